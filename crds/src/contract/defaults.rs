@@ -1,0 +1,23 @@
+//! What holds when a specification is silent.
+//!
+//! The API has no schema defaults, because they drift under GitOps; the operator writes these into
+//! the children, where they can be read, and the worker's flags start from the same constants.
+
+/// Worker replicas.
+pub const REPLICAS: i32 = 1;
+/// CPU that a worker asks for.
+pub const CPU_REQUEST: &str = "500m";
+/// Memory that a worker asks for, and its limit.
+pub const MEMORY: &str = "1Gi";
+/// Most tokens in one forward pass.
+pub const MAX_BATCH_TOKENS: u32 = 4096;
+/// Most texts in one forward pass.
+pub const MAX_BATCH_SIZE: u32 = 256;
+/// Most texts in one request.
+pub const MAX_CLIENT_BATCH_SIZE: u32 = 256;
+/// Most texts waiting.
+pub const QUEUE_CAPACITY: u32 = 1024;
+/// Milliseconds after which a request is given up.
+pub const REQUEST_TIMEOUT_MS: u32 = 30_000;
+/// Where runbooks are read when the specification names no other place.
+pub const RUNBOOK_BASE_URL: &str = "https://belfry.dev/runbooks";

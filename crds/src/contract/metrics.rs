@@ -1,0 +1,217 @@
+//! Every metric of Belfry. `docs/metrics.md` is generated from here.
+
+use super::DURATION_BUCKETS;
+use super::metric::{Counter, Exporter, Gauge, Histogram, Kind, Label, Metric, Values};
+
+const fn closed(name: &'static str, values: &'static [&'static str]) -> Label {
+    Label { name, values: Values::Closed(values) }
+}
+
+const fn one_per(name: &'static str, what: &'static str) -> Label {
+    Label { name, values: Values::OnePer(what) }
+}
+
+/// Routes that count as inference; probes, metrics and unknown paths do not.
+pub const ENDPOINTS: &[&str] = &["/v1/embeddings", "/embed"];
+
+/// Statuses that a worker answers inference requests with. 499 is never sent: it counts callers who left.
+pub const STATUSES: &[&str] = &["200", "400", "404", "405", "413", "415", "422", "429", "499", "500", "503", "504"];
+
+/// Why a request ended as it did: `ok`, or the `code` of the error body.
+pub const REASONS: &[&str] = &[
+    "ok",
+    "invalid_json",
+    "invalid_input",
+    "unsupported_media_type",
+    "method_not_allowed",
+    "model_not_found",
+    "request_too_large",
+    "too_many_inputs",
+    "input_too_long",
+    "queue_full",
+    "model_loading",
+    "draining",
+    "deadline_exceeded",
+    "client_closed_request",
+    "inference_failed",
+];
+
+/// Parts of a request's time: `total` from the last byte of the body to the first of the answer.
+pub const PHASES: &[&str] = &["total", "tokenize", "queue", "inference"];
+
+/// What a worker's model is doing; exactly one state is 1.
+pub const MODEL_STATES: &[&str] = &["loading", "loaded", "unloading", "failed"];
+
+const NAMESPACE: Label = one_per("namespace", "namespace");
+const MODEL: Label = one_per("model", "InferenceModel");
+
+macro_rules! metrics {
+    ($($exporter:ident $kind:ident $id:ident = $name:literal [$unit:literal] ($($label:expr),*) $(buckets $buckets:expr)?; $help:literal)*) => {
+        $(#[doc = $help]
+        pub const $id: $kind = $kind(Metric {
+            name: $name,
+            kind: metrics!(@kind $kind $($buckets)?),
+            unit: $unit,
+            help: $help,
+            labels: &[$($label),*],
+            exporter: Exporter::$exporter,
+        });)*
+        /// Every metric of the contract, in the order of the documentation.
+        pub const ALL: &[Metric] = &[$($id.0),*];
+    };
+    (@kind Counter) => { Kind::Counter };
+    (@kind Gauge) => { Kind::Gauge };
+    (@kind Histogram $buckets:expr) => { Kind::Histogram($buckets) };
+}
+
+metrics! {
+    Worker Counter REQUESTS = "inference_requests_total" ["requests"]
+        (closed("endpoint", ENDPOINTS), closed("status", STATUSES), closed("reason", REASONS));
+        "Inference requests answered, by route, HTTP status and reason."
+    Worker Histogram REQUEST_DURATION = "inference_request_duration_seconds" ["seconds"]
+        (closed("phase", PHASES)) buckets DURATION_BUCKETS;
+        "Time of answered inference requests, by phase; only requests that were answered with 200 have phases beside total."
+    Worker Counter TOKENS = "inference_tokens_total" ["tokens"] (closed("type", &["input"]));
+        "Tokens that went through the model, special tokens included."
+    Worker Histogram BATCH_SIZE = "inference_batch_size" ["texts"] ()
+        buckets &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+        "Texts in one forward pass."
+    Worker Histogram BATCH_TOKENS = "inference_batch_tokens" ["tokens"] ()
+        buckets &[16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65536.0];
+        "Tokens in one forward pass."
+    Worker Gauge QUEUE_DEPTH = "inference_queue_depth" ["texts"] ();
+        "Texts that wait for a forward pass."
+    Worker Gauge QUEUE_CAPACITY = "inference_queue_capacity" ["texts"] ();
+        "Most texts that may wait; one more is answered with 429."
+    Worker Gauge ACTIVE_REQUESTS = "inference_active_requests" ["requests"] ();
+        "Inference requests that were accepted and are not answered yet."
+    Worker Gauge MODEL_LOADED = "inference_model_loaded" ["bool"] ();
+        "1 when the model answers requests, else 0."
+    Worker Gauge MODEL_STATE = "inference_model_state" ["bool"] (closed("state", MODEL_STATES));
+        "1 for the state that the model is in, 0 for the others."
+    Worker Gauge MODEL_LOAD_DURATION = "inference_model_load_duration_seconds" ["seconds"] ();
+        "Time from the start of the process to a loaded and warm model; 0 before that."
+    Worker Gauge MODEL_LOAD_START = "inference_model_load_start_timestamp_seconds" ["timestamp"] ();
+        "Unix time at which the load began."
+    Worker Gauge MODEL_MEMORY = "inference_model_memory_bytes" ["bytes"] (closed("device", &["cpu", "cuda"]));
+        "Memory of the model's weights, by device."
+    Worker Gauge MODEL_INFO = "inference_model_info" ["bool"]
+        (one_per("architecture", "process"), one_per("dtype", "process"), one_per("device", "process"),
+         one_per("revision", "process"), one_per("digest", "process"));
+        "Always 1; says what is loaded. The digest is the SHA-256 of the weights' file."
+    Worker Gauge LAST_PROGRESS = "inference_last_progress_timestamp_seconds" ["timestamp"] ();
+        "Unix time at which the last forward pass ended, or the model became ready."
+    Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
+        (one_per("version", "process"), one_per("torch", "process"), one_per("isa", "process"));
+        "Always 1; says which worker runs, on which libtorch and instruction set."
+
+    OperatorAboutModels Gauge MODEL_REPLICAS = "belfry_model_replicas" ["replicas"]
+        (NAMESPACE, MODEL, closed("state", &["desired", "current", "updated", "ready", "available"]));
+        "Worker replicas of a model, by state."
+    OperatorAboutModels Gauge MODEL_CONDITION = "belfry_model_condition" ["bool"]
+        (NAMESPACE, MODEL, one_per("type", "condition type"), closed("status", &["True", "False", "Unknown"]), one_per("reason", "condition reason"));
+        "Always 1; one series for each condition of a model, with its present status and reason."
+    OperatorAboutModels Gauge MODEL_WAITING = "belfry_model_waiting_replicas" ["replicas"]
+        (NAMESPACE, MODEL, closed("reason", crate::contract::metrics::WAITING_REASONS));
+        "Worker pods whose container waits, by the kubelet's reason; `other` for a reason not listed here."
+    OperatorAboutModels Gauge MODEL_UNSCHEDULABLE = "belfry_model_unschedulable_replicas" ["replicas"] (NAMESPACE, MODEL);
+        "Worker pods that no node takes."
+    OperatorAboutModels Counter MODEL_RESTARTS = "belfry_model_container_restarts_total" ["restarts"] (NAMESPACE, MODEL);
+        "Restarts of worker containers that the operator saw."
+    OperatorAboutModels Counter MODEL_LOAD_FAILURES = "belfry_model_load_failures_total" ["failures"] (NAMESPACE, MODEL);
+        "Worker containers that ended with a failed load."
+
+    Operator Counter RECONCILES = "belfry_operator_reconcile_total" ["reconciles"]
+        (closed("outcome", RECONCILE_OUTCOMES));
+        "Passes over an InferenceModel, by outcome."
+    Operator Histogram RECONCILE_DURATION = "belfry_operator_reconcile_duration_seconds" ["seconds"] ()
+        buckets DURATION_BUCKETS;
+        "Time of one pass over an InferenceModel."
+    Operator Counter API_WRITES = "belfry_operator_api_writes_total" ["requests"]
+        (closed("kind", WRITTEN_KINDS), closed("result", &["ok", "error"]));
+        "Writes to the API server, by kind."
+    Operator Gauge LAST_RECONCILE = "belfry_operator_last_successful_reconcile_timestamp_seconds" ["timestamp"] ();
+        "Unix time of the last pass that ended without an error; 0 before the first."
+    Operator Gauge OPERATOR_BUILD_INFO = "belfry_operator_build_info" ["bool"] (one_per("version", "process"));
+        "Always 1; says which operator runs."
+}
+
+/// Reasons for which the kubelet keeps a container waiting, that alerts and runbooks know.
+pub const WAITING_REASONS: &[&str] = &[
+    "CrashLoopBackOff",
+    "ImagePullBackOff",
+    "ErrImagePull",
+    "ErrImageNeverPull",
+    "InvalidImageName",
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "ContainerCreating",
+    "PodInitializing",
+    "other",
+];
+
+/// How a pass of the operator can end.
+pub const RECONCILE_OUTCOMES: &[&str] = &["unchanged", "applied", "invalid", "failed"];
+
+/// Kinds that the operator writes.
+pub const WRITTEN_KINDS: &[&str] = &[
+    "InferenceModel",
+    "ServiceAccount",
+    "Service",
+    "Deployment",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+    "ConfigMap",
+    "ServiceMonitor",
+    "PrometheusRule",
+    "Event",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn names_follow_the_prometheus_conventions_and_are_unique() {
+        let mut seen = BTreeSet::new();
+        for metric in ALL {
+            assert!(seen.insert(metric.name), "{} is there twice", metric.name);
+            let prefix = match metric.exporter {
+                Exporter::Worker => "inference_",
+                Exporter::OperatorAboutModels => "belfry_model_",
+                Exporter::Operator => "belfry_operator_",
+            };
+            assert!(metric.name.starts_with(prefix), "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            for unit in ["seconds", "bytes"] {
+                if metric.unit == unit {
+                    assert!(metric.name.trim_end_matches("_total").ends_with(unit), "{}", metric.name);
+                }
+            }
+            assert!(metric.help.ends_with('.'), "{}: help is a sentence", metric.name);
+        }
+    }
+
+    #[test]
+    fn every_closed_label_has_few_distinct_values() {
+        for metric in ALL {
+            for label in metric.labels {
+                if let Values::Closed(values) = label.values {
+                    let distinct: BTreeSet<_> = values.iter().collect();
+                    assert_eq!(distinct.len(), values.len(), "{}.{}", metric.name, label.name);
+                    assert!(values.len() <= 32, "{}.{}", metric.name, label.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn buckets_grow() {
+        for metric in ALL {
+            if let Kind::Histogram(buckets) = metric.kind {
+                assert!(buckets.windows(2).all(|pair| pair[0] < pair[1]), "{}", metric.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The `InferenceModel` custom resource, `belfry.dev/v1alpha1`.
+//!
+//! Doc comments become the CRD's descriptions. There are no schema defaults (invariant 12): the
+//! defaults named here are applied in code, from [`crate::contract::defaults`].
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use crate::InferenceModelStatus;
+
+mod observability;
+mod runtime;
+pub use observability::{Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo};
+pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
+
+/// Desired state of a served model.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "belfry.dev",
+    version = "v1alpha1",
+    kind = "InferenceModel",
+    plural = "inferencemodels",
+    shortname = "im",
+    category = "all",
+    namespaced,
+    status = "InferenceModelStatus",
+    derive = "PartialEq",
+    doc = "A model that Belfry serves, with its monitoring, alerts and dashboards.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Task", type_ = "string", json_path = ".spec.task"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Loaded", type_ = "string", json_path = ".status.loaded"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
+    printcolumn(
+        name = "Monitored",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"MonitoringReady\")].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    validation = kube::core::Rule::new("size(self.metadata.name) <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
+        .message("metadata.name: at most 40 characters, lower case letters, digits and '-', starting with a letter: it becomes the name of a Service and part of pod names")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("!has(self.runtime) || !has(self.runtime.dtype) || self.runtime.dtype != 'float16' || (has(self.runtime.device) && self.runtime.device == 'cuda')")
+    .message("spec.runtime.dtype: float16 needs spec.runtime.device: cuda; on a CPU use auto, float32 or bfloat16"))]
+pub struct InferenceModelSpec {
+    /// What the model does. Can't be changed afterwards: create another InferenceModel.
+    #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("task can't be changed: create another InferenceModel"))]
+    pub task: Task,
+    /// Which model, and where from.
+    pub model: Model,
+    /// Worker pods, 0 to 1000. Default 1. 0 keeps everything but the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: Option<i32>,
+    /// CPU, memory and devices of one worker. Default: requests of 500m CPU and 1Gi memory, limit of 1Gi memory,
+    /// and with `runtime.device: cuda` one `nvidia.com/gpu`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+    /// How the worker computes. Default: on the CPU, with a data type that suits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Runtime>,
+    /// Scraping, objectives, alerts and dashboards. Default: all of them, without objectives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observability: Option<Observability>,
+}
+
+/// What the model does. Can't be changed afterwards: create another InferenceModel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Task {
+    /// Text in, one vector for each text out.
+    Embedding,
+}
+
+/// Which model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Model {
+    /// Where the model's folder comes from.
+    pub source: Source,
+}
+
+/// Where a model comes from: exactly one of the fields. A folder of the node is never a source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("has(self.huggingFace) != has(self.pvc)")
+    .message("set exactly one of huggingFace and pvc"))]
+pub struct Source {
+    /// A repository on the Hugging Face hub, or on a mirror of it. Every pod downloads it when it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hugging_face: Option<HuggingFaceSource>,
+    /// A folder of a PersistentVolumeClaim in the model's namespace, mounted read-only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pvc: Option<PvcSource>,
+}
+
+/// A repository on the hub.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HuggingFaceSource {
+    /// `owner/name`, as on the hub.
+    #[schemars(length(max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    pub repo: String,
+    /// A commit (40 hexadecimal digits), tag or branch. Use a commit: a branch can move under running replicas.
+    #[schemars(length(max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
+    pub revision: String,
+    /// Base address of a mirror, `https://host[:port]`. Default: the public hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500), regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$"))]
+    pub endpoint: Option<String>,
+    /// Key of a Secret in the model's namespace that holds an access token. Default: no token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret_ref: Option<SecretKeyRef>,
+}
+
+/// One key of a Secret in the model's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKeyRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in its data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// A folder of a PersistentVolumeClaim.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PvcSource {
+    /// Name of the claim.
+    #[schemars(length(min = 1, max = 253))]
+    pub claim_name: String,
+    /// Folder within the claim that holds config.json, relative, without `..`. Default: the claim's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500))]
+    #[x_kube(validation = kube::core::Rule::new("!self.startsWith('/') && !self.split('/').exists(part, part == '..')")
+        .message("path is relative to the claim's root and has no '..': remove the leading '/' or the '..'"))]
+    pub path: Option<String>,
+}
+
+/// CPU, memory and devices, as on a container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources {
+    /// What the scheduler sets aside.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(name, type(self[name]) == int || isQuantity(self[name]))").message(QUANTITY_MESSAGE))]
+    pub requests: BTreeMap<String, IntOrString>,
+    /// What a worker may not exceed. The worker takes its number of threads from the CPU limit.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(name, type(self[name]) == int || isQuantity(self[name]))").message(QUANTITY_MESSAGE))]
+    pub limits: BTreeMap<String, IntOrString>,
+}
+
+const QUANTITY_MESSAGE: &str = "each value is a quantity, as \"500m\", \"2\" or \"1Gi\"";

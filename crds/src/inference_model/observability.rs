@@ -1,0 +1,142 @@
+//! `spec.observability`: scraping, objectives, alerts and dashboards.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Labels that Kubernetes will take; checked here so that a bad one is refused when it is written.
+const LABELS_RULE: &str = "self.all(key, size(key) <= 317 && key.matches('^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$') && size(self[key]) <= 63 && self[key].matches('^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$') && !key.startsWith('app.kubernetes.io/') && !key.startsWith('belfry.dev/'))";
+const LABELS_MESSAGE: &str =
+    "labels need keys and values as Kubernetes takes them, and may not begin with app.kubernetes.io/ or belfry.dev/";
+
+/// Scraping, objectives, alerts and dashboards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Observability {
+    /// How Prometheus finds and scrapes the workers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitor: Option<Monitor>,
+    /// Objectives, measured over 30 days: at most one of each indicator. Default: none, and so no burn-rate alerts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = kube::core::Rule::new("self.all(a, self.exists_one(b, b.indicator == a.indicator))")
+        .message("at most one objective of each indicator: remove one"))]
+    pub slos: Vec<Slo>,
+    /// Who is told, and where help stands. It is written on every alert.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The model's Grafana dashboard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dashboard: Option<Dashboard>,
+}
+
+/// How Prometheus finds and scrapes the workers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Monitor {
+    /// Labels on the ServiceMonitor and the PrometheusRule, so that your Prometheus selects them, such as
+    /// `release: kube-prometheus-stack`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = kube::core::Rule::new(LABELS_RULE).message(LABELS_MESSAGE))]
+    pub labels: BTreeMap<String, String>,
+    /// Time between two scrapes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<ScrapeInterval>,
+}
+
+/// Time between two scrapes, and between two evaluations of the rules. Default 15s; the rules look back over one
+/// minute, so that a longer interval would make them blind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ScrapeInterval {
+    /// Five seconds.
+    #[serde(rename = "5s")]
+    FiveSeconds,
+    /// Ten seconds.
+    #[serde(rename = "10s")]
+    TenSeconds,
+    /// Fifteen seconds.
+    #[default]
+    #[serde(rename = "15s")]
+    FifteenSeconds,
+}
+
+impl ScrapeInterval {
+    /// As Prometheus writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveSeconds => "5s",
+            Self::TenSeconds => "10s",
+            Self::FifteenSeconds => "15s",
+        }
+    }
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Indicator {
+    /// Share of requests that were not answered with a 5xx.
+    Availability,
+    /// Share of answered requests that took no longer than the threshold.
+    Latency,
+}
+
+/// A service level objective.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("(self.indicator == 'Latency') == has(self.threshold)")
+    .message("threshold belongs to indicator Latency, and only there: add it, or remove it"))]
+pub struct Slo {
+    /// Name of the objective: the label `slo` of its series and alerts.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// What is measured.
+    pub indicator: Indicator,
+    /// Per cent of good requests, as a string: "50" to "99.999".
+    #[schemars(length(max = 7), regex(pattern = r"^[0-9]{2}(\.[0-9]{1,3})?$"))]
+    #[x_kube(validation = kube::core::Rule::new("double(self) >= 50.0 && double(self) <= 99.999").message("objective is between \"50\" and \"99.999\" per cent"))]
+    pub objective: String,
+    /// Time that a good request may take. One of the worker's bucket bounds: 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms,
+    /// 500ms, 1s, 2500ms, 5s, 10s, 30s; between two bounds nothing could be counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = kube::core::Rule::new("self in ['1ms', '5ms', '10ms', '25ms', '50ms', '100ms', '250ms', '500ms', '1s', '2500ms', '5s', '10s', '30s']")
+        .message("threshold is no bucket bound of the worker: use 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s or 30s"))]
+    #[schemars(length(max = 10))]
+    pub threshold: Option<String>,
+}
+
+/// Who is told, and where help stands. No braces: alerts are templates, and these are not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// Label `team` on every alert, for routing. Default: no label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
+    pub team: Option<String>,
+    /// Whom to ask: a channel, an address. Annotation `contact` on every alert. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^{}\n\r]+$"))]
+    pub contact: Option<String>,
+    /// Address under which the pages of docs/runbooks stand; the alert's name is appended. Default: the project's pages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "runbookBaseURL")]
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^https?://[^\s{}]+$"))]
+    pub runbook_base_url: Option<String>,
+}
+
+/// The model's Grafana dashboard.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Dashboard {
+    /// `false` removes it. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
+    /// Labels on the ConfigMap, for Grafana's sidecar. Default: `grafana_dashboard: "1"`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    #[x_kube(validation = kube::core::Rule::new(LABELS_RULE).message(LABELS_MESSAGE))]
+    pub labels: BTreeMap<String, String>,
+}

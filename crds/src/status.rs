@@ -1,0 +1,67 @@
+//! What the operator reports about an `InferenceModel`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+/// Status of an `InferenceModel`. Computed from scratch in every pass; it has no history of its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InferenceModelStatus {
+    /// Generation of the specification that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, SpecAccepted, ModelLoaded, Available, Progressing and MonitoringReady; True is the good state.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Worker pods that exist.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Worker pods that answer requests.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Replicas with the model in memory, of those wanted: "1/2".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<String>,
+    /// Label selector of the worker pods, for the scale subresource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// Address of the model inside the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// What runs the model. Kept when the operator is upgraded, so that an upgrade restarts no worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<RuntimeStatus>,
+    /// The last failed load or crash of a worker that is still there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<LastFailure>,
+}
+
+/// Image and template of the worker pods.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RuntimeStatus {
+    /// Image of the worker.
+    pub image: String,
+    /// Image that the template revision brought; `spec.runtime.image` overrides it.
+    pub default_image: String,
+    /// Revision of the pod template that is in use.
+    pub template_revision: String,
+    /// Newest revision that this operator knows; set `spec.runtime.templateRevision` to it to move there.
+    pub available_template_revision: String,
+}
+
+/// Why a worker's container ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastFailure {
+    /// A reason of the condition ModelLoaded.
+    pub reason: String,
+    /// The worker's own line.
+    pub message: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// Exit status of the container.
+    pub exit_code: i32,
+}
