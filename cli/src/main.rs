@@ -1,0 +1,37 @@
+//! The command line of Belfry: arguments, output, exit status.
+
+mod render;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Works with InferenceModels outside the cluster.
+#[derive(Parser)]
+#[command(name = "belfry", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print the objects that the operator would apply for the models in a file.
+    Render(render::Args),
+}
+
+fn main() -> ExitCode {
+    let output = match Args::parse().command {
+        Command::Render(args) => render::render(&args),
+    };
+    let written = output.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?));
+    match written {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line: what, where, why.
+            let _ = writeln!(std::io::stderr(), "belfry: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

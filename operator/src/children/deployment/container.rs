@@ -1,0 +1,122 @@
+//! The container of a worker: settings, probes and confinement.
+
+use belfry_crds::contract::{
+    CACHE_MOUNT, DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, LIVENESS_PATH, MODEL_MOUNT, PORT, PORT_NAME,
+    READINESS_PATH, TERMINATION_LOG, env,
+};
+use belfry_crds::inference_model::HuggingFaceSource;
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
+    SecurityContext, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::START_BUDGET_SECONDS;
+use crate::validate::{ValidModel, ValidSource};
+
+/// Name of the worker's container.
+pub const WORKER: &str = "worker";
+
+/// The worker's container.
+pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> Container {
+    Container {
+        name: WORKER.into(),
+        image: Some(model.runtime.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        env: Some(environment(model)),
+        ports: Some(vec![ContainerPort {
+            name: Some(PORT_NAME.into()),
+            container_port: i32::from(PORT),
+            protocol: Some("TCP".into()),
+            ..Default::default()
+        }]),
+        resources: Some(model.resources.clone()),
+        // Liveness begins after the start-up probe, so that a slow load is never killed for being slow;
+        // a period of one second makes a worker ready within a second of its model.
+        startup_probe: Some(probe(READINESS_PATH, 1, START_BUDGET_SECONDS)),
+        readiness_probe: Some(probe(READINESS_PATH, 2, 2)),
+        liveness_probe: Some(probe(LIVENESS_PATH, 10, 3)),
+        termination_message_path: Some(TERMINATION_LOG.into()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
+            ..Default::default()
+        }),
+        volume_mounts: Some(volume_mounts),
+        ..Default::default()
+    }
+}
+
+fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String(PORT_NAME.into()),
+            scheme: Some("HTTP".into()),
+            ..Default::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failure_threshold),
+        ..Default::default()
+    }
+}
+
+fn environment(model: &ValidModel) -> Vec<EnvVar> {
+    let runtime = &model.runtime;
+    let mut vars = source_environment(&model.source);
+    vars.extend([
+        plain(env::SERVED_NAME, &model.name),
+        plain(env::DEVICE, runtime.device.as_str()),
+        plain(env::DTYPE, runtime.dtype.as_str()),
+        plain(env::THREADS, runtime.threads),
+        plain(env::MAX_BATCH_TOKENS, runtime.max_batch_tokens),
+        plain(env::MAX_BATCH_SIZE, runtime.max_batch_size),
+        plain(env::MAX_CLIENT_BATCH_SIZE, runtime.max_client_batch_size),
+        plain(env::QUEUE_CAPACITY, runtime.queue_capacity),
+        plain(env::REQUEST_TIMEOUT_MS, runtime.request_timeout_ms),
+        plain(env::TERMINATION_LOG, TERMINATION_LOG),
+        plain(env::DRAIN_DELAY_SECONDS, DRAIN_DELAY_SECONDS),
+        plain(env::DRAIN_TIMEOUT_SECONDS, DRAIN_TIMEOUT_SECONDS),
+        plain(env::LOG_JSON, true),
+        // libgomp's threads spin while they wait, which starves the tokenizer on few cores. It reads
+        // these when it is loaded, so the worker itself comes too late to set them.
+        plain("OMP_WAIT_POLICY", "PASSIVE"),
+        plain("GOMP_SPINCOUNT", 0),
+    ]);
+    vars
+}
+
+fn source_environment(source: &ValidSource) -> Vec<EnvVar> {
+    match source {
+        ValidSource::Pvc { path, .. } if path.is_empty() => vec![plain(env::MODEL, MODEL_MOUNT)],
+        ValidSource::Pvc { path, .. } => vec![plain(env::MODEL, format!("{MODEL_MOUNT}/{path}"))],
+        ValidSource::HuggingFace(hub) => hub_environment(hub),
+    }
+}
+
+fn hub_environment(hub: &HuggingFaceSource) -> Vec<EnvVar> {
+    let mut vars =
+        vec![plain(env::HF_REPO, &hub.repo), plain(env::HF_REVISION, &hub.revision), plain(env::CACHE, CACHE_MOUNT)];
+    vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
+    vars.extend(hub.token_secret_ref.as_ref().map(|secret| EnvVar {
+        name: env::HF_TOKEN.into(),
+        value_from: Some(EnvVarSource {
+            secret_key_ref: Some(SecretKeySelector {
+                name: secret.name.clone(),
+                key: secret.key.clone(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }));
+    vars
+}
+
+fn plain(name: &str, value: impl ToString) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value.to_string()), ..Default::default() }
+}

@@ -1,0 +1,15 @@
+//! Recording rules and alerts; what they say stands in [`crate::monitoring`].
+
+use belfry_crds::monitoring::PrometheusRule;
+
+use super::meta::{Component, object_meta};
+use crate::monitoring;
+use crate::validate::ValidModel;
+
+/// The PrometheusRule of a model.
+#[must_use]
+pub fn prometheus_rule(model: &ValidModel) -> PrometheusRule {
+    let mut metadata = object_meta(model, Component::Monitoring);
+    metadata.labels.get_or_insert_default().extend(model.monitoring.labels.clone());
+    PrometheusRule { metadata, spec: monitoring::rules(model) }
+}

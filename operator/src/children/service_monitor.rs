@@ -1,0 +1,37 @@
+//! What Prometheus scrapes. `model` becomes a label of the target, so that `up` and `scrape_*` carry
+//! it too.
+
+use belfry_crds::contract::{METRICS_PATH, PORT_NAME};
+use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonitorSpec};
+
+use super::meta::{Component, object_meta, selector};
+use crate::validate::ValidModel;
+
+/// A worker exposes about 200 series; a scrape with ten times more is a fault, and is dropped.
+const SAMPLE_LIMIT: u64 = 2000;
+
+/// The ServiceMonitor of a model.
+#[must_use]
+pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
+    let mut metadata = object_meta(model, Component::Monitoring);
+    metadata.labels.get_or_insert_default().extend(model.monitoring.labels.clone());
+    ServiceMonitor {
+        metadata,
+        spec: ServiceMonitorSpec {
+            selector: selector(model),
+            endpoints: vec![Endpoint {
+                port: PORT_NAME.into(),
+                path: METRICS_PATH.into(),
+                interval: model.monitoring.interval.as_str().into(),
+                scrape_timeout: model.monitoring.interval.as_str().into(),
+                relabelings: vec![Relabeling {
+                    action: "replace".into(),
+                    target_label: Some("model".into()),
+                    replacement: Some(model.name.clone()),
+                    source_labels: vec![],
+                }],
+            }],
+            sample_limit: Some(SAMPLE_LIMIT),
+        },
+    }
+}

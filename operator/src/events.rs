@@ -1,0 +1,91 @@
+//! Kubernetes events, on transitions of conditions and at no other time.
+
+use belfry_crds::InferenceModelStatus;
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason, find};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::runtime::events::{Event, EventType};
+
+/// Conditions whose transitions are worth an event.
+const TOLD: &[ConditionType] =
+    &[ConditionType::SpecAccepted, ConditionType::ModelLoaded, ConditionType::Ready, ConditionType::MonitoringReady];
+
+/// Reasons that every start passes through; an event for each would be noise.
+const QUIET: &[Reason] = &[Reason::Loading, Reason::Pending, Reason::RollingOut, Reason::ReplicasUnavailable, Reason::Valid];
+
+/// The events of a change from one status to the next.
+#[must_use]
+pub fn transitions(previous: Option<&InferenceModelStatus>, next: &InferenceModelStatus) -> Vec<Event> {
+    let old = previous.map(|p| p.conditions.as_slice()).unwrap_or_default();
+    let changed = |type_: &ConditionType| {
+        let now = find(&next.conditions, *type_)?;
+        let before = find(old, *type_);
+        let same = before.is_some_and(|b| (&b.status, &b.reason) == (&now.status, &now.reason));
+        (!same && is_told(*type_, now, before)).then(|| event(*type_, now))
+    };
+    TOLD.iter().filter_map(changed).collect()
+}
+
+fn is_told(type_: ConditionType, now: &Condition, before: Option<&Condition>) -> bool {
+    if QUIET.iter().any(|reason| reason.as_str() == now.reason) || now.status == ConditionStatus::Unknown.as_str() {
+        return false;
+    }
+    // What keeps a model from being ready stands in another condition, which tells it already.
+    let is_true = |c: &Condition| c.status == ConditionStatus::True.as_str();
+    type_ != ConditionType::Ready || is_true(now) || before.is_some_and(is_true)
+}
+
+fn event(type_: ConditionType, condition: &Condition) -> Event {
+    let good = condition.status == ConditionStatus::True.as_str();
+    Event {
+        type_: if good { EventType::Normal } else { EventType::Warning },
+        reason: condition.reason.clone(),
+        note: Some(format!("{}: {}", type_.as_str(), condition.message)),
+        action: "Reconcile".into(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    fn status(conditions: &[(ConditionType, &str, &str)]) -> InferenceModelStatus {
+        let condition = |(type_, status, reason): &(ConditionType, &str, &str)| Condition {
+            type_: type_.as_str().into(),
+            status: (*status).into(),
+            reason: (*reason).into(),
+            message: "m".into(),
+            observed_generation: None,
+            last_transition_time: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
+        };
+        InferenceModelStatus { conditions: conditions.iter().map(condition).collect(), ..Default::default() }
+    }
+
+    fn reasons(before: &InferenceModelStatus, after: &InferenceModelStatus) -> Vec<String> {
+        transitions(Some(before), after).into_iter().map(|event| event.reason).collect()
+    }
+
+    #[test]
+    fn an_unchanged_status_tells_nothing() {
+        let same = status(&[(ConditionType::Ready, "True", "Serving")]);
+        assert!(reasons(&same, &same).is_empty());
+    }
+
+    #[test]
+    fn a_failed_load_is_told_once_with_its_reason() {
+        let loading = status(&[(ConditionType::Ready, "False", "Loading"), (ConditionType::ModelLoaded, "False", "Loading")]);
+        let failed =
+            status(&[(ConditionType::Ready, "False", "FileMissing"), (ConditionType::ModelLoaded, "False", "FileMissing")]);
+        assert_eq!(reasons(&loading, &failed), ["FileMissing"]);
+        assert!(reasons(&failed, &loading).is_empty());
+    }
+
+    #[test]
+    fn a_model_that_becomes_ready_and_one_that_ceases_to_be_are_told() {
+        let ready = status(&[(ConditionType::Ready, "True", "Serving")]);
+        let broken = status(&[(ConditionType::Ready, "False", "NoReplicaReady")]);
+        assert_eq!(reasons(&broken, &ready), ["Serving"]);
+        assert_eq!(reasons(&ready, &broken), ["NoReplicaReady"]);
+    }
+}

@@ -1,0 +1,86 @@
+//! The kinds of objects that the operator writes for a model.
+
+use belfry_crds::monitoring::{PrometheusRule, ServiceMonitor};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::ApiResource;
+
+/// A kind of child. A new kind goes here, into [`crate::children::Children`], and into the chart's Role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChildKind {
+    /// Identity of the workers; it has no rights.
+    ServiceAccount,
+    /// Who may talk to the workers.
+    NetworkPolicy,
+    /// The workers.
+    Deployment,
+    /// Address of the workers.
+    Service,
+    /// How many workers a drain may take at once.
+    PodDisruptionBudget,
+    /// The Grafana dashboard.
+    ConfigMap,
+    /// What Prometheus scrapes.
+    ServiceMonitor,
+    /// Recording rules and alerts.
+    PrometheusRule,
+}
+
+impl ChildKind {
+    /// Every kind, in the order in which children are applied: what pods need before pods, and
+    /// monitoring last, so that it never delays serving (invariant 5).
+    pub const ALL: &[Self] = &[
+        Self::ServiceAccount,
+        Self::NetworkPolicy,
+        Self::Deployment,
+        Self::Service,
+        Self::PodDisruptionBudget,
+        Self::ConfigMap,
+        Self::ServiceMonitor,
+        Self::PrometheusRule,
+    ];
+
+    /// Name of the kind in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ServiceAccount => "ServiceAccount",
+            Self::NetworkPolicy => "NetworkPolicy",
+            Self::Deployment => "Deployment",
+            Self::Service => "Service",
+            Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::ConfigMap => "ConfigMap",
+            Self::ServiceMonitor => "ServiceMonitor",
+            Self::PrometheusRule => "PrometheusRule",
+        }
+    }
+
+    /// Group, version and plural.
+    #[must_use]
+    pub fn api_resource(self) -> ApiResource {
+        match self {
+            Self::ServiceAccount => ApiResource::erase::<ServiceAccount>(&()),
+            Self::NetworkPolicy => ApiResource::erase::<NetworkPolicy>(&()),
+            Self::Deployment => ApiResource::erase::<Deployment>(&()),
+            Self::Service => ApiResource::erase::<Service>(&()),
+            Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+            Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+            Self::ServiceMonitor => ApiResource::erase::<ServiceMonitor>(&()),
+            Self::PrometheusRule => ApiResource::erase::<PrometheusRule>(&()),
+        }
+    }
+
+    /// Whether the kind comes from a CRD that a cluster may lack.
+    #[must_use]
+    pub const fn is_optional(self) -> bool {
+        matches!(self, Self::ServiceMonitor | Self::PrometheusRule)
+    }
+
+    /// Whether the object only watches the model, and never carries its traffic.
+    #[must_use]
+    pub const fn is_monitoring(self) -> bool {
+        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::ConfigMap)
+    }
+}

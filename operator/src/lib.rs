@@ -1,0 +1,30 @@
+//! The operator: it keeps the children of every `InferenceModel` as they should be.
+//!
+//! ```text
+//! InferenceModel → observe → validate → children → apply → status
+//!                  (cache)   (pure)     (pure)     (I/O)   (pure)
+//! ```
+//!
+//! The modules stand in the order of that flow. `validate`, `children`, `monitoring` and `status`
+//! name no client, no clock and no environment; `belfry render` and the tests call them as the
+//! controller does. Only `apply` and `controller` write to the cluster.
+
+#![warn(missing_docs)]
+
+pub mod args;
+pub mod run;
+pub mod settings;
+
+pub mod controller;
+pub mod observe;
+pub mod template;
+pub mod resources;
+pub mod validate;
+pub mod kind;
+pub mod children;
+pub mod monitoring;
+pub mod apply;
+pub mod status;
+pub mod events;
+pub mod metrics;
+pub mod server;

@@ -1,0 +1,36 @@
+//! The table of alerts, nearest to the user first.
+
+use super::alert::Alert;
+
+mod availability;
+mod lifecycle;
+mod objectives;
+mod operator;
+mod pods;
+mod saturation;
+mod telemetry;
+
+pub(super) use lifecycle::condition;
+
+/// Every alert.
+#[must_use]
+pub const fn alerts() -> &'static [Alert] {
+    &[
+        availability::MODEL_DOWN,
+        availability::MODEL_OUTAGE,
+        objectives::ERROR_BUDGET_BURN,
+        objectives::LATENCY_BUDGET_BURN,
+        telemetry::TARGETS_ABSENT,
+        telemetry::WORKER_DOWN,
+        lifecycle::MODEL_LOAD_FAILED,
+        lifecycle::MODEL_NOT_LOADED,
+        lifecycle::ROLLOUT_STUCK,
+        pods::WORKER_CRASH_LOOPING,
+        pods::WORKER_UNSCHEDULABLE,
+        pods::IMAGE_PULL_FAILING,
+        saturation::QUEUE_SATURATED,
+        saturation::REQUESTS_REJECTED,
+        operator::OPERATOR_DOWN,
+        operator::RECONCILE_ERRORS,
+    ]
+}

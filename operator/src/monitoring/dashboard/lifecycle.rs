@@ -1,0 +1,75 @@
+//! What the workers run, and what keeps them from running.
+
+use belfry_crds::contract::metrics;
+use serde_json::{Value, json};
+
+use super::panel::{Panel, Row};
+use super::serving::RATE;
+use crate::monitoring::promql::{Scope, by, by_model};
+
+pub(super) fn row(scope: &Scope, workers: &Scope) -> Row {
+    Row {
+        title: "Lifecycle",
+        panels: vec![
+            state(workers),
+            Panel::lines("Restarts and failed loads", "short", "Restarts of worker containers, and containers that ended with a failed load.")
+                .query("restarts", by_model("sum", scope.counter(&metrics::MODEL_RESTARTS).increase(RATE)))
+                .query("failed loads", by_model("sum", scope.counter(&metrics::MODEL_LOAD_FAILURES).increase(RATE))),
+            Panel::lines("Pods that wait", "short", "Pods that no node takes, and containers that wait, by the kubelet's reason.")
+                .query("{{reason}}", format!("{} > 0", by("max", &["reason"], scope.gauge(&metrics::MODEL_WAITING))))
+                .query("no node", format!("max({}) > 0", scope.gauge(&metrics::MODEL_UNSCHEDULABLE))),
+            Panel::lines("Memory of the weights", "bytes", "Memory of the model's weights, by pod and device.")
+                .query("{{pod}} {{device}}", by("max", &["pod", "device"], workers.gauge(&metrics::MODEL_MEMORY))),
+            Panel::lines("Since the last forward pass", "s", "Seconds since each pod last finished a forward pass. It grows without traffic too; with work queued it means a stuck worker.")
+                .query("{{pod}}", format!("time() - {}", by("max", &["pod"], workers.gauge(&metrics::LAST_PROGRESS)))),
+            Panel::number("Load time", "s", "How long the slowest pod took from its start to a warm model.")
+                .size(4, 8)
+                .now("", format!("max({} > 0)", workers.gauge(&metrics::MODEL_LOAD_DURATION))),
+            Panel::number("Loaded pods", "none", "Pods whose model answers requests.")
+                .size(4, 8)
+                .now("", format!("sum({})", workers.gauge(&metrics::MODEL_LOADED))),
+            table("What runs", "Architecture, type, device, revision and digest of the weights; more than one line for a model means that a rollout goes on.")
+                .table(by("max", &["pod", "architecture", "dtype", "device", "revision", "digest"], workers.gauge(&metrics::MODEL_INFO))),
+            table("Workers", "Version of the worker, its libtorch and instruction set.")
+                .table(by("max", &["pod", "version", "torch", "isa"], workers.gauge(&metrics::WORKER_BUILD_INFO))),
+        ],
+    }
+}
+
+/// Each pod has one series for each state, of which one is 1; the state's place in the list is what is drawn.
+fn state(workers: &Scope) -> Panel {
+    let colors = ["yellow", "green", "blue", "red"];
+    let mut mapping = serde_json::Map::new();
+    for (index, (state, color)) in metrics::MODEL_STATES.iter().zip(colors).enumerate() {
+        mapping.insert((index + 1).to_string(), json!({ "color": color, "index": index, "text": state }));
+    }
+    let series = |(index, state): (usize, &&str)| {
+        format!("{} * {}", by("max", &["pod"], workers.gauge(&metrics::MODEL_STATE).eq("state", state)), index + 1)
+    };
+    let expr = metrics::MODEL_STATES.iter().enumerate().map(series).collect::<Vec<_>>().join(" + on (pod) ");
+    let options = json!({
+        "alignValue": "left", "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true }, "mergeValues": true,
+        "rowHeight": 0.8, "showValue": "auto", "tooltip": { "mode": "single", "sort": "none" },
+    });
+    Panel::new(
+        "state-timeline",
+        "State of the model",
+        "none",
+        "What each pod's model is doing: loading, loaded, unloading or failed.",
+    )
+    .size(8, 8)
+    .options(options)
+    .default("custom", json!({ "fillOpacity": 70, "lineWidth": 0, "spanNulls": false }))
+    .default("mappings", json!([{ "options": Value::Object(mapping), "type": "value" }]))
+    .query("{{pod}}", expr)
+}
+
+fn table(title: &str, description: &str) -> Panel {
+    Panel::new("table", title, "none", description)
+        .size(12, 6)
+        .options(json!({ "cellHeight": "sm", "showHeader": true }))
+        .transform(
+            "organize",
+            &json!({ "excludeByName": { "Time": true, "Value": true }, "indexByName": {}, "renameByName": {} }),
+        )
+}

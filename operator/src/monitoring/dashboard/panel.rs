@@ -1,0 +1,195 @@
+//! What a panel and a row are, and where they stand on the grid.
+
+use serde_json::{Map, Value, json};
+
+/// The grid's width.
+const COLUMNS: u32 = 24;
+
+/// A titled row of panels, which follow each other from left to right.
+pub(super) struct Row {
+    pub(super) title: &'static str,
+    pub(super) panels: Vec<Panel>,
+}
+
+/// One panel.
+pub(super) struct Panel {
+    kind: &'static str,
+    title: String,
+    description: String,
+    size: (u32, u32),
+    targets: Vec<Value>,
+    defaults: Map<String, Value>,
+    options: Value,
+    transformations: Vec<Value>,
+}
+
+/// The variable that the reader picks Prometheus with.
+pub(super) fn datasource() -> Value {
+    json!({ "type": "prometheus", "uid": "${datasource}" })
+}
+
+impl Panel {
+    /// Lines over time.
+    pub(super) fn lines(title: impl Into<String>, unit: &str, description: impl Into<String>) -> Self {
+        let options = json!({
+            "legend": { "calcs": ["lastNotNull", "max"], "displayMode": "table", "placement": "bottom", "showLegend": true },
+            "tooltip": { "mode": "multi", "sort": "desc" },
+        });
+        let custom = json!({ "drawStyle": "line", "fillOpacity": 10, "lineWidth": 1, "showPoints": "never", "spanNulls": false });
+        Self::new("timeseries", title, unit, description)
+            .size(8, 8)
+            .options(options)
+            .default("custom", custom)
+            .default("min", json!(0))
+    }
+
+    /// Lines that are summed up.
+    pub(super) fn stacked(title: &str, unit: &str, description: &str) -> Self {
+        let custom = json!({
+            "drawStyle": "line", "fillOpacity": 40, "lineWidth": 1, "showPoints": "never", "spanNulls": false,
+            "stacking": { "group": "A", "mode": "normal" },
+        });
+        Self::lines(title, unit, description).default("custom", custom)
+    }
+
+    /// One number, now.
+    pub(super) fn number(title: impl Into<String>, unit: &str, description: impl Into<String>) -> Self {
+        let options = json!({
+            "colorMode": "value", "graphMode": "area", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
+            "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false },
+        });
+        Self::new("stat", title, unit, description).size(4, 4).options(options)
+    }
+
+    /// Another type of panel, whose options follow.
+    pub(super) fn new(
+        kind: &'static str,
+        title: impl Into<String>,
+        unit: &str,
+        description: impl Into<String>,
+    ) -> Self {
+        let panel = Self {
+            kind,
+            title: title.into(),
+            description: description.into(),
+            size: (12, 8),
+            targets: vec![],
+            defaults: Map::new(),
+            options: json!({}),
+            transformations: vec![],
+        };
+        panel.default("unit", json!(unit)).thresholds(&[])
+    }
+
+    pub(super) fn size(self, width: u32, height: u32) -> Self {
+        Self { size: (width, height), ..self }
+    }
+
+    pub(super) fn options(self, options: Value) -> Self {
+        Self { options, ..self }
+    }
+
+    pub(super) fn default(mut self, name: &str, value: Value) -> Self {
+        self.defaults.insert(name.into(), value);
+        self
+    }
+
+    pub(super) fn transform(mut self, id: &str, options: &Value) -> Self {
+        self.transformations.push(json!({ "id": id, "options": options }));
+        self
+    }
+
+    /// Colours from a value on; below the first of them the panel is green.
+    pub(super) fn thresholds(self, steps: &[(f64, &str)]) -> Self {
+        self.thresholds_from("green", steps)
+    }
+
+    /// Colours from a value on; the first colour has no lower bound, which Grafana spells `null`.
+    pub(super) fn thresholds_from(self, first: &str, steps: &[(f64, &str)]) -> Self {
+        let mut all = vec![json!({ "color": first, "value": null })];
+        all.extend(steps.iter().map(|(value, color)| json!({ "color": color, "value": value })));
+        self.default("thresholds", json!({ "mode": "absolute", "steps": all }))
+    }
+
+    /// Draws the thresholds into the lines.
+    pub(super) fn threshold_lines(mut self) -> Self {
+        if let Some(custom) = self.defaults.get_mut("custom").and_then(Value::as_object_mut) {
+            custom.insert("thresholdsStyle".into(), json!({ "mode": "dashed" }));
+        }
+        self
+    }
+
+    /// A query over the time of the dashboard. The legend may name labels, as `{{pod}}`.
+    pub(super) fn query(self, legend: &str, expr: impl Into<String>) -> Self {
+        self.target(json!({ "expr": expr.into(), "legendFormat": legend, "range": true }))
+    }
+
+    /// A query of the present.
+    pub(super) fn now(self, legend: &str, expr: impl Into<String>) -> Self {
+        self.target(json!({ "expr": expr.into(), "legendFormat": legend, "instant": true, "range": false }))
+    }
+
+    /// A query of the present whose result is a table.
+    pub(super) fn table(self, expr: impl Into<String>) -> Self {
+        self.target(
+            json!({ "expr": expr.into(), "format": "table", "instant": true, "legendFormat": "", "range": false }),
+        )
+    }
+
+    /// A query whose series are the buckets of a heatmap.
+    pub(super) fn buckets(self, expr: impl Into<String>) -> Self {
+        self.target(json!({ "expr": expr.into(), "format": "heatmap", "legendFormat": "{{le}}", "range": true }))
+    }
+
+    fn target(mut self, mut target: Value) -> Self {
+        target["datasource"] = datasource();
+        target["editorMode"] = json!("code");
+        target["refId"] = json!(char::from(b'A' + u8::try_from(self.targets.len()).unwrap_or(25)).to_string());
+        self.targets.push(target);
+        self
+    }
+
+    fn json(self, id: usize, x: u32, y: u32) -> Value {
+        let (w, h) = self.size;
+        let mut panel = json!({
+            "datasource": datasource(),
+            "description": self.description,
+            "fieldConfig": { "defaults": self.defaults, "overrides": [] },
+            "gridPos": { "h": h, "w": w, "x": x, "y": y },
+            "id": id,
+            "options": self.options,
+            "targets": self.targets,
+            "title": self.title,
+            "type": self.kind,
+        });
+        if !self.transformations.is_empty() {
+            panel["transformations"] = json!(self.transformations);
+        }
+        panel
+    }
+}
+
+/// The rows with identifiers and places: panels fill a line, then the next.
+pub(super) fn place(rows: Vec<Row>) -> Vec<Value> {
+    let mut placed = vec![];
+    let mut y = 0;
+    for row in rows {
+        let id = placed.len() + 1;
+        placed.push(json!({
+            "collapsed": false, "gridPos": { "h": 1, "w": COLUMNS, "x": 0, "y": y }, "id": id, "panels": [], "title": row.title, "type": "row",
+        }));
+        y += 1;
+        let (mut x, mut height) = (0, 0);
+        for panel in row.panels {
+            let (w, h) = panel.size;
+            if x + w > COLUMNS {
+                (x, y, height) = (0, y + height, 0);
+            }
+            placed.push(panel.json(placed.len() + 1, x, y));
+            x += w;
+            height = height.max(h);
+        }
+        y += height;
+    }
+    placed
+}

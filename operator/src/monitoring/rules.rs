@@ -1,0 +1,36 @@
+//! The table of alerts and the objectives → groups of rules.
+
+use belfry_crds::monitoring::{PrometheusRuleSpec, Rule, RuleGroup};
+
+use super::alert::{Alert, Category};
+use super::{alerts, objective};
+use crate::validate::ValidModel;
+
+pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
+    let interval = model.monitoring.interval.as_str();
+    let group = |topic: &str, rules: Vec<Rule>| RuleGroup {
+        name: format!("inference.{}.{}.{topic}", model.namespace, model.name),
+        interval: Some(interval.into()),
+        rules,
+    };
+    let mut groups = vec![group("alerts", model_alerts(model, |alert| alert.category != Category::Objective))];
+    // Rules of one group are evaluated in order, so that the alerts read what was just recorded.
+    let mut objectives: Vec<_> =
+        model.monitoring.objectives.iter().flat_map(|objective| objective::records(model, objective)).collect();
+    if !objectives.is_empty() {
+        objectives.extend(model_alerts(model, |alert| alert.category == Category::Objective));
+        groups.push(group("objectives", objectives));
+    }
+    PrometheusRuleSpec { groups }
+}
+
+pub(super) fn of_operator() -> PrometheusRuleSpec {
+    let rules = alerts().iter().flat_map(Alert::of_operator).collect();
+    PrometheusRuleSpec {
+        groups: vec![RuleGroup { name: "inference.operator".into(), interval: Some("30s".into()), rules }],
+    }
+}
+
+fn model_alerts(model: &ValidModel, belongs: impl Fn(&Alert) -> bool) -> Vec<Rule> {
+    alerts().iter().filter(|alert| belongs(alert)).flat_map(|alert| alert.of_model(model)).collect()
+}

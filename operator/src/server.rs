@@ -1,0 +1,48 @@
+//! `/livez`, `/readyz` and `/metrics` of the operator.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::metrics::{Metrics, fleet};
+use crate::observe::Cache;
+
+/// What the routes answer from.
+pub struct Probes {
+    /// Set once the cache holds what exists.
+    pub is_ready: AtomicBool,
+    /// What the watches know.
+    pub cache: Arc<Cache>,
+    /// The operator's metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The routes. `/livez` answers as long as the process can: whatever leaves the operator blind or
+/// stuck ends the process instead.
+pub fn router(probes: Arc<Probes>) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(probes)
+}
+
+async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
+    if probes.is_ready.load(Ordering::Acquire) {
+        "ok\n".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "the watches have not listed what exists yet\n").into_response()
+    }
+}
+
+async fn metrics(State(probes): State<Arc<Probes>>) -> Response {
+    match fleet(&probes.cache, &probes.metrics).and_then(|fleet| probes.metrics.expose(&fleet)) {
+        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Specification, pods and the outcome of the pass → [`InferenceModelStatus`].
+//!
+//! Pure, with the time passed in. Every condition is computed from scratch; of the previous status
+//! only the times of transition are kept.
+
+mod conditions;
+mod pods;
+
+use belfry_crds::InferenceModelStatus;
+use belfry_crds::condition::{self, ConditionType};
+use belfry_crds::status::{LastFailure, RuntimeStatus};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::jiff::Timestamp;
+
+pub use conditions::Verdict;
+pub use pods::{PodReport, report};
+
+use crate::apply::Applied;
+use crate::children::{meta, service};
+use crate::template::TemplateRevision;
+use crate::validate::{Problem, ValidModel};
+
+/// How a pass ended.
+#[derive(Clone, Debug)]
+pub enum Pass {
+    /// The specification has problems; the children were left as they are.
+    Invalid(Vec<Problem>),
+    /// The children were applied, or some of them were refused.
+    Applied {
+        /// The model that they were built from.
+        model: Box<ValidModel>,
+        /// What became of them.
+        applied: Applied,
+    },
+}
+
+/// What a status is computed from.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Generation of the specification.
+    pub generation: Option<i64>,
+    /// How the pass ended.
+    pub pass: &'a Pass,
+    /// The Deployment, as it is after the pass.
+    pub deployment: Option<&'a Deployment>,
+    /// What the pods say.
+    pub pods: &'a [PodReport],
+}
+
+/// The status of a model.
+#[must_use]
+pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: Timestamp) -> InferenceModelStatus {
+    let rollout = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
+    let old = previous.map(|p| p.conditions.as_slice()).unwrap_or_default();
+    let conditions = conditions::all(facts)
+        .into_iter()
+        .map(|(type_, verdict)| finished(type_, verdict, facts.generation, condition::find(old, type_), now))
+        .collect();
+    let model = match facts.pass {
+        Pass::Applied { model, .. } => Some(model.as_ref()),
+        Pass::Invalid(_) => None,
+    };
+    let kept = previous.cloned().unwrap_or_default();
+    InferenceModelStatus {
+        observed_generation: facts.generation,
+        conditions,
+        replicas: rollout.replicas.unwrap_or(0),
+        ready_replicas: rollout.ready_replicas.unwrap_or(0),
+        loaded: model.map_or(kept.loaded, |model| {
+            let loaded = facts.pods.iter().filter(|pod| pod.is_ready && !pod.is_terminating).count();
+            Some(format!("{loaded}/{}", model.replicas))
+        }),
+        selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
+        endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
+        runtime: model.map_or(kept.runtime, |model| Some(runtime(model))),
+        last_failure: facts.pods.iter().find_map(last_failure),
+    }
+}
+
+fn runtime(model: &ValidModel) -> RuntimeStatus {
+    RuntimeStatus {
+        image: model.runtime.image.clone(),
+        default_image: model.runtime.default_image.clone(),
+        template_revision: model.runtime.template_revision.as_str().into(),
+        available_template_revision: TemplateRevision::NEWEST.as_str().into(),
+    }
+}
+
+fn last_failure(pod: &PodReport) -> Option<LastFailure> {
+    let failure = pod.failure.as_ref()?;
+    Some(LastFailure {
+        reason: failure.reason.as_str().into(),
+        message: failure.message.clone(),
+        pod: pod.name.clone(),
+        exit_code: failure.exit_code,
+    })
+}
+
+/// A condition with its time of transition, which moves only with the status.
+fn finished(
+    type_: ConditionType,
+    verdict: Verdict,
+    generation: Option<i64>,
+    previous: Option<&Condition>,
+    now: Timestamp,
+) -> Condition {
+    let status = verdict.status.as_str();
+    let since = previous.filter(|p| p.status == status).map(|p| p.last_transition_time.clone());
+    Condition {
+        type_: type_.as_str().into(),
+        status: status.into(),
+        reason: verdict.reason.as_str().into(),
+        message: verdict.message,
+        observed_generation: generation,
+        last_transition_time: since.unwrap_or(Time(now)),
+    }
+}

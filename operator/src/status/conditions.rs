@@ -1,0 +1,204 @@
+//! One function for each condition.
+
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+
+use super::{Facts, Pass, PodReport};
+use crate::apply::{Refusal, RefusalCause};
+use crate::validate::ValidModel;
+
+/// What a condition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// True, False or Unknown.
+    pub status: ConditionStatus,
+    /// Why.
+    pub reason: Reason,
+    /// For people: what, where, and what to do.
+    pub message: String,
+}
+
+fn verdict(status: ConditionStatus, reason: Reason, message: impl Into<String>) -> Verdict {
+    Verdict { status, reason, message: message.into() }
+}
+
+use ConditionStatus::{False, True, Unknown};
+
+/// Every condition, in the order of the status.
+pub(super) fn all(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
+    let Pass::Applied { model, applied } = facts.pass else {
+        return invalid(facts);
+    };
+    let rollout = Rollout::new(model, facts);
+    let accepted = spec_accepted(&applied.refused);
+    let loaded = model_loaded(&rollout);
+    let available = available(&rollout);
+    let progressing = progressing(&rollout);
+    let ready = ready(&rollout, &[&accepted, &loaded, &available, &progressing]);
+    let monitoring = monitoring_ready(model, &applied.refused);
+    vec![
+        (ConditionType::Ready, ready),
+        (ConditionType::SpecAccepted, accepted),
+        (ConditionType::ModelLoaded, loaded),
+        (ConditionType::Available, available),
+        (ConditionType::Progressing, progressing),
+        (ConditionType::MonitoringReady, monitoring),
+    ]
+}
+
+/// A specification with problems is not acted on: what runs goes on, and nothing is known of the rest.
+fn invalid(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
+    let Pass::Invalid(problems) = facts.pass else { return vec![] };
+    let message = problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let serving = facts.pods.iter().filter(|pod| pod.is_ready).count();
+    let available = match serving {
+        0 => verdict(False, Reason::NoReplicaReady, "no replica answers"),
+        n => verdict(True, Reason::ReplicasAvailable, format!("{n} replicas of an earlier specification answer")),
+    };
+    let rest = || verdict(Unknown, Reason::Invalid, "the specification is not accepted, and was not acted on");
+    vec![
+        (ConditionType::Ready, verdict(False, Reason::Invalid, message.clone())),
+        (ConditionType::SpecAccepted, verdict(False, Reason::Invalid, message)),
+        (ConditionType::ModelLoaded, rest()),
+        (ConditionType::Available, available),
+        (ConditionType::Progressing, rest()),
+        (ConditionType::MonitoringReady, rest()),
+    ]
+}
+
+/// The numbers of the Deployment, and the pods of this model that are here to stay.
+struct Rollout<'a> {
+    wanted: i32,
+    status: DeploymentStatus,
+    /// The Deployment's controller has seen the specification that was applied.
+    is_observed: bool,
+    pods: Vec<&'a PodReport>,
+}
+
+impl<'a> Rollout<'a> {
+    fn new(model: &ValidModel, facts: &'a Facts<'_>) -> Self {
+        let status = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
+        let generation = facts.deployment.and_then(|d: &Deployment| d.metadata.generation);
+        Self {
+            wanted: model.replicas,
+            is_observed: generation.is_some() && status.observed_generation >= generation,
+            status,
+            pods: facts.pods.iter().filter(|pod| !pod.is_terminating).collect(),
+        }
+    }
+
+    fn updated(&self) -> i32 {
+        self.status.updated_replicas.unwrap_or(0)
+    }
+
+    fn available(&self) -> i32 {
+        self.status.available_replicas.unwrap_or(0)
+    }
+
+    /// No pod of an older template is left.
+    fn is_complete(&self) -> bool {
+        self.is_observed && self.updated() >= self.wanted && self.status.replicas.unwrap_or(0) <= self.updated()
+    }
+
+    fn condition(&self, type_: &str, status: &str) -> Option<String> {
+        let conditions = self.status.conditions.iter().flatten();
+        let mut found = conditions.filter(|c| c.type_ == type_ && c.status == status);
+        found.next().map(|c| c.message.clone().unwrap_or_default())
+    }
+}
+
+fn spec_accepted(refused: &[Refusal]) -> Verdict {
+    let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring());
+    match serving.next() {
+        Some(refusal) => refused_verdict(refusal),
+        None => verdict(True, Reason::Valid, "the specification is accepted"),
+    }
+}
+
+fn refused_verdict(refusal: &Refusal) -> Verdict {
+    let (kind, name) = (refusal.kind.as_str(), &refusal.name);
+    match &refusal.cause {
+        RefusalCause::NameConflict => verdict(
+            False,
+            Reason::NameConflict,
+            format!("{kind} {name} exists and is not this model's: rename the model, or delete the {kind}"),
+        ),
+        RefusalCause::Api(message) => {
+            verdict(False, Reason::ApplyFailed, format!("the API server refused {kind} {name}: {message}"))
+        }
+        RefusalCause::KindMissing => verdict(
+            False,
+            Reason::CustomResourceDefinitionMissing,
+            format!("the cluster does not know {kind}: install the Prometheus Operator's CRDs; the model serves without"),
+        ),
+    }
+}
+
+fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
+    if rollout.wanted == 0 {
+        return verdict(False, Reason::ScaledToZero, "spec.replicas is 0");
+    }
+    let ready = rollout.pods.iter().filter(|pod| pod.is_ready).count();
+    let worst = rollout.pods.iter().find_map(|pod| pod.obstacle.as_ref().map(|obstacle| (pod, obstacle)));
+    if let Some((pod, obstacle)) = worst {
+        return verdict(False, obstacle.reason, format!("pod {}: {}", pod.name, obstacle.message));
+    }
+    if let Some(message) = rollout.condition("ReplicaFailure", "True") {
+        return verdict(False, Reason::PodsRefused, message);
+    }
+    if i32::try_from(ready).unwrap_or(i32::MAX) >= rollout.wanted {
+        return verdict(True, Reason::Loaded, format!("{ready} of {} replicas have the model in memory", rollout.wanted));
+    }
+    verdict(False, Reason::Loading, format!("{ready} of {} replicas have the model in memory", rollout.wanted))
+}
+
+fn available(rollout: &Rollout<'_>) -> Verdict {
+    match (rollout.available(), rollout.wanted) {
+        (_, 0) => verdict(False, Reason::ScaledToZero, "spec.replicas is 0"),
+        (0, wanted) => verdict(False, Reason::NoReplicaReady, format!("0 of {wanted} replicas answer")),
+        (n, wanted) => verdict(True, Reason::ReplicasAvailable, format!("{n} of {wanted} replicas answer")),
+    }
+}
+
+fn progressing(rollout: &Rollout<'_>) -> Verdict {
+    if let Some(message) = rollout.condition("Progressing", "False") {
+        return verdict(False, Reason::ProgressDeadlineExceeded, message);
+    }
+    if !rollout.is_observed {
+        return verdict(True, Reason::Pending, "the Deployment's controller has not seen the specification yet");
+    }
+    let numbers = format!("{} of {} replicas are of the present specification", rollout.updated(), rollout.wanted);
+    if rollout.is_complete() {
+        return verdict(True, Reason::RolloutComplete, numbers);
+    }
+    verdict(True, Reason::RollingOut, numbers)
+}
+
+/// The summary. Its reason is the first cause that is not in order, so that a list of models tells why.
+fn ready(rollout: &Rollout<'_>, causes: &[&Verdict]) -> Verdict {
+    if let Some(cause) = causes.iter().find(|cause| cause.status == False) {
+        return verdict(False, cause.reason, cause.message.clone());
+    }
+    let numbers = format!("{} of {} replicas answer", rollout.available(), rollout.wanted);
+    if !rollout.is_complete() {
+        return verdict(False, if rollout.is_observed { Reason::RollingOut } else { Reason::Pending }, numbers);
+    }
+    if rollout.available() < rollout.wanted {
+        return verdict(False, Reason::ReplicasUnavailable, numbers);
+    }
+    verdict(True, Reason::Serving, numbers)
+}
+
+fn monitoring_ready(model: &ValidModel, refused: &[Refusal]) -> Verdict {
+    let mut monitoring = refused.iter().filter(|refusal| refusal.kind.is_monitoring());
+    let Some(first) = monitoring.next() else {
+        let dashboard = if model.monitoring.dashboard_labels.is_some() { ", dashboard" } else { "" };
+        let message = format!("ServiceMonitor, PrometheusRule{dashboard} are in the cluster");
+        return verdict(True, Reason::ObjectsApplied, message);
+    };
+    let mut first = refused_verdict(first);
+    for other in monitoring {
+        first.message = format!("{}; {}", first.message, refused_verdict(other).message);
+    }
+    first
+}

@@ -1,0 +1,137 @@
+//! Invariants of the design that hold for every model.
+
+mod support;
+
+use belfry_operator::children::children;
+use belfry_operator::children::meta::{hash, selector_labels};
+use belfry_operator::kind::ChildKind;
+use belfry_operator::settings::Settings;
+use belfry_operator::validate::validate;
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use support::{root, sample, samples, valid};
+
+fn pod_template(name: &str) -> Value {
+    let model = valid(&sample(name));
+    serde_json::to_value(children(&model).deployment).unwrap()["spec"]["template"].clone()
+}
+
+/// Invariant 4. A released template never changes: whoever lands here because of a failure wants a
+/// new `TemplateRevision`, not a new hash.
+#[test]
+fn the_pod_template_of_revision_1_is_frozen() {
+    let hashes: Vec<_> =
+        samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
+    expect![[""]].assert_eq(&hashes.join("\n"));
+}
+
+/// Invariant 4.
+#[test]
+fn an_operator_with_a_newer_worker_image_leaves_a_running_model_alone() {
+    let mut model = sample("minilm");
+    let before = valid(&model);
+    model.status = Some(belfry_crds::InferenceModelStatus {
+        runtime: Some(belfry_crds::status::RuntimeStatus {
+            image: before.runtime.image.clone(),
+            default_image: before.runtime.default_image.clone(),
+            template_revision: before.runtime.template_revision.as_str().into(),
+            available_template_revision: "1".into(),
+        }),
+        ..Default::default()
+    });
+    let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
+    let after = validate(&model, &newer).unwrap();
+    assert_eq!(children(&before).deployment, children(&after).deployment);
+}
+
+/// Invariant 3.
+#[test]
+fn labels_and_annotations_of_the_user_are_not_copied_to_children() {
+    let plain = sample("minilm");
+    let mut marked = plain.clone();
+    marked.metadata.labels = Some([("argocd.argoproj.io/instance".to_owned(), "app".to_owned())].into());
+    marked.metadata.annotations = Some([("kubectl.kubernetes.io/restartedAt".to_owned(), "now".to_owned())].into());
+    assert_eq!(children(&valid(&plain)), children(&valid(&marked)));
+}
+
+/// Invariant 3.
+#[test]
+fn every_child_is_in_the_models_namespace_and_owned_by_the_model() {
+    for (name, model) in samples() {
+        let model = valid(&model);
+        for child in children(&model).into_list(&model).unwrap() {
+            let Some(object) = child.object else { continue };
+            let metadata = object.metadata;
+            assert_eq!(metadata.namespace.as_deref(), Some("search"), "{name} {}", child.kind.as_str());
+            let owner = &metadata.owner_references.unwrap()[0];
+            assert_eq!((owner.uid.as_str(), owner.controller), (model.uid.as_str(), Some(true)));
+            for (key, value) in selector_labels(&model) {
+                assert_eq!(metadata.labels.as_ref().unwrap()[&key], value, "{name} {}", child.kind.as_str());
+            }
+        }
+    }
+}
+
+#[test]
+fn selectors_are_the_two_frozen_labels() {
+    let selector = serde_json::to_value(selector_labels(&valid(&sample("minilm")))).unwrap();
+    assert_eq!(selector, json!({"app.kubernetes.io/name": "belfry-worker", "app.kubernetes.io/instance": "minilm"}));
+}
+
+/// Server-side apply writes an empty map or list of a custom resource again and again.
+#[test]
+fn no_child_holds_an_empty_map_or_list() {
+    fn empty(path: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) if map.is_empty() && !path.ends_with("emptyDir") => found.push(path.into()),
+            Value::Array(list) if list.is_empty() => found.push(path.into()),
+            Value::Object(map) => map.iter().for_each(|(key, value)| empty(&format!("{path}.{key}"), value, found)),
+            Value::Array(list) => list.iter().for_each(|value| empty(path, value, found)),
+            Value::Null => found.push(path.into()),
+            _ => {}
+        }
+    }
+    for (name, model) in samples() {
+        let model = valid(&model);
+        for child in children(&model).into_list(&model).unwrap() {
+            let mut found = vec![];
+            empty(child.kind.as_str(), &serde_json::to_value(child.object).unwrap(), &mut found);
+            found.retain(|path| child.kind != ChildKind::ConfigMap || path != "ConfigMap");
+            assert_eq!(found, Vec::<String>::new(), "{name}");
+        }
+    }
+}
+
+/// The level `restricted` of the Pod Security Standards, as far as a template can break it.
+#[test]
+fn every_pod_is_restricted() {
+    for (name, _) in samples() {
+        let template = pod_template(&name);
+        let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]);
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
+        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], json!(false), "{name}");
+        assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], json!(false), "{name}");
+        for field in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert_eq!(pod[field], Value::Null, "{name}");
+        }
+        for volume in pod["volumes"].as_array().unwrap() {
+            let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
+            assert!(kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"], "{name}: {kinds:?}");
+        }
+    }
+}
+
+/// A right that is missing shows only when the operator needs it.
+#[test]
+fn the_charts_role_allows_each_kind_of_child_and_no_wildcard() {
+    let role = std::fs::read_to_string(root().join("charts/belfry/templates/rbac.yaml")).unwrap();
+    for kind in ChildKind::ALL {
+        assert!(role.contains(&kind.api_resource().plural), "{} is not in rbac.yaml", kind.as_str());
+    }
+    for forbidden in ["\"*\"", "'*'", "[*]", "secrets", "escalate", "impersonate", "pods/exec"] {
+        assert!(!role.contains(forbidden), "rbac.yaml grants {forbidden}");
+    }
+}

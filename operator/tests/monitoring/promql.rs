@@ -1,0 +1,97 @@
+//! What an expression reads, from its syntax tree.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::metric::{Exporter, Kind, Label, Values};
+use belfry_crds::contract::metrics;
+use promql_parser::label::MatchOp;
+use promql_parser::parser::{self, Expr, VectorSelector};
+
+/// Series that may be read, with the labels that are known of them; `None` for series of Prometheus and of rules.
+#[derive(Clone, Default)]
+pub(crate) struct Sources(BTreeMap<String, Option<Vec<Label>>>);
+
+/// Labels that targets and rules add.
+const TARGET_LABELS: &[&str] = &["namespace", "model", "pod", "job", "le"];
+
+impl Sources {
+    pub(crate) fn contract() -> Self {
+        Self::matching(|_| true)
+    }
+
+    pub(crate) fn of(exporter: Exporter) -> Self {
+        Self::matching(|candidate| candidate == exporter)
+    }
+
+    fn matching(belongs: impl Fn(Exporter) -> bool) -> Self {
+        let mut series = BTreeMap::new();
+        for metric in metrics::ALL.iter().filter(|metric| belongs(metric.exporter)) {
+            let suffixes: &[&str] =
+                if matches!(metric.kind, Kind::Histogram(_)) { &["_bucket", "_sum", "_count"] } else { &[""] };
+            for suffix in suffixes {
+                series.insert(format!("{}{suffix}", metric.name), Some(metric.labels.to_vec()));
+            }
+        }
+        Self(series)
+    }
+
+    pub(crate) fn prometheus(mut self) -> Self {
+        self.0.extend(
+            ["up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"].map(|name| (name.to_owned(), None)),
+        );
+        self
+    }
+
+    pub(crate) fn recorded(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.0.extend(names.into_iter().map(|name| (name, None)));
+        self
+    }
+}
+
+/// Every selector of an expression.
+pub(crate) fn selectors(expression: &str) -> Vec<VectorSelector> {
+    let tree = parser::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+    let mut found = vec![];
+    walk(&tree, &mut found);
+    found
+}
+
+fn walk(expression: &Expr, found: &mut Vec<VectorSelector>) {
+    match expression {
+        Expr::Aggregate(e) => {
+            walk(&e.expr, found);
+            e.param.iter().for_each(|param| walk(param, found));
+        }
+        Expr::Unary(e) => walk(&e.expr, found),
+        Expr::Binary(e) => [&e.lhs, &e.rhs].into_iter().for_each(|side| walk(side, found)),
+        Expr::Paren(e) => walk(&e.expr, found),
+        Expr::Subquery(e) => walk(&e.expr, found),
+        Expr::VectorSelector(selector) => found.push(selector.clone()),
+        Expr::MatrixSelector(e) => found.push(e.vs.clone()),
+        Expr::Call(e) => e.args.args.iter().for_each(|argument| walk(argument, found)),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => {}
+        Expr::Extension(_) => panic!("an expression of a kind that this test does not know"),
+    }
+}
+
+/// The expression parses, and reads only those series, their labels, and values that these can take.
+pub(crate) fn check(expression: &str, sources: &Sources) {
+    for selector in selectors(expression) {
+        let name = selector.name.clone().unwrap_or_else(|| panic!("{expression}: a selector without a name"));
+        let labels = sources.0.get(&name).unwrap_or_else(|| panic!("{expression}: nobody exports {name}"));
+        let Some(labels) = labels else { continue };
+        for matcher in &selector.matchers.matchers {
+            let label = labels.iter().find(|label| label.name == matcher.name);
+            let known = label.is_some() || TARGET_LABELS.contains(&matcher.name.as_str());
+            assert!(known, "{expression}: {name} has no label {}", matcher.name);
+            if let Some(Values::Closed(values)) = label.map(|label| label.values) {
+                let finds = |value: &&&str| match &matcher.op {
+                    MatchOp::Equal => matcher.value == **value,
+                    MatchOp::Re(regex) => regex.find(value).is_some_and(|found| found.len() == value.len()),
+                    other => panic!("{expression}: {other:?} is not used"),
+                };
+                assert!(values.iter().any(|value| finds(&value)), "{expression}: {} never matches", matcher.name);
+            }
+        }
+    }
+}
