@@ -161,14 +161,19 @@ pub struct PvcSource {
 pub struct Resources {
     /// What the scheduler sets aside.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = quantity()))]
     #[x_kube(validation = kube::core::Rule::new("self.all(name, type(self[name]) == int || isQuantity(self[name]))").message(QUANTITY_MESSAGE))]
     pub requests: BTreeMap<String, IntOrString>,
     /// What a worker may not exceed. The worker takes its number of threads from the CPU limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 8))]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = quantity()))]
     #[x_kube(validation = kube::core::Rule::new("self.all(name, type(self[name]) == int || isQuantity(self[name]))").message(QUANTITY_MESSAGE))]
     pub limits: BTreeMap<String, IntOrString>,
+}
+
+/// A quantity as users write it: a string, or a bare number.
+fn quantity() -> serde_json::Value {
+    serde_json::json!({"x-kubernetes-int-or-string": true, "maxLength": 32})
 }
 
 const QUANTITY_MESSAGE: &str = "each value is a quantity, as \"500m\", \"2\" or \"1Gi\"";

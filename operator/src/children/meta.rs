@@ -53,6 +53,14 @@ pub fn object_meta(model: &ValidModel, component: Component) -> ObjectMeta {
     }
 }
 
+/// Adds a user's labels, of which none may take the place of ours.
+pub fn add_labels(metadata: &mut ObjectMeta, labels: &BTreeMap<String, String>) {
+    let ours = metadata.labels.get_or_insert_default();
+    for (key, value) in labels {
+        ours.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+}
+
 /// Labels of the pods, and of the other children but for the version, which must not move a pod.
 #[must_use]
 pub fn pod_labels(model: &ValidModel, component: Component) -> BTreeMap<String, String> {

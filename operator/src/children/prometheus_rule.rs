@@ -2,7 +2,7 @@
 
 use belfry_crds::monitoring::PrometheusRule;
 
-use super::meta::{Component, object_meta};
+use super::meta::{Component, add_labels, object_meta};
 use crate::monitoring;
 use crate::validate::ValidModel;
 
@@ -10,6 +10,6 @@ use crate::validate::ValidModel;
 #[must_use]
 pub fn prometheus_rule(model: &ValidModel) -> PrometheusRule {
     let mut metadata = object_meta(model, Component::Monitoring);
-    metadata.labels.get_or_insert_default().extend(model.monitoring.labels.clone());
+    add_labels(&mut metadata, &model.monitoring.labels);
     PrometheusRule { metadata, spec: monitoring::rules(model) }
 }

@@ -4,7 +4,7 @@
 use belfry_crds::contract::{METRICS_PATH, PORT_NAME};
 use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonitorSpec};
 
-use super::meta::{Component, object_meta, selector};
+use super::meta::{Component, add_labels, object_meta, selector};
 use crate::validate::ValidModel;
 
 /// A worker exposes about 200 series; a scrape with ten times more is a fault, and is dropped.
@@ -14,7 +14,7 @@ const SAMPLE_LIMIT: u64 = 2000;
 #[must_use]
 pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
     let mut metadata = object_meta(model, Component::Monitoring);
-    metadata.labels.get_or_insert_default().extend(model.monitoring.labels.clone());
+    add_labels(&mut metadata, &model.monitoring.labels);
     ServiceMonitor {
         metadata,
         spec: ServiceMonitorSpec {

@@ -15,7 +15,7 @@ use super::START_BUDGET_SECONDS;
 use crate::validate::{ValidModel, ValidSource};
 
 /// Name of the worker's container.
-pub const WORKER: &str = "worker";
+const WORKER: &str = "worker";
 
 /// The worker's container.
 pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> Container {

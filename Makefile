@@ -1,0 +1,75 @@
+# Two targets are enough for most: `make demo` and `make test`. `make help` lists the others.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Everything that is downloaded or built lies outside the checkout, so that a fresh clone finds it again.
+export BELFRY_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/belfry
+# Everything that the local cluster writes.
+export BELFRY_STATE ?= $(BELFRY_CACHE)/cluster
+export CARGO_TARGET_DIR ?= $(BELFRY_CACHE)/target
+export BELFRY_MODEL_DIR ?= $(BELFRY_CACHE)/models/all-MiniLM-L6-v2
+export BELFRY_PROMTOOL ?= $(BELFRY_CACHE)/tools/bin/promtool
+export PATH := $(BELFRY_CACHE)/tools/bin:$(PATH)
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: ## From nothing to a page and back, on this machine
+	@e2e/demo.sh
+
+.PHONY: test
+test: lint unit e2e ## Everything: lints, unit and golden tests, and e2e on a real cluster
+
+.PHONY: lint
+lint: libtorch ## Formatting, clippy, charts
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	e2e/tools/build.sh helm
+	e2e/lint-charts.sh
+
+.PHONY: unit
+unit: libtorch model ## Unit and golden tests
+	e2e/tools/build.sh prometheus
+	cargo test --locked
+
+.PHONY: e2e
+e2e: libtorch cluster install ## Tests on the local cluster
+	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
+
+.PHONY: golden
+golden: libtorch model ## Rewrite generated files and golden files; then read the diff
+	UPDATE_EXPECT=1 cargo test --package belfry-crds --package belfry-operator
+
+.PHONY: cluster
+cluster: ## Start the local cluster, or find it running
+	@e2e/tools/build.sh
+	@e2e/cluster/up.sh
+	@config/monitoring/install.sh
+
+.PHONY: cluster-down
+cluster-down: ## Stop the local cluster; its state stays
+	@e2e/cluster/down.sh
+
+.PHONY: kubeconfig
+kubeconfig: ## Print the path of a kubeconfig for the local cluster
+	@echo $(BELFRY_STATE)/kubeconfig
+
+.PHONY: images
+images: libtorch ## Build the images of operator and worker, and import them into the local cluster
+	@e2e/images.sh
+
+.PHONY: install
+install: model images ## Install the charts into the cluster of KUBECONFIG, by default the local one
+	@e2e/install.sh
+
+.PHONY: libtorch
+libtorch: ## Fetch libtorch into the cache
+	@worker/libtorch.sh
+
+.PHONY: model
+model: ## Fetch the model of the demo into the cache
+	@e2e/models/fetch.sh

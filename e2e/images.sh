@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Builds the operator, the worker and their images, and imports them into the local cluster when it
+# runs. Leaves the images' names in STATE/images/{operator,worker}.name.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+source "$here/cluster/env.sh"
+mkdir -p "$state/images"
+cd "$root"
+cargo build --locked --release --package belfry-operator --package belfry-worker
+for part in operator worker; do
+  read -r tar name _ < <(config/images/build.py "belfry-$part" --out "$state/images" --tag content)
+  echo "$name" >"$state/images/$part.name"
+  [ ! -S "$containerd_socket" ] || config/images/import.sh "$tar"
+done

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Lints the charts, and renders the operator's with the values that change its shape.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+for chart in belfry-crds belfry; do helm lint --strict --quiet "$root/charts/$chart"; done
+render() { helm template belfry "$root/charts/belfry" "$@"; }
+count() { grep -c "^kind: $1$" || true; }
+
+[ "$(render --set monitoring.enabled=true | count PrometheusRule)" = 1 ] || { echo "monitoring.enabled=true renders no PrometheusRule" >&2; exit 1; }
+[ "$(render --set monitoring.enabled=false | count ServiceMonitor)" = 0 ] || { echo "monitoring.enabled=false renders a ServiceMonitor" >&2; exit 1; }
+! render --set imagee.tag=1 >/dev/null 2>&1 || { echo "values.schema.json lets a misspelt value pass" >&2; exit 1; }

@@ -1,0 +1,52 @@
+//! The harness of the tests on a real cluster: `make e2e` starts the cluster and runs them.
+//!
+//! Each test gets a [`Namespace`] of its own, puts models into it, and asks from outside: the API
+//! server, Prometheus, Alertmanager, the audit log and the node's processes. Nothing waits but
+//! [`wait`], which has a bound and says what it saw last.
+
+#![allow(clippy::missing_errors_doc, reason = "every error of the harness is the failure of a test")]
+#![allow(clippy::must_use_candidate, reason = "tests use what they ask for")]
+
+pub mod alertmanager;
+pub mod audit;
+pub mod cluster;
+pub mod describe;
+pub mod embed;
+pub mod hub;
+pub mod model;
+pub mod namespace;
+pub mod objects;
+pub mod operator;
+pub mod process;
+pub mod prometheus;
+pub mod volume;
+pub mod wait;
+pub mod weights;
+
+use std::time::Duration;
+
+pub use cluster::{Answer, Cluster};
+pub use model::{Served, sample};
+pub use namespace::{Namespace, Outcome, in_namespace};
+
+/// Where the chart is installed.
+pub const SYSTEM_NAMESPACE: &str = "belfry-system";
+
+/// Name of the operator's Deployment, Service and service account.
+pub const OPERATOR: &str = "belfry-operator";
+
+/// Field manager of what the tests write.
+pub const FIELD_MANAGER: &str = "belfry-e2e";
+
+/// That many seconds.
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// Writes a figure where people see it although the test passes: the test harness keeps back what
+/// goes through `print!`.
+pub fn report(line: &str) {
+    use std::io::Write as _;
+    // A figure that can't be shown fails no test.
+    drop(writeln!(std::io::stderr(), "e2e: {line}"));
+}

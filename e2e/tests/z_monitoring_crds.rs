@@ -1,0 +1,155 @@
+//! Invariant 5: without the kinds of the Prometheus Operator a model serves, and once they are there it is monitored.
+//!
+//! The kinds are taken from the whole cluster, which is why this test is a program of its own. Whatever happens in it,
+//! they are put back, with the objects of others.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+
+use anyhow::{Context, Result, ensure};
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_e2e::{Cluster, Namespace, Outcome, in_namespace, operator, report, sample, secs, wait};
+use belfry_operator::kind::ChildKind;
+use futures::FutureExt;
+use http::Request;
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+#[tokio::test]
+async fn a_model_serves_without_the_monitoring_kinds_and_is_monitored_once_they_are_there() -> Outcome {
+    in_namespace("crds", async |ns| {
+        let mut kinds = vec![];
+        for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional()) {
+            kinds.push(Kind::save(&ns.cluster, *kind).await?);
+        }
+        let outcome = AssertUnwindSafe(scenario(ns, &kinds)).catch_unwind().await;
+        let restored = put_back(&ns.cluster, &kinds).await;
+        outcome.unwrap_or_else(|panic| resume_unwind(panic)).and(restored)
+    })
+    .await
+}
+
+async fn scenario(ns: &Namespace, kinds: &[Kind]) -> Result<()> {
+    ns.volume_with_model().await?;
+    let before = identity(&ns.cluster).await?;
+    for kind in kinds {
+        kind.take_away(&ns.cluster).await?;
+    }
+    let model = ns.serve(&sample("minilm")?).await?;
+    model.until_serving().await?;
+    model.embed(&["It answers without monitoring."]).await?;
+    let missing = (ConditionType::MonitoringReady, ConditionStatus::False, Reason::CustomResourceDefinitionMissing);
+    let message = model.until(missing, secs(30)).await?.message;
+    for kind in ["ServiceMonitor", "PrometheusRule"] {
+        ensure!(message.contains(kind), "the message does not name {kind}: {message}");
+    }
+
+    let begun = std::time::Instant::now();
+    put_back(&ns.cluster, kinds).await?;
+    model.until((ConditionType::MonitoringReady, ConditionStatus::True, Reason::ObjectsApplied), secs(60)).await?;
+    report(&format!("monitored {:.0} s after the kinds are back", begun.elapsed().as_secs_f64()));
+    for kind in kinds {
+        ns.children(kind.kind).get(&model.name).await.with_context(|| format!("no {}", kind.kind.as_str()))?;
+    }
+    let after = identity(&ns.cluster).await?;
+    ensure!(after == before, "the operator was restarted: {before:?}, then {after:?}");
+    model.until_rules_loaded().await.map(drop)
+}
+
+/// UID and restarts of the operator's pod.
+async fn identity(cluster: &Cluster) -> Result<(Option<String>, i32)> {
+    let pod = operator::pod(cluster).await?;
+    let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+    Ok((pod.uid(), statuses.map(|status| status.restart_count).sum()))
+}
+
+/// A kind that can be taken away and put back.
+struct Kind {
+    kind: ChildKind,
+    name: String,
+    definition: Value,
+    /// Objects that the operator will not write again.
+    objects: Vec<Value>,
+}
+
+impl Kind {
+    async fn save(cluster: &Cluster, kind: ChildKind) -> Result<Self> {
+        let resource = kind.api_resource();
+        let name = format!("{}.{}", resource.plural, resource.group);
+        let definition = portable(&cluster.get(&format!("{CRDS}/{name}")).await?.ok()?.json()?)?;
+        let list = cluster.get(&collection(kind, None)).await?.ok()?.json()?;
+        let objects = list["items"].as_array().cloned().unwrap_or_default();
+        let others = objects.iter().filter(|object| object["metadata"]["ownerReferences"].is_null());
+        let objects = others.map(|object| {
+            let mut object = portable(object)?;
+            // Items of a list do not name their kind.
+            object["apiVersion"] = json!(resource.api_version);
+            object["kind"] = json!(resource.kind);
+            Ok(object)
+        });
+        Ok(Self { kind, name, definition, objects: objects.collect::<Result<_>>()? })
+    }
+
+    async fn take_away(&self, cluster: &Cluster) -> Result<()> {
+        let address = format!("{CRDS}/{}", self.name);
+        cluster.send(Request::delete(&address).body(vec![])?).await?.ok()?;
+        wait::until(&format!("{} is gone", self.name), secs(60), async || {
+            let status = cluster.get(&address).await?.status;
+            ensure!(status == 404, "status {status}");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_back(&self, cluster: &Cluster) -> Result<()> {
+        let address = format!("{CRDS}/{}", self.name);
+        // A definition that is still on its way out takes no objects, and none of its name can be made.
+        wait::until(&format!("{} is there", self.name), secs(60), async || {
+            create(cluster, CRDS, &self.definition).await?;
+            let now = cluster.get(&address).await?.ok()?.json()?;
+            ensure!(now["metadata"]["deletionTimestamp"].is_null(), "it is still on its way out");
+            let conditions = now["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let is_established = conditions.iter().any(|c| c["type"] == *"Established" && c["status"] == *"True");
+            ensure!(is_established, "{conditions:?}");
+            Ok(())
+        })
+        .await?;
+        for object in &self.objects {
+            let namespace = object["metadata"]["namespace"].as_str();
+            let what = format!("{} {}", self.name, object["metadata"]["name"]);
+            // The API server learns of a kind a moment after it is established.
+            wait::until(&what, secs(30), async || create(cluster, &collection(self.kind, namespace), object).await)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn put_back(cluster: &Cluster, kinds: &[Kind]) -> Result<()> {
+    for kind in kinds {
+        kind.put_back(cluster).await?;
+    }
+    Ok(())
+}
+
+/// Creates an object; one that is there already is as good.
+async fn create(cluster: &Cluster, address: &str, object: &Value) -> Result<()> {
+    let answer = cluster.post(address, object).await?;
+    if answer.status == 409 { Ok(()) } else { answer.ok().map(drop) }
+}
+
+fn collection(kind: ChildKind, namespace: Option<&str>) -> String {
+    let resource = kind.api_resource();
+    let scope = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
+    format!("/apis/{}{scope}/{}", resource.api_version, resource.plural)
+}
+
+/// An object without what the API server adds.
+fn portable(object: &Value) -> Result<Value> {
+    let mut object = object.clone();
+    object.as_object_mut().context("not an object")?.remove("status");
+    let metadata = object["metadata"].as_object_mut().context("an object without metadata")?;
+    metadata.retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "labels" | "annotations"));
+    Ok(object)
+}

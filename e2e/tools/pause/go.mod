@@ -1,0 +1,3 @@
+module belfry.dev/e2e/tools/pause
+
+go 1.26.0

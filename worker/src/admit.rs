@@ -1,0 +1,100 @@
+//! The first stage: is there a model, may this body come in, and is there room for its texts?
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::app::{App, Model};
+use crate::error::{ApiError, Reason};
+use crate::forward::Reserved;
+use crate::lifecycle::State;
+
+/// Most bytes in one request: 256 texts of 512 tokens are about 600 kB, as token ids about 1 MB.
+pub const BODY_LIMIT: usize = 8 << 20;
+
+/// Seconds after which a caller may ask again whether a model is loaded.
+const LOADING_RETRY_AFTER: u64 = 5;
+
+/// Refuses requests that come before the model is loaded, or after the worker has to go.
+pub fn open(app: &App) -> Result<&Model, ApiError> {
+    match (app.lifecycle.state(), app.model()) {
+        (State::Ready | State::Draining, Some(model)) => Ok(model),
+        (State::Draining | State::Refusing, _) => {
+            Err(ApiError::new(Reason::Draining, "this worker is shutting down; retry on another one").retry_after(1))
+        }
+        _ => Err(ApiError::new(Reason::ModelLoading, "the model is still being loaded; retry later")
+            .retry_after(LOADING_RETRY_AFTER)),
+    }
+}
+
+/// A body, and its share of the memory for bodies.
+pub struct Body {
+    pub bytes: Bytes,
+    _share: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a JSON body within the limits of one request and of all of them.
+pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
+    media_type(request.headers())?;
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(too_large());
+    }
+    let (mut body, mut bytes, mut share) = (request.into_body(), Vec::new(), None::<OwnedSemaphorePermit>);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| ApiError::new(Reason::InvalidJson, "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > BODY_LIMIT {
+            return Err(too_large());
+        }
+        let kib = u32::try_from(data.len().div_ceil(1024)).unwrap_or(u32::MAX);
+        let more = Arc::clone(&app.bodies).try_acquire_many_owned(kib).map_err(|_| {
+            ApiError::new(Reason::QueueFull, "too many large requests at once; retry later").retry_after(1)
+        })?;
+        match &mut share {
+            Some(share) => share.merge(more),
+            None => share = Some(more),
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Body { bytes: bytes.into(), _share: share })
+}
+
+fn too_large() -> ApiError {
+    ApiError::new(
+        Reason::RequestTooLarge,
+        format!("the body is larger than {BODY_LIMIT} bytes; send fewer texts at once"),
+    )
+}
+
+/// Only plain JSON: a compressed body could unpack to any size. A caller that does not name a type, as `kubectl create
+/// --raw` does not, sends JSON or is told where its JSON breaks off.
+fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let kind = text(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.split(';').next().map(str::trim) != Some("application/json")) {
+        let message = "the body must be JSON, and content-type must say application/json";
+        return Err(ApiError::new(Reason::UnsupportedMediaType, message));
+    }
+    match text(header::CONTENT_ENCODING).as_deref() {
+        None | Some("identity") => Ok(()),
+        Some(_) => Err(ApiError::new(Reason::UnsupportedMediaType, "compressed bodies are not accepted")),
+    }
+}
+
+/// Makes room for a request's texts, or says when to come back.
+pub fn room(app: &App, texts: usize) -> Result<Reserved<'_>, ApiError> {
+    let most = app.limits.texts_per_request();
+    if texts > most {
+        let message = format!("{texts} inputs in one request; at most {most} are accepted");
+        return Err(ApiError::new(Reason::TooManyInputs, message));
+    }
+    app.inbox.reserve(texts).map_err(|full| {
+        let message = format!("the queue of {} texts is full; retry later", app.limits.queue_capacity);
+        ApiError::new(Reason::QueueFull, message).retry_after(full.retry_after)
+    })
+}

@@ -1,0 +1,190 @@
+//! Every setting of the worker: a flag, the environment variable that the operator sets, a default and a bound.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use belfry_crds::contract::{CACHE_MOUNT, DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, PORT, defaults, env};
+use clap::builder::RangedU64ValueParser;
+use clap::{Parser, ValueEnum};
+
+/// Serves one text embedding model over HTTP.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "belfry-worker", version)]
+pub struct Args {
+    /// Address to listen on
+    #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], PORT)))]
+    pub listen: SocketAddr,
+    /// Name that requests and responses use for the model; by default the folder's or the repository's
+    #[arg(long, env = env::SERVED_NAME)]
+    pub served_name: Option<String>,
+    #[command(flatten)]
+    pub source: Source,
+    #[command(flatten)]
+    pub compute: Compute,
+    #[command(flatten)]
+    pub limits: Limits,
+    #[command(flatten)]
+    pub lifecycle: LifecycleArgs,
+}
+
+/// Where the model comes from: a folder, or a repository on the hub.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Source {
+    /// Folder with config.json, tokenizer.json and model.safetensors
+    #[arg(long, env = env::MODEL, value_name = "FOLDER", required_unless_present = "hf_repo", conflicts_with = "hf_repo")]
+    pub model: Option<PathBuf>,
+    /// Repository on the hub, as owner/name
+    #[arg(long, env = env::HF_REPO, value_name = "REPO")]
+    pub hf_repo: Option<String>,
+    /// Commit, tag or branch of the repository
+    #[arg(long, env = env::HF_REVISION, value_name = "REVISION", default_value = "main")]
+    pub hf_revision: String,
+    /// Base address of the hub, for a mirror
+    #[arg(long, env = env::HF_ENDPOINT, value_name = "URL")]
+    pub hf_endpoint: Option<String>,
+    /// Access token for the hub
+    #[arg(long, env = env::HF_TOKEN, value_name = "TOKEN", hide_env_values = true)]
+    pub hf_token: Option<String>,
+    /// Folder for downloads
+    #[arg(long, env = env::CACHE, value_name = "FOLDER", default_value = CACHE_MOUNT)]
+    pub cache: PathBuf,
+}
+
+/// What the forward pass runs on.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Compute {
+    /// Device of the model
+    #[arg(long, env = env::DEVICE, value_enum, default_value_t = DeviceArg::Cpu)]
+    pub device: DeviceArg,
+    /// Type of weights and activations; auto is bfloat16 where the hardware multiplies it natively, else float32
+    #[arg(long, env = env::DTYPE, value_enum, default_value_t = DtypeArg::Auto)]
+    pub dtype: DtypeArg,
+    /// Compute threads; 0 takes the CPU limit of the container, rounded down, or else the number of cores
+    #[arg(long, env = env::THREADS, default_value_t = 0, value_parser = bounded(0, 1024))]
+    pub threads: usize,
+}
+
+/// `--device`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    Cpu,
+    Cuda,
+}
+
+/// `--dtype`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DtypeArg {
+    Auto,
+    Float32,
+    Bfloat16,
+    Float16,
+}
+
+/// What is accepted, and how much of it at once.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Limits {
+    /// Most tokens in one forward pass; one text always fits
+    #[arg(long, env = env::MAX_BATCH_TOKENS, default_value_t = defaults::MAX_BATCH_TOKENS as usize, value_parser = bounded(1, 1 << 20))]
+    pub max_batch_tokens: usize,
+    /// Most texts in one forward pass
+    #[arg(long, env = env::MAX_BATCH_SIZE, default_value_t = defaults::MAX_BATCH_SIZE as usize, value_parser = bounded(1, 1 << 16))]
+    pub max_batch_size: usize,
+    /// Most texts in one request, and never more than the queue holds
+    #[arg(long, env = env::MAX_CLIENT_BATCH_SIZE, default_value_t = defaults::MAX_CLIENT_BATCH_SIZE as usize, value_parser = bounded(1, 1 << 14))]
+    pub max_client_batch_size: usize,
+    /// Most texts waiting; one more is answered with 429
+    #[arg(long, env = env::QUEUE_CAPACITY, default_value_t = defaults::QUEUE_CAPACITY as usize, value_parser = bounded(1, 1 << 20))]
+    pub queue_capacity: usize,
+    /// Milliseconds after which a request is answered with 504
+    #[arg(long, env = env::REQUEST_TIMEOUT_MS, default_value_t = u64::from(defaults::REQUEST_TIMEOUT_MS), value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub request_timeout_ms: u64,
+}
+
+impl Limits {
+    /// Most texts in one request: a request that can never fit into the queue would be told to retry for ever.
+    pub fn texts_per_request(&self) -> usize {
+        self.max_client_batch_size.min(self.queue_capacity)
+    }
+
+    pub fn request_timeout(&self) -> Duration {
+        Duration::from_millis(self.request_timeout_ms)
+    }
+}
+
+/// How the worker ends, and what it leaves behind.
+#[derive(Clone, Debug, clap::Args)]
+pub struct LifecycleArgs {
+    /// Seconds between SIGTERM and the first refused request
+    #[arg(long, env = env::DRAIN_DELAY_SECONDS, default_value_t = u64::from(DRAIN_DELAY_SECONDS), value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub drain_delay_seconds: u64,
+    /// Seconds between SIGTERM and the exit, whatever is still running
+    #[arg(long, env = env::DRAIN_TIMEOUT_SECONDS, default_value_t = u64::from(DRAIN_TIMEOUT_SECONDS), value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub drain_timeout_seconds: u64,
+    /// File for the reason of a failed load
+    #[arg(long, env = env::TERMINATION_LOG, value_name = "FILE")]
+    pub termination_log: Option<PathBuf>,
+    /// Write logs as one JSON object a line
+    #[arg(long, env = env::LOG_JSON, num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub log_json: bool,
+    /// What to log: a level, or a filter such as belfry_worker=debug
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+fn bounded(least: u64, most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(least..=most)
+}
+
+impl Args {
+    /// The name that requests and responses use.
+    pub fn name(&self) -> String {
+        let of_folder = |folder: &PathBuf| folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.served_name
+            .clone()
+            .or_else(|| self.source.hf_repo.clone())
+            .or_else(|| self.source.model.as_ref().and_then(of_folder))
+            .unwrap_or_else(|| "model".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn a_model_comes_from_exactly_one_place() {
+        assert!(parse("belfry-worker").is_err());
+        assert!(parse("belfry-worker --model /m --hf-repo a/b").is_err());
+        assert_eq!(parse("belfry-worker --model /models/minilm").unwrap().name(), "minilm");
+        assert_eq!(parse("belfry-worker --hf-repo a/b").unwrap().name(), "a/b");
+        assert_eq!(parse("belfry-worker --model /m --served-name x").unwrap().name(), "x");
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_contract() {
+        let args = parse("belfry-worker --model /m").unwrap();
+        assert_eq!(args.listen.port(), PORT);
+        assert_eq!(args.limits.max_batch_tokens, defaults::MAX_BATCH_TOKENS as usize);
+        assert_eq!(args.limits.texts_per_request(), defaults::MAX_CLIENT_BATCH_SIZE as usize);
+        assert_eq!(args.limits.request_timeout(), Duration::from_secs(30));
+        assert!(!args.lifecycle.log_json);
+    }
+
+    #[test]
+    fn a_limit_out_of_its_bounds_is_refused() {
+        for flag in ["--max-batch-tokens 0", "--queue-capacity 0", "--request-timeout-ms 0", "--threads 5000"] {
+            assert!(parse(&format!("belfry-worker --model /m {flag}")).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_request_never_holds_more_texts_than_the_queue() {
+        let args = parse("belfry-worker --model /m --queue-capacity 4").unwrap();
+        assert_eq!(args.limits.texts_per_request(), 4);
+    }
+}

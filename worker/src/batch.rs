@@ -1,0 +1,81 @@
+//! A batch without padding: all tokens in one row, texts of equal length side by side. Pure data, no tensors.
+//!
+//! Linear layers see one tall matrix, and attention sees each run of equal length as a small batch of its own, so no
+//! text's vector depends on the texts that happened to wait beside it.
+
+/// Texts of one length that lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// First token of the first text.
+    pub offset: i64,
+    /// Texts in the run.
+    pub texts: i64,
+    /// Tokens of each.
+    pub length: i64,
+}
+
+/// The input of one forward pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Token ids of all texts, one after the other, longest text first.
+    pub ids: Vec<i64>,
+    /// Position of each token in its text.
+    pub positions: Vec<i64>,
+    pub runs: Vec<Run>,
+    /// `order[row]` is the index, in the argument of [`Packed::new`], of the text that became this row.
+    pub order: Vec<usize>,
+}
+
+impl Packed {
+    /// Packs texts, each of at least one token.
+    pub fn new(texts: &[&[u32]]) -> Self {
+        let mut order: Vec<usize> = (0..texts.len()).collect();
+        order.sort_by_key(|i| std::cmp::Reverse(texts[*i].len()));
+        let tokens = texts.iter().map(|text| text.len()).sum();
+        let mut packed =
+            Self { ids: Vec::with_capacity(tokens), positions: Vec::with_capacity(tokens), runs: Vec::new(), order };
+        for row in 0..texts.len() {
+            packed.append(texts[packed.order[row]]);
+        }
+        packed
+    }
+
+    fn append(&mut self, text: &[u32]) {
+        let (offset, length) = (self.ids.len() as i64, text.len() as i64);
+        self.ids.extend(text.iter().map(|id| i64::from(*id)));
+        self.positions.extend(0..length);
+        match self.runs.last_mut() {
+            Some(run) if run.length == length => run.texts += 1,
+            _ => self.runs.push(Run { offset, texts: 1, length }),
+        }
+    }
+
+    pub fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub fn texts(&self) -> usize {
+        self.order.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_equal_length_become_one_run() {
+        let packed = Packed::new(&[&[1], &[2, 3], &[4], &[5, 6, 7], &[8, 9]]);
+        assert_eq!(packed.ids, [5, 6, 7, 2, 3, 8, 9, 1, 4]);
+        assert_eq!(packed.positions, [0, 1, 2, 0, 1, 0, 1, 0, 0]);
+        let runs: Vec<_> = packed.runs.iter().map(|run| (run.offset, run.texts, run.length)).collect();
+        assert_eq!(runs, [(0, 1, 3), (3, 2, 2), (7, 2, 1)]);
+        assert_eq!(packed.order, [3, 1, 4, 0, 2]);
+        assert_eq!((packed.texts(), packed.tokens()), (5, 9));
+    }
+
+    #[test]
+    fn no_texts_make_no_tokens() {
+        assert_eq!(Packed::new(&[]).tokens(), 0);
+    }
+}

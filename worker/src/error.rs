@@ -1,0 +1,185 @@
+//! Every way in which a request can fail: its code, status and body, in one table.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use belfry_crds::contract::metrics::ENDPOINTS;
+use serde_json::json;
+
+/// A route that counts as inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// OpenAI's `POST /v1/embeddings`
+    Embeddings,
+    /// text-embeddings-inference's `POST /embed`
+    Embed,
+}
+
+impl Endpoint {
+    pub const ALL: [Self; 2] = [Self::Embeddings, Self::Embed];
+
+    /// The path, and the value of the label `endpoint`.
+    pub const fn path(self) -> &'static str {
+        ENDPOINTS[self as usize]
+    }
+
+    /// The field that holds the texts.
+    pub const fn input_name(self) -> &'static str {
+        match self {
+            Self::Embeddings => "input",
+            Self::Embed => "inputs",
+        }
+    }
+}
+
+/// Why a request failed. The codes are those of `contract::metrics::REASONS`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    InvalidJson,
+    InvalidInput,
+    UnsupportedMediaType,
+    MethodNotAllowed,
+    ModelNotFound,
+    RequestTooLarge,
+    TooManyInputs,
+    InputTooLong,
+    QueueFull,
+    ModelLoading,
+    Draining,
+    DeadlineExceeded,
+    InferenceFailed,
+}
+
+impl Reason {
+    pub const ALL: [Self; 13] = [
+        Self::InvalidJson,
+        Self::InvalidInput,
+        Self::UnsupportedMediaType,
+        Self::MethodNotAllowed,
+        Self::ModelNotFound,
+        Self::RequestTooLarge,
+        Self::TooManyInputs,
+        Self::InputTooLong,
+        Self::QueueFull,
+        Self::ModelLoading,
+        Self::Draining,
+        Self::DeadlineExceeded,
+        Self::InferenceFailed,
+    ];
+
+    /// The `code` of the error body, and the value of the label `reason`.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::InvalidJson => "invalid_json",
+            Self::InvalidInput => "invalid_input",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::ModelNotFound => "model_not_found",
+            Self::RequestTooLarge => "request_too_large",
+            Self::TooManyInputs => "too_many_inputs",
+            Self::InputTooLong => "input_too_long",
+            Self::QueueFull => "queue_full",
+            Self::ModelLoading => "model_loading",
+            Self::Draining => "draining",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::InferenceFailed => "inference_failed",
+        }
+    }
+
+    /// 413 is for bytes alone: clients of such servers split a batch on 413, which does not shorten a text.
+    /// A text that is too long is 400 with OpenAI and 422 with text-embeddings-inference, as their clients expect.
+    pub fn status(self, endpoint: Endpoint) -> StatusCode {
+        match self {
+            Self::InvalidJson | Self::InvalidInput => StatusCode::BAD_REQUEST,
+            Self::InputTooLong if endpoint == Endpoint::Embeddings => StatusCode::BAD_REQUEST,
+            Self::InputTooLong | Self::TooManyInputs => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ModelNotFound => StatusCode::NOT_FOUND,
+            Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+            Self::ModelLoading | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+            Self::InferenceFailed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// A failed request: what to count it as, and what to tell the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    pub reason: Reason,
+    /// One line for the caller. It never holds a piece of the request's text.
+    pub message: String,
+    /// The field of the request that is at fault.
+    pub param: Option<&'static str>,
+    /// Whole seconds after which a retry makes sense.
+    pub retry_after: Option<u64>,
+}
+
+impl ApiError {
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), param: None, retry_after: None }
+    }
+
+    pub fn param(self, param: &'static str) -> Self {
+        Self { param: Some(param), ..self }
+    }
+
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds.max(1)), ..self }
+    }
+
+    pub fn into_response(self, endpoint: Endpoint) -> Response {
+        let mut response = body(self.reason.status(endpoint), self.reason.code(), &self.message, self.param);
+        let headers = response.headers_mut();
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        // A drained worker wants its callers elsewhere, and the rest of a body that is too large is not worth reading.
+        if matches!(self.reason, Reason::Draining | Reason::RequestTooLarge) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// The error body that OpenAI's clients read.
+pub fn body(status: StatusCode, code: &str, message: &str, param: Option<&str>) -> Response {
+    let kind = match status.as_u16() {
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
+    };
+    let error = json!({ "error": { "message": message, "type": kind, "param": param, "code": code } });
+    (status, axum::Json(error)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belfry_crds::contract::metrics::{REASONS, STATUSES};
+
+    #[test]
+    fn every_reason_and_status_is_one_of_the_contract() {
+        for reason in Reason::ALL {
+            assert!(REASONS.contains(&reason.code()), "{reason:?}");
+            for endpoint in Endpoint::ALL {
+                assert!(STATUSES.contains(&reason.status(endpoint).as_str()), "{reason:?}");
+            }
+        }
+        let ours = Reason::ALL.map(Reason::code);
+        let elsewhere = ["ok", "client_closed_request"];
+        assert!(REASONS.iter().all(|code| ours.contains(code) || elsewhere.contains(code)));
+    }
+
+    #[test]
+    fn endpoints_are_those_of_the_contract() {
+        assert_eq!(Endpoint::Embeddings.path(), "/v1/embeddings");
+        assert_eq!(Endpoint::Embed.path(), "/embed");
+    }
+
+    #[test]
+    fn a_retry_is_never_asked_for_at_once() {
+        assert_eq!(ApiError::new(Reason::QueueFull, "x").retry_after(0).retry_after, Some(1));
+    }
+}

@@ -1,0 +1,221 @@
+//! The routes, and the path of an inference request: admit → tokenize → queue → batch → forward → respond.
+
+pub mod input;
+pub mod openai;
+pub mod probes;
+pub mod request_id;
+pub mod tei;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::{get, post};
+use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
+
+use crate::admit;
+use crate::app::{App, Model};
+use crate::error::{ApiError, Endpoint, Reason, body};
+use crate::forward::{Rows, forward};
+use crate::http::input::Input;
+use crate::http::request_id::RequestId;
+use crate::respond::Format;
+use crate::tokenize::{Encoded, Refused};
+
+/// Everything that the worker serves.
+pub fn router(app: Arc<App>) -> Router {
+    let embeddings = |State(app), request| answer(app, Endpoint::Embeddings, request);
+    let embed = |State(app), request| answer(app, Endpoint::Embed, request);
+    let not_embeddings = |State(app): State<Arc<App>>| async move { wrong_method(&app, Endpoint::Embeddings) };
+    let not_embed = |State(app): State<Arc<App>>| async move { wrong_method(&app, Endpoint::Embed) };
+    Router::new()
+        .route(Endpoint::Embeddings.path(), post(embeddings).fallback(not_embeddings))
+        .route(Endpoint::Embed.path(), post(embed).fallback(not_embed))
+        .route("/v1/models", get(probes::models))
+        .route("/info", get(probes::info))
+        .route(LIVENESS_PATH, get(probes::alive))
+        .route(READINESS_PATH, get(probes::ready))
+        .route(METRICS_PATH, get(probes::metrics))
+        .fallback(async || body(StatusCode::NOT_FOUND, "not_found", "there is no such route", None))
+        .method_not_allowed_fallback(async || {
+            let code = Reason::MethodNotAllowed.code();
+            body(StatusCode::METHOD_NOT_ALLOWED, code, "this route only answers GET", None)
+        })
+        .layer(axum::middleware::from_fn(request_id::layer))
+        .with_state(app)
+}
+
+fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
+    let error = ApiError::new(Reason::MethodNotAllowed, "this route only answers POST");
+    let status = error.reason.status(endpoint);
+    app.metrics.answered(endpoint, status.as_str(), error.reason.code(), Duration::ZERO);
+    error.into_response(endpoint)
+}
+
+/// What a route's body asks for.
+#[derive(Debug)]
+pub struct Wanted {
+    pub input: Input,
+    pub truncate: bool,
+    pub normalize: bool,
+    pub dimensions: Option<usize>,
+    pub format: Format,
+}
+
+/// One inference request, counted exactly once: when it is answered, or when it is dropped because its caller left.
+struct Call {
+    app: Arc<App>,
+    endpoint: Endpoint,
+    id: String,
+    /// When the last byte of the body was there; until then, when the first of the head was.
+    began: Instant,
+    texts: usize,
+    answered: bool,
+}
+
+impl Call {
+    fn new(app: Arc<App>, endpoint: Endpoint, request: &Request) -> Self {
+        app.metrics.active_requests.inc();
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Self { app, endpoint, id, began: Instant::now(), texts: 0, answered: false }
+    }
+
+    fn count(&mut self, status: &str, reason: &'static str) {
+        self.answered = true;
+        let took = self.began.elapsed();
+        self.app.metrics.answered(self.endpoint, status, reason, took);
+        let (endpoint, milliseconds) = (self.endpoint.path(), took.as_millis() as u64);
+        // Every answered request at info would be the larger part of a busy worker's work.
+        if reason == "ok" {
+            tracing::debug!(
+                request_id = self.id,
+                endpoint,
+                status,
+                reason,
+                texts = self.texts,
+                milliseconds,
+                "Request answered"
+            );
+        } else if status.starts_with('5') {
+            tracing::warn!(
+                request_id = self.id,
+                endpoint,
+                status,
+                reason,
+                texts = self.texts,
+                milliseconds,
+                "Request failed"
+            );
+        } else {
+            tracing::info!(
+                request_id = self.id,
+                endpoint,
+                status,
+                reason,
+                texts = self.texts,
+                milliseconds,
+                "Request refused"
+            );
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.count("499", "client_closed_request");
+        }
+        self.app.metrics.active_requests.dec();
+    }
+}
+
+async fn answer(app: Arc<App>, endpoint: Endpoint, request: Request) -> Response {
+    let mut call = Call::new(Arc::clone(&app), endpoint, &request);
+    let limit = app.limits.request_timeout();
+    let deadline = call.began + limit;
+    let outcome = tokio::time::timeout_at(deadline.into(), steps(&mut call, request, deadline)).await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        let message = format!("not answered within {} ms; send fewer texts, or retry later", limit.as_millis());
+        Err(ApiError::new(Reason::DeadlineExceeded, message))
+    });
+    match outcome {
+        Ok(response) => {
+            call.count("200", "ok");
+            response
+        }
+        Err(error) => {
+            call.count(error.reason.status(endpoint).as_str(), error.reason.code());
+            error.into_response(endpoint)
+        }
+    }
+}
+
+async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<Response, ApiError> {
+    let app = Arc::clone(&call.app);
+    let model = admit::open(&app)?;
+    let body = admit::body(&app, request).await?;
+    call.began = Instant::now();
+    let wanted = match call.endpoint {
+        Endpoint::Embeddings => openai::parse(&body.bytes, &app.name)?,
+        Endpoint::Embed => tei::parse(&body.bytes)?,
+    };
+    if let Some(dimensions) = wanted.dimensions.filter(|d| !(1..=model.dimensions).contains(d)) {
+        let message = format!("dimensions is {dimensions}; this model has 1 to {}", model.dimensions);
+        return Err(ApiError::new(Reason::InvalidInput, message).param("dimensions"));
+    }
+    call.texts = wanted.input.len();
+    let room = admit::room(&app, call.texts).map_err(|error| error.param(call.endpoint.input_name()))?;
+    let (input, truncate, began) = (wanted.input, wanted.truncate, Instant::now());
+    let texts = tokenize(&app, call.endpoint, input, truncate).await?;
+    let tokenized = began.elapsed();
+    let rows = forward(&app, room, texts, deadline).await?;
+    for (phase, took) in [("tokenize", tokenized), ("queue", rows.queue), ("inference", rows.inference)] {
+        app.metrics.phase(phase, took);
+    }
+    let Rows { vectors, tokens, .. } = rows;
+    let shape = |vector| crate::respond::shape(vector, wanted.dimensions, wanted.normalize);
+    let vectors = vectors.into_iter().map(shape).collect();
+    Ok(match call.endpoint {
+        Endpoint::Embeddings => crate::respond::openai(&app.name, vectors, wanted.format, tokens),
+        Endpoint::Embed => crate::respond::tei(vectors),
+    })
+}
+
+/// Tokenizes on a thread for blocking work; as many requests at once as there are compute threads.
+async fn tokenize(app: &Arc<App>, endpoint: Endpoint, input: Input, truncate: bool) -> Result<Vec<Encoded>, ApiError> {
+    let failed =
+        || ApiError::new(Reason::InferenceFailed, "the tokenizer failed on this request; the worker's log says why");
+    let _permit = app.tokenizing.acquire().await.map_err(|_| failed())?;
+    let shared = Arc::clone(app);
+    let work = move || shared.model().map(|model| encode(model, input, truncate));
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Some(Ok(texts))) => Ok(texts),
+        Ok(Some(Err((index, refused)))) => Err(refusal(endpoint, index, &refused)),
+        Ok(None) | Err(_) => Err(failed()),
+    }
+}
+
+fn encode(model: &Model, input: Input, truncate: bool) -> Result<Vec<Encoded>, (usize, Refused)> {
+    let tokenizer = &model.tokenizer;
+    let placed = |(index, result): (usize, Result<Encoded, Refused>)| result.map_err(|refused| (index, refused));
+    match input {
+        Input::Texts(texts) => {
+            texts.iter().map(|text| tokenizer.text(text, truncate)).enumerate().map(placed).collect()
+        }
+        Input::Ids(lists) => {
+            lists.into_iter().map(|ids| tokenizer.ids(ids, truncate)).enumerate().map(placed).collect()
+        }
+    }
+}
+
+fn refusal(endpoint: Endpoint, index: usize, refused: &Refused) -> ApiError {
+    let reason = match refused {
+        Refused::TooManyTokens { .. } | Refused::TooManyBytes { .. } => Reason::InputTooLong,
+        Refused::UnknownId { .. } | Refused::Empty => Reason::InvalidInput,
+        Refused::Tokenizer => Reason::InferenceFailed,
+    };
+    ApiError::new(reason, format!("input {index} {refused}")).param(endpoint.input_name())
+}

@@ -1,0 +1,65 @@
+//! Probes, metrics, and what is served. Nothing here waits for the model.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use crate::app::App;
+use crate::lifecycle;
+
+/// Liveness: fails only when a restart is the cure.
+pub async fn alive(State(app): State<Arc<App>>) -> Response {
+    match app.lifecycle.stuck(app.inbox.busy(), Instant::now()) {
+        None => axum::Json(json!({ "state": "alive" })).into_response(),
+        Some(why) => {
+            (StatusCode::SERVICE_UNAVAILABLE, axum::Json(json!({ "state": "stuck", "message": why }))).into_response()
+        }
+    }
+}
+
+/// Readiness: true once the model is warm, and no more once the worker has to go. A full queue is still ready.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let state = app.lifecycle.state();
+    let status = if state == lifecycle::State::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = json!({ "state": state.word(), "model": app.name, "queue_depth": app.inbox.depth() });
+    (status, axum::Json(body)).into_response()
+}
+
+/// Prometheus reads this.
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    app.metrics.queue_depth.set(i64::try_from(app.inbox.depth()).unwrap_or(i64::MAX));
+    match app.metrics.render() {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// OpenAI's list of models: the one that is served, once it is.
+pub async fn models(State(app): State<Arc<App>>) -> Response {
+    let model = json!({ "id": app.name, "object": "model", "created": 0, "owned_by": "belfry" });
+    let data = app.model().map(|_| model);
+    axum::Json(json!({ "object": "list", "data": data.into_iter().collect::<Vec<_>>() })).into_response()
+}
+
+/// What runs here, and within which limits.
+pub async fn info(State(app): State<Arc<App>>) -> Response {
+    let model = app.model();
+    axum::Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": app.lifecycle.state().word(),
+        "served_model_name": app.name,
+        "model": model.map(|model| &model.about),
+        "dimensions": model.map(|model| model.dimensions),
+        "max_input_length": model.map(|model| model.tokenizer.max_tokens()),
+        "max_batch_tokens": app.limits.max_batch_tokens,
+        "max_batch_size": app.limits.max_batch_size,
+        "max_client_batch_size": app.limits.texts_per_request(),
+        "queue_capacity": app.limits.queue_capacity,
+        "request_timeout_ms": app.limits.request_timeout_ms,
+    }))
+    .into_response()
+}

@@ -1,0 +1,59 @@
+//! A name for each request: the caller's `x-request-id` when it is a sane one, else a new one. It is in the response
+//! and in the log, never in a metric.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id of a caller that is taken over.
+const LENGTH_LIMIT: usize = 128;
+
+/// The id of the request that carries it as an extension.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub String);
+
+/// Names the request, and its response.
+pub async fn layer(mut request: Request, next: Next) -> Response {
+    let id = of_caller(request.headers()).unwrap_or_else(new_id);
+    let header = HeaderValue::from_str(&id);
+    request.extensions_mut().insert(RequestId(id));
+    let mut response = next.run(request).await;
+    if let Ok(header) = header {
+        response.headers_mut().insert(HEADER, header);
+    }
+    response
+}
+
+fn of_caller(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(HEADER)?.to_str().ok()?;
+    let sane = (1..=LENGTH_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    sane.then(|| id.to_owned())
+}
+
+/// Unique in this process, and very likely among all of them: a secret of the process hashed with a counter.
+fn new_id() -> String {
+    static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{:016x}", SECRET.hash_one(COUNT.fetch_add(1, Ordering::Relaxed)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_sane_id_is_taken_over() {
+        let read = |id: &str| of_caller(&HeaderMap::from_iter([(HEADER, HeaderValue::from_str(id).unwrap())]));
+        assert_eq!(read("abc-1"), Some("abc-1".to_owned()));
+        assert_eq!(read("with space"), None);
+        assert_eq!(read(&"x".repeat(129)), None);
+        assert_ne!(new_id(), new_id());
+    }
+}

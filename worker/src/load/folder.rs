@@ -1,0 +1,110 @@
+//! A model's folder: reads files whole, within bounds, and never follows a link out of it.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
+use serde::de::DeserializeOwned;
+
+use super::{Result, failure};
+
+/// Largest file beside the weights: tokenizer.json of a large vocabulary is about 35 MB.
+const FILE_LIMIT: u64 = 256 << 20;
+
+/// A folder that exists, with its real path.
+#[derive(Debug)]
+pub struct Folder {
+    /// As the user wrote it, for messages.
+    shown: PathBuf,
+    real: PathBuf,
+    /// Where links may lead beside the folder itself: the blobs of a snapshot in a hub's cache.
+    blobs: Option<PathBuf>,
+    revision: String,
+}
+
+impl Folder {
+    /// Opens a folder that the user names.
+    pub fn open(path: &Path) -> Result<Self> {
+        let missing = |why: &str| {
+            let message = format!("{}: {why}; check the path and what is mounted there", path.display());
+            failure(Reason::ModelNotFound, message)
+        };
+        let real = fs::canonicalize(path).map_err(|error| missing(&format!("cannot be opened: {error}")))?;
+        if !real.is_dir() {
+            return Err(missing("is no folder"));
+        }
+        // models--owner--name/snapshots/COMMIT/FILE is a link to models--owner--name/blobs/HASH.
+        let snapshots = real.parent().filter(|parent| parent.ends_with("snapshots"));
+        let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
+        let commit = snapshots.and(real.file_name()).map(|name| name.to_string_lossy().into_owned());
+        Ok(Self { shown: path.to_owned(), real, blobs, revision: commit.unwrap_or_default() })
+    }
+
+    /// The commit of a snapshot of the hub; empty for any other folder.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.real.join(name).exists()
+    }
+
+    /// Reads a file that the model needs.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
+        let (mut file, size) = self.file(name)?;
+        if size > FILE_LIMIT {
+            return Err(self.corrupt(name, format!("it has {size} bytes; at most {FILE_LIMIT} are read")));
+        }
+        let mut bytes = Vec::with_capacity(size as usize);
+        file.read_to_end(&mut bytes).map_err(|error| self.corrupt(name, error))?;
+        Ok(bytes)
+    }
+
+    /// Opens a file that the model needs, and tells its size.
+    pub fn file(&self, name: &str) -> Result<(File, u64)> {
+        let path = self.real.join(name);
+        let real = fs::canonicalize(&path).map_err(|_| self.missing(name))?;
+        let inside = real.starts_with(&self.real) || self.blobs.as_ref().is_some_and(|blobs| real.starts_with(blobs));
+        if !inside {
+            return Err(self.corrupt(name, "it is a link that leads out of the folder"));
+        }
+        let file = File::open(&real).map_err(|error| self.corrupt(name, error))?;
+        let data = file.metadata().map_err(|error| self.corrupt(name, error))?;
+        if !data.is_file() {
+            return Err(self.corrupt(name, "it is no file"));
+        }
+        if data.len() == 0 {
+            return Err(self.corrupt(name, "it is empty"));
+        }
+        Ok((file, data.len()))
+    }
+
+    /// Reads a JSON file that the model needs.
+    pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
+        serde_json::from_slice(&self.read(name)?).map_err(|error| self.corrupt(name, error))
+    }
+
+    /// Reads a JSON file that may be missing.
+    pub fn optional_json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        if self.has(name) { self.json(name).map(Some) } else { Ok(None) }
+    }
+
+    /// The path of a file, for messages.
+    pub fn path(&self, name: &str) -> String {
+        self.shown.join(name).display().to_string()
+    }
+
+    pub fn corrupt(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
+        failure(Reason::FileCorrupt, format!("{}: {why}; copy or download the file again", self.path(name)))
+    }
+
+    pub fn missing(&self, name: &str) -> LoadFailure {
+        let message = format!("{}: is missing; copy the whole folder of the model", self.path(name));
+        failure(Reason::FileMissing, message)
+    }
+
+    pub fn unsupported(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
+        failure(Reason::UnsupportedArchitecture, format!("{}: {why}", self.path(name)))
+    }
+}

@@ -1,0 +1,185 @@
+//! Weights in safetensors, read tensor by tensor. They are read, not mapped: a volume that fails later, or a file that
+//! shrinks, is then an error here and not a SIGBUS in the middle of a request.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::File;
+use std::io::Read;
+
+use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
+use safetensors::Dtype;
+use safetensors::tensor::Metadata;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+use super::folder::Folder;
+use super::{Result, failure};
+use crate::torch::{Device, one_line};
+
+const SINGLE: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Largest header that is read; the format itself allows no more.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// Most files of one model.
+const FILES_LIMIT: usize = 256;
+
+/// Files that other loaders would unpickle, which means to run whatever code is in them.
+const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "tf_model.h5"];
+
+/// The tensors of a model, by name, of the device's type and on the device.
+pub struct Weights {
+    tensors: HashMap<String, Tensor>,
+    digest: String,
+    /// For messages.
+    path: String,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Weights {
+    /// Reads model.safetensors, or the files that model.safetensors.index.json lists.
+    pub fn read(folder: &Folder, device: &Device) -> Result<Self> {
+        let files = files(folder)?;
+        let mut hash = Sha256::new();
+        let mut tensors = HashMap::new();
+        for name in &files {
+            let mut reader = Reader { folder, name, device, hash: &mut hash, tensors: &mut tensors };
+            reader.file()?;
+        }
+        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { tensors, digest, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
+    }
+
+    /// SHA-256 of the weights' file; of several, that of all of them one after the other, in the order of their names.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Takes a tensor that must be there with this shape.
+    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let mismatch = |why: String| {
+            let message = format!("{}: {why}; the file and config.json are not of one model", self.path);
+            failure(Reason::WeightsMismatch, message)
+        };
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(mismatch(format!("tensor {name} is missing")));
+        };
+        let found = tensor.size();
+        if found.iter().map(|n| *n as usize).ne(shape.iter().copied()) {
+            return Err(mismatch(format!("tensor {name} has shape {found:?}; config.json asks for {shape:?}")));
+        }
+        self.tensors.remove(name).ok_or_else(|| failure(Reason::WeightsMismatch, name))
+    }
+}
+
+/// The files to read, in the order of their names.
+fn files(folder: &Folder) -> Result<Vec<String>> {
+    if folder.has(SINGLE) {
+        return Ok(vec![SINGLE.to_owned()]);
+    }
+    if folder.has(INDEX) {
+        let index: Index = folder.json(INDEX)?;
+        let names: BTreeSet<String> = index.weight_map.into_values().collect();
+        let plain = |name: &String| name.ends_with(".safetensors") && !name.contains(['/', '\\']);
+        if names.is_empty() || names.len() > FILES_LIMIT || !names.iter().all(plain) {
+            return Err(folder.corrupt(INDEX, format!("it must name 1 to {FILES_LIMIT} .safetensors files beside it")));
+        }
+        return Ok(names.into_iter().collect());
+    }
+    match PICKLES.iter().find(|name| folder.has(name)) {
+        Some(pickle) => {
+            let path = folder.path(SINGLE);
+            let message = format!(
+                "{path}: is missing, and {pickle} is never loaded because unpickling runs code; convert it to safetensors"
+            );
+            Err(failure(Reason::FileMissing, message))
+        }
+        None => Err(folder.missing(SINGLE)),
+    }
+}
+
+/// Reads one file.
+struct Reader<'a> {
+    folder: &'a Folder,
+    name: &'a str,
+    device: &'a Device,
+    hash: &'a mut Sha256,
+    tensors: &'a mut HashMap<String, Tensor>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self) -> Result<()> {
+        let (mut file, size) = self.folder.file(self.name)?;
+        self.device
+            .fits(size)
+            .map_err(|why| failure(Reason::OutOfMemory, format!("{}: {why}", self.folder.path(self.name))))?;
+        let metadata = self.metadata(&mut file, size)?;
+        for name in metadata.offset_keys() {
+            if let Some(info) = metadata.info(&name) {
+                let bytes = self.bytes(&mut file, info.data_offsets.1 - info.data_offsets.0)?;
+                // Integer tensors of encoders are buffers, such as position_ids, that are computed instead.
+                if let Some(kind) = kind(info.dtype) {
+                    let shape: Vec<i64> = info.shape.iter().map(|n| *n as i64).collect();
+                    let tensor = self.device.tensor(&bytes, &shape, kind).map_err(|error| {
+                        failure(
+                            Reason::OutOfMemory,
+                            format!("{}: tensor {name}: {}", self.folder.path(self.name), one_line(&error)),
+                        )
+                    })?;
+                    self.tensors.insert(name, tensor);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the header, and checks that the tensors that it lists fill the file exactly.
+    fn metadata(&mut self, file: &mut File, size: u64) -> Result<Metadata> {
+        let no_safetensors = |why: &str| self.folder.corrupt(self.name, format!("it is no safetensors file: {why}"));
+        if size < 8 {
+            return Err(no_safetensors("it is shorter than a header"));
+        }
+        let mut prefix = [0; 8];
+        file.read_exact(&mut prefix).map_err(|error| self.folder.corrupt(self.name, error))?;
+        let length = u64::from_le_bytes(prefix);
+        if length > HEADER_LIMIT.min(size - 8) {
+            return Err(no_safetensors(&format!("it announces a header of {length} bytes and has {size}")));
+        }
+        self.hash.update(prefix);
+        let header = self.bytes(file, length as usize)?;
+        let metadata: Metadata = serde_json::from_slice(&header)
+            .map_err(|error| self.folder.corrupt(self.name, format!("its header is broken: {error}")))?;
+        let expected = (metadata.data_len() as u64).saturating_add(8 + length);
+        if expected != size {
+            let why = format!("it has {size} bytes and its header describes {expected}, so it is not complete");
+            return Err(self.folder.corrupt(self.name, why));
+        }
+        Ok(metadata)
+    }
+
+    fn bytes(&mut self, file: &mut File, length: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes).map_err(|error| self.folder.corrupt(self.name, error))?;
+        self.hash.update(&bytes);
+        Ok(bytes)
+    }
+}
+
+fn kind(dtype: Dtype) -> Option<Kind> {
+    match dtype {
+        Dtype::F16 => Some(Kind::Half),
+        Dtype::BF16 => Some(Kind::BFloat16),
+        Dtype::F32 => Some(Kind::Float),
+        Dtype::F64 => Some(Kind::Double),
+        _ => None,
+    }
+}

@@ -1,0 +1,219 @@
+//! The worker's metrics, registered from the contract; no other file makes one.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use belfry_crds::contract::metric::{self, Kind, Metric};
+use belfry_crds::contract::metrics as contract;
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+use crate::error::Endpoint;
+
+/// Pairs of status and reason that alerts read; they are born at 0, or the first failure would be no increase.
+const ALERTED: &[(&str, &str)] = &[
+    ("200", "ok"),
+    ("429", "queue_full"),
+    ("499", "client_closed_request"),
+    ("500", "inference_failed"),
+    ("503", "model_loading"),
+    ("503", "draining"),
+    ("504", "deadline_exceeded"),
+];
+
+/// Every metric of the worker.
+pub struct Metrics {
+    registry: Registry,
+    pub requests: IntCounterVec,
+    pub request_duration: HistogramVec,
+    pub tokens: IntCounterVec,
+    pub batch_size: Histogram,
+    pub batch_tokens: Histogram,
+    pub queue_depth: IntGauge,
+    pub queue_capacity: IntGauge,
+    pub active_requests: IntGauge,
+    pub model_loaded: IntGauge,
+    pub model_state: IntGaugeVec,
+    pub model_load_duration: Gauge,
+    pub model_load_start: Gauge,
+    pub model_memory: IntGaugeVec,
+    pub model_info: GaugeVec,
+    pub last_progress: Gauge,
+    pub build_info: GaugeVec,
+}
+
+/// What [`contract::MODEL_INFO`] says of the model.
+pub struct ModelInfo<'a> {
+    pub architecture: &'a str,
+    pub dtype: &'a str,
+    pub device: &'a str,
+    pub revision: &'a str,
+    pub digest: &'a str,
+}
+
+impl Metrics {
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let r = &registry;
+        let metrics = Self {
+            requests: register(r, IntCounterVec::new(opts(&contract::REQUESTS), &labels(&contract::REQUESTS))?)?,
+            request_duration: histograms(r, &contract::REQUEST_DURATION)?,
+            tokens: register(r, IntCounterVec::new(opts(&contract::TOKENS), &labels(&contract::TOKENS))?)?,
+            batch_size: histogram(r, &contract::BATCH_SIZE)?,
+            batch_tokens: histogram(r, &contract::BATCH_TOKENS)?,
+            queue_depth: register(r, IntGauge::with_opts(opts(&contract::QUEUE_DEPTH))?)?,
+            queue_capacity: register(r, IntGauge::with_opts(opts(&contract::QUEUE_CAPACITY))?)?,
+            active_requests: register(r, IntGauge::with_opts(opts(&contract::ACTIVE_REQUESTS))?)?,
+            model_loaded: register(r, IntGauge::with_opts(opts(&contract::MODEL_LOADED))?)?,
+            model_state: register(r, IntGaugeVec::new(opts(&contract::MODEL_STATE), &labels(&contract::MODEL_STATE))?)?,
+            model_load_duration: register(r, Gauge::with_opts(opts(&contract::MODEL_LOAD_DURATION))?)?,
+            model_load_start: register(r, Gauge::with_opts(opts(&contract::MODEL_LOAD_START))?)?,
+            model_memory: register(
+                r,
+                IntGaugeVec::new(opts(&contract::MODEL_MEMORY), &labels(&contract::MODEL_MEMORY))?,
+            )?,
+            model_info: register(r, GaugeVec::new(opts(&contract::MODEL_INFO), &labels(&contract::MODEL_INFO))?)?,
+            last_progress: register(r, Gauge::with_opts(opts(&contract::LAST_PROGRESS))?)?,
+            build_info: register(
+                r,
+                GaugeVec::new(opts(&contract::WORKER_BUILD_INFO), &labels(&contract::WORKER_BUILD_INFO))?,
+            )?,
+            registry,
+        };
+        metrics.bear();
+        Ok(metrics)
+    }
+
+    /// Creates the series that rules read, at 0.
+    fn bear(&self) {
+        for endpoint in Endpoint::ALL {
+            for (status, reason) in ALERTED {
+                self.requests.with_label_values(&[endpoint.path(), *status, *reason]);
+            }
+        }
+        for phase in contract::PHASES {
+            self.request_duration.with_label_values(&[*phase]);
+        }
+        self.tokens.with_label_values(&["input"]);
+        for state in contract::MODEL_STATES {
+            self.model_state.with_label_values(&[*state]);
+        }
+    }
+
+    /// Records an answered request.
+    pub fn answered(&self, endpoint: Endpoint, status: &str, reason: &str, took: Duration) {
+        self.requests.with_label_values(&[endpoint.path(), status, reason]).inc();
+        self.phase("total", took);
+    }
+
+    /// Records one part of a request's time.
+    pub fn phase(&self, phase: &str, took: Duration) {
+        self.request_duration.with_label_values(&[phase]).observe(took.as_secs_f64());
+    }
+
+    /// Says which state the model is in, and whether it answers.
+    pub fn state(&self, state: &str, answers: bool) {
+        for other in contract::MODEL_STATES {
+            self.model_state.with_label_values(&[*other]).set(i64::from(*other == state));
+        }
+        self.model_loaded.set(i64::from(answers));
+    }
+
+    pub fn model(&self, info: &ModelInfo<'_>) {
+        let ModelInfo { architecture, dtype, device, revision, digest } = info;
+        self.model_info.with_label_values(&[*architecture, *dtype, *device, *revision, *digest]).set(1.0);
+    }
+
+    pub fn progress(&self, now: SystemTime) {
+        self.last_progress.set(unix(now));
+    }
+
+    /// The exposition, in Prometheus's text format.
+    pub fn render(&self) -> Result<(String, Vec<u8>), prometheus::Error> {
+        let encoder = TextEncoder::new();
+        let mut text = Vec::new();
+        encoder.encode(&self.registry.gather(), &mut text)?;
+        Ok((encoder.format_type().to_owned(), text))
+    }
+}
+
+/// Seconds since 1970.
+pub fn unix(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: C) -> Result<C, prometheus::Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
+fn opts(metric: &Metric) -> Opts {
+    Opts::new(metric.name, metric.help)
+}
+
+fn labels(metric: &Metric) -> Vec<&'static str> {
+    metric.labels.iter().map(|label| label.name).collect()
+}
+
+fn buckets(metric: &Metric) -> HistogramOpts {
+    let bounds = match metric.kind {
+        Kind::Histogram(bounds) => bounds.to_vec(),
+        Kind::Counter | Kind::Gauge => Vec::new(),
+    };
+    HistogramOpts::from(opts(metric)).buckets(bounds)
+}
+
+fn histogram(registry: &Registry, metric: &metric::Histogram) -> Result<Histogram, prometheus::Error> {
+    register(registry, Histogram::with_opts(buckets(metric))?)
+}
+
+fn histograms(registry: &Registry, metric: &metric::Histogram) -> Result<HistogramVec, prometheus::Error> {
+    register(registry, HistogramVec::new(buckets(metric), &labels(metric))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belfry_crds::contract::metric::{Exporter, Values};
+
+    #[test]
+    fn the_worker_exports_its_metrics_of_the_contract_and_no_others() {
+        let metrics = Metrics::new().unwrap();
+        metrics.model(&ModelInfo { architecture: "a", dtype: "b", device: "c", revision: "d", digest: "e" });
+        metrics.model_memory.with_label_values(&["cpu"]).set(1);
+        metrics.build_info.with_label_values(&["v", "t", "i"]).set(1.0);
+        let mut exported: Vec<String> = metrics.registry.gather().iter().map(|f| f.name().to_owned()).collect();
+        let mut expected: Vec<_> =
+            contract::ALL.iter().filter(|m| m.exporter == Exporter::Worker).map(|m| m.name.to_owned()).collect();
+        exported.sort();
+        expected.sort();
+        assert_eq!(exported, expected);
+    }
+
+    #[test]
+    fn series_that_rules_read_are_there_before_the_first_request() {
+        let (_, text) = Metrics::new().unwrap().render().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        for endpoint in Endpoint::ALL {
+            for (status, reason) in ALERTED {
+                let labels = format!(r#"{{endpoint="{}",reason="{reason}",status="{status}"}} 0"#, endpoint.path());
+                assert!(text.contains(&format!("{}{labels}", contract::REQUESTS.name)), "{labels}");
+            }
+        }
+        assert!(
+            text.contains(&format!(r#"{}{{le="+Inf",phase="total"}} 0"#, contract::REQUEST_DURATION.bucket()))
+                || text.contains(r#"phase="total",le="+Inf"} 0"#)
+        );
+    }
+
+    #[test]
+    fn label_values_that_the_worker_writes_are_in_the_contract() {
+        for (status, reason) in ALERTED {
+            assert!(contract::STATUSES.contains(status) && contract::REASONS.contains(reason));
+        }
+        let Values::Closed(devices) = contract::MODEL_MEMORY.labels[0].values else { panic!("closed") };
+        assert_eq!(devices, ["cpu", "cuda"]);
+    }
+}

@@ -1,0 +1,103 @@
+//! One vector a text from one vector a token, in 32-bit floats whatever the encoder computes in.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::batch::{Packed, Run};
+
+/// A way to pool, as sentence-transformers defines it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Cls,
+    Max,
+    Mean,
+    /// The sum over the square root of the length.
+    MeanSqrtLen,
+    /// A mean in which token `i` weighs `i + 1`.
+    WeightedMean,
+    LastToken,
+}
+
+impl Mode {
+    /// The name in 1_Pooling/config.json.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "cls" => Self::Cls,
+            "max" => Self::Max,
+            "mean" => Self::Mean,
+            "mean_sqrt_len_tokens" => Self::MeanSqrtLen,
+            "weightedmean" => Self::WeightedMean,
+            "lasttoken" => Self::LastToken,
+            _ => return None,
+        })
+    }
+
+    /// Pools `[texts, length, hidden]` to `[texts, hidden]`.
+    fn pool(self, tokens: &Tensor) -> Result<Tensor, TchError> {
+        let length = tokens.size()[1];
+        let sum = || tokens.f_sum_dim_intlist([1].as_ref(), false, Kind::Float);
+        match self {
+            Self::Cls => tokens.f_select(1, 0),
+            Self::LastToken => tokens.f_select(1, length - 1),
+            Self::Max => tokens.f_amax([1].as_ref(), false),
+            Self::Mean => sum()?.f_div_scalar(length as f64),
+            Self::MeanSqrtLen => sum()?.f_div_scalar((length as f64).sqrt()),
+            Self::WeightedMean => {
+                let weights = Tensor::f_arange_start(1, length + 1, (Kind::Float, tokens.device()))?;
+                let weights = weights.f_div_scalar((length * (length + 1) / 2) as f64)?.f_reshape([1, length, 1])?;
+                tokens.f_mul(&weights)?.f_sum_dim_intlist([1].as_ref(), false, Kind::Float)
+            }
+        }
+    }
+}
+
+/// Modes whose vectors are put side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pooling(Vec<Mode>);
+
+impl Pooling {
+    pub fn new(modes: Vec<Mode>) -> Self {
+        Self(modes)
+    }
+
+    /// Length of a pooled vector.
+    pub fn dimensions(&self, hidden: usize) -> usize {
+        hidden * self.0.len()
+    }
+
+    /// One row for each text, in the order of the batch. Runs of equal length are pooled one by one, so that a text's
+    /// vector does not depend on its neighbours.
+    pub fn pool(&self, hidden: &Tensor, packed: &Packed) -> Result<Tensor, TchError> {
+        let rows = packed.runs.iter().map(|run| self.run(hidden, *run)).collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&rows, 0)
+    }
+
+    fn run(&self, hidden: &Tensor, Run { offset, texts, length }: Run) -> Result<Tensor, TchError> {
+        let tokens =
+            hidden.f_narrow(0, offset, texts * length)?.f_reshape([texts, length, -1])?.f_to_kind(Kind::Float)?;
+        let parts = self.0.iter().map(|mode| mode.pool(&tokens)).collect::<Result<Vec<_>, _>>()?;
+        Tensor::f_cat(&parts, 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool(modes: Vec<Mode>) -> Vec<f32> {
+        let packed = Packed::new(&[&[1, 1], &[1]]);
+        let hidden = Tensor::from_slice(&[1_f32, 8.0, 3.0, 2.0, 5.0, 6.0]).reshape([3, 2]);
+        let rows = Pooling::new(modes).pool(&hidden, &packed).unwrap();
+        Vec::try_from(rows.reshape([-1])).unwrap()
+    }
+
+    #[test]
+    fn each_mode_pools_as_sentence_transformers_does() {
+        assert_eq!(pool(vec![Mode::Cls]), [1.0, 8.0, 5.0, 6.0]);
+        assert_eq!(pool(vec![Mode::LastToken]), [3.0, 2.0, 5.0, 6.0]);
+        assert_eq!(pool(vec![Mode::Max]), [3.0, 8.0, 5.0, 6.0]);
+        assert_eq!(pool(vec![Mode::Mean]), [2.0, 5.0, 5.0, 6.0]);
+        assert_eq!(pool(vec![Mode::WeightedMean]), [7.0 / 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(pool(vec![Mode::MeanSqrtLen])[2..], [5.0, 6.0]);
+        assert_eq!(pool(vec![Mode::Cls, Mode::Max])[..4], [1.0, 8.0, 3.0, 8.0]);
+    }
+}

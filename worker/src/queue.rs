@@ -1,0 +1,154 @@
+//! Texts that wait for a forward pass: a bounded queue that is pure data, with the time passed in.
+//!
+//! Every request has a line of its own, and a batch takes one text from each line in turn, oldest request first, until
+//! a limit is reached. So a short question is not stuck behind a thousand passages, and because the head of the oldest
+//! line is always taken first, nothing waits for ever: every line becomes the oldest.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// What the queue needs to know of a text.
+pub trait Work {
+    /// Tokens in the forward pass.
+    fn tokens(&self) -> usize;
+    /// When its request is answered with 504.
+    fn deadline(&self) -> Instant;
+    /// True once nobody waits for the answer any more.
+    fn is_cancelled(&self) -> bool;
+}
+
+/// Bounds of one forward pass.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchLimits {
+    pub tokens: usize,
+    pub texts: usize,
+}
+
+/// The queue cannot take a request now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// Whole seconds after which there should be room.
+    pub retry_after: u64,
+}
+
+/// Longest wait that a caller is told, however slow the model is.
+const RETRY_AFTER_MAX: f64 = 30.0;
+
+/// Weight of the newest pass in the estimate of a text's time: about the last ten passes count.
+const SMOOTHING: f64 = 0.2;
+
+/// Requests in order of arrival, each with its texts in order.
+#[derive(Debug)]
+pub struct Queue<W> {
+    capacity: usize,
+    lines: VecDeque<VecDeque<W>>,
+    /// Texts whose request was admitted and is still being tokenized.
+    reserved: usize,
+    waiting: usize,
+    seconds_per_text: f64,
+}
+
+impl<W: Work> Queue<W> {
+    pub fn new(capacity: usize) -> Self {
+        Self { capacity, lines: VecDeque::new(), reserved: 0, waiting: 0, seconds_per_text: 0.0 }
+    }
+
+    /// Texts that wait or are about to; never more than the capacity.
+    pub fn depth(&self) -> usize {
+        self.reserved + self.waiting
+    }
+
+    /// Texts that a forward pass could take now.
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Makes room for a request's texts before they are tokenized, so that tokenizing is bounded as well.
+    pub fn reserve(&mut self, texts: usize) -> Result<(), Full> {
+        if self.depth() + texts > self.capacity {
+            return Err(Full { retry_after: self.retry_after() });
+        }
+        self.reserved += texts;
+        Ok(())
+    }
+
+    /// Gives room back that [`Self::reserve`] made.
+    pub fn release(&mut self, texts: usize) {
+        self.reserved = self.reserved.saturating_sub(texts);
+    }
+
+    /// Adds a request whose room is reserved.
+    pub fn push(&mut self, texts: Vec<W>) {
+        self.release(texts.len());
+        self.waiting += texts.len();
+        if !texts.is_empty() {
+            self.lines.push_back(texts.into());
+        }
+    }
+
+    /// Takes the texts of the next forward pass, and those whose time is over. Texts that nobody waits for are dropped.
+    pub fn take(&mut self, limits: BatchLimits, now: Instant) -> Taken<W> {
+        let expired = self.drop_stale(now);
+        let mut batch = Vec::new();
+        let mut tokens = 0;
+        loop {
+            let before = batch.len();
+            for line in &mut self.lines {
+                let Some(next) = line.front() else { continue };
+                // A text that is longer than the budget goes alone; one that does not fit now waits for the next pass.
+                let fits = batch.is_empty() || (batch.len() < limits.texts && tokens + next.tokens() <= limits.tokens);
+                if fits && let Some(next) = line.pop_front() {
+                    tokens += next.tokens();
+                    batch.push(next);
+                }
+            }
+            if batch.len() == before {
+                break;
+            }
+        }
+        self.lines.retain(|line| !line.is_empty());
+        self.waiting = self.lines.iter().map(VecDeque::len).sum();
+        Taken { batch, expired }
+    }
+
+    fn drop_stale(&mut self, now: Instant) -> Vec<W> {
+        let mut expired = Vec::new();
+        for line in &mut self.lines {
+            for text in std::mem::take(line) {
+                if text.is_cancelled() {
+                    continue;
+                }
+                if text.deadline() <= now {
+                    expired.push(text);
+                } else {
+                    line.push_back(text);
+                }
+            }
+        }
+        expired
+    }
+
+    /// Learns from a pass how long a text takes.
+    pub fn observe(&mut self, texts: usize, took: Duration) {
+        let sample = took.as_secs_f64() / texts.max(1) as f64;
+        let first = self.seconds_per_text == 0.0;
+        self.seconds_per_text =
+            if first { sample } else { (1.0 - SMOOTHING) * self.seconds_per_text + SMOOTHING * sample };
+    }
+
+    /// Whole seconds until what waits now is done.
+    fn retry_after(&self) -> u64 {
+        (self.depth() as f64 * self.seconds_per_text).ceil().clamp(1.0, RETRY_AFTER_MAX) as u64
+    }
+}
+
+/// What one look at the queue gave.
+#[derive(Debug)]
+pub struct Taken<W> {
+    pub batch: Vec<W>,
+    pub expired: Vec<W>,
+}
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

@@ -1,0 +1,216 @@
+//! The process: bind, load beside the listener, serve, end.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+use std::{env, fs};
+
+use belfry_crds::contract::EXIT_LOAD_FAILED;
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::app::App;
+use crate::args::{Args, LifecycleArgs};
+use crate::batch::Packed;
+use crate::forward::{Engine, lane};
+use crate::http::router;
+use crate::lifecycle::State;
+use crate::load::{Loaded, failure, load};
+use crate::metrics::{ModelInfo, unix};
+use crate::tokenize::Tokenizer;
+use crate::torch::{Device, TorchEngine, own_this_thread};
+use crate::{cpu, native, server, torch};
+
+/// Threads for HTTP: two, so that a probe is answered while a large response is being written.
+const HTTP_THREADS: usize = 2;
+
+/// Time that a lane has to end after the last request was answered.
+const LANE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs the worker and says how it ended.
+pub fn run(args: &Args) -> ExitCode {
+    wait_passively();
+    let began = Instant::now();
+    log(&args.lifecycle);
+    match start(args, began) {
+        Ok(()) => {
+            tracing::info!("Ended");
+            native::exit_now(0)
+        }
+        Err(error) => {
+            say(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Starts the process anew with libgomp told not to spin, unless somebody has told it something already.
+///
+/// libgomp reads the variable when it is loaded, which is before `main`. By default its threads spin at every barrier,
+/// and where cores are shared, with a neighbour or with our own HTTP threads, they burn the time that the thread that
+/// they wait for needs: a pass of 10 ms was measured to take 300 ms.
+fn wait_passively() {
+    const POLICY: &str = "OMP_WAIT_POLICY";
+    if env::var_os(POLICY).is_none()
+        && let Ok(program) = env::current_exe()
+    {
+        // Returns only if it failed, and then the worker is slower and works all the same.
+        drop(Command::new(program).args(env::args_os().skip(1)).env(POLICY, "PASSIVE").exec());
+    }
+}
+
+fn start(args: &Args, began: Instant) -> Result<(), String> {
+    let threads = cpu::threads(args.compute.threads);
+    let app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
+    let app = Arc::new(app);
+    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), torch::VERSION, cpu::isa()]).set(1.0);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(HTTP_THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())?;
+    runtime.block_on(async {
+        // Bound before anything is loaded, so that probes get an answer and not a refused connection.
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .map_err(|error| format!("cannot listen on {}: {error}; choose another --listen", args.listen))?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        tracing::info!(%address, model = app.name, threads, "Listening");
+        let ended =
+            spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
+        let served = server::serve(Arc::clone(&app), listener, router(Arc::clone(&app)), &args.lifecycle).await;
+        app.inbox.close();
+        if matches!(ended.recv_timeout(LANE_TIMEOUT), Err(RecvTimeoutError::Timeout)) {
+            tracing::warn!("The model's thread did not end in time");
+        }
+        served.map_err(|error| error.to_string())
+    })
+}
+
+/// Starts the thread that loads the model, owns it, and drops it. What it returns is disconnected when the thread ends.
+fn spawn_lane(
+    app: &Arc<App>,
+    args: &Args,
+    (threads, began): (usize, Instant),
+) -> io::Result<std::sync::mpsc::Receiver<()>> {
+    let (alive, ended) = channel();
+    let (app, args) = (Arc::clone(app), args.clone());
+    thread::Builder::new().name("lane".to_owned()).spawn(move || {
+        let _end = LaneEnd { app: Arc::clone(&app), _alive: alive };
+        let _no_grad = own_this_thread(threads);
+        app.metrics.model_load_start.set(unix(SystemTime::now()));
+        match prepare(&app, &args, began) {
+            Ok(mut engine) => lane(&app, &mut engine),
+            Err(failure) => end_with(&app, &args.lifecycle, &failure),
+        }
+    })?;
+    Ok(ended)
+}
+
+/// Says so when the lane's thread is gone, whether it returned or panicked.
+struct LaneEnd {
+    app: Arc<App>,
+    _alive: Sender<()>,
+}
+
+impl Drop for LaneEnd {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.app.lifecycle.lane_lost();
+        }
+    }
+}
+
+/// Loads and warms the model, and opens the doors.
+fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFailure> {
+    let device = Device::choose(&args.compute)?;
+    let Loaded { model, mut engine, bytes } = load(args, &device)?;
+    warm_up(&mut engine, &model.tokenizer, args.limits.max_batch_tokens)?;
+    let about = model.about.clone();
+    let (device, memory) = (about.device.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));
+    app.metrics.model_memory.with_label_values(&[device]).set(memory);
+    app.metrics.model(&ModelInfo {
+        architecture: &about.architecture,
+        dtype: &about.dtype,
+        device,
+        revision: &about.revision,
+        digest: &about.digest,
+    });
+    let took = began.elapsed();
+    app.metrics.model_load_duration.set(took.as_secs_f64());
+    app.metrics.progress(SystemTime::now());
+    app.ready(model);
+    tracing::info!(
+        seconds = took.as_secs_f64(),
+        architecture = about.architecture,
+        dtype = about.dtype,
+        device,
+        digest = about.digest,
+        "Model is ready"
+    );
+    Ok(engine)
+}
+
+/// Runs the smallest and the largest batch: the first real request then finds memory and kernels warm, a model that
+/// does not fit fails here, and so does one whose numbers are not finite.
+fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) -> Result<(), LoadFailure> {
+    let (max_tokens, vocabulary) = (tokenizer.max_tokens(), tokenizer.vocabulary());
+    // Ids from all over the vocabulary, so that damage in one corner of it has a chance to show.
+    let text = |length: usize| (0..length).map(|i| (i * 7919 % vocabulary) as u32).collect::<Vec<u32>>();
+    let full = vec![text(max_tokens); (batch_tokens / max_tokens).max(1)];
+    for texts in [vec![text(1.max(max_tokens / 8))], full] {
+        let slices: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+        let rows = engine.forward(&Packed::new(&slices)).map_err(|error| {
+            let message = format!(
+                "warm-up with {} tokens failed: {error}; lower max_batch_tokens, or give the worker more memory",
+                slices.len() * slices[0].len()
+            );
+            failure(LoadFailureReason::OutOfMemory, message)
+        })?;
+        if !rows.iter().flatten().all(|value| value.is_finite()) {
+            let message = "warm-up: the model's output is not finite; the weights are damaged, or the dtype is too narrow for them: try --dtype float32";
+            return Err(failure(LoadFailureReason::NumericalCheckFailed, message));
+        }
+    }
+    Ok(())
+}
+
+/// A failed load: one line for people, one for the operator, and the end.
+fn end_with(app: &App, lifecycle: &LifecycleArgs, failure: &LoadFailure) -> ! {
+    app.advance(State::Failed);
+    if let Some(path) = &lifecycle.termination_log {
+        let line = serde_json::to_string(failure).unwrap_or_default();
+        if let Err(error) = fs::write(path, line) {
+            tracing::warn!(path = %path.display(), %error, "Termination log was not written");
+        }
+    }
+    say(&failure.message);
+    native::exit_now(EXIT_LOAD_FAILED)
+}
+
+/// One line on standard error. A closed pipe is no reason for anything.
+fn say(message: &str) {
+    drop(writeln!(io::stderr(), "belfry-worker: {message}"));
+}
+
+/// Logs go to standard output, so that standard error holds nothing but the reason of an end.
+fn log(args: &LifecycleArgs) {
+    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
+    if args.log_json {
+        builder.json().flatten_event(true).init();
+    } else {
+        builder.with_ansi(false).init();
+    }
+    // A panic is caught where it can only fail a batch or a request; it is logged like everything else, without a
+    // message of its own on standard error.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, message = panic.payload_as_str().unwrap_or_default(), "Panicked");
+    }));
+}

@@ -1,0 +1,134 @@
+//! The only file about libtorch itself: device, type, threads, and the engine that runs an encoder.
+
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
+use tch::{Kind, TchError, Tensor};
+
+use crate::args::{Compute, DeviceArg, DtypeArg};
+use crate::batch::Packed;
+use crate::cpu;
+use crate::forward::{Engine, EngineError};
+use crate::load::failure;
+use crate::models::Encoder;
+use crate::models::pooling::Pooling;
+use crate::native;
+
+/// The version of libtorch that tch's generated code belongs to.
+pub const VERSION: &str = "2.11.0";
+
+/// Memory of a loaded worker beside its weights: libtorch, one batch's activations, and some air.
+const OVERHEAD_BYTES: u64 = 256 << 20;
+
+/// Where a model runs, and in which type.
+#[derive(Clone, Copy, Debug)]
+pub struct Device {
+    device: tch::Device,
+    kind: Kind,
+}
+
+impl Device {
+    /// Chooses device and type. Must come before anything else asks libtorch about CUDA: the first question, asked
+    /// without libtorch_cuda.so, turns CUDA off for the whole process.
+    pub fn choose(compute: &Compute) -> Result<Self, LoadFailure> {
+        let device = match compute.device {
+            DeviceArg::Cpu => tch::Device::Cpu,
+            DeviceArg::Cuda => cuda()?,
+        };
+        let kind = match compute.dtype {
+            DtypeArg::Float32 => Kind::Float,
+            DtypeArg::Bfloat16 => Kind::BFloat16,
+            DtypeArg::Float16 => Kind::Half,
+            // Without instructions for it, bfloat16 is emulated and slower than float32.
+            DtypeArg::Auto if device.is_cuda() || cpu::multiplies_bfloat16() => Kind::BFloat16,
+            DtypeArg::Auto => Kind::Float,
+        };
+        Ok(Self { device, kind })
+    }
+
+    pub fn name(&self) -> &'static str {
+        if self.device.is_cuda() { "cuda" } else { "cpu" }
+    }
+
+    pub fn dtype_name(&self) -> &'static str {
+        match self.kind {
+            Kind::BFloat16 => "bfloat16",
+            Kind::Half => "float16",
+            _ => "float32",
+        }
+    }
+
+    /// A tensor of the device's type on the device, from bytes in a file's type.
+    pub fn tensor(&self, bytes: &[u8], shape: &[i64], kind: Kind) -> Result<Tensor, TchError> {
+        Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?.f_to_device(self.device)
+    }
+
+    /// Whether weights of this size fit into the container, before the kernel finds out that they do not.
+    pub fn fits(&self, file_bytes: u64) -> Result<(), String> {
+        let Some(limit) = cpu::memory_limit().filter(|_| !self.device.is_cuda()) else { return Ok(()) };
+        let needed = file_bytes.saturating_add(OVERHEAD_BYTES);
+        if needed <= limit {
+            return Ok(());
+        }
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        Err(format!("needs about {} MiB and the container has {} MiB; raise its memory limit", mib(needed), mib(limit)))
+    }
+}
+
+/// Opens libtorch_cuda.so, which registers CUDA with the libtorch that is linked.
+fn cuda() -> Result<tch::Device, LoadFailure> {
+    let unavailable = |why: &str| failure(Reason::DeviceUnavailable, format!("--device cuda: {why}"));
+    if !std::path::Path::new("/dev/nvidiactl").exists() {
+        return Err(unavailable(
+            "this machine has no NVIDIA device node; ask for a GPU in the pod's resources, or choose cpu",
+        ));
+    }
+    native::open_library(c"libtorch_cuda.so").map_err(|error| {
+        unavailable(&format!("libtorch_cuda.so cannot be opened: {error}; use the worker's CUDA image"))
+    })?;
+    if tch::Cuda::is_available() {
+        return Ok(tch::Device::Cuda(0));
+    }
+    Err(unavailable("libtorch sees no GPU; check the driver on the node"))
+}
+
+/// An encoder with its pooling. Belongs to the thread that made it.
+pub struct TorchEngine {
+    encoder: Box<dyn Encoder>,
+    pooling: Pooling,
+}
+
+impl TorchEngine {
+    pub fn new(encoder: Box<dyn Encoder>, pooling: Pooling) -> Self {
+        Self { encoder, pooling }
+    }
+
+    pub fn dimensions(&self, hidden: usize) -> usize {
+        self.pooling.dimensions(hidden)
+    }
+
+    fn run(&self, packed: &Packed) -> Result<Vec<Vec<f32>>, TchError> {
+        let pooled = self.pooling.pool(&self.encoder.encode(packed)?, packed)?.f_to_device(tch::Device::Cpu)?;
+        let (rows, columns) = pooled.size2()?;
+        let mut values = vec![0_f32; (rows * columns) as usize];
+        pooled.f_contiguous()?.f_copy_data(&mut values, (rows * columns) as usize)?;
+        Ok(values.chunks_exact(columns.max(1) as usize).map(<[f32]>::to_vec).collect())
+    }
+}
+
+impl Engine for TorchEngine {
+    fn forward(&mut self, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
+        self.run(packed).map_err(|error| EngineError(one_line(&error)))
+    }
+}
+
+/// libtorch's errors carry a stack trace of C++ after the first line.
+pub fn one_line(error: &TchError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+/// Prepares the calling thread to own tensors. Thread counts and gradient mode are per thread.
+#[must_use]
+pub fn own_this_thread(threads: usize) -> tch::NoGradGuard {
+    tch::set_num_interop_threads(1);
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    tch::no_grad_guard()
+}

@@ -1,0 +1,195 @@
+//! Every row of the error table, on a fake engine and without a socket.
+
+mod support;
+#[path = "support/client.rs"]
+mod client;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use belfry_worker::http::router;
+use belfry_worker::lifecycle::State;
+use client::{OPENAI, TEI, fails, post, send};
+use serde_json::json;
+use support::{Fake, Next, eventually};
+use tower::ServiceExt;
+
+#[tokio::test]
+async fn malformed_requests_are_refused_by_the_table() {
+    let long = "w1 ".repeat(20);
+    let many: Vec<&str> = vec!["w1"; 300];
+    let rows = [
+        (OPENAI, r#"{"input": "#.to_owned(), 400, "invalid_json"),
+        (OPENAI, format!(r#"{{"input": {}"#, "[".repeat(100_000)), 400, "invalid_json"),
+        (OPENAI, r#"{"input": 1.5}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": ["a", 1]}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"[]"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": ""}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": []}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": [14]}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": "a", "encoding_format": "hex"}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": "a", "dimensions": "3"}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": "a", "model": "gpt"}"#.to_owned(), 404, "model_not_found"),
+        (OPENAI, json!({ "input": long }).to_string(), 400, "input_too_long"),
+        (OPENAI, json!({ "input": "x".repeat(1000) }).to_string(), 400, "input_too_long"),
+        (OPENAI, json!({ "input": many }).to_string(), 422, "too_many_inputs"),
+        (TEI, r#"{"inputs": null}"#.to_owned(), 400, "invalid_input"),
+        (TEI, r#"{"inputs": "a", "truncate": "yes"}"#.to_owned(), 400, "invalid_input"),
+        (TEI, r#"{"inputs": "a", "truncation_direction": "Left"}"#.to_owned(), 400, "invalid_input"),
+        (TEI, r#"{"inputs": "a", "prompt_name": "query"}"#.to_owned(), 400, "invalid_input"),
+        (TEI, json!({ "inputs": long }).to_string(), 422, "input_too_long"),
+        (TEI, json!({ "inputs": many }).to_string(), 422, "too_many_inputs"),
+    ];
+    for (path, body, status, code) in rows {
+        fails(&Fake::ready(""), post(path, body), status, code).await;
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_named_with_both_numbers() {
+    let fake = Fake::ready("");
+    let body = json!({ "input": ["w1", "w1 ".repeat(20)] });
+    let (_, message) = fails(&fake, post(OPENAI, body.to_string()), 400, "input_too_long").await;
+    assert_eq!(message, "input 1 is 22 tokens long; the model takes at most 8");
+}
+
+#[tokio::test]
+async fn no_error_repeats_a_piece_of_the_request() {
+    let bodies = [
+        r#"{"input": {"secret": "secret"}}"#,
+        r#"{"input": ["secret", 1]}"#,
+        r#"{"input": "secret", "encoding_format": "secret"}"#,
+        r#"{"input": "a", "model": "secret"}"#,
+        r#"{"input": "secret"#,
+        r#"{"input": "secret", "dimensions": "secret"}"#,
+        "secret",
+    ];
+    for body in bodies {
+        let (_, _, answer) = send(&Fake::ready(""), post(OPENAI, body)).await;
+        assert!(answer["error"].is_object() && !answer.to_string().contains("secret"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_in_size_and_kind() {
+    let huge = vec![b' '; belfry_worker::admit::BODY_LIMIT + 1];
+    let (head, _) = fails(&Fake::ready(""), post(OPENAI, huge.clone()), 413, "request_too_large").await;
+    assert_eq!(head.headers()["connection"], "close");
+    let announced =
+        Request::post(OPENAI).header("content-type", "application/json").header("content-length", "99999999");
+    fails(&Fake::ready(""), announced.body(Body::empty()).unwrap(), 413, "request_too_large").await;
+    let form = Request::post(OPENAI)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(Body::from("{}"))
+        .unwrap();
+    fails(&Fake::ready(""), form, 415, "unsupported_media_type").await;
+    fails(&Fake::ready(""), Request::post(OPENAI).body(Body::from("{}")).unwrap(), 415, "unsupported_media_type").await;
+    let packed = Request::post(OPENAI).header("content-type", "application/json").header("content-encoding", "gzip");
+    fails(&Fake::ready(""), packed.body(Body::from("x")).unwrap(), 415, "unsupported_media_type").await;
+}
+
+#[tokio::test]
+async fn bodies_of_all_requests_together_are_bounded() {
+    let fake = Fake::ready("");
+    let _others =
+        fake.app.bodies.try_acquire_many(u32::try_from(fake.app.bodies.available_permits()).unwrap()).unwrap();
+    let (head, _) = fails(&fake, post(OPENAI, r#"{"input": "a"}"#), 429, "queue_full").await;
+    assert_eq!(head.headers()["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn unknown_routes_and_methods_answer_in_json() {
+    let fake = Fake::ready("");
+    let get = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+    fails(&fake, get("/"), 404, "not_found").await;
+    fails(&fake, get(OPENAI), 405, "method_not_allowed").await;
+    fails(&fake, Request::delete(TEI).body(Body::empty()).unwrap(), 405, "method_not_allowed").await;
+    fails(&fake, post("/healthz", ""), 405, "method_not_allowed").await;
+}
+
+#[tokio::test]
+async fn a_request_before_the_model_is_loaded_is_told_to_come_back() {
+    let fake = Fake::loading();
+    let (head, _) = fails(&fake, post(OPENAI, r#"{"input": "a"}"#), 503, "model_loading").await;
+    assert_eq!(head.headers()["retry-after"], "5");
+    fake.app.advance(State::Failed);
+    let fake = Fake::loading();
+    let (status, _, body) = send(&fake, Request::get("/v1/models").body(Body::empty()).unwrap()).await;
+    assert_eq!((status, &body["data"]), (StatusCode::OK, &json!([])));
+}
+
+#[tokio::test]
+async fn a_full_queue_answers_at_once_and_stays_ready() {
+    let fake = Fake::held("--queue-capacity 2");
+    let app = router(Arc::clone(&fake.app));
+    let waiting = tokio::spawn(app.clone().oneshot(post(OPENAI, r#"{"input": ["w1", "w2"]}"#)));
+    eventually("the first batch runs", || fake.app.inbox.busy().then_some(()));
+    while fake.app.inbox.depth() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = tokio::spawn(app.oneshot(post(OPENAI, r#"{"input": ["w3", "w4"]}"#)));
+    while fake.app.inbox.depth() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let (_, head, body) = send(&fake, post(OPENAI, r#"{"input": "w5"}"#)).await;
+    assert_eq!(body["error"]["code"], "queue_full");
+    assert!(head.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(send(&fake, Request::get("/readyz").body(Body::empty()).unwrap()).await.0, StatusCode::OK);
+    assert!(
+        send(&fake, Request::get("/metrics").body(Body::empty()).unwrap())
+            .await
+            .2
+            .as_str()
+            .unwrap()
+            .contains("inference_queue_depth 2")
+    );
+    fake.permit(Next::Answer);
+    fake.permit(Next::Answer);
+    assert_eq!(waiting.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(second.await.unwrap().unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_failed_pass_fails_its_requests_and_the_lane_lives_on() {
+    let fake = Fake::held("");
+    for next in [Next::Fail, Next::Panic, Next::Nan] {
+        fake.permit(next);
+        let (status, _, body) = send(&fake, post(OPENAI, r#"{"input": "w1"}"#)).await;
+        assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (500, Some("inference_failed")));
+        fake.permit(Next::Answer);
+        assert_eq!(send(&fake, post(OPENAI, r#"{"input": "w1"}"#)).await.0, StatusCode::OK);
+    }
+    let series = r#"inference_requests_total{endpoint="/v1/embeddings",reason="inference_failed",status="500"}"#;
+    assert_eq!(fake.metric(series), Some(3.0));
+}
+
+#[tokio::test]
+async fn a_request_that_waits_too_long_is_answered_and_never_computed() {
+    let fake = Fake::held("--request-timeout-ms 200 --max-batch-size 1");
+    let first = tokio::spawn(router(Arc::clone(&fake.app)).oneshot(post(OPENAI, r#"{"input": "w1"}"#)));
+    let second = tokio::spawn(router(Arc::clone(&fake.app)).oneshot(post(OPENAI, r#"{"input": "w2"}"#)));
+    for request in [first, second] {
+        assert_eq!(request.await.unwrap().unwrap().status(), StatusCode::GATEWAY_TIMEOUT);
+    }
+    fake.permit(Next::Answer);
+    eventually("the queue is empty", || (fake.app.inbox.depth() == 0 && !fake.app.inbox.busy()).then_some(()));
+    assert_eq!(fake.metric("inference_batch_size_count"), Some(1.0), "the second was dropped in the queue");
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_is_counted_and_costs_nothing() {
+    let fake = Fake::held("");
+    let mut left = Box::pin(router(Arc::clone(&fake.app)).oneshot(post(OPENAI, r#"{"input": "w1"}"#)));
+    while !fake.app.inbox.busy() {
+        assert!(matches!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
+        tokio::task::yield_now().await;
+    }
+    drop(left);
+    let series = r#"inference_requests_total{endpoint="/v1/embeddings",reason="client_closed_request",status="499"}"#;
+    assert_eq!((fake.metric(series), fake.metric("inference_active_requests")), (Some(1.0), Some(0.0)));
+    fake.permit(Next::Answer);
+}

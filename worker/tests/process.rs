@@ -1,0 +1,196 @@
+//! The binary as the kubelet sees it: signals, exit codes, standard error and the termination log.
+
+mod support;
+#[path = "support/tiny.rs"]
+mod tiny;
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use belfry_crds::contract::EXIT_LOAD_FAILED;
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
+use support::{eventually, request};
+use tempfile::TempDir;
+
+struct Worker {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Worker {
+    fn start(model: &Path, flags: &[&str]) -> Self {
+        // The port is free now, and the kernel does not give it to somebody else so soon.
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_belfry-worker"))
+            .args(["--listen", &address.to_string(), "--threads", "1", "--model"])
+            .arg(model)
+            .args(flags)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, address }
+    }
+
+    fn probe(&self, path: &str) -> Option<u16> {
+        request(self.address, &format!("GET {path}"), "").map(|(status, _)| status)
+    }
+
+    fn ready(&self) {
+        eventually("the worker is ready", || (self.probe("/readyz") == Some(200)).then_some(()));
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    fn end(&mut self) -> (ExitStatus, String) {
+        let status = eventually("the worker ends", || self.child.try_wait().unwrap());
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (status, stderr)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn tiny_model() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    tiny::write(dir.path());
+    dir
+}
+
+const EMBED: &str = r#"{"inputs": ["w1 w2 w3", "w4"]}"#;
+
+#[test]
+fn sigterm_under_load_fails_no_accepted_request() {
+    let model = tiny_model();
+    let mut worker = Worker::start(model.path(), &["--drain-delay-seconds", "1", "--drain-timeout-seconds", "20"]);
+    worker.ready();
+    let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let address = worker.address;
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            thread::spawn(move || {
+                // As endpoints do: callers go on for a while after the pod was told to end.
+                while !stop.load(Ordering::Relaxed) {
+                    let answer = request(address, "POST /embed", EMBED);
+                    assert_eq!(answer.map(|(status, _)| status), Some(200));
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    eventually("requests are being answered", || (answered.load(Ordering::Relaxed) > 50).then_some(()));
+    worker.signal("TERM");
+    eventually("it says that it is not ready", || (worker.probe("/readyz") == Some(503)).then_some(()));
+    assert_eq!(worker.probe("/healthz"), Some(200), "and it is alive");
+    let before = answered.load(Ordering::Relaxed);
+    eventually("it still answers", || (answered.load(Ordering::Relaxed) > before + 20).then_some(()));
+    stop.store(true, Ordering::Relaxed);
+    callers.into_iter().for_each(|caller| caller.join().unwrap());
+    let (status, stderr) = worker.end();
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn after_the_delay_new_requests_are_refused_and_old_ones_finished() {
+    let model = support::minilm();
+    let mut worker = Worker::start(
+        &model,
+        &["--drain-delay-seconds", "0", "--drain-timeout-seconds", "25", "--max-batch-size", "1", "--dtype", "float32"],
+    );
+    worker.ready();
+    let address = worker.address;
+    let text = "bell ".repeat(200);
+    let body = serde_json::json!({ "inputs": vec![text; 32] }).to_string();
+    let long = thread::spawn(move || request(address, "POST /embed", &body).map(|(status, _)| status));
+    eventually("the long request is in the queue", || {
+        let metrics = request(address, "GET /metrics", "")?.1;
+        metrics.contains("inference_active_requests 1").then_some(())
+    });
+    worker.signal("TERM");
+    let refused = eventually("a new request is refused", || {
+        request(address, "POST /embed", EMBED).filter(|(status, _)| *status == 503)
+    });
+    assert!(refused.1.contains("\"draining\""), "{}", refused.1);
+    assert_eq!(long.join().unwrap(), Some(200));
+    assert_eq!(worker.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_second_sigterm_ends_it_at_once() {
+    let model = tiny_model();
+    let mut worker = Worker::start(model.path(), &["--drain-delay-seconds", "600", "--drain-timeout-seconds", "600"]);
+    worker.ready();
+    worker.signal("TERM");
+    eventually("it drains", || (worker.probe("/readyz") == Some(503)).then_some(()));
+    worker.signal("TERM");
+    assert_eq!(worker.end().0.code(), Some(143));
+}
+
+#[test]
+fn a_failed_load_leaves_one_line_an_exit_code_and_a_termination_log() {
+    let model = tiny_model();
+    std::fs::write(model.path().join("model.safetensors"), "truncated").unwrap();
+    let log = model.path().join("termination-log");
+    let mut worker = Worker::start(model.path(), &["--termination-log", log.to_str().unwrap()]);
+    let (status, stderr) = worker.end();
+    assert_eq!(status.code(), Some(EXIT_LOAD_FAILED));
+    let expected = format!("belfry-worker: {}: ", model.path().join("model.safetensors").display());
+    assert!(stderr.starts_with(&expected) && stderr.lines().count() == 1, "{stderr}");
+    let failure = LoadFailure::parse(&std::fs::read_to_string(log).unwrap()).unwrap();
+    assert_eq!(failure.reason, LoadFailureReason::FileCorrupt);
+    assert_eq!(format!("belfry-worker: {}\n", failure.message), stderr);
+}
+
+#[test]
+fn numbers_that_are_not_finite_stop_the_load() {
+    let model = tiny_model();
+    let huge = tiny::weights(&tiny::shapes(), f32::MAX);
+    std::fs::write(model.path().join("model.safetensors"), huge).unwrap();
+    let log = model.path().join("termination-log");
+    let mut worker = Worker::start(model.path(), &["--termination-log", log.to_str().unwrap()]);
+    assert_eq!(worker.end().0.code(), Some(EXIT_LOAD_FAILED));
+    let failure = LoadFailure::parse(&std::fs::read_to_string(log).unwrap()).unwrap();
+    assert_eq!(failure.reason, LoadFailureReason::NumericalCheckFailed);
+}
+
+#[test]
+fn a_gpu_that_is_not_there_is_named() {
+    if Path::new("/dev/nvidiactl").exists() {
+        return;
+    }
+    let mut worker = Worker::start(tiny_model().path(), &["--device", "cuda"]);
+    let (status, stderr) = worker.end();
+    assert_eq!(status.code(), Some(EXIT_LOAD_FAILED));
+    assert!(stderr.contains("--device cuda") && stderr.lines().count() == 1, "{stderr}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_an_error_of_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = Command::new(env!("CARGO_BIN_EXE_belfry-worker"))
+        .args(["--listen", &address, "--model", "/m"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.starts_with(&format!("belfry-worker: cannot listen on {address}: ")) && stderr.lines().count() == 1,
+        "{stderr}"
+    );
+}

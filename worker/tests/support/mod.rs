@@ -1,0 +1,146 @@
+//! What several test files share. Each uses a part of it.
+#![allow(dead_code, reason = "every test file is a crate of its own, and uses a part")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use belfry_worker::Args;
+use belfry_worker::app::{About, App, Model};
+use belfry_worker::batch::Packed;
+use belfry_worker::forward::{Engine, EngineError, lane};
+use belfry_worker::tokenize::Tokenizer;
+use clap::Parser;
+
+/// The folder of all-MiniLM-L6-v2.
+pub fn minilm() -> PathBuf {
+    let cache = std::env::var_os("BELFRY_CACHE").map(PathBuf::from).unwrap_or_else(|| {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from).join("belfry")
+    });
+    let folder = cache.join("models/all-MiniLM-L6-v2");
+    assert!(folder.is_dir(), "{} is missing; run e2e/models/fetch.sh", folder.display());
+    folder
+}
+
+pub fn args(line: &str) -> Args {
+    Args::parse_from(format!("belfry-worker {line}").split_whitespace())
+}
+
+/// Waits for a condition, at most half a minute.
+pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = check() {
+            return value;
+        }
+        assert!(Instant::now() < end, "waited 30 s for: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// What the fake engine does with its next batch.
+pub enum Next {
+    /// A vector `[number of tokens, sum of ids, 1]` for each text.
+    Answer,
+    Fail,
+    Panic,
+    Nan,
+}
+
+/// An app with a lane that runs a fake engine. Each pass waits for a permit when the engine is held.
+pub struct Fake {
+    pub app: Arc<App>,
+    pub permits: Option<Sender<Next>>,
+    lane: Option<std::thread::JoinHandle<()>>,
+}
+
+struct FakeEngine(Option<Receiver<Next>>);
+
+impl Engine for FakeEngine {
+    fn forward(&mut self, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
+        let next = self.0.as_ref().map_or(Next::Answer, |permits| permits.recv().unwrap_or(Next::Answer));
+        let texts =
+            packed.runs.iter().flat_map(|run| (0..run.texts).map(|i| (run.offset + i * run.length, run.length)));
+        let rows = texts.map(|(offset, length)| {
+            let ids = &packed.ids[offset as usize..(offset + length) as usize];
+            vec![length as f32, ids.iter().sum::<i64>() as f32, 1.0]
+        });
+        match next {
+            Next::Answer => Ok(rows.collect()),
+            Next::Fail => Err(EngineError("no such tensor".into())),
+            Next::Panic => panic!("a panic inside the engine"),
+            Next::Nan => Ok(rows.map(|_| vec![1.0, f32::NAN, 0.0]).collect()),
+        }
+    }
+}
+
+impl Fake {
+    /// A loaded model named `tiny` whose texts have at most 8 tokens.
+    pub fn ready(flags: &str) -> Self {
+        Self::start(flags, false)
+    }
+
+    /// The same, and each pass waits for a permit.
+    pub fn held(flags: &str) -> Self {
+        Self::start(flags, true)
+    }
+
+    /// Before the model is loaded.
+    pub fn loading() -> Self {
+        let args = args("--model /models/tiny");
+        Self { app: Arc::new(App::new(args.name(), args.limits, 1).unwrap()), permits: None, lane: None }
+    }
+
+    fn start(flags: &str, held: bool) -> Self {
+        let args = args(&format!("--model /models/tiny {flags}"));
+        let app = Arc::new(App::new(args.name(), args.limits, 1).unwrap());
+        let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap();
+        let text = || "fake".to_owned();
+        let about = About { architecture: text(), dtype: text(), device: text(), revision: text(), digest: text() };
+        app.ready(Model { tokenizer, dimensions: 3, about });
+        let (send, receive) = channel();
+        let (permits, receive) = if held { (Some(send), Some(receive)) } else { (None, None) };
+        let shared = Arc::clone(&app);
+        let lane = std::thread::spawn(move || lane(&shared, &mut FakeEngine(receive)));
+        Self { app, permits, lane: Some(lane) }
+    }
+
+    pub fn permit(&self, next: Next) {
+        self.permits.as_ref().expect("a held engine").send(next).unwrap();
+    }
+
+    /// The value of a series in the exposition.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = String::from_utf8(self.app.metrics.render().unwrap().1).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.permits = None;
+        self.app.inbox.close();
+        if let Some(lane) = self.lane.take() {
+            drop(lane.join());
+        }
+    }
+}
+
+/// One HTTP request over a connection of its own: status and body, or `None` when nobody answers.
+pub fn request(address: SocketAddr, head: &str, body: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    let length = body.len();
+    let text = format!(
+        "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let status = answer.split(' ').nth(1)?.parse().ok()?;
+    Some((status, answer.split_once("\r\n\r\n")?.1.to_owned()))
+}
