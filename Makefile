@@ -34,7 +34,9 @@ lint: libtorch ## Formatting, clippy, charts
 .PHONY: unit
 unit: libtorch model ## Unit and golden tests
 	e2e/tools/build.sh prometheus
-	cargo test --locked
+	cargo test --locked --package belfry-crds --package belfry-operator --package belfry-cli
+	# Optimized, as the images are: numerics on a real model take minutes otherwise.
+	cargo test --locked --release --package belfry-worker
 
 .PHONY: e2e
 e2e: libtorch cluster install ## Tests on the local cluster

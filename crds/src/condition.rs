@@ -23,8 +23,14 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the status.
-    pub const ALL: &[Self] =
-        &[Self::Ready, Self::SpecAccepted, Self::ModelLoaded, Self::Available, Self::Progressing, Self::MonitoringReady];
+    pub const ALL: &[Self] = &[
+        Self::Ready,
+        Self::SpecAccepted,
+        Self::ModelLoaded,
+        Self::Available,
+        Self::Progressing,
+        Self::MonitoringReady,
+    ];
 
     /// The name in the API.
     #[must_use]

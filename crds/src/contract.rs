@@ -49,15 +49,12 @@ pub const DRAIN_TIMEOUT_SECONDS: u32 = 30;
 pub const MODEL_LABEL: &str = "belfry.dev/model";
 
 /// Upper bounds, in seconds, of every request duration histogram: 1 ms to 30 s.
-pub const DURATION_BUCKETS: &[f64] = &[
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-];
+pub const DURATION_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// The same bounds as they are written in `spec.observability.slos.latency.threshold`.
 /// A threshold between two buckets could only be guessed at, so the API refuses it.
-pub const LATENCY_THRESHOLDS: &[&str] = &[
-    "1ms", "5ms", "10ms", "25ms", "50ms", "100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s", "30s",
-];
+pub const LATENCY_THRESHOLDS: &[&str] =
+    &["1ms", "5ms", "10ms", "25ms", "50ms", "100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s", "30s"];
 
 /// The bucket bound of a latency threshold, in seconds; `None` when it is no bucket bound.
 #[must_use]

@@ -5,7 +5,10 @@
 //! [`contract`]; the operator, the command line and the tests see all of it.
 
 #![warn(missing_docs)]
-#![cfg_attr(feature = "kubernetes", allow(unreachable_pub, reason = "kube's derive repeats every type inside a function"))]
+#![cfg_attr(
+    feature = "kubernetes",
+    allow(unreachable_pub, reason = "kube's derive repeats every type inside a function")
+)]
 
 pub mod contract;
 

@@ -16,19 +16,42 @@ stop_pods() {
 
 no_running_tasks() { ! images tasks ls | grep -q RUNNING; }
 
-# Shims are started by containerd and carry its socket's folder in their command line; after a crash
-# of containerd they are all that is left of the pods.
-stop_shims() {
+# What a crash of containerd leaves of the pods. Without it nobody restarts or ends them, and a container that
+# lives on keeps its memory, its GPU and the locks on its files.
+stop_remains() {
   local pid
-  for pid in $(pgrep -f "containerd-shim.*-address $containerd_socket" || true); do kill -KILL "$pid" 2>/dev/null || true; done
+  for pid in $(shims) $(container_processes); do kill -KILL "$pid" 2>/dev/null || true; done
+  wait_for 100 no_container_processes || fail "containers do not end; their processes: $(container_processes | xargs)"
 }
+
+# Shims carry containerd's socket in their command line.
+shims() { pgrep -f "^[^ ]*containerd-shim[^ ]* .*-address $containerd_socket" || true; }
+
+# Each process whose root is a mount of this cluster's containerd, whoever its parent is by now.
+container_processes() { { grep -s ' / / ' /proc/[0-9]*/mountinfo || true; } | { grep -F "upperdir=$state/containerd/" || true; } | cut -d/ -f3; }
+
+no_container_processes() { [ -z "$(container_processes)" ]; }
 
 clean_network() {
   if command -v iptables-save >/dev/null; then
     iptables-save | grep -v -e KUBE- -e CNI- | iptables-restore || say "could not remove the rules of kube-proxy from iptables"
   fi
+  remove_network_namespaces
   ip link delete $bridge 2>/dev/null || true
+  ip address delete $node_ip/32 dev lo 2>/dev/null || true
   rm -rf "$state/cni/addresses"
+}
+
+# CNI names the container in the file of each address that it gave away, and the namespace in the container's result.
+remove_network_namespaces() {
+  local address result
+  for address in "$state"/cni/addresses/pods/*.*.*.*; do
+    [ -e "$address" ] || continue
+    result=/var/lib/cni/results/pods-$(head -n 1 "$address" | tr -d '\r')-eth0
+    [ -e "$result" ] || continue
+    jq -r '.result.interfaces[]?.sandbox | select(. != null and . != "") | split("/") | last' "$result" | sort -u \
+      | xargs -r -n 1 ip netns delete 2>/dev/null || true
+  done
 }
 
 unmount() {
@@ -40,7 +63,7 @@ stop 10 kube-proxy kubelet
 stop_pods
 stop 15 coredns containerd kube-scheduler kube-controller-manager kube-apiserver
 stop 15 etcd
-stop_shims
+stop_remains
 unmount
 clean_network
 rm -rf "$state/containerd/state" "$state"/run/*

@@ -8,11 +8,19 @@ start_node() {
   start containerd containerd --config "$state/config/containerd.toml"
   must_wait 30 containerd containerd images version
   "$here/import-image.sh" "$(pause_image)"
+  forget_readiness
   start kubelet "$bin/kubelet" --config="$state/config/kubelet.yaml" --kubeconfig="$state/config/kubelet.kubeconfig" \
     --hostname-override=$node_name --node-ip=$node_ip --root-dir="$state/kubelet"
   must_wait 60 "the node" kubelet kube get node $node_name
   # It waits for its Node object once, and gives up without one.
   start kube-proxy "$bin/kube-proxy" --config="$state/config/proxy.yaml"
+}
+
+# After a crash the store still calls the node ready, and whoever asks would believe it before the kubelet is there.
+forget_readiness() {
+  kube get node $node_name >/dev/null 2>&1 || return 0
+  kube patch node $node_name --subresource=status --patch \
+    '{"status": {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Starting", "message": "the cluster starts again"}]}}' >/dev/null
 }
 
 pause_image() { "$root/config/images/build.py" pause --out "$state/images" | awk '{print $1}'; }

@@ -12,6 +12,7 @@ start() {
   local name=$1
   shift
   is_running "$name" && return 0
+  rm -f "$state/run/$name.pid"
   setsid --fork bash -c 'echo $$ >"$0"; exec "$@"' "$state/run/$name.pid" "$@" >>"$state/logs/$name.log" 2>&1 </dev/null
   wait_for 50 test -s "$state/run/$name.pid" || fail "$name did not start"
   local pid

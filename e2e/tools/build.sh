@@ -7,7 +7,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${BELFRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/belfry}/tools
-log=$cache/build.log
 modules=(pause kubernetes coredns prometheus prometheus-operator alertmanager helm)
 
 # Without its version linked in, an API server reports v0.0.0 and clients misbehave.
@@ -25,7 +24,7 @@ linker_flags() {
 
 # Service discoveries for other clouds bring a hundred packages that nothing here uses.
 tags() {
-  [ "$1" = prometheus ] && echo remove_all_sd,enable_kubernetes_sd || true
+  if [ "$1" = prometheus ]; then echo remove_all_sd,enable_kubernetes_sd; fi
 }
 
 # Packages to build: the tools of go.mod, and the module's own main package if it has one.
@@ -34,35 +33,45 @@ packages() {
   if ls "$here/$1"/*.go >/dev/null 2>&1; then echo .; fi
 }
 
-# A program is named after its folder, but for two whose folder says too little.
-program_name() {
-  case $1 in
-    go.etcd.io/etcd/server/v3) echo etcd ;;
-    github.com/prometheus-operator/prometheus-operator/cmd/operator) echo prometheus-operator ;;
-    .) echo "$2" ;;
-    *) basename "$1" ;;
-  esac
+# `go build` names a program after its folder, which for two of them says too little.
+rename_programs() {
+  local pair
+  for pair in server:etcd operator:prometheus-operator; do
+    if [ -e "$1/${pair%:*}" ]; then mv "$1/${pair%:*}" "$1/${pair#*:}"; fi
+  done
+}
+
+# One call for all programs of a module, so that one is linked while the next is still being compiled.
+compile() {
+  local module=$1 folder=$2
+  # shellcheck disable=SC2046  # the packages are words of their own
+  (cd "$here/$module" && CGO_ENABLED=0 GOFLAGS='' GOTOOLCHAIN=local nice -n 10 go build -buildvcs=false -trimpath \
+    -tags "$(tags "$module")" -ldflags "$(linker_flags "$module")" -o "$folder/" $(packages "$module"))
 }
 
 build() {
-  local module=$1 key target partial started package
+  local module=$1 key target partial log=$cache/$1.log started=$SECONDS
   key=$({ cat "$here/$module"/go.* "$here/$module"/*.go 2>/dev/null; go version; linker_flags "$module"; tags "$module"; } | sha256sum | cut -c1-16)
   target=$cache/$module-$key
   if [ ! -d "$target" ]; then
-    started=$SECONDS
     printf 'building %-20s ' "$module"
-    partial=$(mktemp -d "$cache/.$module.XXXXXX")
-    for package in $(packages "$module"); do
-      if ! (cd "$here/$module" && CGO_ENABLED=0 GOTOOLCHAIN=local nice -n 10 go build -buildvcs=false -trimpath -tags "$(tags "$module")" \
-        -ldflags "$(linker_flags "$module")" -o "$partial/$(program_name "$package" "$module")" "$package") >>"$log" 2>&1; then
+    # Whoever comes second waits, and then finds it built.
+    exec 9>"$cache/.$module.lock"
+    flock 9
+    if [ ! -d "$target" ]; then
+      rm -rf "$cache/.$module."??????   # what interrupted builds left
+      partial=$(mktemp -d "$cache/.$module.XXXXXX")
+      if ! compile "$module" "$partial" >"$log" 2>&1; then
         printf 'failed; the last lines of %s:\n' "$log" >&2
         tail -n 15 "$log" >&2
         rm -rf "$partial"
         exit 1
       fi
-    done
-    # Renamed when it is whole, so that an interrupted build leaves nothing that looks finished.
-    mv "$partial" "$target"
+      rename_programs "$partial"
+      # Renamed when it is whole, so that an interrupted build leaves nothing that looks finished.
+      mv "$partial" "$target"
+    fi
+    exec 9>&-
     echo "$((SECONDS - started)) s"
   fi
   ln -sf "$target"/* "$cache/bin/"
@@ -70,6 +79,5 @@ build() {
 
 command -v go >/dev/null || { echo "go is missing: install Go $(awk '/^go /{print $2}' "$here/kubernetes/go.mod") or newer" >&2; exit 1; }
 mkdir -p "$cache/bin"
-: >"$log"
 [ $# -gt 0 ] || set -- "${modules[@]}"
 for module in "$@"; do build "$module"; done

@@ -5,11 +5,14 @@
 
 mod compare;
 
+use std::fmt::Debug;
+
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
+use serde::Serialize;
 use tracing::info;
 
 use crate::children::meta::{HASH_ANNOTATION, MANAGER};
@@ -46,8 +49,13 @@ pub struct Refusal {
 pub enum RefusalCause {
     /// The object exists and another owner controls it, or nobody.
     NameConflict,
-    /// The API server said no, in these words.
-    Api(String),
+    /// The API server said no.
+    Api {
+        /// HTTP status.
+        code: u16,
+        /// Its words.
+        message: String,
+    },
     /// The cluster does not know the kind.
     KindMissing,
 }
@@ -155,9 +163,9 @@ impl Shell<'_> {
             Plan::Conflict => Err(Failure::Refused(RefusalCause::NameConflict)),
             Plan::Create(object) => {
                 self.refuse_foreign(&api, &child.name).await?;
-                self.patch(&api, child, object).await
+                self.patch(&api, child, Patch::Apply(object)).await
             }
-            Plan::Apply(object) => self.patch(&api, child, object).await,
+            Plan::Apply(object) => self.mend(&api, child, object).await,
             Plan::Delete => self.delete(&api, child).await,
         }
     }
@@ -178,14 +186,30 @@ impl Shell<'_> {
         result.map(|_| Outcome::Deleted).map_err(failure)
     }
 
-    async fn patch(
+    async fn mend(&self, api: &Api<DynamicObject>, child: &Child, object: &DynamicObject) -> Result<Outcome, Failure> {
+        match self.patch(api, child, Patch::Apply(object)).await {
+            // Somebody changed the key of a list's element, such as the port of a Service. Apply keeps that element
+            // and adds ours, and the two contradict each other; a merge patch replaces the list as a whole.
+            Err(Failure::Refused(RefusalCause::Api { code: 422, .. })) => {
+                let spec = serde_json::json!({"spec": object.data.get("spec")});
+                self.patch(api, child, Patch::Merge(&spec)).await?;
+                self.patch(api, child, Patch::Apply(object)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn patch<P: Serialize + Debug>(
         &self,
         api: &Api<DynamicObject>,
         child: &Child,
-        object: &DynamicObject,
+        patch: Patch<P>,
     ) -> Result<Outcome, Failure> {
-        let params = PatchParams::apply(MANAGER).force();
-        let result = api.patch(&child.name, &params, &Patch::Apply(object)).await;
+        let params = match patch {
+            Patch::Apply(_) => PatchParams::apply(MANAGER).force(),
+            _ => PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() },
+        };
+        let result = api.patch(&child.name, &params, &patch).await;
         self.metrics.write(child.kind.as_str(), result.is_ok());
         result.map(|object| Outcome::Applied(Box::new(object))).map_err(failure)
     }
@@ -195,7 +219,7 @@ impl Shell<'_> {
 fn failure(error: kube::Error) -> Failure {
     match error {
         kube::Error::Api(status) if matches!(status.code, 400 | 403 | 404 | 405 | 409 | 413 | 415 | 422) => {
-            Failure::Refused(RefusalCause::Api(status.message.clone()))
+            Failure::Refused(RefusalCause::Api { code: status.code, message: status.message.clone() })
         }
         error => Failure::Transient(error),
     }

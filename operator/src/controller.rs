@@ -132,7 +132,7 @@ async fn reconcile(model: &InferenceModel, context: &Context) -> Result<(&'stati
         Ok(valid) => {
             let children = children(&valid);
             let applied = apply(&context.client, (&valid, children), &observed, &context.metrics).await?;
-            Pass::Applied { model: Box::new(valid), applied }
+            Pass::Applied { model: Box::new(valid), applied: Box::new(applied) }
         }
         Err(problems) => Pass::Invalid(problems),
     };

@@ -10,7 +10,8 @@ const TOLD: &[ConditionType] =
     &[ConditionType::SpecAccepted, ConditionType::ModelLoaded, ConditionType::Ready, ConditionType::MonitoringReady];
 
 /// Reasons that every start passes through; an event for each would be noise.
-const QUIET: &[Reason] = &[Reason::Loading, Reason::Pending, Reason::RollingOut, Reason::ReplicasUnavailable, Reason::Valid];
+const QUIET: &[Reason] =
+    &[Reason::Loading, Reason::Pending, Reason::RollingOut, Reason::ReplicasUnavailable, Reason::Valid];
 
 /// The events of a change from one status to the next.
 #[must_use]
@@ -74,9 +75,12 @@ mod tests {
 
     #[test]
     fn a_failed_load_is_told_once_with_its_reason() {
-        let loading = status(&[(ConditionType::Ready, "False", "Loading"), (ConditionType::ModelLoaded, "False", "Loading")]);
-        let failed =
-            status(&[(ConditionType::Ready, "False", "FileMissing"), (ConditionType::ModelLoaded, "False", "FileMissing")]);
+        let loading =
+            status(&[(ConditionType::Ready, "False", "Loading"), (ConditionType::ModelLoaded, "False", "Loading")]);
+        let failed = status(&[
+            (ConditionType::Ready, "False", "FileMissing"),
+            (ConditionType::ModelLoaded, "False", "FileMissing"),
+        ]);
         assert_eq!(reasons(&loading, &failed), ["FileMissing"]);
         assert!(reasons(&failed, &loading).is_empty());
     }

@@ -23,7 +23,9 @@ pub fn requirements(spec: Option<&Resources>, device: Device) -> Result<Resource
     let mut problems = vec![];
     let mut requests = quantities("requests", &spec.requests, &mut problems);
     let mut limits = quantities("limits", &spec.limits, &mut problems);
-    limits.entry("memory".into()).or_insert_with(|| requests.get("memory").cloned().unwrap_or(amount(defaults::MEMORY)));
+    limits
+        .entry("memory".into())
+        .or_insert_with(|| requests.get("memory").cloned().unwrap_or(amount(defaults::MEMORY)));
     if device == Device::Cuda {
         limits.entry(GPU.into()).or_insert_with(|| amount("1"));
     }
@@ -36,7 +38,10 @@ pub fn requirements(spec: Option<&Resources>, device: Device) -> Result<Resource
         if requests.get(name).is_some_and(|request| request.nanos > limit.nanos) {
             problems.push(Problem::new(
                 &format!("spec.resources.requests.{name}"),
-                format!("{} is more than the limit of {}: raise the limit or lower the request", requests[name].text, limit.text),
+                format!(
+                    "{} is more than the limit of {}: raise the limit or lower the request",
+                    requests[name].text, limit.text
+                ),
             ));
         }
     }
@@ -57,7 +62,11 @@ struct Amount {
     nanos: i128,
 }
 
-fn quantities(field: &str, spec: &BTreeMap<String, IntOrString>, problems: &mut Vec<Problem>) -> BTreeMap<String, Amount> {
+fn quantities(
+    field: &str,
+    spec: &BTreeMap<String, IntOrString>,
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Amount> {
     let mut amounts = BTreeMap::new();
     for (name, value) in spec {
         let text = match value {
@@ -106,7 +115,8 @@ fn canonical(text: &str) -> Option<Amount> {
         None => DECIMAL.iter().find(|(name, _)| *name == suffix)?.1,
     };
     let power = 10_i128.checked_pow(exponent.unsigned_abs())?;
-    let nanos = if exponent < 0 { (digits % power == 0).then(|| digits / power)? } else { digits.checked_mul(power)? };
+    let nanos =
+        if exponent < 0 { (digits % power == 0).then(|| digits / power)? } else { digits.checked_mul(power)? };
     Some(Amount { text: decimal(nanos), nanos })
 }
 

@@ -36,8 +36,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
     let cache = Arc::new(Cache::default());
-    let probes =
-        Arc::new(Probes { is_ready: AtomicBool::new(false), cache: cache.clone(), metrics: metrics.clone() });
+    let probes = Arc::new(Probes { is_ready: AtomicBool::new(false), cache: cache.clone(), metrics: metrics.clone() });
     let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
 
     let mut terminate = signal(SignalKind::terminate())?;

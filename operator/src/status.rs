@@ -31,7 +31,7 @@ pub enum Pass {
         /// The model that they were built from.
         model: Box<ValidModel>,
         /// What became of them.
-        applied: Applied,
+        applied: Box<Applied>,
     },
 }
 

@@ -9,8 +9,7 @@ use std::fmt;
 use belfry_crds::contract::{defaults, threshold_seconds};
 use belfry_crds::inference_model::{
     Batching, Device, Dtype, HuggingFaceSource, Indicator, InferenceModelSpec, Observability, Queue, Runtime,
-    ScrapeInterval, Slo,
-    Source, Task,
+    ScrapeInterval, Slo, Source, Task,
 };
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;

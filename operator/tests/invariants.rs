@@ -1,5 +1,7 @@
 //! Invariants of the design that hold for every model.
 
+#![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
+
 mod support;
 
 use belfry_operator::children::children;
@@ -21,9 +23,13 @@ fn pod_template(name: &str) -> Value {
 /// new `TemplateRevision`, not a new hash.
 #[test]
 fn the_pod_template_of_revision_1_is_frozen() {
-    let hashes: Vec<_> =
-        samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
-    expect![[""]].assert_eq(&hashes.join("\n"));
+    let hashes: Vec<_> = samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
+    expect![[r#"
+        gpu 85da99baa6e7b908
+        minilm e01bbfbc835717a8
+        minilm-hub 6b8d9f13f884ed02
+        minimal f9467f651d8ab162"#]]
+    .assert_eq(&hashes.join("\n"));
 }
 
 /// Invariant 4.
@@ -97,7 +103,9 @@ fn no_child_holds_an_empty_map_or_list() {
         for child in children(&model).into_list(&model).unwrap() {
             let mut found = vec![];
             empty(child.kind.as_str(), &serde_json::to_value(child.object).unwrap(), &mut found);
-            found.retain(|path| child.kind != ChildKind::ConfigMap || path != "ConfigMap");
+            // A NetworkPolicy is of a built-in kind, where the API server sees no difference; the empty list keeps
+            // others from filling it. A dashboard that is switched off is no object at all.
+            found.retain(|path| !["NetworkPolicy.spec.egress", "ConfigMap"].contains(&path.as_str()));
             assert_eq!(found, Vec::<String>::new(), "{name}");
         }
     }

@@ -19,6 +19,9 @@ pub const BODY_LIMIT: usize = 8 << 20;
 /// Seconds after which a caller may ask again whether a model is loaded.
 const LOADING_RETRY_AFTER: u64 = 5;
 
+/// Most bytes of a body beyond the limit that are read only to be thrown away.
+const DISCARD_LIMIT: usize = 4 * BODY_LIMIT;
+
 /// Refuses requests that come before the model is loaded, or after the worker has to go.
 pub fn open(app: &App) -> Result<&Model, ApiError> {
     match (app.lifecycle.state(), app.model()) {
@@ -41,15 +44,15 @@ pub struct Body {
 pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
     media_type(request.headers())?;
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT) {
-        return Err(too_large());
-    }
     let (mut body, mut bytes, mut share) = (request.into_body(), Vec::new(), None::<OwnedSemaphorePermit>);
+    if announced.is_some_and(|length| length > BODY_LIMIT) {
+        return Err(too_large(body).await);
+    }
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| ApiError::new(Reason::InvalidJson, "the body broke off"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > BODY_LIMIT {
-            return Err(too_large());
+            return Err(too_large(body).await);
         }
         let kib = u32::try_from(data.len().div_ceil(1024)).unwrap_or(u32::MAX);
         let more = Arc::clone(&app.bodies).try_acquire_many_owned(kib).map_err(|_| {
@@ -64,7 +67,16 @@ pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
     Ok(Body { bytes: bytes.into(), _share: share })
 }
 
-fn too_large() -> ApiError {
+/// A caller that is still sending when the connection closes hears a reset, and never the answer. So the rest is read
+/// and thrown away, as far as that is bearable.
+async fn too_large(mut body: axum::body::Body) -> ApiError {
+    let mut left = DISCARD_LIMIT;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(less) => left = less,
+            None => break,
+        }
+    }
     ApiError::new(
         Reason::RequestTooLarge,
         format!("the body is larger than {BODY_LIMIT} bytes; send fewer texts at once"),

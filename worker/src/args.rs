@@ -127,7 +127,7 @@ pub struct LifecycleArgs {
     /// Write logs as one JSON object a line
     #[arg(long, env = env::LOG_JSON, num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
     pub log_json: bool,
-    /// What to log: a level, or a filter such as belfry_worker=debug
+    /// What to log: a level, or a filter such as `belfry_worker=debug`
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 }

@@ -121,10 +121,12 @@ impl ApiError {
         Self { reason, message: message.into(), param: None, retry_after: None }
     }
 
+    #[must_use]
     pub fn param(self, param: &'static str) -> Self {
         Self { param: Some(param), ..self }
     }
 
+    #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds.max(1)), ..self }
     }

@@ -51,7 +51,7 @@ pub fn router(app: Arc<App>) -> Router {
 fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
     let error = ApiError::new(Reason::MethodNotAllowed, "this route only answers POST");
     let status = error.reason.status(endpoint);
-    app.metrics.answered(endpoint, status.as_str(), error.reason.code(), Duration::ZERO);
+    app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO);
     error.into_response(endpoint)
 }
 
@@ -86,7 +86,7 @@ impl Call {
     fn count(&mut self, status: &str, reason: &'static str) {
         self.answered = true;
         let took = self.began.elapsed();
-        self.app.metrics.answered(self.endpoint, status, reason, took);
+        self.app.metrics.answered(self.endpoint, (status, reason), took);
         let (endpoint, milliseconds) = (self.endpoint.path(), took.as_millis() as u64);
         // Every answered request at info would be the larger part of a busy worker's work.
         if reason == "ok" {

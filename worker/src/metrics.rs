@@ -103,7 +103,7 @@ impl Metrics {
     }
 
     /// Records an answered request.
-    pub fn answered(&self, endpoint: Endpoint, status: &str, reason: &str, took: Duration) {
+    pub fn answered(&self, endpoint: Endpoint, (status, reason): (&str, &str), took: Duration) {
         self.requests.with_label_values(&[endpoint.path(), status, reason]).inc();
         self.phase("total", took);
     }

@@ -4,7 +4,7 @@
 use std::ffi::CStr;
 
 /// Loads a shared library for the rest of the process's life, with its symbols visible to all others.
-pub fn open_library(name: &CStr) -> Result<(), String> {
+pub(crate) fn open_library(name: &CStr) -> Result<(), String> {
     // SAFETY: the name is a C string; running the library's initialisers is what the caller asks for, and it does so
     // before other threads use libtorch.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
@@ -17,7 +17,7 @@ pub fn open_library(name: &CStr) -> Result<(), String> {
 }
 
 /// Ends the process without running C++ destructors: a lane that is still inside libtorch would crash in them.
-pub fn exit_now(status: i32) -> ! {
+pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit has no preconditions. Logs are written line by line, so nothing is lost in a buffer.
     unsafe { libc::_exit(status) }
 }

@@ -131,7 +131,7 @@ fn retry_after_is_the_time_that_the_waiting_texts_take() {
     assert_eq!(bench.queue.reserve(1), Err(Full { retry_after: 1 }), "nothing is known yet");
     bench.queue.observe(10, Duration::from_millis(500));
     assert_eq!(bench.queue.reserve(1), Err(Full { retry_after: 5 }));
-    bench.queue.observe(1, Duration::from_secs(60));
+    bench.queue.observe(1, Duration::from_mins(1));
     assert_eq!(bench.queue.reserve(1), Err(Full { retry_after: 30 }), "never more than half a minute");
 }
 

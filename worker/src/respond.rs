@@ -12,7 +12,9 @@ pub fn shape(mut vector: Vec<f32>, dimensions: Option<usize>, normalize: bool) -
         let length = vector.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>().sqrt();
         // A vector of zeros has no direction, and stays as it is.
         if length > 0.0 {
-            vector.iter_mut().for_each(|value| *value = (f64::from(*value) / length) as f32);
+            for value in &mut vector {
+                *value = (f64::from(*value) / length) as f32;
+            }
         }
     }
     vector

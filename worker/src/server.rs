@@ -43,7 +43,12 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until SIGTERM or SIGINT, and then until everything that was accepted is answered or the time is over.
-pub async fn serve(app: Arc<App>, listener: TcpListener, router: Router, times: &LifecycleArgs) -> io::Result<()> {
+pub(crate) async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    router: Router,
+    times: &LifecycleArgs,
+) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let connections = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));

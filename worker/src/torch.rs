@@ -1,5 +1,7 @@
 //! The only file about libtorch itself: device, type, threads, and the engine that runs an encoder.
 
+use std::sync::Once;
+
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use tch::{Kind, TchError, Tensor};
 
@@ -27,19 +29,18 @@ pub struct Device {
 
 impl Device {
     /// Chooses device and type. Must come before anything else asks libtorch about CUDA: the first question, asked
-    /// without libtorch_cuda.so, turns CUDA off for the whole process.
+    /// without `libtorch_cuda.so`, turns CUDA off for the whole process.
     pub fn choose(compute: &Compute) -> Result<Self, LoadFailure> {
         let device = match compute.device {
             DeviceArg::Cpu => tch::Device::Cpu,
             DeviceArg::Cuda => cuda()?,
         };
         let kind = match compute.dtype {
-            DtypeArg::Float32 => Kind::Float,
             DtypeArg::Bfloat16 => Kind::BFloat16,
             DtypeArg::Float16 => Kind::Half,
             // Without instructions for it, bfloat16 is emulated and slower than float32.
             DtypeArg::Auto if device.is_cuda() || cpu::multiplies_bfloat16() => Kind::BFloat16,
-            DtypeArg::Auto => Kind::Float,
+            DtypeArg::Auto | DtypeArg::Float32 => Kind::Float,
         };
         Ok(Self { device, kind })
     }
@@ -73,7 +74,7 @@ impl Device {
     }
 }
 
-/// Opens libtorch_cuda.so, which registers CUDA with the libtorch that is linked.
+/// Opens `libtorch_cuda.so`, which registers CUDA with the libtorch that is linked.
 fn cuda() -> Result<tch::Device, LoadFailure> {
     let unavailable = |why: &str| failure(Reason::DeviceUnavailable, format!("--device cuda: {why}"));
     if !std::path::Path::new("/dev/nvidiactl").exists() {
@@ -128,7 +129,9 @@ pub fn one_line(error: &TchError) -> String {
 /// Prepares the calling thread to own tensors. Thread counts and gradient mode are per thread.
 #[must_use]
 pub fn own_this_thread(threads: usize) -> tch::NoGradGuard {
-    tch::set_num_interop_threads(1);
+    // libtorch takes this once in the life of a process.
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tch::set_num_interop_threads(1));
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     tch::no_grad_guard()
 }

@@ -1,4 +1,5 @@
 //! Folders that are no model: each is refused with its reason, in one line that names the file and says what to do.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
 #[path = "support/tiny.rs"]

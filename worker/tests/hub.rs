@@ -1,4 +1,5 @@
 //! Downloads, from a hub on this machine that answers as the real one does.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
 #[path = "support/tiny.rs"]
@@ -29,7 +30,7 @@ const FILES: &[&str] =
 struct Hub {
     address: SocketAddr,
     asked: Arc<AtomicUsize>,
-    _model: TempDir,
+    model: TempDir,
 }
 
 #[derive(Clone)]
@@ -55,7 +56,7 @@ impl Hub {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await })
         });
-        Self { address, asked, _model: model }
+        Self { address, asked, model }
     }
 }
 
@@ -132,11 +133,12 @@ fn a_download_that_broke_off_is_taken_up_again() {
     let (hub, cache) = (Hub::start(), TempDir::new().unwrap());
     let blobs = cache.path().join("models--org--tiny/blobs");
     std::fs::create_dir_all(&blobs).unwrap();
-    let whole = std::fs::read(hub._model.path().join("model.safetensors")).unwrap();
+    let whole = std::fs::read(hub.model.path().join("model.safetensors")).unwrap();
     // One part is half of its file, another one is whole and was only never renamed.
     std::fs::write(blobs.join("model.part"), &whole[..whole.len() / 2]).unwrap();
-    std::fs::copy(hub._model.path().join("tokenizer.json"), blobs.join("tokenizer.part")).unwrap();
-    assert!(fetch(&format!("http://{}", hub.address), &cache, "--hf-repo org/tiny").is_ok());
+    std::fs::copy(hub.model.path().join("tokenizer.json"), blobs.join("tokenizer.part")).unwrap();
+    let loaded = fetch(&format!("http://{}", hub.address), &cache, "--hf-repo org/tiny");
+    assert_eq!(loaded.map(|loaded| loaded.model.dimensions), Ok(8));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! The binary as the kubelet sees it: signals, exit codes, standard error and the termination log.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
 #[path = "support/tiny.rs"]
@@ -100,7 +101,9 @@ fn sigterm_under_load_fails_no_accepted_request() {
     let before = answered.load(Ordering::Relaxed);
     eventually("it still answers", || (answered.load(Ordering::Relaxed) > before + 20).then_some(()));
     stop.store(true, Ordering::Relaxed);
-    callers.into_iter().for_each(|caller| caller.join().unwrap());
+    for caller in callers {
+        caller.join().unwrap();
+    }
     let (status, stderr) = worker.end();
     assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
 }

@@ -136,6 +136,7 @@ fn change_config(folder: &Folder, field: &str, value: Value) -> Result<()> {
 /// The warm-up runs tokens 1 to 3.
 fn poison_warm_up(folder: &Folder) -> Result<()> {
     let mut weights = folder.read("model.safetensors")?;
-    poison_row(&mut weights, "embeddings.word_embeddings.weight", 2)?;
+    // The first token of the vocabulary is among those that every warm-up runs.
+    poison_row(&mut weights, "embeddings.word_embeddings.weight", 0)?;
     folder.write("model.safetensors", &weights)
 }

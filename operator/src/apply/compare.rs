@@ -13,13 +13,16 @@ pub(super) fn object_contains(live: &DynamicObject, desired: &DynamicObject) -> 
 }
 
 /// Maps are compared by key. A list of objects may hold more elements than are wanted, since other
-/// managers may add theirs; a list of plain values is compared as a whole.
+/// managers may add theirs, unless it has to be empty; the API server leaves an empty list out. A
+/// list of plain values is compared as a whole.
 fn contains(live: &Value, desired: &Value) -> bool {
+    let is_empty_list = |value: &Value| value.as_array().is_some_and(Vec::is_empty);
     match (live, desired) {
-        (Value::Object(live), Value::Object(desired)) => {
-            desired.iter().all(|(key, wanted)| live.get(key).is_some_and(|found| contains(found, wanted)))
-        }
-        (Value::Array(live), Value::Array(desired)) if desired.iter().all(Value::is_object) => {
+        (Value::Object(live), Value::Object(desired)) => desired.iter().all(|(key, wanted)| match live.get(key) {
+            Some(found) => contains(found, wanted),
+            None => is_empty_list(wanted),
+        }),
+        (Value::Array(live), Value::Array(desired)) if !desired.is_empty() && desired.iter().all(Value::is_object) => {
             desired.iter().all(|wanted| live.iter().any(|found| contains(found, wanted)))
         }
         (live, desired) => live == desired,
@@ -33,8 +36,16 @@ mod tests {
 
     #[test]
     fn defaults_and_additions_of_others_are_no_difference() {
-        let live = json!({"spec": {"a": 1, "defaulted": true, "env": [{"name": "B"}, {"name": "A", "value": "1", "x": 0}]}});
+        let live =
+            json!({"spec": {"a": 1, "defaulted": true, "env": [{"name": "B"}, {"name": "A", "value": "1", "x": 0}]}});
         assert!(contains(&live, &json!({"spec": {"a": 1, "env": [{"name": "A", "value": "1"}]}})));
+    }
+
+    #[test]
+    fn a_list_that_has_to_be_empty_may_be_left_out_and_may_not_be_filled() {
+        let wanted = json!({"egress": []});
+        assert!(contains(&json!({}), &wanted));
+        assert!(!contains(&json!({"egress": [{}]}), &wanted));
     }
 
     #[test]

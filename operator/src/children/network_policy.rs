@@ -24,14 +24,14 @@ pub fn network_policy(model: &ValidModel) -> NetworkPolicy {
                 ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.into()))]),
                 ..Default::default()
             }]),
-            // An egress policy without rules lets nothing out.
-            egress: egress(&model.source),
+            // Named even where it is empty, so that a rule that somebody adds is taken away again.
+            egress: Some(egress(&model.source)),
         }),
     }
 }
 
-fn egress(source: &ValidSource) -> Option<Vec<NetworkPolicyEgressRule>> {
-    let ValidSource::HuggingFace(hub) = source else { return None };
+fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {
+    let ValidSource::HuggingFace(hub) = source else { return vec![] };
     let mut ports = vec![port("UDP", IntOrString::Int(53)), port("TCP", IntOrString::Int(53))];
     // The hub redirects weights to storage on other hosts, so the port is all that can be named.
     ports.push(port("TCP", IntOrString::Int(443)));
@@ -39,7 +39,7 @@ fn egress(source: &ValidSource) -> Option<Vec<NetworkPolicyEgressRule>> {
     if own != 443 {
         ports.push(port("TCP", IntOrString::Int(own)));
     }
-    Some(vec![NetworkPolicyEgressRule { ports: Some(ports), ..Default::default() }])
+    vec![NetworkPolicyEgressRule { ports: Some(ports), ..Default::default() }]
 }
 
 /// Port of an address that the CRD's pattern admitted.

@@ -66,7 +66,8 @@ impl Cache {
     #[must_use]
     pub fn pods(&self, namespace: &str, model: &str) -> Vec<Arc<Pod>> {
         let pods = self.pods.read();
-        let mut found = pods.as_ref().map(|store| store.state_filter(|p| belongs(p, namespace, model))).unwrap_or_default();
+        let mut found =
+            pods.as_ref().map(|store| store.state_filter(|p| belongs(p, namespace, model))).unwrap_or_default();
         found.sort_by_key(|pod| pod.name_any());
         found
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use belfry_crds::InferenceModel;
 use belfry_crds::contract::MODEL_LABEL;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -93,18 +94,27 @@ async fn forward<K: Resource + Clone>(
     let mut stream = std::pin::pin!(stream);
     while let Some(event) = stream.next().await {
         let object = match event {
-            Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object) | watcher::Event::InitApply(object)) => object,
+            Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object) | watcher::Event::InitApply(object)) => {
+                object
+            }
             Ok(watcher::Event::Init | watcher::Event::InitDone) => continue,
             Err(error) => {
                 warn!(%error, "A watch broke off and is started again");
                 continue;
             }
         };
-        let (Some(model), Some(namespace)) = (object.labels().get(MODEL_LABEL), object.namespace()) else { continue };
-        if trigger.send(ObjectRef::new(model).within(&namespace)).await.is_err() {
+        let (Some(model), Some(namespace)) = (model_of(&object), object.namespace()) else { continue };
+        if trigger.send(ObjectRef::new(&model).within(&namespace)).await.is_err() {
             return;
         }
     }
+}
+
+/// The model that an object belongs to: its owner, or for a pod, which a ReplicaSet owns, the one that its label names.
+/// The label alone would not do, because somebody may have removed it.
+fn model_of(object: &impl ResourceExt) -> Option<String> {
+    let owner = object.owner_references().iter().find(|owner| owner.kind == InferenceModel::kind(&()));
+    owner.map(|owner| owner.name.clone()).or_else(|| object.labels().get(MODEL_LABEL).cloned())
 }
 
 /// Follows the CRDs of the optional kinds, and watches each kind while it exists.

@@ -123,13 +123,15 @@ fn refused_verdict(refusal: &Refusal) -> Verdict {
             Reason::NameConflict,
             format!("{kind} {name} exists and is not this model's: rename the model, or delete the {kind}"),
         ),
-        RefusalCause::Api(message) => {
+        RefusalCause::Api { message, .. } => {
             verdict(False, Reason::ApplyFailed, format!("the API server refused {kind} {name}: {message}"))
         }
         RefusalCause::KindMissing => verdict(
             False,
             Reason::CustomResourceDefinitionMissing,
-            format!("the cluster does not know {kind}: install the Prometheus Operator's CRDs; the model serves without"),
+            format!(
+                "the cluster does not know {kind}: install the Prometheus Operator's CRDs; the model serves without"
+            ),
         ),
     }
 }
@@ -147,7 +149,11 @@ fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
         return verdict(False, Reason::PodsRefused, message);
     }
     if i32::try_from(ready).unwrap_or(i32::MAX) >= rollout.wanted {
-        return verdict(True, Reason::Loaded, format!("{ready} of {} replicas have the model in memory", rollout.wanted));
+        return verdict(
+            True,
+            Reason::Loaded,
+            format!("{ready} of {} replicas have the model in memory", rollout.wanted),
+        );
     }
     verdict(False, Reason::Loading, format!("{ready} of {} replicas have the model in memory", rollout.wanted))
 }

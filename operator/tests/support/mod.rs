@@ -1,6 +1,7 @@
 //! Samples and builders that the tests share.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
 
 use std::path::PathBuf;
 

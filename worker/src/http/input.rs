@@ -158,7 +158,7 @@ fn explain(error: &serde_json::Error) -> ApiError {
     ApiError::new(Reason::InvalidInput, message)
 }
 
-/// serde_json has a limit of its own, but not for fields that it skips.
+/// `serde_json` has a limit of its own, but not for fields that it skips.
 fn deeper_than(body: &[u8], limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in body {

@@ -59,7 +59,8 @@ impl Config {
         // Another family has other fields, and "missing field `hidden_size`" would say nothing about the cause.
         let kind: Kind = folder.json(NAME)?;
         let name = kind.architectures.first().map_or(kind.model_type.as_str(), String::as_str);
-        if !SUPPORTED.contains(&name) && !(kind.architectures.is_empty() && name == "bert") {
+        let nameless = kind.architectures.is_empty() && name == "bert";
+        if !SUPPORTED.contains(&name) && !nameless {
             let supported = SUPPORTED.join(", ");
             return Err(
                 folder.unsupported(NAME, format!("architecture {name} is not supported; supported are {supported}"))

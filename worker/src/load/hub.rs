@@ -1,7 +1,8 @@
 //! Downloads from the hub into the layout that its own clients use: models--owner--name/{blobs,refs,snapshots}.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, thread};
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
@@ -21,8 +22,12 @@ const FILES: &[&str] = &[
     "tokenizer_config.json",
 ];
 
-/// Downloads that broke off are tried again this often, going on where they stopped.
-const RETRIES: usize = 3;
+/// A download that broke off is tried this often. The crate's own retries are not used: when a connection fails before
+/// the first byte, they append the whole file to the part that is there.
+const TRIES: usize = 4;
+
+/// Pause between two tries.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Fetches a repository at a revision; what is in the cache is not fetched again.
 pub fn fetch(repo: &str, source: &Source) -> Result<Folder> {
@@ -66,7 +71,7 @@ impl Hub<'_> {
     fn download(&self) -> Result<Folder> {
         let builder = ApiBuilder::from_cache(self.cache())
             .with_progress(false)
-            .with_retries(RETRIES)
+            .with_retries(0)
             .with_token(self.source.hf_token.clone().filter(|token| !token.is_empty()));
         let builder = match &self.source.hf_endpoint {
             Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/').to_owned()),
@@ -107,14 +112,25 @@ impl Hub<'_> {
         Folder::open(&folder)
     }
 
-    fn file(&self, repo: &ApiRepo, name: &str) -> Result<std::path::PathBuf> {
-        repo.get(name)
-            .or_else(|error| match error {
-                // A part that is already whole cannot be gone on with: start it again.
-                ApiError::InvalidResume | ApiError::RequestError(_) if self.forget_parts() => repo.get(name),
-                error => Err(error),
-            })
-            .map_err(|error| self.explain(name, &error))
+    /// Downloads a file, going on where an earlier try stopped.
+    fn file(&self, repo: &ApiRepo, name: &str) -> Result<PathBuf> {
+        let mut tries = 1;
+        loop {
+            let error = match repo.get(name) {
+                Ok(path) => return Ok(path),
+                Err(error) => error,
+            };
+            match status(&error) {
+                // A part that is already whole cannot be gone on with, and neither can one of another file.
+                Some(416) if tries < TRIES && self.forget_parts() => {}
+                None if tries < TRIES && matches!(error, ApiError::InvalidResume) && self.forget_parts() => {}
+                Some(..500) => return Err(self.explain(name, &error)),
+                _ if tries >= TRIES => return Err(self.explain(name, &error)),
+                _ => thread::sleep(PAUSE),
+            }
+            tracing::warn!(file = name, tries, %error, "Download broke off");
+            tries += 1;
+        }
     }
 
     /// Removes downloads that broke off; true if there was one.
@@ -178,7 +194,6 @@ fn status(error: &ApiError) -> Option<u16> {
             ureq::Error::StatusCode(code) => Some(*code),
             _ => None,
         },
-        ApiError::TooManyRetries(error) => status(error),
         _ => None,
     }
 }

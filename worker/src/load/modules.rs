@@ -32,8 +32,9 @@ struct TokenizerConfig {
     model_max_length: Option<f64>,
 }
 
-/// 1_Pooling/config.json: flags up to sentence-transformers 5, a name or a list of names after it.
+/// `1_Pooling/config.json`: flags up to sentence-transformers 5, a name or a list of names after it.
 #[derive(Deserialize)]
+#[allow(clippy::struct_excessive_bools, reason = "the file has one flag for each mode")]
 struct PoolingConfig {
     pooling_mode: Option<serde_json::Value>,
     #[serde(default)]
@@ -95,7 +96,7 @@ fn pooling(folder: &Folder) -> Result<Pooling> {
 
 fn modes(folder: &Folder, name: &str) -> Result<Pooling> {
     let config: PoolingConfig = folder.json(name)?;
-    let named = match &config.pooling_mode {
+    let from_mode = match &config.pooling_mode {
         None => Vec::new(),
         Some(serde_json::Value::String(name)) => vec![name.as_str()],
         Some(serde_json::Value::Array(names)) => names.iter().filter_map(serde_json::Value::as_str).collect(),
@@ -110,7 +111,7 @@ fn modes(folder: &Folder, name: &str) -> Result<Pooling> {
         (config.pooling_mode_lasttoken, "lasttoken"),
     ];
     let flagged = flags.iter().filter(|(on, _)| *on).map(|(_, mode)| *mode);
-    let names: Vec<&str> = if named.is_empty() { flagged.collect() } else { named };
+    let names: Vec<&str> = if from_mode.is_empty() { flagged.collect() } else { from_mode };
     let modes = names.iter().map(|mode| {
         Mode::named(mode).ok_or_else(|| folder.unsupported(name, format!("pooling mode {mode} is not supported")))
     });

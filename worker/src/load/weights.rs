@@ -51,7 +51,7 @@ impl Weights {
             let mut reader = Reader { folder, name, device, hash: &mut hash, tensors: &mut tensors };
             reader.file()?;
         }
-        let digest = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = format!("{:x}", hash.finalize());
         Ok(Self { tensors, digest, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
     }
 

@@ -18,7 +18,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The name in 1_Pooling/config.json.
+    /// The name in `1_Pooling/config.json`.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
             "cls" => Self::Cls,

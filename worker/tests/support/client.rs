@@ -1,5 +1,5 @@
 //! Requests to the router without a socket, and what every failed one must look like.
-#![allow(dead_code, reason = "every test file is a crate of its own, and uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! What several test files share. Each uses a part of it.
-#![allow(dead_code, reason = "every test file is a crate of its own, and uses a part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -17,13 +17,15 @@ use clap::Parser;
 
 /// The folder of all-MiniLM-L6-v2.
 pub fn minilm() -> PathBuf {
-    let cache = std::env::var_os("BELFRY_CACHE").map(PathBuf::from).unwrap_or_else(|| {
-        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from).join("belfry")
-    });
+    let cache = std::env::var_os("BELFRY_CACHE").map_or_else(default_cache, PathBuf::from);
     let folder = cache.join("models/all-MiniLM-L6-v2");
     assert!(folder.is_dir(), "{} is missing; run e2e/models/fetch.sh", folder.display());
     folder
+}
+
+fn default_cache() -> PathBuf {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from).join("belfry")
 }
 
 pub fn args(line: &str) -> Args {
@@ -39,6 +41,15 @@ pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
         }
         assert!(Instant::now() < end, "waited 30 s for: {what}");
         std::thread::yield_now();
+    }
+}
+
+/// The same for a test on an async runtime, whose other tasks go on meanwhile.
+pub async fn soon(what: &str, mut check: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !check() {
+        assert!(Instant::now() < end, "waited 30 s for: {what}");
+        tokio::task::yield_now().await;
     }
 }
 
@@ -60,14 +71,18 @@ pub struct Fake {
 
 struct FakeEngine(Option<Receiver<Next>>);
 
+fn index(of: i64) -> usize {
+    usize::try_from(of).unwrap()
+}
+
 impl Engine for FakeEngine {
     fn forward(&mut self, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
         let next = self.0.as_ref().map_or(Next::Answer, |permits| permits.recv().unwrap_or(Next::Answer));
         let texts =
             packed.runs.iter().flat_map(|run| (0..run.texts).map(|i| (run.offset + i * run.length, run.length)));
         let rows = texts.map(|(offset, length)| {
-            let ids = &packed.ids[offset as usize..(offset + length) as usize];
-            vec![length as f32, ids.iter().sum::<i64>() as f32, 1.0]
+            let ids = packed.ids.iter().skip(index(offset)).take(index(length));
+            vec![length as f32, ids.sum::<i64>() as f32, 1.0]
         });
         match next {
             Next::Answer => Ok(rows.collect()),

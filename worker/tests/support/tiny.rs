@@ -1,4 +1,5 @@
 //! A real model folder that takes no time to load: one BERT layer with eight hidden dimensions.
+#![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -67,11 +67,7 @@ fn volume(source: &ValidSource) -> (Volume, VolumeMount) {
             },
         ),
         ValidSource::HuggingFace(_) => (
-            Volume {
-                name: "cache".into(),
-                empty_dir: Some(EmptyDirVolumeSource::default()),
-                ..Default::default()
-            },
+            Volume { name: "cache".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Default::default() },
             VolumeMount { name: "cache".into(), mount_path: CACHE_MOUNT.into(), ..Default::default() },
         ),
     }
