@@ -10,12 +10,12 @@ use belfry_operator::settings::Settings;
 use belfry_operator::validate::{ValidModel, validate};
 
 /// The repository's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Every sample of `config/samples`, by the name of its file, as a cluster would hold it.
-pub fn samples() -> Vec<(String, InferenceModel)> {
+pub(crate) fn samples() -> Vec<(String, InferenceModel)> {
     let mut samples: Vec<_> = std::fs::read_dir(root().join("config/samples"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -33,11 +33,11 @@ pub fn samples() -> Vec<(String, InferenceModel)> {
 }
 
 /// The sample of that name.
-pub fn sample(name: &str) -> InferenceModel {
+pub(crate) fn sample(name: &str) -> InferenceModel {
     samples().into_iter().find(|(n, _)| n == name).unwrap().1
 }
 
 /// A model that has no problems.
-pub fn valid(model: &InferenceModel) -> ValidModel {
+pub(crate) fn valid(model: &InferenceModel) -> ValidModel {
     validate(model, &Settings::default()).unwrap()
 }
