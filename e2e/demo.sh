@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to an answered request to a page, and back: one line a step, everything else in a log.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-source "$here/cluster/env.sh"
+source "$(dirname "$0")/cluster/env.sh"
+here=$root/e2e
 source "$here/demo/story.sh"
 mkdir -p "$state/logs"
 log=$state/logs/demo.log

@@ -2,8 +2,7 @@
 # Builds the operator, the worker and their images, and imports them into the local cluster when it
 # runs. Leaves the images' names in STATE/images/{operator,worker}.name.
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-source "$here/cluster/env.sh"
+source "$(dirname "$0")/cluster/env.sh"
 mkdir -p "$state/images"
 cd "$root"
 cargo build --locked --release --package belfry-operator --package belfry-worker

@@ -5,8 +5,7 @@
 #                    images that were imported into the local cluster are used
 #   HELM_ARGS        more arguments for the operator's chart
 set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-source "$here/cluster/env.sh"
+source "$(dirname "$0")/cluster/env.sh"
 export KUBECONFIG=${KUBECONFIG:-$kubeconfig}
 namespace=belfry-system
 
