@@ -7,7 +7,7 @@ start_node() {
   write_proxy_config >"$state/config/proxy.yaml"
   start containerd containerd --config "$state/config/containerd.toml"
   must_wait 30 containerd containerd images version
-  "$here/import-image.sh" "$(pause_image)"
+  BELFRY_STATE=$state "$root/config/images/import.sh" "$(pause_image)" >/dev/null
   forget_readiness
   start kubelet "$bin/kubelet" --config="$state/config/kubelet.yaml" --kubeconfig="$state/config/kubelet.kubeconfig" \
     --hostname-override=$node_name --node-ip=$node_ip --root-dir="$state/kubelet"

@@ -19,7 +19,7 @@ use crate::children::meta::{HASH_ANNOTATION, MANAGER};
 use crate::children::{Child, Children};
 use crate::kind::ChildKind;
 use crate::metrics::Metrics;
-use crate::observe::Observed;
+use crate::observe::{Observed, as_deployment};
 use crate::validate::ValidModel;
 
 /// What became of the children.
@@ -86,7 +86,7 @@ pub async fn apply(
                 info!(kind = child.kind.as_str(), namespace = model.namespace, name = child.name, "Applied a child");
                 applied.written.push(child.kind);
                 if child.kind == ChildKind::Deployment {
-                    applied.deployment = typed(&object);
+                    applied.deployment = as_deployment(&object);
                 }
             }
             Err(Failure::Refused(cause)) => applied.refused.push(refusal(&child, cause)),
@@ -98,10 +98,6 @@ pub async fn apply(
 
 fn refusal(child: &Child, cause: RefusalCause) -> Refusal {
     Refusal { kind: child.kind, name: child.name.clone(), cause }
-}
-
-fn typed(object: &DynamicObject) -> Option<Deployment> {
-    serde_json::from_value(serde_json::to_value(object).ok()?).ok()
 }
 
 /// What has to be done about a child.

@@ -39,8 +39,14 @@ impl Observed {
     #[must_use]
     pub fn deployment(&self) -> Option<Deployment> {
         let object = self.children.iter().find(|((kind, _), _)| *kind == ChildKind::Deployment)?.1;
-        serde_json::from_value(serde_json::to_value(object.as_ref()).ok()?).ok()
+        as_deployment(object)
     }
+}
+
+/// An object of the cache as the Deployment that it is.
+#[must_use]
+pub fn as_deployment(object: &DynamicObject) -> Option<Deployment> {
+    serde_json::from_value(serde_json::to_value(object).ok()?).ok()
 }
 
 /// Reads what the cache knows of a model.

@@ -41,10 +41,28 @@ pub struct Watches {
 /// # Errors
 /// A watch task ended before it had listed its kind.
 pub async fn start(client: &Client, cache: &Arc<Cache>) -> Result<Watches, reflector::store::WriterDropped> {
-    let (trigger, triggers) = mpsc::channel(TRIGGERS);
+    let (trigger, mut triggers) = mpsc::channel(TRIGGERS);
     let (kind_changed, kinds_changed) = mpsc::channel(1);
-    let mut tasks = JoinSet::new();
+    let mut listed = std::pin::pin!(list(client, cache, trigger, kind_changed));
+    let tasks = loop {
+        tokio::select! {
+            listed = &mut listed => break listed?,
+            // The controller begins with every model, so that what is listed before it runs needs no trigger. Left
+            // in the channel, the triggers of a large cluster would fill it, and the watches wait for ever.
+            _ = triggers.recv() => {}
+        }
+    };
+    Ok(Watches { triggers, kinds_changed, tasks })
+}
 
+/// Starts each watch, and waits until it has listed its kind.
+async fn list(
+    client: &Client,
+    cache: &Arc<Cache>,
+    trigger: mpsc::Sender<ObjectRef<Guarded>>,
+    kind_changed: mpsc::Sender<()>,
+) -> Result<JoinSet<()>, reflector::store::WriterDropped> {
+    let mut tasks = JoinSet::new();
     let (pods, writer) = reflector::store();
     let stream = watcher(Api::<Pod>::all(client.clone()), managed());
     let stream = stream.default_backoff().modify(|pod| pod.managed_fields_mut().clear()).reflect(writer);
@@ -60,7 +78,7 @@ pub async fn start(client: &Client, cache: &Arc<Cache>) -> Result<Watches, refle
     tasks.spawn(optional.follow(ready));
     // An error means that the task died, which the caller sees from `tasks`.
     let _ = listed.await;
-    Ok(Watches { triggers, kinds_changed, tasks })
+    Ok(tasks)
 }
 
 fn managed() -> watcher::Config {
