@@ -6,12 +6,17 @@ start_control_plane() {
     --unsafe-no-fsync --log-level warn
   start_api_server
   must_wait 60 "the API server" kube-apiserver kube get --raw /readyz
+  start_controller_manager
+  start kube-scheduler "$bin/kube-scheduler" --kubeconfig="$state/config/scheduler.kubeconfig" --leader-elect=false
+  start_dns
+}
+
+# start_controller_manager FLAGS...   as with the API server, of two flags of the same name the last one counts
+start_controller_manager() {
   start kube-controller-manager "$bin/kube-controller-manager" --kubeconfig="$state/config/controller-manager.kubeconfig" \
     --service-account-private-key-file="$state/pki/service-account.key" --root-ca-file="$state/pki/ca.crt" \
     --cluster-signing-cert-file="$state/pki/ca.crt" --cluster-signing-key-file="$state/pki/ca.key" \
-    --use-service-account-credentials --leader-elect=false
-  start kube-scheduler "$bin/kube-scheduler" --kubeconfig="$state/config/scheduler.kubeconfig" --leader-elect=false
-  start_dns
+    --use-service-account-credentials --leader-elect=false "$@"
 }
 
 start_api_server() {
@@ -30,7 +35,7 @@ start_api_server() {
     --requestheader-username-headers=X-Remote-User \
     --proxy-client-cert-file="$pki/apiserver.crt" --proxy-client-key-file="$pki/apiserver.key" \
     --audit-policy-file="$state/config/audit.yaml" --audit-log-path="$state/audit.log" \
-    --audit-log-maxsize=100 --audit-log-maxbackup=2
+    --audit-log-maxsize=100 --audit-log-maxbackup=2 "$@"
 }
 
 # Tests read from the log what the operator asked for. The cluster's own parts would only fill it.

@@ -19,6 +19,7 @@ pub mod objects;
 pub mod operator;
 pub mod process;
 pub mod prometheus;
+pub mod rig;
 pub mod volume;
 pub mod wait;
 pub mod weights;

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# A control plane without a node: etcd, API server, controller manager. Scale and fault tests start one each, in a
+# folder and on ports of their own, so that it may be slowed down, killed and filled without harm to the cluster.
+#
+# usage: rig.sh up FOLDER PORT      etcd listens on PORT and PORT+1, the API server on PORT+2; prints the kubeconfig
+#        rig.sh start FOLDER PORT PART   one part again: etcd, kube-apiserver or kube-controller-manager
+#        rig.sh down FOLDER PORT    stops the parts and deletes the folder
+#
+# The process of a part is in FOLDER/run/PART: its pid, a blank, the time at which it started.
+# RIG_API_SERVER_FLAGS: more flags of the API server, such as --max-requests-inflight=20
+set -euo pipefail
+source "$(dirname "$0")/env.sh"
+source "$here/process.sh"
+source "$here/pki.sh"
+source "$here/control_plane.sh"
+[ $# -ge 3 ] || { sed -n '5,7p' "$0" | cut -c3- >&2; exit 2; }
+
+state=$(mkdir -p "$2" && cd "$2" && pwd)
+etcd_port=$3
+node_ip=127.0.0.1
+api=https://$node_ip:$((etcd_port + 2))
+kubeconfig=$state/kubeconfig
+export PATH=$bin:$PATH
+
+start_part() {
+  case $1 in
+    etcd)
+      start etcd "$bin/etcd" --data-dir "$state/etcd" --listen-client-urls "http://127.0.0.1:$etcd_port" \
+        --advertise-client-urls "http://127.0.0.1:$etcd_port" --listen-peer-urls "http://127.0.0.1:$((etcd_port + 1))" \
+        --initial-advertise-peer-urls "http://127.0.0.1:$((etcd_port + 1))" --initial-cluster "default=http://127.0.0.1:$((etcd_port + 1))" \
+        --unsafe-no-fsync --quota-backend-bytes=4294967296 --log-level warn ;;
+    kube-apiserver)
+      # shellcheck disable=SC2086  # the flags are words of their own
+      start_api_server --etcd-servers="http://127.0.0.1:$etcd_port" --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
+        --endpoint-reconciler-type=none ${RIG_API_SERVER_FLAGS:-}
+      must_wait 60 "the API server" kube-apiserver kube get --raw /readyz ;;
+    kube-controller-manager) start_controller_manager --secure-port=0 ;;
+    *) fail "the rig has no part $1" ;;
+  esac
+}
+
+up() {
+  mkdir -p "$state"/{config,logs,run,etcd}
+  make_pki
+  make_kubeconfigs
+  local part
+  for part in etcd kube-apiserver kube-controller-manager; do start_part $part; done
+  say "$kubeconfig"
+}
+
+down() {
+  stop 15 kube-controller-manager kube-apiserver
+  stop 15 etcd
+  rm -rf "$state"
+}
+
+case $1 in
+  up) up ;;
+  down) down ;;
+  start) start_part "$4" ;;
+  *) fail "rig.sh does not know $1" ;;
+esac

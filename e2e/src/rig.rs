@@ -1,0 +1,122 @@
+//! A control plane of a test's own: etcd, API server and controller manager, without a node.
+//!
+//! Tests slow it down, kill it and fill it. Dropping it ends its processes and deletes its folder.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A running control plane.
+pub struct Rig {
+    folder: PathBuf,
+    port: u16,
+}
+
+/// A process of the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The store.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// The controllers of Kubernetes itself, among them the garbage collector.
+    ControllerManager,
+}
+
+impl Part {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+        }
+    }
+}
+
+impl Rig {
+    /// Starts a control plane in a new folder of the name, on free ports.
+    pub fn start(name: &str) -> Result<Self> {
+        let folder = std::env::temp_dir().join(format!("belfry-rig-{name}-{}", std::process::id()));
+        let rig = Self { folder, port: three_free_ports()? };
+        rig.script("up", &[])?;
+        Ok(rig)
+    }
+
+    /// The kubeconfig of an administrator.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.folder.join("kubeconfig")
+    }
+
+    /// Log of the requests; see the audit policy for those that it leaves out.
+    pub fn audit_log(&self) -> PathBuf {
+        self.folder.join("audit.log")
+    }
+
+    /// Address of the API server.
+    pub fn address(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port + 2)
+    }
+
+    /// Connects as an administrator.
+    pub async fn client(&self) -> Result<Client> {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.default_retry = false;
+        Ok(Client::try_from(config)?)
+    }
+
+    /// Process of a part.
+    pub fn pid(&self, part: Part) -> Result<Pid> {
+        let file = self.folder.join("run").join(part.as_str());
+        let line = fs::read_to_string(&file).with_context(|| format!("{} does not run", part.as_str()))?;
+        let pid = line.split_whitespace().next().and_then(|pid| pid.parse().ok()).and_then(Pid::from_raw);
+        pid.with_context(|| format!("{} names no process: {line:?}", file.display()))
+    }
+
+    /// Sends a signal to a part: `STOP` makes its connections hang half open, `KILL` breaks them.
+    pub fn signal(&self, part: Part, signal: Signal) -> Result<()> {
+        kill_process(self.pid(part)?, signal).with_context(|| format!("can't signal {}", part.as_str()))
+    }
+
+    /// Starts a part that was killed, and waits until it answers.
+    pub fn start_part(&self, part: Part) -> Result<()> {
+        self.script("start", &[part.as_str()])
+    }
+
+    fn script(&self, verb: &str, more: &[&str]) -> Result<()> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/rig.sh");
+        let port = self.port.to_string();
+        let output = Command::new(script).arg(verb).arg(&self.folder).arg(port).args(more).output()?;
+        ensure!(output.status.success(), "rig.sh {verb}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        // A part that a test left stopped can't end.
+        for part in [Part::Etcd, Part::ApiServer, Part::ControllerManager] {
+            drop(self.signal(part, Signal::CONT));
+        }
+        if let Err(error) = self.script("down", &[]) {
+            crate::report(&format!("a rig was left behind: {error:#}"));
+        }
+    }
+}
+
+/// The first of three ports in a row that nobody listens on.
+fn three_free_ports() -> Result<u16> {
+    for _ in 0..100 {
+        let first = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let is_free = |port| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if first < u16::MAX - 2 && (first..=first + 2).all(is_free) {
+            return Ok(first);
+        }
+    }
+    anyhow::bail!("found no three free ports in a row")
+}
