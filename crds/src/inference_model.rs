@@ -11,8 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::InferenceModelStatus;
 
+mod autoscaling;
 mod observability;
 mod runtime;
+pub use autoscaling::{
+    Autoscaling, ScalingBehavior, ScalingMetric, ScalingMetricType, ScalingPolicy, ScalingPolicySelect, ScalingPolicyType,
+    ScalingProvider, ScalingRules,
+};
 pub use observability::{Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo};
 pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 
@@ -58,16 +63,22 @@ pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.runtime) || !has(self.runtime.dtype) || self.runtime.dtype != 'float16' || (has(self.runtime.device) && self.runtime.device == 'cuda')")
     .message("spec.runtime.dtype: float16 needs spec.runtime.device: cuda; on a CPU use auto, float32 or bfloat16"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.replicas) || !has(self.autoscaling)")
+    .message("spec.replicas and spec.autoscaling: remove one of them; a scaler that is on owns the number of workers"))]
 pub struct InferenceModelSpec {
     /// What the model does. Can't be changed afterwards: create another InferenceModel.
     #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("task can't be changed: create another InferenceModel"))]
     pub task: Task,
     /// Which model, and where from.
     pub model: Model,
-    /// Worker pods, 0 to 1000. Default 1. 0 keeps everything but the pods.
+    /// Worker pods, 0 to 1000. Default 1, or what autoscaling last asked for before it was removed. 0 keeps everything
+    /// but the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+    /// How many workers there are, decided by what they have to do, in place of replicas. Default: replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
     /// CPU, memory and devices of one worker. Default: requests of 500m CPU and 1Gi memory, limit of 1Gi memory,
     /// and with `runtime.device: cuda` one `nvidia.com/gpu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

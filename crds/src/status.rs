@@ -11,7 +11,7 @@ pub struct InferenceModelStatus {
     /// Generation of the specification that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, SpecAccepted, ModelLoaded, Available, Progressing and MonitoringReady; True is the good state.
+    /// Ready, SpecAccepted, ModelLoaded, Available, Progressing, ScalingReady and MonitoringReady; True is the good state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -24,6 +24,9 @@ pub struct InferenceModelStatus {
     /// Replicas with the model in memory, of those wanted: "1/2".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,
+    /// Worker pods that a scaler asked for last. They stay when spec.autoscaling is removed and spec.replicas is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled_replicas: Option<i32>,
     /// Label selector of the worker pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,

@@ -20,6 +20,7 @@ use crate::children::{Child, Children};
 use crate::kind::ChildKind;
 use crate::metrics::Metrics;
 use crate::observe::{Observed, as_deployment};
+use crate::scaling::handover::release_replicas;
 use crate::validate::ValidModel;
 
 /// What became of the children.
@@ -159,9 +160,13 @@ impl Shell<'_> {
             Plan::Conflict => Err(Failure::Refused(RefusalCause::NameConflict)),
             Plan::Create(object) => {
                 self.refuse_foreign(&api, &child.name).await?;
+                release_replicas(&api, child.kind, self.model).await.map_err(Failure::Transient)?;
                 self.patch(&api, child, Patch::Apply(object)).await
             }
-            Plan::Apply(object) => self.mend(&api, child, object).await,
+            Plan::Apply(object) => {
+                release_replicas(&api, child.kind, self.model).await.map_err(Failure::Transient)?;
+                self.mend(&api, child, object).await
+            }
             Plan::Delete => self.delete(&api, child).await,
         }
     }

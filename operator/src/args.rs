@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use belfry_crds::contract::defaults;
 use clap::Parser;
 
+use crate::scaling::ScalingArgs;
 use crate::settings::Settings;
 
 /// Runs InferenceModels: workers, monitoring, alerts and dashboards.
@@ -26,6 +27,10 @@ pub struct Args {
     /// Write logs as one JSON object a line.
     #[arg(long, env = "BELFRY_LOG_JSON")]
     pub json_logs: bool,
+
+    /// External metrics for HorizontalPodAutoscalers.
+    #[command(flatten)]
+    pub scaling: ScalingArgs,
 }
 
 impl Args {

@@ -4,16 +4,20 @@
 
 pub mod dashboard;
 pub mod deployment;
+pub mod horizontal_pod_autoscaler;
 pub mod meta;
 pub mod network_policy;
 pub mod pod_disruption_budget;
 pub mod prometheus_rule;
+pub mod scaled_object;
 pub mod service;
 pub mod service_account;
 pub mod service_monitor;
 
+use belfry_crds::keda::ScaledObject;
 use belfry_crds::monitoring::{PrometheusRule, ServiceMonitor};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -36,6 +40,10 @@ pub struct Children {
     pub service: Service,
     /// How many workers a drain may take at once.
     pub pod_disruption_budget: PodDisruptionBudget,
+    /// Who scales the workers, unless nobody or KEDA does.
+    pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
+    /// Who scales the workers, where KEDA does.
+    pub scaled_object: Option<ScaledObject>,
     /// The Grafana dashboard, unless it is switched off.
     pub dashboard: Option<ConfigMap>,
     /// What Prometheus scrapes.
@@ -64,6 +72,8 @@ pub fn children(model: &ValidModel) -> Children {
         deployment: deployment::deployment(model),
         service: service::service(model),
         pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(model),
+        horizontal_pod_autoscaler: horizontal_pod_autoscaler::horizontal_pod_autoscaler(model),
+        scaled_object: scaled_object::scaled_object(model),
         dashboard: dashboard::dashboard(model),
         service_monitor: service_monitor::service_monitor(model),
         prometheus_rule: prometheus_rule::prometheus_rule(model),
@@ -83,6 +93,8 @@ impl Children {
             deployment,
             service,
             pod_disruption_budget,
+            horizontal_pod_autoscaler,
+            scaled_object,
             dashboard,
             service_monitor,
             prometheus_rule,
@@ -94,6 +106,8 @@ impl Children {
             child(ChildKind::Deployment, name.clone(), Some(&deployment))?,
             child(ChildKind::Service, name.clone(), Some(&service))?,
             child(ChildKind::PodDisruptionBudget, name.clone(), Some(&pod_disruption_budget))?,
+            child(ChildKind::HorizontalPodAutoscaler, name.clone(), horizontal_pod_autoscaler.as_ref())?,
+            child(ChildKind::ScaledObject, name.clone(), scaled_object.as_ref())?,
             child(ChildKind::ConfigMap, meta::dashboard_name(model), dashboard.as_ref())?,
             child(ChildKind::ServiceMonitor, name.clone(), Some(&service_monitor))?,
             child(ChildKind::PrometheusRule, name.clone(), Some(&prometheus_rule))?,

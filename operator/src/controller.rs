@@ -15,8 +15,10 @@ use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::{Action, Config};
 use kube::runtime::events::Recorder;
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{error, warn};
 
@@ -24,8 +26,9 @@ use crate::apply::{RefusalCause, apply};
 use crate::children::children;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, Guarded, Watches, observe};
+use crate::scaling::Scaling;
 use crate::settings::Settings;
-use crate::status::{Facts, Pass, report, status};
+use crate::status::{Facts, Pass, ScalingFacts, report, scaler_report, status};
 use crate::validate::validate;
 use backoff::Backoff;
 
@@ -52,6 +55,8 @@ pub struct Context {
     pub settings: Settings,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
+    /// The metrics of models that are scaled.
+    pub scaling: Arc<Scaling>,
     /// Writer of events.
     pub recorder: Recorder,
     /// Failed attempts by model.
@@ -73,7 +78,12 @@ pub enum Error {
 }
 
 /// Runs until `shutdown` ends, and lets running passes finish.
-pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
+pub async fn run(
+    context: Arc<Context>,
+    watches: Watches,
+    scaling_changed: mpsc::Receiver<ObjectRef<Guarded>>,
+    shutdown: impl Future<Output = ()> + Send + Sync + 'static,
+) {
     let models: Api<Guarded> = Api::all(context.client.clone());
     let controller = Controller::new(models, watcher::Config::default())
         .with_config(Config::default().concurrency(CONCURRENCY).debounce(Duration::from_millis(50)));
@@ -81,6 +91,7 @@ pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<
     let Watches { triggers, kinds_changed, mut tasks } = watches;
     let passes = controller
         .reconcile_on(ReceiverStream::new(triggers))
+        .reconcile_on(ReceiverStream::new(scaling_changed))
         .reconcile_all_on(ReceiverStream::new(kinds_changed))
         .graceful_shutdown_on(shutdown)
         .run(guarded_reconcile, on_error, context)
@@ -139,8 +150,17 @@ async fn reconcile(model: &InferenceModel, context: &Context) -> Result<(&'stati
     let pods: Vec<_> = observed.pods.iter().map(|pod| report(pod)).collect();
     context.metrics.restarts.observe(key(model), &pods);
     let deployment = pass.deployment().or_else(|| observed.deployment());
-    let facts =
-        Facts { generation: model.metadata.generation, pass: &pass, deployment: deployment.as_ref(), pods: &pods };
+    let scaling = ScalingFacts {
+        scaler: observed.scaler().map(scaler_report),
+        metrics: context.scaling.source(&model.namespace().unwrap_or_default(), &model.name_any()),
+    };
+    let facts = Facts {
+        generation: model.metadata.generation,
+        pass: &pass,
+        deployment: deployment.as_ref(),
+        scaling: &scaling,
+        pods: &pods,
+    };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok((pass.outcome(), Action::requeue(pass.requeue())))

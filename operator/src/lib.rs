@@ -24,6 +24,7 @@ pub mod kind;
 pub mod children;
 pub mod monitoring;
 pub mod apply;
+pub mod scaling;
 pub mod status;
 pub mod events;
 pub mod metrics;

@@ -41,6 +41,12 @@ impl Observed {
         let object = self.children.iter().find(|((kind, _), _)| *kind == ChildKind::Deployment)?.1;
         as_deployment(object)
     }
+
+    /// The scaler of the workers, if it is there.
+    #[must_use]
+    pub fn scaler(&self) -> Option<&DynamicObject> {
+        self.children.iter().find(|((kind, _), _)| kind.is_scaler()).map(|(_, object)| object.as_ref())
+    }
 }
 
 /// An object of the cache as the Deployment that it is.

@@ -16,6 +16,7 @@ use crate::children::meta::MANAGER;
 use crate::controller::{self, Context};
 use crate::metrics::Metrics;
 use crate::observe::{self, Cache};
+use crate::scaling::Scaling;
 use crate::server::{Probes, router};
 
 /// A plain request that takes longer hangs on a connection that is only half open. Watches are
@@ -49,6 +50,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     probes.is_ready.store(true, Ordering::Release);
     info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
 
+    let (scaling, scaling_changed) = Scaling::new(cache.clone());
+    let mut scaling_tasks = scaling.serve(client.clone(), &args.scaling).await?;
+
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let context = Arc::new(Context {
@@ -57,12 +61,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         cache,
         settings: args.settings(),
         metrics,
+        scaling,
         backoff: Default::default(),
     });
-    let mut controller = tokio::spawn(controller::run(context, watches, async { stopped.await.unwrap_or(()) }));
+    let mut controller = tokio::spawn(controller::run(context, watches, scaling_changed, async { stopped.await.unwrap_or(()) }));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
+        Some(ended) = scaling_tasks.join_next() => anyhow::bail!("the external metrics ended by themselves: {ended:?}"),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }

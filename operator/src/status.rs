@@ -5,6 +5,7 @@
 
 mod conditions;
 mod pods;
+mod scaling;
 
 use belfry_crds::InferenceModelStatus;
 use belfry_crds::condition::{self, ConditionType};
@@ -15,6 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 
 pub use conditions::Verdict;
 pub use pods::{PodReport, report};
+pub use scaling::{MetricsSource, ScalerReport, ScalingFacts, scaler_report};
 
 use crate::apply::Applied;
 use crate::children::{meta, service};
@@ -44,6 +46,8 @@ pub struct Facts<'a> {
     pub pass: &'a Pass,
     /// The Deployment, as it is after the pass.
     pub deployment: Option<&'a Deployment>,
+    /// What is known of the scaler.
+    pub scaling: &'a ScalingFacts,
     /// What the pods say.
     pub pods: &'a [PodReport],
 }
@@ -69,7 +73,10 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         ready_replicas: rollout.ready_replicas.unwrap_or(0),
         loaded: model.map_or(kept.loaded, |model| {
             let loaded = facts.pods.iter().filter(|pod| pod.is_ready && !pod.is_terminating).count();
-            Some(format!("{loaded}/{}", model.replicas))
+            Some(format!("{loaded}/{}", scaling::wanted(model, facts.deployment)))
+        }),
+        scaled_replicas: model.map_or(kept.scaled_replicas, |model| {
+            scaling::scaled_replicas(model, facts.deployment, kept.scaled_replicas)
         }),
         selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),

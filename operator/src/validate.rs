@@ -3,6 +3,8 @@
 //! Pure. Most rules stand in the CRD, where the API server checks them; here are those that CEL
 //! can't express, and the defaults. Builders take a [`ValidModel`] and decide nothing again.
 
+mod autoscaling;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,6 +15,8 @@ use belfry_crds::inference_model::{
 };
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
+
+pub use autoscaling::{Scaler, ValidAutoscaling, autoscaling};
 
 use crate::resources;
 use crate::settings::Settings;
@@ -31,8 +35,10 @@ pub struct ValidModel {
     pub task: Task,
     /// Where it comes from.
     pub source: ValidSource,
-    /// Wanted worker pods.
+    /// Wanted worker pods, unless they are scaled.
     pub replicas: i32,
+    /// Who decides the number of worker pods in place of `replicas`.
+    pub autoscaling: Option<ValidAutoscaling>,
     /// CPU, memory and devices of one worker.
     pub resources: ResourceRequirements,
     /// How the worker computes.
@@ -163,7 +169,9 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     let source = keep(source(&spec.model.source), &mut problems);
     let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
     let monitoring = keep(monitoring(spec.observability.as_ref(), settings), &mut problems);
-    let (Some(resources), Some(source), Some(runtime), Some(monitoring)) = (resources, source, runtime, monitoring)
+    let autoscaling = keep(autoscaling(spec), &mut problems);
+    let (Some(resources), Some(source), Some(runtime), Some(monitoring), Some(autoscaling)) =
+        (resources, source, runtime, monitoring, autoscaling)
     else {
         return Err(problems);
     };
@@ -173,7 +181,8 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
         uid: model.metadata.uid.clone().unwrap_or_default(),
         task: spec.task,
         source,
-        replicas: spec.replicas.unwrap_or(defaults::REPLICAS),
+        replicas: autoscaling::replicas(spec, model.status.as_ref()),
+        autoscaling,
         resources,
         runtime,
         monitoring,

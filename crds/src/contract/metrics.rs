@@ -162,6 +162,8 @@ pub const WRITTEN_KINDS: &[&str] = &[
     "PodDisruptionBudget",
     "NetworkPolicy",
     "ConfigMap",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
     "ServiceMonitor",
     "PrometheusRule",
     "Event",

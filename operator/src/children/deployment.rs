@@ -31,7 +31,7 @@ pub fn deployment(model: &ValidModel) -> Deployment {
     Deployment {
         metadata: object_meta(model, Component::Worker),
         spec: Some(DeploymentSpec {
-            replicas: Some(model.replicas),
+            replicas: model.owned_replicas(),
             selector: selector(model),
             strategy: Some(strategy(model.runtime.device)),
             progress_deadline_seconds: Some(START_BUDGET_SECONDS),

@@ -64,7 +64,8 @@ impl Families {
 
     fn model(&self, model: &InferenceModel, rollout: &DeploymentStatus, pods: &[PodReport]) {
         let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
-        let desired = model.spec.replicas.unwrap_or(belfry_crds::contract::defaults::REPLICAS);
+        let scaled = model.status.as_ref().and_then(|status| status.scaled_replicas);
+        let desired = model.spec.replicas.or(scaled).unwrap_or(belfry_crds::contract::defaults::REPLICAS);
         let replicas = [
             ("desired", desired),
             ("current", rollout.replicas.unwrap_or(0)),

@@ -8,7 +8,7 @@ use belfry_crds::contract::MODEL_LABEL;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use parking_lot::RwLock;
 
 use super::Guarded;
@@ -47,6 +47,13 @@ impl Cache {
     pub fn models(&self) -> Vec<InferenceModel> {
         let models = self.models.read().as_ref().map(Store::state).unwrap_or_default();
         models.iter().filter_map(|model| model.0.as_ref().ok().cloned()).collect()
+    }
+
+    /// One model, if it can be decoded.
+    #[must_use]
+    pub fn model(&self, key: &ObjectRef<Guarded>) -> Option<InferenceModel> {
+        let model = self.models.read().as_ref()?.get(key)?;
+        model.0.as_ref().ok().cloned()
     }
 
     /// Managed objects with the label of that model, by kind and name.

@@ -36,14 +36,16 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
     let progressing = progressing(&rollout);
     let ready = ready(&rollout, &[&accepted, &loaded, &available, &progressing]);
     let monitoring = monitoring_ready(model, &applied.refused);
-    vec![
+    let scaling = super::scaling::scaling_ready(model, facts.scaling, &applied.refused);
+    let always = [
         (ConditionType::Ready, ready),
         (ConditionType::SpecAccepted, accepted),
         (ConditionType::ModelLoaded, loaded),
         (ConditionType::Available, available),
         (ConditionType::Progressing, progressing),
         (ConditionType::MonitoringReady, monitoring),
-    ]
+    ];
+    always.into_iter().chain(scaling.map(|verdict| (ConditionType::ScalingReady, verdict))).collect()
 }
 
 /// A specification with problems is not acted on: what runs goes on, and nothing is known of the rest.
@@ -80,7 +82,7 @@ impl<'a> Rollout<'a> {
         let status = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
         let generation = facts.deployment.and_then(|d: &Deployment| d.metadata.generation);
         Self {
-            wanted: model.replicas,
+            wanted: super::scaling::wanted(model, facts.deployment),
             is_observed: generation.is_some() && status.observed_generation >= generation,
             status,
             pods: facts.pods.iter().filter(|pod| !pod.is_terminating).collect(),
@@ -108,7 +110,7 @@ impl<'a> Rollout<'a> {
 }
 
 fn spec_accepted(refused: &[Refusal]) -> Verdict {
-    let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring());
+    let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring() && !refusal.kind.is_scaler());
     match serving.next() {
         Some(refusal) => refused_verdict(refusal),
         None => verdict(True, Reason::Valid, "the specification is accepted"),

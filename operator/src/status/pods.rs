@@ -1,6 +1,9 @@
 //! What a worker pod says about itself.
 
+use std::net::SocketAddr;
+
 use belfry_crds::condition::Reason;
+use belfry_crds::contract::PORT;
 use belfry_crds::contract::load_failure::LoadFailure;
 use belfry_crds::contract::metrics::WAITING_REASONS;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
@@ -23,6 +26,8 @@ pub struct PodReport {
     pub waiting: Option<&'static str>,
     /// Times that the container was restarted.
     pub restarts: i32,
+    /// Where it serves its metrics; `None` before it has an address.
+    pub metrics_address: Option<SocketAddr>,
 }
 
 impl PodReport {
@@ -69,6 +74,7 @@ pub fn report(pod: &Pod) -> PodReport {
         failure,
         waiting: waiting.as_ref().map(|(reason, _)| known(reason)),
         restarts: container.map_or(0, |c| c.restart_count),
+        metrics_address: status.pod_ip.as_ref().and_then(|ip| Some(SocketAddr::new(ip.parse().ok()?, PORT))),
     }
 }
 

@@ -1,0 +1,144 @@
+//! The readings of workers: made when somebody asks, and at no other time.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::http::{StatusCode, Uri};
+use belfry_crds::contract::METRICS_PATH;
+use futures::StreamExt;
+use futures::stream;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::exposition::{Reading, Worker};
+
+/// Workers that are read at the same time, of all models together.
+const CONCURRENCY: usize = 64;
+
+/// A worker that takes longer counts as one that does not answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Largest exposition, in bytes. A worker's own has about 30 kB.
+const MOST_BYTES: usize = 1 << 20;
+
+/// Readings younger than this are used again: a HorizontalPodAutoscaler asks for each of its metrics in turn.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// The workers of one model, by the name of their pod, as they were read last.
+pub(super) type Workers = BTreeMap<String, Worker>;
+
+/// Reads workers.
+pub(super) struct Reader {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    permits: Semaphore,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        // Between two readings a worker may be gone; an idle connection to it would only fail.
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+        Self { client, permits: Semaphore::new(CONCURRENCY) }
+    }
+}
+
+impl Reader {
+    /// Reads those pods that were not read a moment ago, and forgets all others. A pod that does not answer is missing
+    /// from the result: what it said before may no longer be true.
+    pub(super) async fn read(&self, known: &Workers, pods: &[(String, SocketAddr)]) -> Workers {
+        let now = Instant::now();
+        let readings = stream::iter(pods).map(|(pod, address)| async move {
+            let before = known.get(pod).copied();
+            let fresh = before.filter(|worker| now.checked_sub(FRESH).is_some_and(|then| worker.is_read_since(then)));
+            let worker = match fresh {
+                Some(worker) => worker,
+                None => Worker::read(before, self.read_one(*address).await?),
+            };
+            Some((pod.clone(), worker))
+        });
+        readings.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await
+    }
+
+    async fn read_one(&self, address: SocketAddr) -> Option<Reading> {
+        let _permit = self.permits.acquire().await.ok()?;
+        match timeout(TIMEOUT, self.exposition(address)).await {
+            Ok(Ok(text)) => Reading::parse(&text, Instant::now()),
+            Ok(Err(error)) => {
+                debug!(%address, %error, "Could not read a worker's metrics");
+                None
+            }
+            Err(_elapsed) => None,
+        }
+    }
+
+    async fn exposition(&self, address: SocketAddr) -> anyhow::Result<String> {
+        let uri: Uri = format!("http://{address}{METRICS_PATH}").parse()?;
+        let answer = self.client.get(uri).await?;
+        anyhow::ensure!(answer.status() == StatusCode::OK, "status {}", answer.status());
+        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await.map_err(anyhow::Error::from_boxed)?;
+        Ok(String::from_utf8(body.to_bytes().to_vec())?)
+    }
+}
+
+/// The workers of one model, and how long nothing was heard of them. Locked while they are read, so that two questions at
+/// the same time make one reading.
+pub(super) type Shared = Arc<tokio::sync::Mutex<Heard>>;
+
+/// What was heard of the workers of one model.
+#[derive(Default)]
+pub(super) struct Heard {
+    pub(super) workers: Workers,
+    pub(super) silent_since: Option<Instant>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::get;
+    use belfry_crds::inference_model::ScalingMetricType;
+    use tokio::net::TcpListener;
+
+    const WORKER: &str = "inference_queue_depth 7\ninference_active_requests 1\n\
+        inference_request_duration_seconds_sum{phase=\"queue\"} 0\n\
+        inference_request_duration_seconds_count{phase=\"queue\"} 0\n";
+
+    async fn serve(answer: String) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route(METRICS_PATH, get(|| async { answer }));
+        tokio::spawn(axum::serve(listener, router).into_future());
+        address
+    }
+
+    #[tokio::test]
+    async fn workers_that_answer_are_read_and_the_others_are_missing() {
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let pods = vec![
+            ("a".to_owned(), serve(WORKER.into()).await),
+            ("nobody".to_owned(), nobody),
+            ("nonsense".to_owned(), serve("hello".into()).await),
+            ("endless".to_owned(), serve("x".repeat(MOST_BYTES + 1)).await),
+        ];
+        let read = Reader::default().read(&Workers::new(), &pods).await;
+        assert_eq!(read.keys().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(read["a"].value(ScalingMetricType::QueueDepth), Some(7.0));
+    }
+
+    #[tokio::test]
+    async fn a_reading_of_a_moment_ago_is_used_again_and_a_pod_that_is_gone_is_forgotten() {
+        let reader = Reader::default();
+        let (a, b) = (("a".to_owned(), serve(WORKER.into()).await), ("b".to_owned(), serve(WORKER.into()).await));
+        let first = reader.read(&Workers::new(), &[a.clone(), b]).await;
+        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let second = reader.read(&first, &[(a.0, nobody)]).await;
+        assert_eq!(second.keys().collect::<Vec<_>>(), ["a"]);
+    }
+}
