@@ -21,6 +21,11 @@ check_tools() {
   done
 }
 
+# The network is idle while the processors build, so this goes on beside the first steps.
+fetch_everything() {
+  "$here/tools/clients.sh" && "$root/worker/libtorch.sh" && "$here/models/fetch.sh" && cargo fetch --quiet --locked --manifest-path "$root/Cargo.toml"
+}
+
 # In a condition bash forgets `set -e`, and steps run in one; hence the chains.
 place_model() {
   mkdir -p "$models" && mend || return 1
@@ -69,9 +74,10 @@ mend() { [ ! -e "$weights.away" ] || mv "$weights.away" "$weights"; }
 restart_pods() { kubectl delete pod -n $namespace -l belfry.dev/model=minilm --wait=false; }
 
 step "looking for Go, Rust and Python" check_tools
-step "building the cluster's programs" "$here/tools/build.sh"
-step "fetching libtorch" "$root/worker/libtorch.sh"
-step "fetching the model all-MiniLM-L6-v2" "$here/models/fetch.sh"
+begin fetch_everything
+step "building Kubernetes" "$here/tools/build.sh" pause kubernetes coredns
+step "building Prometheus and Alertmanager" "$here/tools/build.sh" prometheus prometheus-operator alertmanager
+step "fetching kubectl, Helm, libtorch, the model and crates" begun
 step "building operator, worker and images" "$here/images.sh"
 step "starting Kubernetes" "$here/cluster/up.sh"
 step "importing the images" "$here/images.sh"
