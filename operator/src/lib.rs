@@ -14,6 +14,8 @@
 pub mod args;
 pub mod run;
 pub mod settings;
+pub mod client;
+pub mod lease;
 
 pub mod controller;
 pub mod observe;

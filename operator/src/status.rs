@@ -9,7 +9,6 @@ mod pods;
 use belfry_crds::InferenceModelStatus;
 use belfry_crds::condition::{self, ConditionType};
 use belfry_crds::status::{LastFailure, RuntimeStatus};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -18,6 +17,7 @@ pub use pods::{PodReport, report};
 
 use crate::apply::Applied;
 use crate::children::{meta, service};
+use crate::observe::Rollout;
 use crate::template::TemplateRevision;
 use crate::validate::{Problem, ValidModel};
 
@@ -43,7 +43,7 @@ pub struct Facts<'a> {
     /// How the pass ended.
     pub pass: &'a Pass,
     /// The Deployment, as it is after the pass.
-    pub deployment: Option<&'a Deployment>,
+    pub deployment: Option<&'a Rollout>,
     /// What the pods say.
     pub pods: &'a [PodReport],
 }
@@ -51,7 +51,7 @@ pub struct Facts<'a> {
 /// The status of a model.
 #[must_use]
 pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: Timestamp) -> InferenceModelStatus {
-    let rollout = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
+    let rollout = facts.deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
     let old = previous.map(|p| p.conditions.as_slice()).unwrap_or_default();
     let conditions = conditions::all(facts)
         .into_iter()

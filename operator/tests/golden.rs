@@ -29,7 +29,7 @@ fn rendering_twice_gives_the_same_bytes() {
 /// The children as YAML, with the dashboard's minified JSON spread over lines for the reader.
 fn readable(model: &belfry_operator::validate::ValidModel) -> String {
     let mut output = String::from("# Generated from config/samples. Update it with `make golden`.\n");
-    for child in children(model).into_list(model).unwrap() {
+    for child in children(model).unwrap() {
         let Some(object) = child.object else { continue };
         let mut value = serde_json::to_value(object).unwrap();
         for file in value["data"].as_object_mut().into_iter().flat_map(|data| data.values_mut()) {

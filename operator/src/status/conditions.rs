@@ -1,7 +1,7 @@
 //! One function for each condition.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, PodReport};
 use crate::apply::{Refusal, RefusalCause};
@@ -77,8 +77,8 @@ struct Rollout<'a> {
 
 impl<'a> Rollout<'a> {
     fn new(model: &ValidModel, facts: &'a Facts<'_>) -> Self {
-        let status = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
-        let generation = facts.deployment.and_then(|d: &Deployment| d.metadata.generation);
+        let status = facts.deployment.map(|d| d.status.clone()).unwrap_or_default();
+        let generation = facts.deployment.and_then(|d| d.generation);
         Self {
             wanted: model.replicas,
             is_observed: generation.is_some() && status.observed_generation >= generation,
