@@ -28,8 +28,8 @@ use crate::validate::ValidModel;
 pub struct Children {
     /// Identity of the workers.
     pub service_account: ServiceAccount,
-    /// Who may talk to the workers.
-    pub network_policy: NetworkPolicy,
+    /// Who may talk to the workers, unless the specification wants no policy.
+    pub network_policy: Option<NetworkPolicy>,
     /// The workers.
     pub deployment: Deployment,
     /// Address of the workers.
@@ -90,7 +90,7 @@ impl Children {
         let name = &model.name;
         Ok(vec![
             child(ChildKind::ServiceAccount, name.clone(), Some(&service_account))?,
-            child(ChildKind::NetworkPolicy, name.clone(), Some(&network_policy))?,
+            child(ChildKind::NetworkPolicy, name.clone(), network_policy.as_ref())?,
             child(ChildKind::Deployment, name.clone(), Some(&deployment))?,
             child(ChildKind::Service, name.clone(), Some(&service))?,
             child(ChildKind::PodDisruptionBudget, name.clone(), Some(&pod_disruption_budget))?,

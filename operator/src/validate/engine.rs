@@ -1,0 +1,106 @@
+//! `spec.engine`, with what its type brings.
+
+use belfry_crds::contract::{METRICS_PATH, metrics};
+use belfry_crds::inference_model::{Engine, EngineType};
+
+use super::{Problem, Target, ValidMonitoring, ValidSource};
+use crate::engine::{Mapping, coverage, profile};
+
+/// An engine in place of Belfry's own worker, with defaults applied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidEngine {
+    /// Which engine it is.
+    pub type_: EngineType,
+    /// Command of the container; empty for the type's.
+    pub command: Vec<String>,
+    /// Arguments after the type's.
+    pub args: Vec<String>,
+    /// Port of requests and probes.
+    pub http_port: i32,
+    /// Port of the metrics.
+    pub metrics_port: i32,
+    /// Answers 200 once the model is loaded.
+    pub readiness_path: String,
+    /// Answers 200 while the process makes progress.
+    pub liveness_path: String,
+    /// Path of the metrics.
+    pub metrics_path: String,
+    /// Its metrics that mean the same as ours.
+    pub mappings: Vec<Mapping>,
+}
+
+impl ValidEngine {
+    pub(super) fn new(spec: &Engine) -> Self {
+        let profile = profile(spec.type_);
+        let ports = spec.ports.clone().unwrap_or_default();
+        let probes = spec.probes.clone().unwrap_or_default();
+        let http_port = ports.http.unwrap_or(profile.http_port);
+        let has_own_metrics_port = profile.metrics_port != profile.http_port;
+        let mut mappings = profile.mappings;
+        mappings.extend(spec.metrics.iter().filter_map(Mapping::of_user));
+        Self {
+            type_: spec.type_,
+            command: spec.command.clone(),
+            args: spec.args.clone(),
+            http_port,
+            metrics_port: ports.metrics.unwrap_or(if has_own_metrics_port { profile.metrics_port } else { http_port }),
+            readiness_path: probes.readiness_path.unwrap_or_else(|| profile.readiness_path.into()),
+            liveness_path: probes.liveness_path.unwrap_or_else(|| profile.liveness_path.into()),
+            metrics_path: spec.metrics_path.clone().unwrap_or_else(|| METRICS_PATH.into()),
+            mappings,
+        }
+    }
+
+    /// Whether it has every series that an expression reads.
+    #[must_use]
+    pub fn offers(&self, expression: &str) -> bool {
+        coverage::offers(&self.mappings, expression)
+    }
+
+    /// A source that it can't read.
+    pub(super) fn unreadable(&self, source: &ValidSource) -> Option<Problem> {
+        let profile = profile(self.type_);
+        (!profile.downloads && matches!(source, ValidSource::HuggingFace(_))).then(|| {
+            let message = format!("{} downloads nothing: put its models on a claim and use pvc", profile.name);
+            Problem::new("spec.model.source.huggingFace", message)
+        })
+    }
+
+    /// Objectives whose series it does not have: they would always look as if they were met.
+    pub(super) fn unmeasurable(&self, monitoring: &ValidMonitoring) -> Vec<Problem> {
+        let objectives = monitoring.objectives.iter().enumerate();
+        objectives.filter_map(|(index, objective)| self.gap(index, &objective.target)).collect()
+    }
+
+    fn gap(&self, index: usize, target: &Target) -> Option<Problem> {
+        let name = profile(self.type_).name;
+        match target {
+            Target::Availability => {
+                let counts_failures = self.mappings.iter().any(|mapping| {
+                    mapping.ours.name == metrics::REQUESTS.name
+                        && mapping.labels.get("status").is_some_and(|status| status.starts_with('5'))
+                });
+                (!counts_failures).then(|| {
+                    let message = format!("{name} exports no requests that failed: remove the objective, or map a metric with a status of 5xx in spec.engine.metrics");
+                    Problem::new(&format!("spec.observability.slos[{index}].indicator"), message)
+                })
+            }
+            Target::Latency { threshold, .. } => {
+                let total = self.mappings.iter().filter(|mapping| {
+                    mapping.ours.name == metrics::REQUEST_DURATION.name
+                        && mapping.labels.get("phase").is_some_and(|phase| phase == "total")
+                });
+                let bounds: Vec<_> = total.flat_map(|mapping| mapping.thresholds.iter().cloned()).collect();
+                (!bounds.contains(threshold)).then(|| {
+                    let cure = match bounds.as_slice() {
+                        [] => "remove the objective, or map a histogram with its thresholds in spec.engine.metrics"
+                            .to_owned(),
+                        bounds => format!("use {}", bounds.join(", ")),
+                    };
+                    let message = format!("{threshold} is no bucket bound of {name}: {cure}");
+                    Problem::new(&format!("spec.observability.slos[{index}].threshold"), message)
+                })
+            }
+        }
+    }
+}
