@@ -190,6 +190,7 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     let source = keep(source(&spec.model.source), &mut problems);
     let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
     let engine = spec.engine.as_ref().map(ValidEngine::new);
+    problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));
     let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
     if let (Some(engine), Some(monitoring)) = (&engine, &monitoring) {
         problems.extend(engine.unmeasurable(monitoring));

@@ -89,6 +89,7 @@ impl Mapping {
     pub fn of_user(spec: &MetricMapping) -> Option<Self> {
         let ours = metrics::ALL.iter().find(|metric| metric.name == spec.name.as_str())?;
         let mut labels = spec.labels.clone();
+        labels.retain(|label, _| ours.labels.iter().any(|known| known.name == label));
         if ours.name == metrics::REQUEST_DURATION.name {
             labels.entry("phase".into()).or_insert_with(|| "total".into());
         }

@@ -1,7 +1,7 @@
 //! `spec.engine`, with what its type brings.
 
 use belfry_crds::contract::{METRICS_PATH, metrics};
-use belfry_crds::inference_model::{Engine, EngineType};
+use belfry_crds::inference_model::{Engine, EngineType, MetricMapping};
 
 use super::{Problem, Target, ValidMonitoring, ValidSource};
 use crate::engine::{Mapping, coverage, profile};
@@ -55,6 +55,28 @@ impl ValidEngine {
     #[must_use]
     pub fn offers(&self, expression: &str) -> bool {
         coverage::offers(&self.mappings, expression)
+    }
+
+    /// Names of labels that would not stay names in an expression. The CRD refuses them; this is the last door before a
+    /// Prometheus that is shared.
+    pub(super) fn unspeakable(spec: &Engine) -> Vec<Problem> {
+        let is_name = |label: &str| {
+            let starts = label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            starts && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        let is_metric = |name: &str| !name.is_empty() && name.split(':').all(|part| part.is_empty() || is_name(part));
+        let of = |(index, mapping): (usize, &MetricMapping)| {
+            let field = format!("spec.engine.metrics[{index}]");
+            let label = mapping.matching.keys().find(|label| !is_name(label));
+            let label = label.map(|label| {
+                Problem::new(&format!("{field}.where"), format!("{label:?} is no name of a label: correct it"))
+            });
+            let metric = (!is_metric(&mapping.from)).then(|| {
+                Problem::new(&format!("{field}.from"), format!("{:?} is no name of a metric: correct it", mapping.from))
+            });
+            label.into_iter().chain(metric)
+        };
+        spec.metrics.iter().enumerate().flat_map(of).collect()
     }
 
     /// A source that it can't read.
