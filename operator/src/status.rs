@@ -131,3 +131,6 @@ fn finished(
         last_transition_time: since.unwrap_or(Time(now)),
     }
 }
+
+#[cfg(test)]
+mod tests;
