@@ -53,9 +53,9 @@ pub enum TopologySpread {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Scheduling {
-    /// Labels that a node must have, at most 16. Default: none.
+    /// Labels that a node must have, at most 8. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = label_value()))]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(SELECTOR_RULE).message(SELECTOR_MESSAGE))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints that do not keep the pods away, at most 16. Default: none.

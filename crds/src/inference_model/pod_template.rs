@@ -14,14 +14,14 @@ use super::labels::{POD_KEYS_MESSAGE, POD_KEYS_RULE, annotation_value, label_val
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Labels of the pods beside ours, at most 16. Default: none.
+    /// Labels of the pods beside ours, at most 8. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = label_value()))]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(POD_KEYS_RULE).message(POD_KEYS_MESSAGE))]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the pods, at most 16 of 1000 characters. Default: none.
+    /// Annotations of the pods, at most 8 of 1000 characters. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 16, "additionalProperties" = annotation_value()))]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = annotation_value()))]
     #[x_kube(validation = kube::core::Rule::new(POD_KEYS_RULE).message(POD_KEYS_MESSAGE))]
     pub annotations: BTreeMap<String, String>,
     /// Secrets of the model's namespace with the logins of image registries, at most 8. Default: none.

@@ -199,7 +199,7 @@ impl Generator {
                 .collect()
         });
         assert!(!fits.is_empty(), "the generator has no text for {pattern:?} of {lengths:?} characters");
-        draw.random.of(fits)
+        fits[draw.random.index(fits.len())]
     }
 }
 
@@ -248,7 +248,11 @@ impl Random {
         self.below(100) < per_cent
     }
 
+    fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).unwrap()
+    }
+
     fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[usize::try_from(self.below(list.len() as u64)).unwrap()]
+        &list[self.index(list.len())]
     }
 }

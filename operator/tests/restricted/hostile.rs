@@ -84,7 +84,9 @@ fn every_dashboard_is_json_of_the_same_shape() {
         match value {
             Value::Object(map) => map.iter().for_each(|(key, value)| shape(&format!("{path}.{key}"), value, found)),
             Value::Array(list) => list.iter().for_each(|value| shape(&format!("{path}[]"), value, found)),
-            _ => drop(found.insert(path.to_owned())),
+            _ => {
+                found.insert(path.to_owned());
+            }
         }
     }
     let mut known = BTreeSet::new();

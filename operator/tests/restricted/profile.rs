@@ -14,9 +14,6 @@ pub(crate) fn violations(template: &Value) -> Vec<String> {
     for field in ["hostNetwork", "hostPID", "hostIPC"] {
         check(&mut found, !is_true(&pod[field]), field);
     }
-    if pod["hostUsers"].as_bool() == Some(true) {
-        found.push("hostUsers".into());
-    }
     for volume in list(&pod["volumes"]) {
         let kinds = volume.as_object().unwrap().keys().filter(|key| *key != "name");
         kinds.filter(|kind| !VOLUMES.contains(&kind.as_str())).for_each(|kind| found.push(format!("volume {kind}")));
