@@ -67,7 +67,8 @@ pub struct EnvVar {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub value: Option<String>,
-    /// Key of a Secret in the model's namespace that holds the value.
+    /// Key of a Secret in the model's namespace that holds the value. Whoever may write models may so use every Secret of the
+    /// namespace, as whoever may create pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
 }
