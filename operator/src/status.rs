@@ -19,7 +19,7 @@ pub use conditions::Verdict;
 pub use pods::{PodReport, report};
 
 use crate::apply::Applied;
-use crate::children::{meta, service};
+use crate::children::{Child, meta, service};
 use crate::template::TemplateRevision;
 use crate::validate::{Problem, ValidModel, ValidSource};
 
@@ -79,10 +79,15 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         runtime: model.map_or(kept.runtime, |model| Some(runtime(model))),
         last_failure: facts.pods.iter().find_map(last_failure),
         children: match facts.pass {
-            Pass::Applied { model, applied } => children::children(model, &applied.refused),
+            Pass::Applied { model, applied } => children::children(wanted(model), &applied.refused),
             Pass::Invalid(_) => kept.children,
         },
     }
+}
+
+/// Serialization of plain data does not fail; a status without the list would still be right in the rest.
+fn wanted(model: &ValidModel) -> Vec<Child> {
+    crate::children::children(model).into_list(model).unwrap_or_default()
 }
 
 fn requested(source: &ValidSource) -> String {

@@ -5,14 +5,11 @@ use belfry_crds::status::{ChildState, ChildStatus};
 
 use super::refusal;
 use crate::apply::{Refusal, RefusalCause};
-use crate::children;
+use crate::children::Child;
 use crate::children::meta::HASH_ANNOTATION;
-use crate::validate::ValidModel;
 
-/// The objects of a model, in the order in which they are applied.
-pub(super) fn children(model: &ValidModel, refused: &[Refusal]) -> Vec<ChildStatus> {
-    // Serialization of plain data does not fail; a status without the list would still be right in the rest.
-    let wanted = children::children(model).into_list(model).unwrap_or_default();
+/// The wanted objects, in the order in which they are applied.
+pub(super) fn children(wanted: Vec<Child>, refused: &[Refusal]) -> Vec<ChildStatus> {
     wanted
         .into_iter()
         .filter_map(|child| {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use belfry_crds::monitoring::{PrometheusRuleSpec, Rule};
-use belfry_operator::children::children;
+use belfry_operator::children::dashboard::dashboard;
+use belfry_operator::children::deployment::deployment;
 use belfry_operator::monitoring;
 use belfry_operator::settings::Settings;
 use belfry_operator::validate::{ValidModel, validate};
@@ -12,6 +13,7 @@ use promql_parser::parser::{self, Expr, VectorSelector};
 use serde_json::Value;
 
 use crate::generate::Generator;
+use crate::support::objects;
 
 /// Models whose objects are all built; a dashboard is some 60 kB of JSON.
 const CASES: usize = 300;
@@ -95,7 +97,7 @@ fn every_dashboard_is_json_of_the_same_shape() {
         shape("", &monitoring::dashboard(&crate::support::valid(&crate::support::sample(sample))), &mut known);
     }
     for (seed, model) in models() {
-        let Some(dashboard) = children(&model).dashboard else { continue };
+        let Some(dashboard) = dashboard(&model) else { continue };
         for text in dashboard.data.unwrap().values() {
             let json: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             let mut found = BTreeSet::new();
@@ -110,7 +112,7 @@ fn every_dashboard_is_json_of_the_same_shape() {
 #[test]
 fn no_label_of_a_user_takes_the_place_of_ours() {
     for (seed, model) in models() {
-        for child in children(&model).into_list(&model).unwrap() {
+        for child in objects(&model) {
             let Some(object) = child.object else { continue };
             let labels = object.metadata.labels.unwrap();
             assert_eq!(labels["belfry.dev/model"], "drawn", "seed {seed}");
@@ -125,7 +127,7 @@ fn no_label_of_a_user_takes_the_place_of_ours() {
 #[test]
 fn no_argument_goes_through_a_shell() {
     for (seed, model) in models() {
-        let deployment = serde_json::to_value(children(&model).deployment).unwrap();
+        let deployment = serde_json::to_value(deployment(&model)).unwrap();
         let container = &deployment["spec"]["template"]["spec"]["containers"][0];
         let words = |field: &str| container[field].as_array().cloned().unwrap_or_default();
         let given: Vec<_> = model.engine.iter().flat_map(|engine| engine.command.clone()).collect();
