@@ -14,13 +14,15 @@ pub use compare::object_contains;
 
 use crate::children::child;
 use crate::kind::ChildKind;
-use crate::observe::{Live, ModelKey, Observed, Rollout};
+use crate::observe::{Live, ModelKey, Observed, Rollout, Summary};
 use crate::validate::ValidModel;
 use shell::{Failure, Shell};
 
 /// What became of the children.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
+    /// Every kind with the name and the hash of its child, in the order in which they are applied.
+    pub wanted: Vec<(ChildKind, Summary)>,
     /// Kinds that were written in this pass.
     pub written: Vec<ChildKind>,
     /// Children that the API server refused, or that belong to somebody else.
@@ -76,6 +78,7 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
     let shell = Shell { model, context };
     for kind in ChildKind::ALL.iter().copied() {
         let wanted = observed.wanted.summary(kind, model)?;
+        applied.wanted.push((kind, wanted.clone()));
         let refuse = |cause| Refusal { kind, name: wanted.name.clone(), cause };
         if observed.missing_kinds.contains(&kind) {
             applied.refused.push(refuse(RefusalCause::KindMissing));

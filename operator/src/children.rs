@@ -45,7 +45,7 @@ pub fn child(kind: ChildKind, model: &ValidModel) -> Result<Child, serde_json::E
     // Without a wildcard: a new kind does not compile until it is built here.
     let object = match kind {
         ChildKind::ServiceAccount => stamped(kind, Some(service_account::service_account(model))),
-        ChildKind::NetworkPolicy => stamped(kind, Some(network_policy::network_policy(model))),
+        ChildKind::NetworkPolicy => stamped(kind, network_policy::network_policy(model)),
         ChildKind::Deployment => stamped(kind, Some(deployment::deployment(model))),
         ChildKind::Service => stamped(kind, Some(service::service(model))),
         ChildKind::PodDisruptionBudget => stamped(kind, Some(pod_disruption_budget::pod_disruption_budget(model))),

@@ -21,6 +21,7 @@ pub mod controller;
 pub mod observe;
 pub mod template;
 pub mod resources;
+pub mod engine;
 pub mod validate;
 pub mod kind;
 pub mod children;

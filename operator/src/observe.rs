@@ -23,7 +23,7 @@ use kube::core::{DeserializeGuard, DynamicObject};
 pub use cache::Cache;
 pub use key::ModelKey;
 pub use live::Live;
-pub use wanted::Wanted;
+pub use wanted::{Summary, Wanted};
 pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
 use crate::kind::ChildKind;
