@@ -15,30 +15,28 @@ mod exposition;
 mod front_proxy;
 pub mod handover;
 mod listener;
+mod options;
 mod registration;
 mod target;
 mod value;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::net::SocketAddr;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use belfry_crds::inference_model::ScalingMetricType;
-use kube::runtime::reflector::ObjectRef;
-use kube::{Client, ResourceExt};
+use kube::Client;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::observe::{Cache, Guarded};
+use crate::observe::{Cache, ModelKey};
 use crate::status::MetricsSource;
 use listener::{Identity, TlsListener};
+pub use options::{ScalingArgs, ServiceName};
 use registration::Registration;
 use target::Target;
 use workers::{Reader, Shared};
@@ -46,84 +44,32 @@ use workers::{Reader, Shared};
 /// How long nothing must be heard of the workers before the fallback counts.
 pub const FALLBACK_AFTER: Duration = Duration::from_secs(60);
 
-/// Changes that may wait for the controller.
-const CHANGES: usize = 64;
-
-/// Where the external metrics are served.
-#[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
-pub struct ScalingArgs {
-    /// Address of the external metrics, over TLS. Without it models are scaled by KEDA or not at all.
-    #[arg(long, env = "BELFRY_EXTERNAL_METRICS_LISTEN")]
-    pub external_metrics_listen: Option<SocketAddr>,
-
-    /// The Service that leads the API server there, NAMESPACE/NAME.
-    #[arg(long, env = "BELFRY_EXTERNAL_METRICS_SERVICE", default_value = "belfry-system/belfry-operator")]
-    pub external_metrics_service: ServiceName,
-}
-
-/// Namespace and name of a Service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServiceName {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl ServiceName {
-    fn dns_name(&self) -> String {
-        format!("{}.{}.svc", self.name, self.namespace)
-    }
-}
-
-impl fmt::Display for ServiceName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-impl FromStr for ServiceName {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self { namespace: namespace.into(), name: name.into() })
-            }
-            _ => Err("write NAMESPACE/NAME"),
-        }
-    }
-}
-
-type Key = (String, String);
+/// Why nothing is served before somebody asks for it.
+const SWITCHED_OFF: &str = "the operator serves no external metrics: install the chart with externalMetrics.enabled=true, or use provider KEDA";
 
 /// What is known of the metrics of models.
 pub struct Scaling {
     cache: Arc<Cache>,
     reader: Reader,
-    heard: Mutex<BTreeMap<Key, Shared>>,
+    heard: Mutex<BTreeMap<ModelKey, Shared>>,
     /// Models whose fallback counts.
-    missing: RwLock<BTreeSet<Key>>,
+    missing: RwLock<BTreeSet<ModelKey>>,
     unavailable: RwLock<Option<String>>,
-    changes: mpsc::Sender<ObjectRef<Guarded>>,
+    trigger: mpsc::UnboundedSender<ModelKey>,
 }
 
 impl Scaling {
-    /// Nothing is served yet. Also returns the models whose [`MetricsSource`] changed.
+    /// Nothing is served yet. Models whose [`MetricsSource`] changes are sent to the trigger.
     #[must_use]
-    pub fn new(cache: Arc<Cache>) -> (Arc<Self>, mpsc::Receiver<ObjectRef<Guarded>>) {
-        let (changes, changed) = mpsc::channel(CHANGES);
-        let unavailable =
-            "the operator was started without --external-metrics-listen: install the chart with scaling.enabled";
-        let scaling = Self {
+    pub fn new(cache: Arc<Cache>, trigger: mpsc::UnboundedSender<ModelKey>) -> Arc<Self> {
+        Arc::new(Self {
             cache,
             reader: Reader::default(),
             heard: Mutex::default(),
             missing: RwLock::default(),
-            unavailable: RwLock::new(Some(unavailable.into())),
-            changes,
-        };
-        (Arc::new(scaling), changed)
+            unavailable: RwLock::new(Some(SWITCHED_OFF.into())),
+            trigger,
+        })
     }
 
     /// Serves the metrics, if there is an address for it. The tasks never end by themselves.
@@ -138,6 +84,8 @@ impl Scaling {
         let service = args.external_metrics_service.clone();
         let registration = Registration::new(self.clone(), client, service, identity.clone())?;
         let server = axum::serve(TlsListener::new(listener, identity)?, api::router(self.clone()));
+        // Until the registration has seen the cluster, conditions stay as they are.
+        *self.unavailable.write() = None;
         tasks.spawn(registration.follow());
         tasks.spawn(async { drop(server.await) });
         Ok(tasks)
@@ -145,22 +93,20 @@ impl Scaling {
 
     /// Whether the operator has the metrics of a model.
     #[must_use]
-    pub fn source(&self, namespace: &str, name: &str) -> MetricsSource {
+    pub fn source(&self, key: &ModelKey) -> MetricsSource {
         if let Some(why) = self.unavailable.read().clone() {
             return MetricsSource::Unavailable(why);
         }
-        let is_missing = self.missing.read().contains(&(namespace.to_owned(), name.to_owned()));
-        if is_missing { MetricsSource::Missing } else { MetricsSource::Served }
+        if self.missing.read().contains(key) { MetricsSource::Missing } else { MetricsSource::Served }
     }
 
     /// The value of a metric over all workers of a model; `None` where it can't be had.
-    async fn value(&self, namespace: &str, name: &str, type_: ScalingMetricType) -> Option<f64> {
-        let key = (namespace.to_owned(), name.to_owned());
-        let target = Target::find(&self.cache, namespace, name)?;
+    async fn value(&self, key: &ModelKey, type_: ScalingMetricType) -> Option<f64> {
+        let target = Target::find(&self.cache, key)?;
         let average = target.average(type_)?;
-        let heard = self.heard(&key);
+        let heard = self.heard(key);
         let mut heard = heard.lock().await;
-        heard.workers = self.reader.read(&heard.workers, &target.ready).await;
+        heard.workers = self.reader.read(&heard.workers, &target).await;
         // Before a worker is ready there is nobody to ask, and more of them would not be ready any sooner.
         let is_silent = heard.workers.is_empty() && !target.ready.is_empty();
         heard.silent_since = is_silent.then(|| heard.silent_since.unwrap_or_else(Instant::now));
@@ -169,42 +115,43 @@ impl Scaling {
         let values: Vec<_> =
             target.ready.iter().map(|(pod, _)| heard.workers.get(pod).and_then(|worker| worker.value(type_))).collect();
         drop(heard);
-        self.set_missing(key, fallback.is_some()).await;
+        self.set_missing(key, fallback.is_some());
         match fallback {
             Some(least) => Some(value::for_replicas(least.max(target.replicas), average)),
             None => value::sum(&values, average),
         }
     }
 
-    fn heard(&self, key: &Key) -> Shared {
+    fn heard(&self, key: &ModelKey) -> Shared {
         let mut heard = self.heard.lock();
         if !heard.contains_key(key) {
-            heard.retain(|(namespace, name), _| Target::find(&self.cache, namespace, name).is_some());
+            heard.retain(|known, _| Target::find(&self.cache, known).is_some());
         }
         heard.entry(key.clone()).or_default().clone()
     }
 
-    async fn set_missing(&self, key: Key, is_missing: bool) {
-        let changed = {
-            let mut missing = self.missing.write();
-            if is_missing { missing.insert(key.clone()) } else { missing.remove(&key) }
-        };
-        if changed {
-            self.announce(&key).await;
+    fn set_missing(&self, key: &ModelKey, is_missing: bool) {
+        let mut missing = self.missing.write();
+        let is_news = if is_missing { missing.insert(key.clone()) } else { missing.remove(key) };
+        if is_news {
+            self.announce(key.clone());
         }
     }
 
-    async fn set_unavailable(&self, unavailable: Option<String>) {
+    fn set_unavailable(&self, unavailable: Option<String>) {
         if std::mem::replace(&mut *self.unavailable.write(), unavailable.clone()) == unavailable {
             return;
         }
-        for model in self.cache.models().into_iter().filter(|model| model.spec.autoscaling.is_some()) {
-            self.announce(&(model.namespace().unwrap_or_default(), model.name_any())).await;
+        for key in self.cache.keys() {
+            let Some(observed) = self.cache.observed(&key) else { continue };
+            if observed.model.spec.autoscaling.is_some() {
+                self.announce(key);
+            }
         }
     }
 
-    /// An error means that the controller has ended, and with it the process.
-    async fn announce(&self, (namespace, name): &Key) {
-        drop(self.changes.send(ObjectRef::new(name).within(namespace)).await);
+    fn announce(&self, key: ModelKey) {
+        // Nobody listens any more only when the process ends.
+        let _ = self.trigger.send(key);
     }
 }

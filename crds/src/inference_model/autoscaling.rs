@@ -1,6 +1,6 @@
 //! `spec.autoscaling`: how many workers there are, decided by what they have to do.
 
-use kube::{KubeSchema, core::ListMerge};
+use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many workers there are, decided by what they have to do. The scaler alone owns the number: the operator applies
@@ -19,7 +19,7 @@ pub struct Autoscaling {
     /// Who scales.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<ScalingProvider>,
-    /// Fewest workers, 1 to 1000. Default 1.
+    /// Fewest workers, 1 to 1000: nothing would hold the requests that wake a model without workers. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub min_replicas: Option<i32>,
@@ -30,7 +30,7 @@ pub struct Autoscaling {
     /// Default: a queue depth of 16 texts for each worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub metrics: Vec<ScalingMetric>,
     /// How fast the number may move. Default: the HorizontalPodAutoscaler's own, which is at once upwards, and the
     /// highest of the last 300 s downwards.
@@ -87,6 +87,16 @@ pub enum ScalingMetricType {
 impl ScalingMetricType {
     /// Every type.
     pub const ALL: &[Self] = &[Self::QueueDepth, Self::InFlightRequests, Self::QueueDelayMilliseconds];
+
+    /// The type as the API spells it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::QueueDepth => "QueueDepth",
+            Self::InFlightRequests => "InFlightRequests",
+            Self::QueueDelayMilliseconds => "QueueDelayMilliseconds",
+        }
+    }
 
     /// Name of the external metric that the operator serves: the sum over the model's workers.
     #[must_use]

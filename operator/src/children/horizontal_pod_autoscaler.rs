@@ -51,12 +51,21 @@ fn external(model: &ValidModel, metric: ScalingMetric) -> MetricSpec {
             },
             target: MetricTarget {
                 type_: "AverageValue".into(),
-                average_value: Some(Quantity(metric.average_value.to_string())),
+                average_value: Some(quantity(metric.average_value)),
                 ..Default::default()
             },
         }),
         ..Default::default()
     }
+}
+
+/// A number as the API server writes it: one that it would rewrite looks edited after a restart of the operator.
+fn quantity(number: i32) -> Quantity {
+    Quantity(match number {
+        n if n % 1_000_000 == 0 => format!("{}M", n / 1_000_000),
+        n if n % 1000 == 0 => format!("{}k", n / 1000),
+        n => n.to_string(),
+    })
 }
 
 /// How fast the number may move; `None` when nothing is said about it.
@@ -89,4 +98,17 @@ fn rules(rules: &ScalingRules) -> Option<HPAScalingRules> {
         policies: (!policies.is_empty()).then_some(policies),
         tolerance: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_the_api_server_writes_them() {
+        for (number, text) in [(1, "1"), (999, "999"), (1000, "1k"), (1500, "1500"), (20_000, "20k"), (1_000_000, "1M")]
+        {
+            assert_eq!(quantity(number).0, text);
+        }
+    }
 }

@@ -31,9 +31,7 @@ pub fn scaled_object(model: &ValidModel) -> Option<ScaledObject> {
             scale_target_ref: ScaleTarget { name: model.name.clone() },
             min_replica_count: scaling.min_replicas,
             max_replica_count: scaling.max_replicas,
-            fallback: scaling
-                .fallback_replicas
-                .map(|replicas| Fallback { failure_threshold: FAILURES, replicas }),
+            fallback: scaling.fallback_replicas.map(|replicas| Fallback { failure_threshold: FAILURES, replicas }),
             advanced: behavior.map(|behavior| Advanced {
                 horizontal_pod_autoscaler_config: HorizontalPodAutoscalerConfig { behavior },
             }),
@@ -68,8 +66,8 @@ fn query(model: &ValidModel, type_: ScalingMetricType) -> String {
             let duration = &metrics::REQUEST_DURATION;
             let waited = scope.sum(duration).eq("phase", "queue").rate(WINDOW);
             let answered = scope.count(duration).eq("phase", "queue").rate(WINDOW);
-            // A worker that answered nobody kept nobody waiting, and would else be 0 / 0.
-            format!("1000 * sum({waited} / ({answered} > 0)) or 0 * {depth}")
+            // A worker that answered nobody would be 0 / 0. Where none answered, only an empty queue means no delay.
+            format!("1000 * sum({waited} / ({answered} > 0)) or 0 * ({depth} == 0)")
         }
     }
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Scaling, value};
+use crate::observe::ModelKey;
 
 /// API group.
 pub(super) const GROUP: &str = "external.metrics.k8s.io";
@@ -21,20 +22,16 @@ pub(super) const GROUP: &str = "external.metrics.k8s.io";
 /// Version of the group.
 pub(super) const VERSION: &str = "v1beta1";
 
-/// The routes.
+/// The routes. There is no `/apis`: the API server would take it for a discovery of another shape, and asks by group
+/// where it is missing.
 pub(super) fn router(scaling: Arc<Scaling>) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/apis", get(|| async { Json(groups()) }))
         .route(&format!("/apis/{GROUP}"), get(|| async { Json(group()) }))
         .route(&format!("/apis/{GROUP}/{VERSION}"), get(|| async { Json(resources()) }))
         .route(&format!("/apis/{GROUP}/{VERSION}/namespaces/{{namespace}}/{{metric}}"), get(metric))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "NotFound", "there is nothing here") })
         .with_state(scaling)
-}
-
-fn groups() -> Value {
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": [group()]})
 }
 
 fn group() -> Value {
@@ -69,10 +66,12 @@ async fn metric(
         return refused(StatusCode::NOT_FOUND, "NotFound", &format!("there is no metric {metric}"));
     };
     let Some(model) = model_of(&selection.label_selector) else {
-        let text = format!("labelSelector: {MODEL_LABEL}=MODEL names the model, and {:?} does not", selection.label_selector);
+        let text =
+            format!("labelSelector: {MODEL_LABEL}=MODEL names the model, and {:?} does not", selection.label_selector);
         return refused(StatusCode::BAD_REQUEST, "BadRequest", &text);
     };
-    let item = scaling.value(&namespace, model, type_).await.map(|found| {
+    let key = ModelKey { namespace, name: model.to_owned() };
+    let item = scaling.value(&key, type_).await.map(|found| {
         json!({
             "metricName": metric,
             "metricLabels": {MODEL_LABEL: model},
@@ -82,7 +81,8 @@ async fn metric(
     });
     let items: Vec<_> = item.into_iter().collect();
     let version = format!("{GROUP}/{VERSION}");
-    Json(json!({"kind": "ExternalMetricValueList", "apiVersion": version, "metadata": {}, "items": items})).into_response()
+    Json(json!({"kind": "ExternalMetricValueList", "apiVersion": version, "metadata": {}, "items": items}))
+        .into_response()
 }
 
 /// The model that a selector names. The operator writes the selectors, so that other forms need not be understood.
@@ -107,7 +107,9 @@ mod tests {
     #[test]
     fn a_selector_names_one_model_or_is_refused() {
         assert_eq!(model_of("belfry.dev/model=minilm-2"), Some("minilm-2"));
-        for other in ["", "belfry.dev/model", "belfry.dev/model=", "belfry.dev/model=a,b=c", "a=b", "belfry.dev/model!=a"] {
+        for other in
+            ["", "belfry.dev/model", "belfry.dev/model=", "belfry.dev/model=a,b=c", "a=b", "belfry.dev/model!=a"]
+        {
             assert_eq!(model_of(other), None, "{other}");
         }
     }
@@ -115,7 +117,8 @@ mod tests {
     #[test]
     fn discovery_names_every_metric() {
         let listed = resources();
-        let names: Vec<_> = listed["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+        let names: Vec<_> =
+            listed["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
         let expected: Vec<_> = ScalingMetricType::ALL.iter().map(|type_| type_.external_name()).collect();
         assert_eq!(names, expected);
         assert_eq!(listed["groupVersion"], json!("external.metrics.k8s.io/v1beta1"));

@@ -19,6 +19,11 @@ const VALID_DAYS: i64 = 30;
 /// Days after which another takes its place: two thirds of its life.
 pub(super) const ROTATE_DAYS: u64 = 20;
 
+const END: &str = "-----END CERTIFICATE-----";
+
+/// Certificates in a bundle: two of each of five operators. One that another pushed out is written again by its owner.
+const MOST: usize = 10;
+
 /// A self-signed certificate with its key.
 #[derive(Clone, Debug)]
 pub(super) struct Certificate {
@@ -30,7 +35,7 @@ pub(super) struct Certificate {
 /// The certificate could not be made.
 #[derive(Debug, thiserror::Error)]
 #[error("could not make a certificate for {name}")]
-pub struct CertificateError {
+pub(super) struct CertificateError {
     name: String,
     source: rcgen::Error,
 }
@@ -57,11 +62,62 @@ impl Certificate {
     pub(super) fn pem(&self) -> String {
         let text = STANDARD.encode(&self.der);
         let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
-        format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+        format!("-----BEGIN CERTIFICATE-----\n{}\n{END}\n", lines.join("\n"))
     }
+}
+
+/// The bundle that the API server is to trust: what it trusts already, which may be of other operators, and ours. `None`
+/// when ours are all in it.
+pub(super) fn bundle(known: &str, own: &[Certificate]) -> Option<String> {
+    let own: Vec<_> = own.iter().map(Certificate::pem).collect();
+    if own.iter().all(|pem| known.contains(pem.as_str())) {
+        return None;
+    }
+    let known = known.split_inclusive(END).map(str::trim_start).filter(|pem| pem.ends_with(END));
+    let others: Vec<_> = known.map(|pem| format!("{pem}\n")).filter(|pem| !own.contains(pem)).collect();
+    let newest = others.len().saturating_sub(MOST.saturating_sub(own.len()));
+    Some(others.into_iter().skip(newest).chain(own).collect())
 }
 
 fn date(now: Timestamp, days: i64) -> time::OffsetDateTime {
     let day = now.to_zoned(TimeZone::UTC).date().saturating_add(days.days());
     date_time_ymd(day.year().into(), day.month().unsigned_abs(), day.day().unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn certificate() -> Certificate {
+        Certificate::new("operator.namespace.svc", Timestamp::now()).unwrap()
+    }
+
+    #[test]
+    fn a_bundle_keeps_what_other_operators_wrote_and_has_an_end() {
+        let mut known = bundle("", &[certificate()]).unwrap();
+        for count in 2..=MOST + 3 {
+            let own = certificate();
+            let next = bundle(&known, std::slice::from_ref(&own)).unwrap();
+            assert!(next.ends_with(&own.pem()));
+            assert_eq!(next.matches(END).count(), count.min(MOST));
+            if count <= MOST {
+                assert!(next.starts_with(&known));
+            }
+            known = next;
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_holds_ours_is_not_written_again() {
+        let (own, other) = ([certificate(), certificate()], certificate());
+        let known = bundle(&other.pem(), &own).unwrap();
+        assert_eq!(bundle(&known, &own), None);
+        assert_eq!(bundle(&known, &own[1..]), None);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_not_kept() {
+        let own = certificate();
+        assert_eq!(bundle("hello", std::slice::from_ref(&own)), Some(own.pem()));
+    }
 }

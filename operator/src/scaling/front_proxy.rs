@@ -55,7 +55,8 @@ impl FrontProxy {
         if roots.is_empty() {
             return Err(FrontProxyError::Missing);
         }
-        let names = field("requestheader-allowed-names").map_or(Ok(BTreeSet::new()), |names| serde_json::from_str(names))?;
+        let names =
+            field("requestheader-allowed-names").map_or(Ok(BTreeSet::new()), |names| serde_json::from_str(names))?;
         Ok(Self { roots: Arc::new(roots), names })
     }
 
@@ -96,7 +97,8 @@ impl ClientCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.inner.verify_client_cert(end_entity, intermediates, now)?;
-        let is_allowed = self.names.is_empty() || common_name(end_entity).is_some_and(|name| self.names.contains(&name));
+        let is_allowed =
+            self.names.is_empty() || common_name(end_entity).is_some_and(|name| self.names.contains(&name));
         if is_allowed { Ok(verified) } else { Err(CertificateError::ApplicationVerificationFailure.into()) }
     }
 

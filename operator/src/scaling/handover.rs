@@ -20,28 +20,26 @@ pub const HANDOVER_MANAGER: &str = "belfry-scaling";
 /// Times that the number is read and held. The Deployment's controller writes its status while pods come and go.
 const ATTEMPTS: u32 = 5;
 
-/// Sees to it that the number of replicas outlives the next apply of a Deployment that leaves it out. Does nothing for
-/// another child, for a model without a scaler, and when somebody else owns the number already.
+/// Sees to it that the number of replicas outlives the next apply of a Deployment that leaves it out. Does nothing for a
+/// model without a scaler, and when somebody else owns the number already. Returns whether it wrote.
 ///
 /// # Errors
 /// The API server did not answer, or the Deployment changed again and again; the pass is to be repeated.
-pub async fn release_replicas(
-    api: &Api<DynamicObject>,
-    kind: ChildKind,
-    model: &ValidModel,
-) -> Result<(), kube::Error> {
-    let (ChildKind::Deployment, Some(scaling)) = (kind, &model.autoscaling) else { return Ok(()) };
+pub async fn release_replicas(api: &Api<DynamicObject>, model: &ValidModel) -> Result<bool, kube::Error> {
+    let Some(scaling) = &model.autoscaling else { return Ok(false) };
     let mut attempts = 1;
     loop {
         // The cache may be behind, and a stale number would undo what was decided meanwhile.
-        let Some(live) = api.get_opt(&model.name).await? else { return Ok(()) };
+        let Some(live) = api.get_opt(&model.name).await? else { return Ok(false) };
         if has_other_owner(&live) {
-            return Ok(());
+            return Ok(false);
         }
-        match hold(api, &live, scaling.clamp(live_replicas(&live))).await {
+        // After a suspension the number from before it counts: a HorizontalPodAutoscaler does not wake what is at 0.
+        let replicas = Some(live_replicas(&live)).filter(|replicas| *replicas > 0).unwrap_or(model.replicas);
+        match hold(api, &live, scaling.clamp(replicas)).await {
             // Somebody wrote the Deployment since it was read: its status, or perhaps its replicas.
             Err(kube::Error::Api(status)) if status.code == 409 && attempts < ATTEMPTS => attempts += 1,
-            result => return result,
+            result => return result.map(|()| true),
         }
     }
 }
@@ -78,7 +76,9 @@ mod tests {
     fn deployment(managers: &[&str]) -> DynamicObject {
         let entries: Vec<_> = managers
             .iter()
-            .map(|manager| json!({"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}))
+            .map(
+                |manager| json!({"manager": manager, "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}),
+            )
             .chain([json!({"manager": "kube-controller-manager", "fieldsV1": {"f:status": {"f:replicas": {}}}})])
             .collect();
         serde_json::from_value(json!({

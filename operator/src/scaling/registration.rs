@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
 use super::api::{GROUP, VERSION};
-use super::certificate::{Certificate, CertificateError, ROTATE_DAYS};
+use super::certificate::{Certificate, CertificateError, ROTATE_DAYS, bundle};
 use super::front_proxy::FrontProxy;
 use super::listener::Identity;
 use super::{Scaling, ServiceName};
@@ -39,7 +39,10 @@ pub(super) struct Registration {
     /// The first one is shown; the API server trusts all.
     certificates: Vec<Certificate>,
     front_proxy: Option<FrontProxy>,
-    api_service: Option<APIService>,
+    /// The outer one is `None` before the cluster was asked.
+    api_service: Option<Option<APIService>>,
+    /// The ConfigMap of the front proxy was looked for.
+    has_looked: bool,
 }
 
 impl Registration {
@@ -50,7 +53,16 @@ impl Registration {
         identity: Identity,
     ) -> Result<Self, CertificateError> {
         let certificates = vec![Certificate::new(&service.dns_name(), Timestamp::now())?];
-        Ok(Self { scaling, client, service, identity, certificates, front_proxy: None, api_service: None })
+        Ok(Self {
+            scaling,
+            client,
+            service,
+            identity,
+            certificates,
+            front_proxy: None,
+            api_service: None,
+            has_looked: false,
+        })
     }
 
     /// Runs for ever.
@@ -69,7 +81,7 @@ impl Registration {
                     Err(error) => warn!(%error, "Can't see who the API server's front proxy is"),
                 },
                 Some(event) = api_services.next() => match event {
-                    Ok(found) => self.api_service = found,
+                    Ok(found) => self.api_service = Some(found),
                     Err(error) => warn!(%error, "Can't see the APIService of external metrics"),
                 },
                 () = sleep_until(rotation) => rotation = Instant::now() + self.rotate(),
@@ -80,6 +92,7 @@ impl Registration {
     }
 
     fn front_proxy_changed(&mut self, config: Option<&ConfigMap>) {
+        self.has_looked = true;
         self.front_proxy = match config.map(FrontProxy::of) {
             Some(Ok(front_proxy)) => Some(front_proxy),
             Some(Err(error)) => {
@@ -106,10 +119,11 @@ impl Registration {
     /// Brings the APIService's trust, the server's identity and the models' conditions in step. Returns whether a write
     /// failed and has to be tried again.
     async fn settle(&mut self) -> bool {
-        let unavailable = self.unavailable();
+        let Some(api_service) = self.api_service.as_ref().filter(|_| self.has_looked) else { return false };
+        let unavailable = self.unavailable(api_service.as_ref());
         let mut failed = false;
-        if unavailable.is_none() {
-            failed = !self.publish().await;
+        if let (None, Some(api_service)) = (&unavailable, api_service) {
+            failed = !self.publish(api_service).await;
         }
         let server = self.front_proxy.as_ref().zip(self.certificates.first());
         let server = server.and_then(|(proxy, certificate)| match proxy.server(certificate) {
@@ -120,38 +134,38 @@ impl Registration {
             }
         });
         *self.identity.write() = server;
-        self.scaling.set_unavailable(unavailable).await;
+        self.scaling.set_unavailable(unavailable);
         failed
     }
 
     /// Why no HorizontalPodAutoscaler can reach the operator, if so.
-    fn unavailable(&self) -> Option<String> {
+    fn unavailable(&self, api_service: Option<&APIService>) -> Option<String> {
         let name = api_service_name();
         if self.front_proxy.is_none() {
             return Some("the API server has no front proxy: set its --requestheader-client-ca-file".into());
         }
-        let Some(found) = &self.api_service else {
-            return Some(format!("there is no APIService {name}: install the chart with scaling.enabled"));
+        let Some(found) = api_service else {
+            return Some(format!("there is no APIService {name}: install the chart with externalMetrics.enabled=true"));
         };
         let service = found.spec.as_ref().and_then(|spec| spec.service.clone()).unwrap_or_default();
-        let owner = ServiceName {
-            namespace: service.namespace.unwrap_or_default(),
-            name: service.name.unwrap_or_default(),
-        };
+        let owner =
+            ServiceName { namespace: service.namespace.unwrap_or_default(), name: service.name.unwrap_or_default() };
         (owner != self.service).then(|| {
-            format!("the APIService {name} leads to {owner}: use provider KEDA if that is KEDA, or uninstall that adapter")
+            format!(
+                "the APIService {name} leads to {owner}: use provider KEDA if that is KEDA, or uninstall that adapter"
+            )
         })
     }
 
-    /// Writes the certificates that the API server is to trust, if it does not know them yet.
-    async fn publish(&self) -> bool {
-        let bundle = self.certificates.iter().map(Certificate::pem).collect::<String>().into_bytes();
-        let known = self.api_service.as_ref().and_then(|found| found.spec.as_ref()?.ca_bundle.clone());
-        if known.is_some_and(|known| known.0 == bundle) {
-            return true;
-        }
+    /// Adds our certificates to those that the API server trusts, if they are not among them. Returns whether they are.
+    async fn publish(&self, api_service: &APIService) -> bool {
+        let known = api_service.spec.as_ref().and_then(|spec| spec.ca_bundle.clone()).unwrap_or_default();
+        let Some(next) = bundle(&String::from_utf8_lossy(&known.0), &self.certificates) else { return true };
         let api = Api::<APIService>::all(self.client.clone());
-        let body = json!({"spec": {"caBundle": ByteString(bundle)}});
+        // With the version that was read, so that of two operators none takes the other's certificates away.
+        let version = &api_service.metadata.resource_version;
+        let body =
+            json!({"metadata": {"resourceVersion": version}, "spec": {"caBundle": ByteString(next.into_bytes())}});
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() };
         match api.patch(&api_service_name(), &params, &Patch::Merge(body)).await {
             Ok(_) => {
@@ -159,7 +173,7 @@ impl Registration {
                 true
             }
             Err(error) => {
-                warn!(%error, "Could not write the certificate into the APIService of external metrics");
+                warn!(%error, "Could not write the certificate into the APIService of external metrics; it is tried again");
                 false
             }
         }

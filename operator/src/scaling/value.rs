@@ -4,21 +4,21 @@
 
 /// The value that leads to exactly `replicas` workers of `average` each.
 #[must_use]
-pub fn for_replicas(replicas: i32, average: i32) -> f64 {
+pub(super) fn for_replicas(replicas: i32, average: i32) -> f64 {
     f64::from(replicas) * f64::from(average)
 }
 
 /// The sum over the workers that are ready. One that does not answer counts as if it had exactly what it should have, so
 /// that it moves the number in neither direction. `None` when nobody answers: a value made up, above all 0, would scale.
 #[must_use]
-pub fn sum(workers: &[Option<f64>], average: i32) -> Option<f64> {
+pub(super) fn sum(workers: &[Option<f64>], average: i32) -> Option<f64> {
     let answered = workers.iter().any(Option::is_some);
     answered.then(|| workers.iter().map(|value| value.unwrap_or_else(|| f64::from(average))).sum())
 }
 
 /// A value as a Kubernetes quantity, to a thousandth.
 #[must_use]
-pub fn quantity(value: f64) -> String {
+pub(super) fn quantity(value: f64) -> String {
     let thousandths = (value * 1000.0).round();
     if thousandths % 1000.0 == 0.0 { format!("{}", thousandths / 1000.0) } else { format!("{thousandths}m") }
 }

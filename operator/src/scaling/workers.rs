@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::http::{StatusCode, Uri};
-use belfry_crds::contract::METRICS_PATH;
 use futures::StreamExt;
 use futures::stream;
 use http_body_util::{BodyExt, Empty, Limited};
@@ -19,6 +18,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::exposition::{Reading, Worker};
+use super::target::Target;
 
 /// Workers that are read at the same time, of all models together.
 const CONCURRENCY: usize = 64;
@@ -52,24 +52,24 @@ impl Default for Reader {
 impl Reader {
     /// Reads those pods that were not read a moment ago, and forgets all others. A pod that does not answer is missing
     /// from the result: what it said before may no longer be true.
-    pub(super) async fn read(&self, known: &Workers, pods: &[(String, SocketAddr)]) -> Workers {
+    pub(super) async fn read(&self, known: &Workers, target: &Target) -> Workers {
         let now = Instant::now();
-        let readings = stream::iter(pods).map(|(pod, address)| async move {
-            let before = known.get(pod).copied();
+        let readings = stream::iter(target.ready.clone()).map(|(pod, address)| async move {
+            let before = known.get(&pod).copied();
             let fresh = before.filter(|worker| now.checked_sub(FRESH).is_some_and(|then| worker.is_read_since(then)));
             let worker = match fresh {
                 Some(worker) => worker,
-                None => Worker::read(before, self.read_one(*address).await?),
+                None => Worker::read(before, self.read_one(address, target).await?),
             };
-            Some((pod.clone(), worker))
+            Some((pod, worker))
         });
         readings.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await
     }
 
-    async fn read_one(&self, address: SocketAddr) -> Option<Reading> {
+    async fn read_one(&self, address: SocketAddr, target: &Target) -> Option<Reading> {
         let _permit = self.permits.acquire().await.ok()?;
-        match timeout(TIMEOUT, self.exposition(address)).await {
-            Ok(Ok(text)) => Reading::parse(&text, Instant::now()),
+        match timeout(TIMEOUT, self.exposition(address, &target.path)).await {
+            Ok(Ok(text)) => Reading::parse(&text, &target.work, Instant::now()),
             Ok(Err(error)) => {
                 debug!(%address, %error, "Could not read a worker's metrics");
                 None
@@ -78,8 +78,8 @@ impl Reader {
         }
     }
 
-    async fn exposition(&self, address: SocketAddr) -> anyhow::Result<String> {
-        let uri: Uri = format!("http://{address}{METRICS_PATH}").parse()?;
+    async fn exposition(&self, address: SocketAddr, path: &str) -> anyhow::Result<String> {
+        let uri: Uri = format!("http://{address}{path}").parse()?;
         let answer = self.client.get(uri).await?;
         anyhow::ensure!(answer.status() == StatusCode::OK, "status {}", answer.status());
         let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await.map_err(anyhow::Error::from_boxed)?;
@@ -101,33 +101,49 @@ pub(super) struct Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Work;
+    use crate::validate::{Scaler, ValidAutoscaling};
     use axum::Router;
     use axum::routing::get;
     use belfry_crds::inference_model::ScalingMetricType;
     use tokio::net::TcpListener;
 
-    const WORKER: &str = "inference_queue_depth 7\ninference_active_requests 1\n\
-        inference_request_duration_seconds_sum{phase=\"queue\"} 0\n\
-        inference_request_duration_seconds_count{phase=\"queue\"} 0\n";
+    const WORKER: &str = "inference_queue_depth 7\ninference_active_requests 1\n";
 
     async fn serve(answer: String) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route(METRICS_PATH, get(|| async { answer }));
+        let router = Router::new().route("/metrics", get(|| async { answer }));
         tokio::spawn(axum::serve(listener, router).into_future());
         address
     }
 
+    async fn nobody() -> SocketAddr {
+        TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    }
+
+    fn target(pods: &[(&str, SocketAddr)]) -> Target {
+        let scaling = ValidAutoscaling {
+            scaler: Scaler::Hpa,
+            min_replicas: 1,
+            max_replicas: 2,
+            metrics: vec![],
+            behavior: None,
+            fallback_replicas: None,
+        };
+        let ready = pods.iter().map(|(pod, address)| ((*pod).to_owned(), *address)).collect();
+        Target { scaling, replicas: 1, ready, path: "/metrics".into(), work: Work::of(None) }
+    }
+
     #[tokio::test]
     async fn workers_that_answer_are_read_and_the_others_are_missing() {
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let pods = vec![
-            ("a".to_owned(), serve(WORKER.into()).await),
-            ("nobody".to_owned(), nobody),
-            ("nonsense".to_owned(), serve("hello".into()).await),
-            ("endless".to_owned(), serve("x".repeat(MOST_BYTES + 1)).await),
+        let pods = [
+            ("a", serve(WORKER.into()).await),
+            ("nobody", nobody().await),
+            ("nonsense", serve("hello".into()).await),
+            ("endless", serve("x".repeat(MOST_BYTES + 1)).await),
         ];
-        let read = Reader::default().read(&Workers::new(), &pods).await;
+        let read = Reader::default().read(&Workers::new(), &target(&pods)).await;
         assert_eq!(read.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(read["a"].value(ScalingMetricType::QueueDepth), Some(7.0));
     }
@@ -135,10 +151,9 @@ mod tests {
     #[tokio::test]
     async fn a_reading_of_a_moment_ago_is_used_again_and_a_pod_that_is_gone_is_forgotten() {
         let reader = Reader::default();
-        let (a, b) = (("a".to_owned(), serve(WORKER.into()).await), ("b".to_owned(), serve(WORKER.into()).await));
-        let first = reader.read(&Workers::new(), &[a.clone(), b]).await;
-        let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let second = reader.read(&first, &[(a.0, nobody)]).await;
+        let (a, b) = (serve(WORKER.into()).await, serve(WORKER.into()).await);
+        let first = reader.read(&Workers::new(), &target(&[("a", a), ("b", b)])).await;
+        let second = reader.read(&first, &target(&[("a", nobody().await)])).await;
         assert_eq!(second.keys().collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -1,9 +1,8 @@
 //! What a worker pod says about itself.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 
 use belfry_crds::condition::Reason;
-use belfry_crds::contract::PORT;
 use belfry_crds::contract::load_failure::LoadFailure;
 use belfry_crds::contract::metrics::WAITING_REASONS;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
@@ -26,8 +25,8 @@ pub struct PodReport {
     pub waiting: Option<&'static str>,
     /// Times that the container was restarted.
     pub restarts: i32,
-    /// Where it serves its metrics; `None` before it has an address.
-    pub metrics_address: Option<SocketAddr>,
+    /// Where it answers; `None` before it has an address.
+    pub address: Option<IpAddr>,
 }
 
 impl PodReport {
@@ -74,7 +73,7 @@ pub fn report(pod: &Pod) -> PodReport {
         failure,
         waiting: waiting.as_ref().map(|(reason, _)| known(reason)),
         restarts: container.map_or(0, |c| c.restart_count),
-        metrics_address: status.pod_ip.as_ref().and_then(|ip| Some(SocketAddr::new(ip.parse().ok()?, PORT))),
+        address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
     }
 }
 

@@ -1,12 +1,14 @@
 //! The condition ScalingReady, which only a model with a scaler has.
 
 use belfry_crds::condition::{ConditionStatus, Reason};
-use k8s_openapi::api::apps::v1::Deployment;
+use belfry_crds::{InferenceModel, InferenceModelStatus};
 use kube::core::DynamicObject;
 use serde::Deserialize;
 
 use super::Verdict;
+use super::refusal::reason;
 use crate::apply::{Refusal, RefusalCause};
+use crate::observe::Rollout;
 use crate::validate::{Scaler, ValidModel};
 
 /// What is known of the scaler of a model.
@@ -60,7 +62,8 @@ struct ScalerCondition {
 /// Reads a HorizontalPodAutoscaler or a ScaledObject.
 #[must_use]
 pub fn scaler_report(object: &DynamicObject) -> ScalerReport {
-    let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value::<ScalerStatus>(status).ok());
+    let status =
+        object.data.get("status").cloned().and_then(|status| serde_json::from_value::<ScalerStatus>(status).ok());
     let conditions = status.map(|status| status.conditions).unwrap_or_default();
     ScalerReport {
         is_observed: conditions.iter().any(|c| ["ScalingActive", "AbleToScale", "Ready"].contains(&c.type_.as_str())),
@@ -82,17 +85,32 @@ fn obstacle(condition: &ScalerCondition) -> Option<(Reason, String)> {
 }
 
 /// The number of workers that somebody asks for: the specification, or the scaler.
-pub(super) fn wanted(model: &ValidModel, deployment: Option<&Deployment>) -> i32 {
-    let scaled = || deployment.and_then(|deployment| deployment.spec.as_ref()?.replicas);
+pub(super) fn wanted(model: &ValidModel, deployment: Option<&Rollout>) -> i32 {
+    let scaled = || deployment.and_then(|deployment| deployment.replicas);
     model.owned_replicas().or_else(scaled).unwrap_or(model.replicas)
 }
 
-/// What a scaler asked for last. It outlives the scaler until the specification asks for another number.
-pub(super) fn scaled_replicas(model: &ValidModel, deployment: Option<&Deployment>, kept: Option<i32>) -> Option<i32> {
+/// What a scaler asked for last. It outlives a suspension, and the scaler until the specification asks for another number.
+pub(super) fn scaled_replicas(model: &ValidModel, deployment: Option<&Rollout>, kept: Option<i32>) -> Option<i32> {
     match model.autoscaling {
-        Some(_) => deployment.and_then(|deployment| deployment.spec.as_ref()?.replicas).or(kept),
-        None => kept.filter(|kept| *kept == model.replicas),
+        Some(_) => deployment.and_then(|deployment| deployment.replicas).or(kept),
+        None => kept.filter(|kept| model.is_suspended || *kept == model.replicas),
     }
+}
+
+/// The status of a model whose scaler was just removed, when it does not hold yet the number that the scaler left behind.
+/// It has to be written before a child is built from it. `None` when there is nothing to take over.
+#[must_use]
+pub fn left_behind(
+    model: &InferenceModel,
+    has_scaler: bool,
+    deployment: Option<&Rollout>,
+) -> Option<InferenceModelStatus> {
+    let is_removed = has_scaler && model.spec.autoscaling.is_none() && model.spec.replicas.is_none();
+    let replicas = deployment.and_then(|deployment| deployment.replicas).filter(|_| is_removed)?;
+    let status = model.status.clone().unwrap_or_default();
+    (status.scaled_replicas != Some(replicas))
+        .then(|| InferenceModelStatus { scaled_replicas: Some(replicas), ..status })
 }
 
 /// The condition of a model with a scaler.
@@ -110,7 +128,8 @@ pub(super) fn scaling_ready(model: &ValidModel, facts: &ScalingFacts, refused: &
             }
             MetricsSource::Missing => {
                 let at_least = scaling.fallback_replicas.unwrap_or(scaling.min_replicas);
-                let message = format!("the workers don't answer on their metrics; there are at least {at_least} of them");
+                let message =
+                    format!("the workers don't answer on their metrics; there are at least {at_least} of them");
                 return verdict(ConditionStatus::False, Reason::MetricsMissing, message);
             }
             MetricsSource::Served => {}
@@ -139,7 +158,7 @@ fn refusal_text(refusal: &Refusal) -> (Reason, String) {
             format!("{kind} {name} exists and is not this model's: delete it, or remove spec.autoscaling"),
         ),
         RefusalCause::Api { message, .. } => {
-            (Reason::ApplyFailed, format!("the API server refused {kind} {name}: {message}"))
+            (reason(&refusal.cause), format!("the API server refused {kind} {name}: {message}"))
         }
     }
 }
