@@ -6,7 +6,7 @@
 //!
 //! The workers are read when somebody asks, so that a model without a scaler costs nothing. No value is ever made up: where
 //! nobody answers, the list is empty, and the HorizontalPodAutoscaler keeps the number of replicas. With
-//! `spec.autoscaling.fallbackReplicas`, a fleet of which nothing was heard for [`FALLBACK_AFTER`] has at least that many
+//! `spec.autoscaling.fallbackReplicas`, a fleet of which nothing was heard for a minute has at least that many
 //! replicas: the operator then answers with the value that leads there, and writes nothing.
 
 mod api;
@@ -23,7 +23,7 @@ mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use belfry_crds::inference_model::ScalingMetricType;
@@ -40,9 +40,6 @@ pub use options::{ScalingArgs, ServiceName};
 use registration::Registration;
 use target::Target;
 use workers::{Reader, Shared};
-
-/// How long nothing must be heard of the workers before the fallback counts.
-pub const FALLBACK_AFTER: Duration = Duration::from_secs(60);
 
 /// Why nothing is served before somebody asks for it.
 const SWITCHED_OFF: &str = "the operator serves no external metrics: install the chart with externalMetrics.enabled=true, or use provider KEDA";
@@ -106,11 +103,8 @@ impl Scaling {
         let average = target.average(type_)?;
         let heard = self.heard(key);
         let mut heard = heard.lock().await;
-        heard.workers = self.reader.read(&heard.workers, &target).await;
-        // Before a worker is ready there is nobody to ask, and more of them would not be ready any sooner.
-        let is_silent = heard.workers.is_empty() && !target.ready.is_empty();
-        heard.silent_since = is_silent.then(|| heard.silent_since.unwrap_or_else(Instant::now));
-        let is_lost = heard.silent_since.is_some_and(|since| since.elapsed() >= FALLBACK_AFTER);
+        let workers = self.reader.read(&heard.workers, &target).await;
+        let is_lost = heard.note(workers, target.ready.len(), Instant::now());
         let fallback = target.scaling.fallback_replicas.filter(|_| is_lost);
         let values: Vec<_> =
             target.ready.iter().map(|(pod, _)| heard.workers.get(pod).and_then(|worker| worker.value(type_))).collect();

@@ -101,6 +101,7 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
     let workers = Workers::start(WANTED_DEPTH).await?;
     let model = Model::create(&client, workers.clone()).await?;
     model.has(2).await?;
+    let scalers = Api::<HorizontalPodAutoscaler>::default_namespaced(client.clone());
     let history = setting::history(&client, NAME).await?;
 
     // On: two workers that have exactly what they should have stay two.
@@ -119,6 +120,23 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
     served_through_the_api_server(&client, &format!("{}", 8 * WANTED_DEPTH)).await?;
     the_port_is_shut_for_everybody_else(operator_port).await?;
 
+    // Whoever sleeps has no scaler, and wakes as many as before.
+    model.change(json!({"suspend": true})).await?;
+    wait::until("the model sleeps", secs(15), async || {
+        ensure!(model.replicas().await? == 0 && scalers.get_opt(NAME).await?.is_none());
+        Ok(())
+    })
+    .await?;
+    model.change(json!({"suspend": null})).await?;
+    model.has(4).await?;
+    model.scaling_is("True", "ScalerActive").await?;
+
+    // An operator that starts again finds every child as it should be.
+    operator.stop().await?;
+    let operator = Operator::start(&client, operator_port).await?;
+    operator.has_passed_over_the_model().await?;
+    ensure!(operator.writes()?.is_empty(), "it wrote: {:?}", operator.writes()?);
+
     // Workers that say nothing are no workers without work.
     workers.is_silent.store(true, Ordering::Relaxed);
     model.scaling_is("False", "MetricsMissing").await?;
@@ -126,7 +144,6 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
 
     // Off: the number stays, and is the operator's again.
     model.change(json!({"autoscaling": null})).await?;
-    let scalers = Api::<HorizontalPodAutoscaler>::default_namespaced(client.clone());
     wait::until("the scaler is gone", secs(15), async || {
         ensure!(scalers.get_opt(NAME).await?.is_none(), "it is there");
         let owners = model.owners().await?;
@@ -136,7 +153,7 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
     .await?;
     ensure!(model.replicas().await? == 4);
     let seen = history.lock().clone();
-    ensure!(seen == [2, 4], "the number was {seen:?} in turn");
+    ensure!(seen == [2, 4, 0, 4], "the number was {seen:?} in turn");
     operator.stop().await
 }
 

@@ -72,7 +72,8 @@ pub(crate) async fn install(client: &Client) -> Result<u16> {
 pub(crate) struct Operator {
     end: oneshot::Sender<()>,
     controller: JoinHandle<Result<()>>,
-    _metrics: JoinSet<()>,
+    metrics: Arc<Metrics>,
+    served: JoinSet<()>,
 }
 
 impl Operator {
@@ -88,14 +89,46 @@ impl Operator {
         let served = scaling.serve(client.clone(), &args).await?;
         let reporter = Reporter { controller: SERVICE.into(), instance: None };
         let recorder = Recorder::new(client.clone(), reporter);
-        let context = Arc::new(controller::Context { client: client.clone(), cache, metrics, scaling, recorder });
+        let context = Arc::new(controller::Context {
+            client: client.clone(),
+            cache,
+            metrics: metrics.clone(),
+            scaling,
+            recorder,
+        });
         let (end, ended) = oneshot::channel();
         let controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
-        Ok(Self { end, controller, _metrics: served })
+        Ok(Self { end, controller, metrics, served })
     }
 
-    pub(crate) async fn stop(self) -> Result<()> {
+    /// Waits for the first pass. A pass is counted when it has ended.
+    pub(crate) async fn has_passed_over_the_model(&self) -> Result<()> {
+        wait::until("a pass", secs(30), async || {
+            ensure!(
+                self.series("belfry_operator_reconcile_total")?.iter().any(|line| !line.ends_with(" 0")),
+                "none yet"
+            );
+            Ok(())
+        })
+        .await
+    }
+
+    /// Series of writes that were made to children. The status may tell that the scaler missed a reading meanwhile.
+    pub(crate) fn writes(&self) -> Result<Vec<String>> {
+        let of_status = ["kind=\"InferenceModel\"", "kind=\"Event\""];
+        let written = |line: &String| !line.ends_with(" 0") && !of_status.iter().any(|kind| line.contains(kind));
+        Ok(self.series("belfry_operator_api_writes_total")?.into_iter().filter(written).collect())
+    }
+
+    fn series(&self, name: &str) -> Result<Vec<String>> {
+        let exposition = self.metrics.expose(&[])?;
+        Ok(exposition.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
+    }
+
+    pub(crate) async fn stop(mut self) -> Result<()> {
         ensure!(self.end.send(()).is_ok(), "the operator ended by itself");
+        // Its port is free again for the next one.
+        self.served.shutdown().await;
         self.controller.await?
     }
 }

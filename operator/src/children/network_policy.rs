@@ -112,7 +112,31 @@ fn port(protocol: &str, port: IntOrString) -> NetworkPolicyPort {
 
 #[cfg(test)]
 mod tests {
+    use belfry_crds::InferenceModel;
+
     use super::*;
+    use crate::settings::Settings;
+    use crate::validate::validate;
+
+    #[test]
+    fn the_operator_is_let_in_only_where_it_reads_the_workers_for_a_scaler() {
+        let lets_operator_in = |more: serde_json::Value| {
+            let policy = serde_json::json!({"allowFrom": [{"podLabels": {"app": "caller"}}]});
+            let mut spec = serde_json::json!({
+                "task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}}, "network": {"networkPolicy": policy},
+            });
+            spec["autoscaling"] = more;
+            let model = InferenceModel::new("m", serde_json::from_value(spec).unwrap());
+            let policy = network_policy(&validate(&model, &Settings::default()).unwrap());
+            serde_json::to_string(&policy).unwrap().contains(MANAGER_LABEL)
+        };
+        assert!(lets_operator_in(serde_json::json!({"maxReplicas": 2})));
+        assert!(!lets_operator_in(serde_json::Value::Null));
+        let keda = serde_json::json!({"provider": "KEDA", "maxReplicas": 2, "prometheusAddress": "http://p"});
+        assert!(!lets_operator_in(keda));
+    }
+
+    const MANAGER_LABEL: &str = r#""podSelector":{"matchLabels":{"app.kubernetes.io/name":"belfry-operator"}}"#;
 
     #[test]
     fn the_port_of_a_mirror_is_read_from_its_address() {

@@ -32,6 +32,9 @@ const MOST_BYTES: usize = 1 << 20;
 /// Readings younger than this are used again: a HorizontalPodAutoscaler asks for each of its metrics in turn.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// How long nothing must be heard of a model's workers before its fallback counts.
+const FALLBACK_AFTER: Duration = Duration::from_secs(60);
+
 /// The workers of one model, by the name of their pod, as they were read last.
 pub(super) type Workers = BTreeMap<String, Worker>;
 
@@ -95,7 +98,18 @@ pub(super) type Shared = Arc<tokio::sync::Mutex<Heard>>;
 #[derive(Default)]
 pub(super) struct Heard {
     pub(super) workers: Workers,
-    pub(super) silent_since: Option<Instant>,
+    silent_since: Option<Instant>,
+}
+
+impl Heard {
+    /// Notes a reading of that many workers, and tells whether nothing was heard of any of them for so long that the
+    /// fallback counts. Before a worker is ready there is nobody to ask, and more of them would not be ready any sooner.
+    pub(super) fn note(&mut self, workers: Workers, ready: usize, now: Instant) -> bool {
+        let is_silent = workers.is_empty() && ready > 0;
+        self.workers = workers;
+        self.silent_since = is_silent.then(|| self.silent_since.unwrap_or(now));
+        self.silent_since.is_some_and(|since| now.duration_since(since) >= FALLBACK_AFTER)
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +160,20 @@ mod tests {
         let read = Reader::default().read(&Workers::new(), &target(&pods)).await;
         assert_eq!(read.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(read["a"].value(ScalingMetricType::QueueDepth), Some(7.0));
+    }
+
+    #[test]
+    fn the_fallback_counts_after_a_minute_of_silence_and_until_one_worker_answers() {
+        let (mut heard, begun) = (Heard::default(), Instant::now());
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        assert!(!heard.note(Workers::new(), 0, begun), "nobody was there to answer");
+        assert!(!heard.note(Workers::new(), 2, after(100)));
+        assert!(!heard.note(Workers::new(), 2, after(159)));
+        assert!(heard.note(Workers::new(), 2, after(160)));
+        let reading = Reading::parse(WORKER, &Work::of(None), after(161)).unwrap();
+        let one = Workers::from([("a".to_owned(), Worker::read(None, reading))]);
+        assert!(!heard.note(one, 2, after(161)));
+        assert!(!heard.note(Workers::new(), 2, after(170)), "the silence begins anew");
     }
 
     #[tokio::test]
