@@ -40,7 +40,14 @@ unit: libtorch model ## Unit and golden tests
 
 .PHONY: e2e
 e2e: libtorch cluster install ## Tests on the local cluster
+	cargo build --locked --package belfry-operator
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
+
+.PHONY: upgrade-test
+upgrade-test: PREVIOUS ?=
+upgrade-test: ## An upgrade of the operator moves no pod; PREVIOUS=COMMIT is the version before
+	@e2e/tools/build.sh kubernetes
+	@e2e/upgrade.sh $(PREVIOUS)
 
 .PHONY: golden
 golden: libtorch model ## Rewrite generated files and golden files; then read the diff

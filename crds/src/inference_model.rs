@@ -60,6 +60,7 @@ pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
         json_path = ".status.conditions[?(@.type==\"MonitoringReady\")].status"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Upgrade", type_ = "string", json_path = ".status.runtime.upgrade", priority = 1),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
     printcolumn(
         name = "Message",

@@ -96,6 +96,36 @@ pub struct RuntimeStatus {
     pub template_revision: String,
     /// Newest revision that this operator knows; set `spec.runtime.templateRevision` to it to move there.
     pub available_template_revision: String,
+    /// Image that this operator gives to new models.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub available_default_image: String,
+    /// Whether this operator has a newer template or default image than the pods run on.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+    /// What the model ran on before a staged upgrade brought it to the present template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<MovedFrom>,
+}
+
+/// Whether the operator has something newer for a model's pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Upgrade {
+    /// The pods are as those of a new model would be.
+    #[default]
+    UpToDate,
+    /// There is a newer template revision, or another default image. The pods stay until somebody moves the model, or its
+    /// turn comes in a staged upgrade.
+    Available,
+}
+
+/// A template and an image that a model ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedFrom {
+    /// Revision of the pod template.
+    pub template_revision: String,
+    /// Image that belonged to it.
+    pub default_image: String,
 }
 
 /// Why a worker's container ended.

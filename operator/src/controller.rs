@@ -3,6 +3,7 @@
 mod backoff;
 mod pass;
 pub mod queue;
+mod upgrades;
 mod write_status;
 
 use std::panic::AssertUnwindSafe;
@@ -18,6 +19,7 @@ use tracing::{error, warn};
 use crate::apply;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, ModelKey, Watches};
+use crate::upgrade::Policy;
 use backoff::{Backoff, Cause, jittered};
 use pass::{Ended, reconcile};
 use queue::Queue;
@@ -48,6 +50,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// Writer of events.
     pub recorder: Recorder,
+    /// How fast models move to the newest template; `None` leaves that to their users.
+    pub upgrades: Option<Policy>,
 }
 
 /// Why a pass has to be repeated.
@@ -88,6 +92,9 @@ impl Error {
 pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let Watches { mut triggers, mut tasks } = watches;
     let mut work = Work { context, queue: Queue::default(), backoff: Backoff::default(), passes: JoinSet::new() };
+    if let Some(policy) = work.context.upgrades {
+        tasks.spawn(upgrades::run(work.context.clone(), policy));
+    }
     for key in work.context.cache.keys() {
         work.queue.add(key, Instant::now());
     }
@@ -105,7 +112,7 @@ pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<
             }
             Some(ended) = work.passes.join_next() => work.finish(ended),
             () = sleep_until(due) => {}
-            ended = tasks.join_next() => anyhow::bail!("a watch ended by itself: {ended:?}"),
+            ended = tasks.join_next() => anyhow::bail!("a watch or the staged upgrade ended by itself: {ended:?}"),
         }
     }
     while work.passes.join_next().await.is_some() {}

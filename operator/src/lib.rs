@@ -28,6 +28,7 @@ pub mod children;
 pub mod monitoring;
 pub mod apply;
 pub mod status;
+pub mod upgrade;
 pub mod events;
 pub mod metrics;
 pub mod server;

@@ -28,6 +28,7 @@ pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
 use crate::kind::ChildKind;
 use crate::status::PodReport;
+use crate::template::Running;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;
@@ -56,6 +57,16 @@ pub struct Rollout {
     pub generation: Option<i64>,
     /// What its controller says.
     pub status: DeploymentStatus,
+    /// Template and image that its pods run on, if the operator wrote them down.
+    pub running: Option<Running>,
+}
+
+impl Observed {
+    /// What the pods run on by their Deployment, for a model whose status was lost.
+    #[must_use]
+    pub fn running(&self) -> Option<&Running> {
+        self.deployment.as_ref().and_then(|deployment| deployment.running.as_ref())
+    }
 }
 
 impl Rollout {
@@ -63,6 +74,10 @@ impl Rollout {
     #[must_use]
     pub fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
-        Self { generation: object.metadata.generation, status: status.unwrap_or_default() }
+        Self {
+            generation: object.metadata.generation,
+            status: status.unwrap_or_default(),
+            running: Running::of_deployment(&object.metadata),
+        }
     }
 }

@@ -58,7 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, metrics, recorder });
+    let context = Arc::new(Context { client, cache, metrics, recorder, upgrades: args.upgrades() });
     let mut controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),

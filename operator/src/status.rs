@@ -10,7 +10,7 @@ mod refusal;
 
 use belfry_crds::InferenceModelStatus;
 use belfry_crds::condition::{self, ConditionType};
-use belfry_crds::status::{LastFailure, ModelStatus, RuntimeStatus};
+use belfry_crds::status::{LastFailure, ModelStatus, RuntimeStatus, Upgrade};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -76,7 +76,7 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
         model: model.map_or(kept.model, |model| Some(ModelStatus { requested: requested(&model.source) })),
-        runtime: model.map_or(kept.runtime, |model| Some(runtime(model))),
+        runtime: model.map_or(kept.runtime.clone(), |model| Some(runtime(model, kept.runtime.as_ref()))),
         last_failure: facts.pods.iter().find_map(last_failure),
         children: match facts.pass {
             Pass::Applied { applied, .. } => children::children(&applied.wanted, &applied.refused),
@@ -93,13 +93,20 @@ fn requested(source: &ValidSource) -> String {
     }
 }
 
-fn runtime(model: &ValidModel) -> RuntimeStatus {
-    RuntimeStatus {
-        image: model.runtime.image.clone(),
-        default_image: model.runtime.default_image.clone(),
-        template_revision: model.runtime.template_revision.as_str().into(),
+fn runtime(model: &ValidModel, previous: Option<&RuntimeStatus>) -> RuntimeStatus {
+    let runtime = &model.runtime;
+    let mut next = RuntimeStatus {
+        image: runtime.image.clone(),
+        default_image: runtime.default_image.clone(),
+        template_revision: runtime.template_revision.as_str().into(),
         available_template_revision: TemplateRevision::NEWEST.as_str().into(),
-    }
+        available_default_image: runtime.available_image.clone(),
+        upgrade: if runtime.is_behind() { Upgrade::Available } else { Upgrade::UpToDate },
+        moved_from: None,
+    };
+    let pin = |status: &RuntimeStatus| (status.template_revision.clone(), status.default_image.clone());
+    next.moved_from = previous.filter(|p| pin(p) == pin(&next)).and_then(|p| p.moved_from.clone());
+    next
 }
 
 fn last_failure(pod: &PodReport) -> Option<LastFailure> {

@@ -11,12 +11,12 @@ mod monitoring;
 mod pod;
 mod rollout;
 
+use belfry_crds::InferenceModel;
 use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{
     Batching, Device, Dtype, HuggingFaceSource, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling,
     ScrapeInterval, Source, Task,
 };
-use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 pub use engine::ValidEngine;
@@ -25,7 +25,7 @@ pub use rollout::{Replace, ValidRollout};
 
 use crate::resources;
 use crate::settings::Settings;
-use crate::template::{Pin, TemplateRevision};
+use crate::template::{Pin, Running, TemplateRevision};
 
 /// A specification with every question answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,8 @@ pub struct ValidRuntime {
     pub default_image: String,
     /// Revision of the pod template.
     pub template_revision: TemplateRevision,
+    /// Image that a new model would get.
+    pub available_image: String,
     /// Device of the tensors.
     pub device: Device,
     /// Type of weights and activations.
@@ -107,6 +109,16 @@ pub struct ValidRuntime {
     pub queue_capacity: u32,
     /// Milliseconds after which a request is given up.
     pub request_timeout_ms: u32,
+}
+
+impl ValidRuntime {
+    /// Whether the pods of a new model of the same specification would differ.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let follows_default = self.image == image_for(&self.default_image, self.device);
+        self.template_revision != TemplateRevision::NEWEST
+            || (follows_default && self.default_image != self.available_image)
+    }
 }
 
 /// Scraping, objectives, alerts and dashboards, with defaults applied.
@@ -183,12 +195,26 @@ impl fmt::Display for Problem {
 /// # Errors
 /// Every problem at once, each with its field.
 pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidModel, Vec<Problem>> {
+    validate_running(model, None, settings)
+}
+
+/// The same for a model in a cluster, of which the status may have been lost: then its Deployment tells what it runs on.
+///
+/// # Errors
+/// Every problem at once, each with its field.
+pub fn validate_running(
+    model: &InferenceModel,
+    deployment: Option<&Running>,
+    settings: &Settings,
+) -> Result<ValidModel, Vec<Problem>> {
     let mut problems = vec![];
     let spec = &model.spec;
+    let of_status = model.status.as_ref().and_then(|status| status.runtime.as_ref()).map(Running::of_status);
+    let running = of_status.or_else(|| deployment.cloned());
     let device = spec.runtime.as_ref().and_then(|r| r.device).unwrap_or_default();
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
     let source = keep(source(&spec.model.source), &mut problems);
-    let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
+    let runtime = keep(runtime(spec, running.as_ref(), settings), &mut problems);
     let engine = spec.engine.as_ref().map(ValidEngine::new);
     problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));
     let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
@@ -256,13 +282,12 @@ fn source(source: &Source) -> Result<ValidSource, Vec<Problem>> {
 
 fn runtime(
     spec: &InferenceModelSpec,
-    status: Option<&InferenceModelStatus>,
+    running: Option<&Running>,
     settings: &Settings,
 ) -> Result<ValidRuntime, Vec<Problem>> {
     let runtime = spec.runtime.clone().unwrap_or_default();
     let Runtime { image, template_revision, device, dtype, threads, batching, queue } = runtime;
-    let pin = Pin::choose(template_revision.as_deref(), status.and_then(|s| s.runtime.as_ref()), settings)
-        .map_err(|problem| vec![problem])?;
+    let pin = Pin::choose(template_revision.as_deref(), running, settings).map_err(|problem| vec![problem])?;
     let Batching { max_batch_tokens, max_batch_size, max_client_batch_size } = batching.unwrap_or_default();
     let Queue { capacity, request_timeout_ms } = queue.unwrap_or_default();
     let device = device.unwrap_or_default();
@@ -271,6 +296,7 @@ fn runtime(
         image: image.unwrap_or_else(|| image_for(&pin.image, device)),
         default_image: pin.image,
         template_revision: pin.revision,
+        available_image: settings.worker_image.clone(),
         device,
         dtype: dtype.unwrap_or_default(),
         threads: threads.unwrap_or(0),

@@ -7,7 +7,7 @@ use super::{Context, Error, write_status};
 use crate::apply::{self, RefusalCause, apply};
 use crate::observe::{ModelKey, Observed};
 use crate::status::{Facts, Pass, status};
-use crate::validate::validate;
+use crate::validate::validate_running;
 
 /// How a pass ended, when nothing has to be repeated at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
         // The children are owned by the model, and the garbage collector takes them.
         return Ok(Ended::Gone);
     }
-    let pass = match validate(model, context.cache.settings()) {
+    let pass = match validate_running(model, observed.running(), context.cache.settings()) {
         Ok(valid) => {
             let requests =
                 apply::Context { client: &context.client, cache: &context.cache, metrics: &context.metrics, key };

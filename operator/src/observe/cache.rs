@@ -16,7 +16,8 @@ use crate::children::{child, meta};
 use crate::kind::ChildKind;
 use crate::settings::Settings;
 use crate::status::{PodReport, report};
-use crate::validate::validate;
+use crate::template::Running;
+use crate::validate::validate_running;
 
 /// What the operator's watches know of the cluster.
 #[derive(Default)]
@@ -153,10 +154,18 @@ impl Cache {
         }
     }
 
+    /// The models that can be decoded.
+    #[must_use]
+    pub fn models(&self) -> Vec<Arc<InferenceModel>> {
+        self.models.read().values().filter_map(|entry| entry.model.clone()).collect()
+    }
+
     /// The hash of the child that the model should have, if the object holds every field of it.
     fn held(&self, kind: ChildKind, object: &DynamicObject, model: &InferenceModel, wanted: &Wanted) -> Option<String> {
         let hash = meta::hash_of(object)?;
-        let child = child(kind, &validate(model, &self.settings).ok()?).ok()?;
+        // Of the children only the Deployment depends on what it runs on.
+        let running = Running::of_deployment(&object.metadata);
+        let child = child(kind, &validate_running(model, running.as_ref(), &self.settings).ok()?).ok()?;
         wanted.remember(&child);
         let desired = child.object.filter(|desired| desired.name_any() == object.name_any())?;
         (meta::hash_of(&desired)? == hash && object_contains(object, &desired)).then(|| hash.to_owned())

@@ -2,7 +2,7 @@
 
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionType, find};
-use belfry_crds::status::ChildState;
+use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -140,4 +140,24 @@ fn a_child_that_is_not_wanted_is_not_listed() {
 fn the_requested_model_is_one_line() {
     let status = status_of(model(&json!({})), vec![], &deployment(2, 2), 2);
     assert_eq!(status.model.unwrap().requested, "owner/name@main");
+}
+
+#[test]
+fn a_model_on_an_older_image_is_told_that_there_is_a_newer_one() {
+    let mut behind = model(&json!({}));
+    behind.runtime.available_image = "worker:new".into();
+    let told = runtime(&behind, None);
+    assert_eq!((told.upgrade, told.available_default_image.as_str()), (Upgrade::Available, "worker:new"));
+    let mut own_image = model(&json!({"runtime": {"image": "mine:1"}}));
+    own_image.runtime.available_image = "worker:new".into();
+    assert_eq!(runtime(&own_image, None).upgrade, Upgrade::UpToDate, "its pods would stay as they are");
+}
+
+#[test]
+fn where_a_model_was_moved_from_is_remembered_until_it_moves_again() {
+    let from = MovedFrom { template_revision: "1".into(), default_image: "worker:old".into() };
+    let moved = RuntimeStatus { moved_from: Some(from.clone()), ..runtime(&model(&json!({})), None) };
+    assert_eq!(runtime(&model(&json!({})), Some(&moved)).moved_from, Some(from));
+    let elsewhere = RuntimeStatus { default_image: "worker:other".into(), ..moved };
+    assert_eq!(runtime(&model(&json!({})), Some(&elsewhere)).moved_from, None);
 }
