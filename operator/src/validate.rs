@@ -8,15 +8,18 @@ use std::fmt;
 
 use belfry_crds::contract::{defaults, threshold_seconds};
 use belfry_crds::inference_model::{
-    Batching, Device, Dtype, HuggingFaceSource, Indicator, InferenceModelSpec, Observability, Queue, Runtime,
-    ScrapeInterval, Slo, Source, Task,
+    Batching, Device, Dtype, Indicator, InferenceModelSpec, Observability, Queue, Runtime, ScrapeInterval, Slo, Task,
 };
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
+use crate::children::deployment::START_BUDGET_SECONDS;
 use crate::resources;
 use crate::settings::Settings;
 use crate::template::{Pin, TemplateRevision};
+
+mod source;
+pub use source::{Download, Timeouts, ValidSource};
 
 /// A specification with every question answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +34,8 @@ pub struct ValidModel {
     pub task: Task,
     /// Where it comes from.
     pub source: ValidSource,
+    /// Digest that it must have, 64 hexadecimal digits; `None` for any.
+    pub sha256: Option<String>,
     /// Wanted worker pods.
     pub replicas: i32,
     /// CPU, memory and devices of one worker.
@@ -39,20 +44,6 @@ pub struct ValidModel {
     pub runtime: ValidRuntime,
     /// Scraping, objectives, alerts and dashboards.
     pub monitoring: ValidMonitoring,
-}
-
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ValidSource {
-    /// A folder of a claim.
-    Pvc {
-        /// Name of the claim.
-        claim_name: String,
-        /// Folder within the claim, relative; empty for its root.
-        path: String,
-    },
-    /// A repository on the hub.
-    HuggingFace(HuggingFaceSource),
 }
 
 /// How the worker computes, with defaults applied.
@@ -160,7 +151,7 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     let spec = &model.spec;
     let device = spec.runtime.as_ref().and_then(|r| r.device).unwrap_or_default();
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
-    let source = keep(source(&spec.model.source), &mut problems);
+    let source = keep(source::source(&spec.model, START_BUDGET_SECONDS), &mut problems);
     let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
     let monitoring = keep(monitoring(spec.observability.as_ref(), settings), &mut problems);
     let (Some(resources), Some(source), Some(runtime), Some(monitoring)) = (resources, source, runtime, monitoring)
@@ -173,6 +164,7 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
         uid: model.metadata.uid.clone().unwrap_or_default(),
         task: spec.task,
         source,
+        sha256: spec.model.sha256.clone(),
         replicas: spec.replicas.unwrap_or(defaults::REPLICAS),
         resources,
         runtime,
@@ -182,17 +174,6 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
 
 fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
     part.map_err(|found| problems.extend(found)).ok()
-}
-
-fn source(source: &Source) -> Result<ValidSource, Vec<Problem>> {
-    match (&source.hugging_face, &source.pvc) {
-        (Some(hub), None) => Ok(ValidSource::HuggingFace(hub.clone())),
-        (None, Some(pvc)) => Ok(ValidSource::Pvc {
-            claim_name: pvc.claim_name.clone(),
-            path: pvc.path.clone().unwrap_or_default().trim_matches('/').to_owned(),
-        }),
-        _ => Err(vec![Problem::new("spec.model.source", "set exactly one of huggingFace and pvc")]),
-    }
 }
 
 fn runtime(

@@ -116,18 +116,24 @@ fn no_child_holds_an_empty_map_or_list() {
 fn every_pod_is_restricted() {
     for (name, _) in samples() {
         let template = pod_template(&name);
-        let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]);
+        let pod = &template["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
-        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], json!(false), "{name}");
-        assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        for container in ["containers", "initContainers"].iter().filter_map(|kind| pod[kind].as_array()).flatten() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], json!(false), "{name}");
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        }
         assert_eq!(pod["automountServiceAccountToken"], json!(false), "{name}");
         for field in ["hostNetwork", "hostPID", "hostIPC"] {
             assert_eq!(pod[field], Value::Null, "{name}");
         }
         for volume in pod["volumes"].as_array().unwrap() {
             let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
-            assert!(kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"], "{name}: {kinds:?}");
+            assert!(
+                kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"] || kinds == ["image"],
+                "{name}: {kinds:?}"
+            );
         }
     }
 }

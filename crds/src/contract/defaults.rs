@@ -21,3 +21,10 @@ pub const QUEUE_CAPACITY: u32 = 1024;
 pub const REQUEST_TIMEOUT_MS: u32 = 30_000;
 /// Where runbooks are read when the specification names no other place.
 pub const RUNBOOK_BASE_URL: &str = "https://belfry.dev/runbooks";
+/// Region of a bucket.
+pub const S3_REGION: &str = "us-east-1";
+/// Seconds that a download may take: a minute less than a pod has to start, so that the worker ends with a reason before
+/// the kubelet ends it without one.
+pub const DOWNLOAD_TIMEOUT_SECONDS: u32 = 840;
+/// Seconds without a byte after which a connection is given up.
+pub const STALL_TIMEOUT_SECONDS: u32 = 30;

@@ -6,6 +6,7 @@
 
 mod container;
 mod pod;
+mod source;
 
 use belfry_crds::inference_model::Device;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
@@ -17,7 +18,7 @@ use crate::validate::ValidModel;
 
 /// Seconds that a worker may take to load before the rollout counts as stuck. The start-up probe
 /// gives up at the same time.
-const START_BUDGET_SECONDS: i32 = 900;
+pub(crate) const START_BUDGET_SECONDS: i32 = 900;
 
 /// Old ReplicaSets to keep for `kubectl rollout undo`.
 const REVISION_HISTORY: i32 = 3;

@@ -1,18 +1,15 @@
 //! The container of a worker: settings, probes and confinement.
 
 use belfry_crds::contract::{
-    CACHE_MOUNT, DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, LIVENESS_PATH, MODEL_MOUNT, PORT, PORT_NAME,
-    READINESS_PATH, TERMINATION_LOG, env,
+    DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
-use belfry_crds::inference_model::HuggingFaceSource;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
-    SecurityContext, VolumeMount,
+    Capabilities, Container, ContainerPort, EnvVar, HTTPGetAction, Probe, SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::START_BUDGET_SECONDS;
-use crate::validate::{ValidModel, ValidSource};
+use super::{START_BUDGET_SECONDS, source};
+use crate::validate::ValidModel;
 
 /// Name of the worker's container.
 const WORKER: &str = "worker";
@@ -38,14 +35,19 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         liveness_probe: Some(probe(LIVENESS_PATH, 10, 3)),
         termination_message_path: Some(TERMINATION_LOG.into()),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
-            ..Default::default()
-        }),
+        security_context: Some(confined()),
         volume_mounts: Some(volume_mounts),
+        ..Default::default()
+    }
+}
+
+/// What a container may do: compute, and write to its volumes.
+pub(super) fn confined() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        read_only_root_filesystem: Some(true),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
         ..Default::default()
     }
 }
@@ -67,7 +69,7 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
 
 fn environment(model: &ValidModel) -> Vec<EnvVar> {
     let runtime = &model.runtime;
-    let mut vars = source_environment(&model.source);
+    let mut vars = source::environment(model);
     vars.extend([
         plain(env::SERVED_NAME, &model.name),
         plain(env::DEVICE, runtime.device.as_str()),
@@ -90,33 +92,7 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
     vars
 }
 
-fn source_environment(source: &ValidSource) -> Vec<EnvVar> {
-    match source {
-        ValidSource::Pvc { path, .. } if path.is_empty() => vec![plain(env::MODEL, MODEL_MOUNT)],
-        ValidSource::Pvc { path, .. } => vec![plain(env::MODEL, format!("{MODEL_MOUNT}/{path}"))],
-        ValidSource::HuggingFace(hub) => hub_environment(hub),
-    }
-}
-
-fn hub_environment(hub: &HuggingFaceSource) -> Vec<EnvVar> {
-    let mut vars =
-        vec![plain(env::HF_REPO, &hub.repo), plain(env::HF_REVISION, &hub.revision), plain(env::CACHE, CACHE_MOUNT)];
-    vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
-    vars.extend(hub.token_secret_ref.as_ref().map(|secret| EnvVar {
-        name: env::HF_TOKEN.into(),
-        value_from: Some(EnvVarSource {
-            secret_key_ref: Some(SecretKeySelector {
-                name: secret.name.clone(),
-                key: secret.key.clone(),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }));
-    vars
-}
-
-fn plain(name: &str, value: impl ToString) -> EnvVar {
+/// A variable with this value.
+pub(super) fn plain(name: &str, value: impl ToString) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.to_string()), ..Default::default() }
 }

@@ -1,15 +1,15 @@
 //! The pod of a worker. It passes the Pod Security level `restricted` whatever the specification says.
 
-use belfry_crds::contract::{CACHE_MOUNT, DRAIN_TIMEOUT_SECONDS, MODEL_MOUNT};
+use belfry_crds::contract::DRAIN_TIMEOUT_SECONDS;
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
-    SeccompProfile, TopologySpreadConstraint, Volume, VolumeMount,
+    PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::meta::{Component, pod_labels, selector};
 use super::container::container;
-use crate::validate::{ValidModel, ValidSource};
+use super::source;
+use crate::validate::ValidModel;
 
 /// User and group of the worker; the image's own.
 const UID: i64 = 65_532;
@@ -19,6 +19,7 @@ const GRACE_SECONDS: i64 = 15;
 
 /// The pod template of a model.
 pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
+    let shared = source::writes_to_a_claim(&model.source);
     PodTemplateSpec {
         metadata: Some(ObjectMeta { labels: Some(pod_labels(model, Component::Worker)), ..Default::default() }),
         spec: Some(PodSpec {
@@ -29,6 +30,8 @@ pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
                 run_as_non_root: Some(true),
                 run_as_user: Some(UID),
                 run_as_group: Some(UID),
+                fs_group: shared.then_some(UID),
+                fs_group_change_policy: shared.then(|| "OnRootMismatch".into()),
                 seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..Default::default() }),
                 ..Default::default()
             }),
@@ -40,35 +43,10 @@ pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
                 label_selector: Some(selector(model)),
                 ..Default::default()
             }]),
-            containers: vec![container(model, vec![volume(&model.source).1])],
-            volumes: Some(vec![volume(&model.source).0]),
+            init_containers: source::init_containers(model),
+            containers: vec![container(model, vec![source::mount(&model.source)])],
+            volumes: Some(vec![source::volume(&model.source)]),
             ..Default::default()
         }),
-    }
-}
-
-/// The volume that the model is read from, and where the worker sees it.
-fn volume(source: &ValidSource) -> (Volume, VolumeMount) {
-    match source {
-        ValidSource::Pvc { claim_name, .. } => (
-            Volume {
-                name: "model".into(),
-                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                    claim_name: claim_name.clone(),
-                    read_only: Some(true),
-                }),
-                ..Default::default()
-            },
-            VolumeMount {
-                name: "model".into(),
-                mount_path: MODEL_MOUNT.into(),
-                read_only: Some(true),
-                ..Default::default()
-            },
-        ),
-        ValidSource::HuggingFace(_) => (
-            Volume { name: "cache".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Default::default() },
-            VolumeMount { name: "cache".into(), mount_path: CACHE_MOUNT.into(), ..Default::default() },
-        ),
     }
 }
