@@ -11,10 +11,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::InferenceModelStatus;
 
+mod engine;
+mod labels;
+mod network;
 mod observability;
+mod placement;
+mod pod_template;
+mod rollout;
 mod runtime;
 mod source;
+pub use engine::{Engine, EnginePorts, EngineProbes, EngineType, MappedMetric, MetricMapping};
+pub use labels::is_free_pod_key;
+pub use network::{Network, Peer, PolicyMode, PolicyRules};
 pub use observability::{Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo};
+pub use placement::{
+    Availability, DisruptionBudget, NodeAffinity, NodeOperator, NodePreference, NodeRequirement, Scheduling,
+    TaintEffect, Toleration, TolerationOperator, TopologySpread,
+};
+pub use pod_template::{EnvVar, PodTemplate, PullSecret};
+pub use rollout::{Probes, Rollout, RolloutStrategy};
 pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 pub use source::{
     Cache, CacheMode, HuggingFaceSource, OciMount, OciSource, PullPolicy, PvcSource, S3Credentials, S3Source,
@@ -63,6 +78,16 @@ pub use source::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.runtime) || !has(self.runtime.dtype) || self.runtime.dtype != 'float16' || (has(self.runtime.device) && self.runtime.device == 'cuda')")
     .message("spec.runtime.dtype: float16 needs spec.runtime.device: cuda; on a CPU use auto, float32 or bfloat16"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.runtime) || !(has(self.runtime.image) || has(self.runtime.dtype) || has(self.runtime.threads) || has(self.runtime.batching) || has(self.runtime.queue))")
+    .message("spec.runtime: image, dtype, threads, batching and queue are of Belfry's own worker: remove them, and use spec.engine.image and spec.engine.args"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.podTemplate) || !has(self.podTemplate.extraArgs)")
+    .message("spec.podTemplate.extraArgs is for Belfry's own worker: move the arguments to spec.engine.args"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.model.servedNames) || size(self.model.servedNames) <= 1 || (has(self.engine) && self.engine.type == 'VLLM')")
+    .message("spec.model.servedNames: only engine VLLM answers to more than one name: keep one"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !(has(self.model.sha256) || has(self.model.cache) && (has(self.model.cache.downloadTimeoutSeconds) || has(self.model.cache.stallTimeoutSeconds)))")
+    .message("spec.model: sha256, cache.downloadTimeoutSeconds and cache.stallTimeoutSeconds are of Belfry's own worker: remove them, since another engine would not heed them"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.model.source.s3) || !has(self.podTemplate) || !has(self.podTemplate.env) || !self.podTemplate.env.exists(variable, variable.name in ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'])")
+    .message("spec.podTemplate.env: the operator sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a bucket: use spec.model.source.s3.credentialsSecretRef"))]
 pub struct InferenceModelSpec {
     /// What the model does. Can't be changed afterwards: create another InferenceModel.
     #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("task can't be changed: create another InferenceModel"))]
@@ -73,6 +98,10 @@ pub struct InferenceModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+    /// `true` ends all pods and keeps everything else, replicas among it, until it is false again. Alerts stay quiet.
+    /// Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
     /// CPU, memory and devices of one worker. Default: requests of 500m CPU and 1Gi memory, limit of 1Gi memory,
     /// and with `runtime.device: cuda` one `nvidia.com/gpu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +109,27 @@ pub struct InferenceModelSpec {
     /// How the worker computes. Default: on the CPU, with a data type that suits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
+    /// Another engine in place of Belfry's own worker. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// How new pods replace old ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// How long a pod may take to become ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
+    /// What the loss of a node or a drain may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<Availability>,
+    /// Where pods run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling: Option<Scheduling>,
+    /// Where the model answers, and whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// The few things of a pod that only its user knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
     /// Scraping, objectives, alerts and dashboards. Default: all of them, without objectives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observability: Option<Observability>,
@@ -100,9 +150,16 @@ pub enum Task {
 pub struct Model {
     /// Where the model's folder comes from.
     pub source: Source,
+    /// Names that requests use for the model, at most 8; the first is the one in answers. Series, alerts and dashboards
+    /// have the name of the InferenceModel in any case, because two models may answer to the same name. Default: the name
+    /// of the InferenceModel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("items" = serde_json::json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]*$"})))]
+    pub served_names: Vec<String>,
     /// SHA-256 of the model's manifest, 64 hexadecimal digits; a worker refuses to serve any other model. The manifest
     /// has a line for each file that is loaded, `SHA256  PATH` as `sha256sum` writes it, sorted by path;
-    /// `belfry-worker digest FOLDER` prints it, and each worker reports its own as `digest`. Default: not checked.
+    /// `belfry-worker digest FOLDER` prints it, and each worker reports its own as `digest`. Only Belfry's own worker
+    /// checks it. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: Option<String>,

@@ -4,7 +4,7 @@
 
 mod support;
 
-use belfry_operator::children::children;
+use belfry_operator::children::deployment::deployment;
 use belfry_operator::settings::Settings;
 use belfry_operator::validate::validate;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ fn pod(model: &Value) -> Value {
     let mut object = serde_json::to_value(sample("minimal")).unwrap();
     object["spec"]["model"] = model.clone();
     let valid = validate(&serde_json::from_value(object).unwrap(), &Settings::default()).unwrap();
-    serde_json::to_value(children(&valid).deployment).unwrap()["spec"]["template"]["spec"].clone()
+    serde_json::to_value(deployment(&valid)).unwrap()["spec"]["template"]["spec"].clone()
 }
 
 fn hub(more: &Value) -> Value {

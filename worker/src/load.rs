@@ -1,7 +1,7 @@
 //! From a folder or a repository to a warm model. Runs on the lane's thread, because the tensors that it makes stay
 //! there. Every failure is one line that names a file or an address and says what to do.
 
-pub mod cache;
+mod cache;
 pub mod config;
 pub mod digest;
 mod download;

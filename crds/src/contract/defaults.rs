@@ -23,8 +23,13 @@ pub const REQUEST_TIMEOUT_MS: u32 = 30_000;
 pub const RUNBOOK_BASE_URL: &str = "https://belfry.dev/runbooks";
 /// Region of a bucket.
 pub const S3_REGION: &str = "us-east-1";
-/// Seconds that a download may take: a minute less than a pod has to start, so that the worker ends with a reason before
-/// the kubelet ends it without one.
+/// Seconds that a download may take when a pod has [`STARTUP_BUDGET_SECONDS`].
 pub const DOWNLOAD_TIMEOUT_SECONDS: u32 = 840;
 /// Seconds without a byte after which a connection is given up.
 pub const STALL_TIMEOUT_SECONDS: u32 = 30;
+/// Seconds that a pod may take to load and warm its model.
+pub const STARTUP_BUDGET_SECONDS: i32 = 900;
+/// Replicas that a drain may take at once.
+pub const DISRUPTION_MAX_UNAVAILABLE: i32 = 1;
+/// Port of a model's Service.
+pub const SERVICE_PORT: i32 = 80;

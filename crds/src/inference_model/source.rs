@@ -205,8 +205,8 @@ pub struct Cache {
         .message("spec.model.cache.sizeLimit is a quantity above 0, as \"20Gi\""))]
     pub size_limit: Option<IntOrString>,
     /// Seconds that the whole download may take, waiting for another replica's included; 10 to 86400, and less than the
-    /// pod has to start. Default 840. Then the load fails with DownloadTimeout, and the next start goes on where it
-    /// stopped.
+    /// pod has to start. Then the load fails with DownloadTimeout, and the next start goes on where it stopped. Default: a
+    /// minute less than probes.startupBudgetSeconds, or half of it where that is more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 86_400))]
     pub download_timeout_seconds: Option<i32>,

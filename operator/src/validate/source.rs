@@ -1,6 +1,6 @@
 //! `spec.model` → where the model comes from, with every question answered.
 
-use belfry_crds::contract::defaults;
+use belfry_crds::contract::{MODEL_MOUNT, defaults};
 use belfry_crds::inference_model::{
     Cache, CacheMode, HuggingFaceSource, Model, OciMount, OciSource, PullPolicy, S3Source, Source,
 };
@@ -58,6 +58,19 @@ pub struct Timeouts {
 }
 
 impl ValidSource {
+    /// Where a container finds the model: a folder, a repository on the hub, or a folder in a bucket.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::Pvc { path, .. } | Self::Oci { path, mount: OciMount::ImageVolume, .. } if !path.is_empty() => {
+                format!("{MODEL_MOUNT}/{path}")
+            }
+            Self::Pvc { .. } | Self::Oci { .. } => MODEL_MOUNT.into(),
+            Self::HuggingFace(hub, _) => hub.repo.clone(),
+            Self::S3(bucket, _) => bucket.uri.clone(),
+        }
+    }
+
     /// The download that a worker makes before it serves, if it makes one.
     #[must_use]
     pub const fn download(&self) -> Option<&Download> {
@@ -81,18 +94,20 @@ impl ValidSource {
 /// Checks the source of a model whose pods have so many seconds to start.
 pub(super) fn source(model: &Model, start_seconds: i32) -> Result<ValidSource, Vec<Problem>> {
     let cache = model.cache.as_ref();
-    let Source { hugging_face, s3, pvc, oci } = &model.source;
-    match (hugging_face, s3, pvc, oci) {
+    let Source { hugging_face, s3, pvc, oci: image } = &model.source;
+    match (hugging_face, s3, pvc, image) {
         (Some(hub), None, None, None) => {
-            let timeouts = cache.map(timeouts);
+            let is_plain = cache.is_none() && start_seconds == defaults::STARTUP_BUDGET_SECONDS;
+            let timeouts = (!is_plain).then(|| timeouts(cache, start_seconds));
             Ok(ValidSource::HuggingFace(hub.clone(), download(cache, timeouts, start_seconds)?))
         }
         (None, Some(bucket), None, None) => {
-            let timeouts = Some(timeouts(&cache.cloned().unwrap_or_default()));
-            Ok(ValidSource::S3(bucket.clone(), download(cache, timeouts, start_seconds)?))
+            let timeouts = timeouts(cache, start_seconds);
+            Ok(ValidSource::S3(bucket.clone(), download(cache, Some(timeouts), start_seconds)?))
         }
         (None, None, Some(pvc), None) => {
-            Ok(ValidSource::Pvc { claim_name: pvc.claim_name.clone(), path: folder(pvc.path.as_deref()) })
+            let path = pvc.path.as_deref().unwrap_or_default().trim_matches('/');
+            Ok(ValidSource::Pvc { claim_name: pvc.claim_name.clone(), path: path.into() })
         }
         (None, None, None, Some(image)) => oci(image),
         _ => Err(vec![Problem::new("spec.model.source", "set exactly one of huggingFace, s3, pvc and oci")]),
@@ -100,7 +115,8 @@ pub(super) fn source(model: &Model, start_seconds: i32) -> Result<ValidSource, V
 }
 
 fn oci(source: &OciSource) -> Result<ValidSource, Vec<Problem>> {
-    let path = folder(source.path.as_deref());
+    let path = source.path.as_deref().unwrap_or_default();
+    let path = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/");
     let mount = source.mount.unwrap_or_default();
     if mount == OciMount::InitContainerCopy && path.is_empty() {
         // The root of a running container has /proc in it, and the volume that is copied to.
@@ -109,10 +125,6 @@ fn oci(source: &OciSource) -> Result<ValidSource, Vec<Problem>> {
     }
     let pull_policy = source.pull_policy.unwrap_or_default();
     Ok(ValidSource::Oci { image: source.image.clone(), path, pull_policy, mount })
-}
-
-fn folder(path: Option<&str>) -> String {
-    path.unwrap_or_default().trim_matches('/').to_owned()
 }
 
 fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i32) -> Result<Download, Vec<Problem>> {
@@ -125,7 +137,7 @@ fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i3
     }
     if timeouts.is_some_and(|timeouts| i64::from(timeouts.download) >= i64::from(start_seconds)) {
         let message = format!(
-            "a pod has {start_seconds} seconds to start, and the kubelet would end it in the middle: set less, or give it more time"
+            "a pod has {start_seconds} seconds to start, and the kubelet would end it in the middle: set less, or raise spec.probes.startupBudgetSeconds"
         );
         problems.push(Problem::new("spec.model.cache.downloadTimeoutSeconds", message));
     }
@@ -148,12 +160,15 @@ fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i3
     }
 }
 
-/// The CRD bounds these below by 1, so that only a hand-made object can be negative.
-fn timeouts(cache: &Cache) -> Timeouts {
-    let seconds = |value: Option<i32>, default| value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default);
+/// A download ends a minute before the kubelet would end the pod, so that there is a reason to read, or at half the time
+/// where that is later. The CRD bounds all of them below by 1, so that only a hand-made object can be negative.
+fn timeouts(cache: Option<&Cache>, start_seconds: i32) -> Timeouts {
+    let seconds = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok());
+    let start = seconds(Some(start_seconds)).unwrap_or_default();
     Timeouts {
-        download: seconds(cache.download_timeout_seconds, defaults::DOWNLOAD_TIMEOUT_SECONDS),
-        stall: seconds(cache.stall_timeout_seconds, defaults::STALL_TIMEOUT_SECONDS),
+        download: seconds(cache.and_then(|cache| cache.download_timeout_seconds))
+            .unwrap_or(start.saturating_sub(60).max(start / 2)),
+        stall: seconds(cache.and_then(|cache| cache.stall_timeout_seconds)).unwrap_or(defaults::STALL_TIMEOUT_SECONDS),
     }
 }
 
@@ -163,8 +178,13 @@ mod tests {
     use serde_json::{Value, json};
 
     fn check(model: Value) -> Result<ValidSource, String> {
+        check_within(900, model)
+    }
+
+    fn check_within(start_seconds: i32, model: Value) -> Result<ValidSource, String> {
         let model: Model = serde_json::from_value(model).unwrap();
-        source(&model, 900).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        source(&model, start_seconds)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
 
     fn hub(cache: Value) -> Value {
@@ -189,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn a_download_ends_before_the_kubelet_ends_the_pod() {
+        for (start, download) in [(3600, 3540), (900, 840), (60, 30), (10, 5)] {
+            let Ok(ValidSource::HuggingFace(_, found)) = check_within(start, hub(json!({}))) else {
+                panic!("it is valid")
+            };
+            assert_eq!(found.timeouts.map(|timeouts| timeouts.download), Some(download));
+        }
+        let Ok(ValidSource::HuggingFace(_, found)) = check_within(3600, hub(Value::Null)) else {
+            panic!("it is valid")
+        };
+        assert_eq!(found.timeouts, Some(Timeouts { download: 3540, stall: 30 }));
+    }
+
+    #[test]
     fn what_contradicts_itself_is_refused_by_field() {
         for (cache, field) in [
             (json!({"mode": "SharedPVC"}), "spec.model.cache.claimName: "),
@@ -199,8 +233,10 @@ mod tests {
             let problems = check(hub(cache)).unwrap_err();
             assert!(problems.starts_with(field), "{problems}");
         }
-        let copy = json!({"source": {"oci": {"image": "a", "mount": "InitContainerCopy"}}});
-        assert!(check(copy).unwrap_err().starts_with("spec.model.source.oci.path: "));
+        for root in [Value::Null, json!("."), json!("./")] {
+            let copy = json!({"source": {"oci": {"image": "a", "mount": "InitContainerCopy", "path": root}}});
+            assert!(check(copy).unwrap_err().starts_with("spec.model.source.oci.path: "));
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! Several workers may share it, and some of them may only read it. A blob gets its name when it is complete, and a
 //! snapshot its mark when all of its files are there; everything else may be found half-done.
 
-pub mod lease;
+pub(crate) mod lease;
 
 use std::fs;
 use std::io;
@@ -20,18 +20,18 @@ const COMPLETE: &str = ".belfry-complete";
 
 /// A file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blob {
+pub(crate) struct Blob {
     /// Its name in the cache; never another content under the same name.
     id: String,
     /// Its length in bytes.
-    pub size: u64,
+    pub(crate) size: u64,
     /// Its SHA-256, where the origin tells it.
-    pub sha256: Option<String>,
+    pub(crate) sha256: Option<String>,
 }
 
 impl Blob {
     /// A blob by its ETag, which is the SHA-256 for large files of the hub.
-    pub fn of_etag(etag: &str, size: u64) -> Self {
+    pub(crate) fn of_etag(etag: &str, size: u64) -> Self {
         let etag = etag.trim_start_matches("W/").trim_matches('"');
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         let id = if (1..=128).contains(&etag.len()) && etag.bytes().all(plain) {
@@ -44,7 +44,7 @@ impl Blob {
 
     /// The same, where an ETag of 64 hexadecimal digits is the SHA-256.
     #[must_use]
-    pub fn checked(mut self) -> Self {
+    pub(crate) fn checked(mut self) -> Self {
         let digest = self.id.len() == 64 && self.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         self.sha256 = digest.then(|| self.id.clone());
         self
@@ -53,62 +53,62 @@ impl Blob {
 
 /// One model's part of a cache.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     root: PathBuf,
 }
 
 impl Store {
     /// The part with this name, which may not exist yet.
-    pub fn new(cache: &Path, name: &str) -> Self {
+    pub(crate) fn new(cache: &Path, name: &str) -> Self {
         Self { root: cache.join(name) }
     }
 
     /// Makes the folders.
-    pub fn create(&self) -> Result<(), Trouble> {
+    pub(crate) fn create(&self) -> Result<(), Trouble> {
         let blobs = self.root.join("blobs");
         fs::create_dir_all(&blobs)
             .map_err(|error| Trouble::Disk(format!("{}: cannot be created: {error}", blobs.display())))
     }
 
     /// File that says who downloads.
-    pub fn lease(&self) -> PathBuf {
+    pub(crate) fn lease(&self) -> PathBuf {
         self.root.join(".belfry-lease")
     }
 
     /// Folder with the files of a revision.
-    pub fn snapshot(&self, revision: &str) -> PathBuf {
+    pub(crate) fn snapshot(&self, revision: &str) -> PathBuf {
         self.root.join("snapshots").join(revision)
     }
 
     /// The folder of a revision that this worker, or another of its kind, has downloaded.
-    pub fn complete(&self, revision: &str) -> Option<PathBuf> {
+    pub(crate) fn complete(&self, revision: &str) -> Option<PathBuf> {
         Some(self.snapshot(revision)).filter(|folder| folder.join(COMPLETE).exists())
     }
 
     /// The folder of a revision, if it has all these files, whoever put them there: links only ever lead to whole blobs.
-    pub fn holds(&self, revision: &str, names: &[String]) -> Option<PathBuf> {
+    pub(crate) fn holds(&self, revision: &str, names: &[String]) -> Option<PathBuf> {
         Some(self.snapshot(revision)).filter(|folder| names.iter().all(|name| folder.join(name).exists()))
     }
 
     /// The folder of a revision, if it looks like a model.
-    pub fn usable(&self, revision: &str) -> Option<PathBuf> {
+    pub(crate) fn usable(&self, revision: &str) -> Option<PathBuf> {
         let weights = |folder: &PathBuf| {
             folder.join("model.safetensors").exists() || folder.join("model.safetensors.index.json").exists()
         };
         Some(self.snapshot(revision)).filter(|folder| folder.join("config.json").exists()).filter(weights)
     }
 
-    pub fn blob(&self, blob: &Blob) -> PathBuf {
+    pub(crate) fn blob(&self, blob: &Blob) -> PathBuf {
         self.root.join("blobs").join(&blob.id)
     }
 
     /// A blob that is not complete.
-    pub fn part(&self, blob: &Blob) -> PathBuf {
+    pub(crate) fn part(&self, blob: &Blob) -> PathBuf {
         self.root.join("blobs").join(format!("{}.part", blob.id))
     }
 
     /// Links a file of a snapshot to its blob.
-    pub fn link(&self, revision: &str, name: &str, blob: &Blob) -> Result<(), Trouble> {
+    pub(crate) fn link(&self, revision: &str, name: &str, blob: &Blob) -> Result<(), Trouble> {
         let link = self.snapshot(revision).join(name);
         let linked = || -> io::Result<()> {
             if let Some(folder) = link.parent() {
@@ -129,7 +129,7 @@ impl Store {
 
     /// Marks a snapshot as complete, and remembers what a reference meant. Best effort: without it the next start asks
     /// the origin again.
-    pub fn finish(&self, revision: &str, reference: &str, pinned: bool) {
+    pub(crate) fn finish(&self, revision: &str, reference: &str, pinned: bool) {
         drop(fs::write(self.snapshot(revision).join(COMPLETE), ""));
         if let Some(path) = self.reference(reference).filter(|_| !pinned) {
             drop(path.parent().map(fs::create_dir_all));
@@ -138,7 +138,7 @@ impl Store {
     }
 
     /// What a reference meant when it was last downloaded.
-    pub fn remembered(&self, reference: &str) -> Option<String> {
+    pub(crate) fn remembered(&self, reference: &str) -> Option<String> {
         let revision = fs::read_to_string(self.reference(reference)?).ok()?;
         Some(revision.trim().to_owned()).filter(|revision| is_name(revision))
     }
@@ -151,7 +151,7 @@ impl Store {
 }
 
 /// True for a revision that may name a folder.
-pub fn is_name(revision: &str) -> bool {
+pub(crate) fn is_name(revision: &str) -> bool {
     (1..=128).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 

@@ -5,7 +5,6 @@
 //! loaded, a README or weights in another format, do not count.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -24,11 +23,7 @@ impl Manifest {
 
     /// The text that the digest is of.
     pub fn text(&self) -> String {
-        self.0.iter().fold(String::new(), |mut text, (path, sha256)| {
-            // Writing to a string can't fail.
-            drop(writeln!(text, "{sha256}  {path}"));
-            text
-        })
+        self.0.iter().flat_map(|(path, sha256)| [sha256.as_str(), "  ", path, "\n"]).collect()
     }
 
     /// The model's digest.

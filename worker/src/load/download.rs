@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 
-pub use self::http::{Client, Method, Response, accepted, header, retryable};
+pub(crate) use self::http::{Client, Method, Response, accepted, header, retryable};
 use self::progress::Progress;
 use self::retry::Tries;
 use super::cache::lease::{Lease, Leases, Turn};
@@ -38,7 +38,7 @@ const POLL: Duration = Duration::from_millis(200);
 
 /// Why a request did not bring what it was made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub(crate) enum Trouble {
     /// The server answered with this status, and the beginning of this body.
     Status { code: u16, body: String, retry_after: Option<Duration> },
     /// A connection brought no byte for as long as a stall may last.
@@ -55,18 +55,18 @@ pub enum Trouble {
 
 /// Waits of a download.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// End of the whole download.
-    pub deadline: Instant,
+    pub(crate) deadline: Instant,
     /// How long a connection may bring nothing.
-    pub stall: Duration,
+    pub(crate) stall: Duration,
     /// Pause before the first retry; it doubles with each.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
 }
 
 impl Policy {
     /// The waits that the arguments ask for, from now on.
-    pub fn starting_at(now: Instant, source: &Source) -> Self {
+    pub(crate) fn starting_at(now: Instant, source: &Source) -> Self {
         Self {
             deadline: now + Duration::from_secs(source.download_timeout_seconds),
             stall: Duration::from_secs(source.stall_timeout_seconds),
@@ -76,15 +76,15 @@ impl Policy {
 }
 
 /// What an origin holds at the moment.
-pub struct Listing {
+pub(crate) struct Listing {
     /// Names the content: a commit, or a digest of the list. Never another content under the same name.
-    pub revision: String,
+    pub(crate) revision: String,
     /// Paths of all files.
-    pub names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 /// A place that models are downloaded from.
-pub trait Origin {
+pub(crate) trait Origin {
     /// The model, for messages.
     fn shown(&self) -> String;
     /// What a person asked for: a branch or a commit.
@@ -102,7 +102,7 @@ pub trait Origin {
 }
 
 /// Brings a model into the cache, unless it is there.
-pub fn fetch(origin: &dyn Origin, store: &Store, policy: Policy, metrics: &Metrics) -> Result<Folder> {
+pub(crate) fn fetch(origin: &dyn Origin, store: &Store, policy: Policy, metrics: &Metrics) -> Result<Folder> {
     // What is pinned never changes, so a complete snapshot of it needs no network.
     if origin.pinned()
         && let Some(folder) = store.complete(origin.reference())

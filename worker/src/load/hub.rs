@@ -30,7 +30,7 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 const REDIRECTS: &[u16] = &[301, 302, 303, 307, 308];
 
 /// Fetches a repository at a revision; what is in the cache is not fetched again.
-pub fn download(repo: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
+pub(crate) fn download(repo: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
     let endpoint = source.hf_endpoint.as_deref().filter(|text| !text.is_empty()).unwrap_or(HUB).trim_end_matches('/');
     let token = source.hf_token.as_ref().map(|token| token.reveal().trim()).filter(|token| !token.is_empty());
     let client = Client::new(policy);

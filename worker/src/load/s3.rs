@@ -29,7 +29,7 @@ const PAGE_LIMIT: u64 = 8 << 20;
 const LATEST: &str = "latest";
 
 /// Fetches a folder; what is in the cache is not fetched again.
-pub fn download(uri: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
+pub(crate) fn download(uri: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
     let Some((bucket, folder)) = parse(uri) else {
         let message = format!("{uri}: is no address of a bucket; write s3://bucket/folder");
         return Err(failure(Reason::ModelNotFound, message));

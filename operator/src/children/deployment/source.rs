@@ -1,13 +1,13 @@
 //! How a pod gets at its model: settings, volumes, and an init container where files are copied.
 
 use belfry_crds::contract::{CACHE_MOUNT, MODEL_MOUNT, defaults, env};
-use belfry_crds::inference_model::{HuggingFaceSource, OciMount, PullPolicy, S3Source};
+use belfry_crds::inference_model::{HuggingFaceSource, OciMount, PullPolicy, S3Source, SecretKeyRef};
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, EnvVar, EnvVarSource, ImageVolumeSource, PersistentVolumeClaimVolumeSource,
-    ResourceRequirements, SecretKeySelector, Volume, VolumeMount,
+    Container, EmptyDirVolumeSource, EnvVar, ImageVolumeSource, PersistentVolumeClaimVolumeSource,
+    ResourceRequirements, SecurityContext, Volume, VolumeMount,
 };
 
-use super::container::{confined, plain};
+use super::container::{confined, from_secret, plain};
 use crate::resources::GPU;
 use crate::validate::{Download, ValidModel, ValidSource};
 
@@ -17,19 +17,12 @@ const COPY: &str = "copy-model";
 /// The settings that name the model.
 pub(super) fn environment(model: &ValidModel) -> Vec<EnvVar> {
     let mut vars = match &model.source {
-        ValidSource::Pvc { path, .. } | ValidSource::Oci { path, mount: OciMount::ImageVolume, .. } => {
-            vec![folder(path)]
-        }
-        ValidSource::Oci { mount: OciMount::InitContainerCopy, .. } => vec![folder("")],
+        ValidSource::Pvc { .. } | ValidSource::Oci { .. } => vec![plain(env::MODEL, model.source.location())],
         ValidSource::HuggingFace(hub, download) => downloaded(hub_environment(hub), download),
         ValidSource::S3(bucket, download) => downloaded(s3_environment(bucket), download),
     };
     vars.extend(model.sha256.as_ref().map(|sha256| plain(env::MODEL_SHA256, sha256)));
     vars
-}
-
-fn folder(path: &str) -> EnvVar {
-    if path.is_empty() { plain(env::MODEL, MODEL_MOUNT) } else { plain(env::MODEL, format!("{MODEL_MOUNT}/{path}")) }
 }
 
 fn downloaded(mut vars: Vec<EnvVar>, download: &Download) -> Vec<EnvVar> {
@@ -44,9 +37,7 @@ fn hub_environment(hub: &HuggingFaceSource) -> Vec<EnvVar> {
     let mut vars =
         vec![plain(env::HF_REPO, &hub.repo), plain(env::HF_REVISION, &hub.revision), plain(env::CACHE, CACHE_MOUNT)];
     vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
-    vars.extend(
-        hub.token_secret_ref.as_ref().map(|secret| from_secret(env::HF_TOKEN, &secret.name, &secret.key, None)),
-    );
+    vars.extend(hub.token_secret_ref.as_ref().map(|secret| from_secret(env::HF_TOKEN, secret)));
     vars
 }
 
@@ -55,26 +46,23 @@ fn s3_environment(bucket: &S3Source) -> Vec<EnvVar> {
     let mut vars = vec![plain(env::S3_URI, &bucket.uri), plain(env::S3_REGION, region), plain(env::CACHE, CACHE_MOUNT)];
     vars.extend(bucket.endpoint.as_ref().map(|endpoint| plain(env::S3_ENDPOINT, endpoint)));
     if let Some(secret) = &bucket.credentials_secret_ref {
-        let var = |name, key: &Option<String>, optional| {
-            from_secret(name, &secret.name, key.as_deref().unwrap_or(name), optional)
+        let var = |name: &str, key: &Option<String>| {
+            let key = key.as_deref().unwrap_or(name).to_owned();
+            from_secret(name, &SecretKeyRef { name: secret.name.clone(), key })
         };
-        vars.push(var(env::AWS_ACCESS_KEY_ID, &secret.access_key_id_key, None));
-        vars.push(var(env::AWS_SECRET_ACCESS_KEY, &secret.secret_access_key_key, None));
+        vars.push(var(env::AWS_ACCESS_KEY_ID, &secret.access_key_id_key));
+        vars.push(var(env::AWS_SECRET_ACCESS_KEY, &secret.secret_access_key_key));
         // Only temporary credentials have one.
-        vars.push(var(env::AWS_SESSION_TOKEN, &secret.session_token_key, Some(true)));
+        vars.push(optional(var(env::AWS_SESSION_TOKEN, &secret.session_token_key)));
     }
     vars
 }
 
-fn from_secret(variable: &str, name: &str, key: &str, optional: Option<bool>) -> EnvVar {
-    EnvVar {
-        name: variable.into(),
-        value_from: Some(EnvVarSource {
-            secret_key_ref: Some(SecretKeySelector { name: name.into(), key: key.into(), optional }),
-            ..Default::default()
-        }),
-        ..Default::default()
+fn optional(mut var: EnvVar) -> EnvVar {
+    if let Some(key) = var.value_from.as_mut().and_then(|from| from.secret_key_ref.as_mut()) {
+        key.optional = Some(true);
     }
+    var
 }
 
 /// The volume that the model is read from.
@@ -137,7 +125,7 @@ pub(super) fn init_containers(model: &ValidModel) -> Option<Vec<Container>> {
         // A pod asks for the larger of its init and its other containers, so that this costs nothing.
         resources: Some(without_devices(&model.resources)),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
-        security_context: Some(confined()),
+        security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
         volume_mounts: Some(vec![VolumeMount {
             name: "model".into(),
             mount_path: MODEL_MOUNT.into(),

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 const BEATS: u32 = 6;
 
 /// Asks for a lease.
-pub struct Leases {
+pub(crate) struct Leases {
     path: PathBuf,
     stale_after: Duration,
     /// What another worker's lease said, and since when.
@@ -24,7 +24,7 @@ pub struct Leases {
 }
 
 /// The answer.
-pub enum Turn {
+pub(crate) enum Turn {
     /// This worker's turn, until the lease is dropped.
     Ours(Lease),
     /// Another worker's.
@@ -33,12 +33,12 @@ pub enum Turn {
 
 impl Leases {
     /// For the lease in this file, whose holder counts as dead after so long without a sign of life.
-    pub fn new(path: PathBuf, stale_after: Duration) -> Self {
+    pub(crate) fn new(path: PathBuf, stale_after: Duration) -> Self {
         Self { path, stale_after, seen: None }
     }
 
     /// Takes the lease if nobody has it, or if who has it is dead.
-    pub fn try_take(&mut self) -> io::Result<Turn> {
+    pub(crate) fn try_take(&mut self) -> io::Result<Turn> {
         let id = RandomState::new().build_hasher().finish();
         match OpenOptions::new().write(true).create_new(true).open(&self.path) {
             Ok(mut file) => {
@@ -77,7 +77,7 @@ impl Leases {
 }
 
 /// A turn to download; it ends when this is dropped.
-pub struct Lease {
+pub(crate) struct Lease {
     path: PathBuf,
     id: u64,
     beat: Option<(Sender<()>, JoinHandle<()>)>,

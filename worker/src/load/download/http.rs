@@ -15,11 +15,11 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ERROR_LIMIT: u64 = 4 << 10;
 
 /// An answer whose body is not read yet.
-pub type Response = http::Response<Body>;
+pub(crate) type Response = http::Response<Body>;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub(crate) enum Method {
     /// Headers only.
     Head,
     /// Headers and body.
@@ -27,13 +27,13 @@ pub enum Method {
 }
 
 /// A client with the waits of a [`Policy`].
-pub struct Client {
+pub(crate) struct Client {
     agent: Agent,
     deadline: Instant,
 }
 
 impl Client {
-    pub fn new(policy: Policy) -> Self {
+    pub(crate) fn new(policy: Policy) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -47,7 +47,7 @@ impl Client {
     }
 
     /// Sends a request; any status but a failed connection is an answer.
-    pub fn send(&self, method: Method, url: &str, headers: &[(&str, String)]) -> Result<Response, Trouble> {
+    pub(crate) fn send(&self, method: Method, url: &str, headers: &[(&str, String)]) -> Result<Response, Trouble> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Trouble::Timeout);
@@ -64,7 +64,7 @@ impl Client {
 }
 
 /// The answer, if its status is one of these.
-pub fn accepted(response: Response, codes: &[u16]) -> Result<Response, Trouble> {
+pub(crate) fn accepted(response: Response, codes: &[u16]) -> Result<Response, Trouble> {
     let code = response.status().as_u16();
     if codes.contains(&code) {
         return Ok(response);
@@ -77,12 +77,12 @@ pub fn accepted(response: Response, codes: &[u16]) -> Result<Response, Trouble> 
 }
 
 /// A header's value, if it is text.
-pub fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> {
     response.headers().get(name)?.to_str().ok()
 }
 
 /// True when another try could help.
-pub fn retryable(trouble: &Trouble) -> bool {
+pub(crate) fn retryable(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Status { code, .. } => matches!(code, 408 | 429 | 500..=599),
         Trouble::Stalled | Trouble::Connection(_) | Trouble::Corrupt(_) => true,

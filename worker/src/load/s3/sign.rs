@@ -76,6 +76,8 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    type Pairs<'a> = &'a [(&'a str, &'a str)];
+
     fn keys() -> Keys {
         Keys {
             id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn amazons_published_examples_come_out_as_published() {
-        let rows: [(&str, &[(&str, &str)], &[(&str, &str)], &str); 3] = [
+        let rows: [(&str, Pairs<'_>, Pairs<'_>, &str); 3] = [
             (
                 "/test.txt",
                 &[],
