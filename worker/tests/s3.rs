@@ -85,6 +85,17 @@ fn a_broken_or_silent_connection_is_taken_up_where_it_broke() {
 }
 
 #[test]
+fn an_object_that_always_ends_early_is_named_and_never_loaded() {
+    let ((address, shelf), cache) = (start(), TempDir::new().unwrap());
+    shelf.spoil(WEIGHTS, std::iter::once(Fault::Cut(1000)).chain(vec![Fault::Cut(0); 4]));
+    let failure = fetch(address, &cache).err().unwrap();
+    assert_eq!(failure.reason, DownloadFailed);
+    assert!(failure.message.contains("for model.safetensors"), "{}", failure.message);
+    assert!(fetch(address, &cache).is_ok(), "the next start goes on");
+    assert_eq!(shelf.asked("GET", WEIGHTS).last().unwrap().header("range"), "bytes=1000-");
+}
+
+#[test]
 fn every_refusal_has_its_reason_and_one_line() {
     let (address, shelf) = start();
     let with = |region, id, secret| ["--s3-region", region, "--s3-access-key-id", id, "--s3-secret-access-key", secret];
