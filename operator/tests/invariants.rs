@@ -27,10 +27,13 @@ fn the_pod_template_of_revision_1_is_frozen() {
     let hashes: Vec<_> = samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
     expect![[r#"
         engine ffe0792eac8168c3
-        full 0a96e6c2a945c32e
+        full 76c29d981abe7bcf
         gpu 85da99baa6e7b908
         minilm e01bbfbc835717a8
         minilm-hub 6b8d9f13f884ed02
+        minilm-oci 59a315dc0efc684b
+        minilm-oci-copy 248200c9aa3048dc
+        minilm-s3 7e9d9317a79389bb
         minimal f9467f651d8ab162
         vllm 7ad55f9c1afacf78"#]]
     .assert_eq(&hashes.join("\n"));
