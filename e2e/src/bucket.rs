@@ -1,7 +1,6 @@
 //! A server that speaks as much of the S3 protocol as a download needs: the list of a folder's objects, and the objects in
 //! ranges. It looks whose key signed a request, and not at the signature, which the worker's own tests recompute.
 
-use std::fmt::Write as _;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -60,13 +59,12 @@ async fn list(State(bucket): State<Arc<Bucket>>, Path(name): Path<String>, heade
     if let Some(refusal) = bucket.refusal(&name, &headers) {
         return refusal;
     }
-    let mut xml = "<ListBucketResult><IsTruncated>false</IsTruncated>".to_owned();
-    for (path, size) in bucket.files.sizes() {
-        let (key, etag) = (format!("{}{path}", bucket.folder), etag(path).replace('"', "&quot;"));
-        // Writing to a string can't fail.
-        drop(write!(xml, "<Contents><Key>{key}</Key><ETag>{etag}</ETag><Size>{size}</Size></Contents>"));
-    }
-    (xml + "</ListBucketResult>").into_response()
+    let of_object = |(path, size)| {
+        let (folder, etag) = (&bucket.folder, etag(path).replace('"', "&quot;"));
+        format!("<Contents><Key>{folder}{path}</Key><ETag>{etag}</ETag><Size>{size}</Size></Contents>")
+    };
+    let objects = bucket.files.sizes().map(of_object).collect::<Vec<_>>().concat();
+    format!("<ListBucketResult><IsTruncated>false</IsTruncated>{objects}</ListBucketResult>").into_response()
 }
 
 async fn object(

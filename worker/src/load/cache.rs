@@ -30,9 +30,9 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    /// A blob by its ETag, which is the SHA-256 for large files of the hub.
+    /// A blob by its ETag, whatever that is made of.
     pub(crate) fn of_etag(etag: &str, size: u64) -> Self {
-        let etag = etag.trim_start_matches("W/").trim_matches('"');
+        let etag = bare(etag);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         let id = if (1..=128).contains(&etag.len()) && etag.bytes().all(plain) {
             etag.to_owned()
@@ -42,13 +42,17 @@ impl Blob {
         Self { id, size, sha256: None }
     }
 
-    /// The same, where an ETag of 64 hexadecimal digits is the SHA-256.
-    #[must_use]
-    pub(crate) fn checked(mut self) -> Self {
-        let digest = self.id.len() == 64 && self.id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        self.sha256 = digest.then(|| self.id.clone());
-        self
+    /// The same for the hub, where an ETag of 64 hexadecimal digits is the SHA-256.
+    pub(crate) fn of_hub(etag: &str, size: u64) -> Self {
+        let digest = bare(etag);
+        let is_digest = digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        Self { sha256: is_digest.then(|| digest.to_owned()), ..Self::of_etag(etag, size) }
     }
+}
+
+/// An ETag without its quotation marks.
+fn bare(etag: &str) -> &str {
+    etag.trim_start_matches("W/").trim_matches('"')
 }
 
 /// One model's part of a cache.
@@ -174,8 +178,12 @@ mod tests {
     #[test]
     fn only_an_etag_of_64_hexadecimal_digits_is_a_digest() {
         let digest = "a".repeat(64);
-        assert_eq!(Blob::of_etag(&format!("\"{digest}\""), 1).checked().sha256, Some(digest));
-        assert_eq!(Blob::of_etag("W/\"abc\"", 1).checked(), Blob { id: "abc".into(), size: 1, sha256: None });
-        assert_eq!(Blob::of_etag("", 1).id.len(), 64);
+        assert_eq!(Blob::of_hub(&format!("\"{digest}\""), 1).sha256, Some(digest));
+        assert_eq!(Blob::of_hub("W/\"abc\"", 1), Blob { id: "abc".into(), size: 1, sha256: None });
+        // Their names in the cache have 64 digits, too, and are digests of the ETag.
+        for odd in ["", "\"config.json\""] {
+            let blob = Blob::of_hub(odd, 1);
+            assert_eq!((blob.id.len(), blob.sha256), (64, None), "{odd}");
+        }
     }
 }

@@ -132,7 +132,7 @@ impl Origin for Hub<'_> {
         let etag = header(&response, "x-linked-etag").or_else(|| header(&response, "etag"));
         let size = header(&response, "x-linked-size").or_else(|| header(&response, "content-length"));
         match (etag, size.and_then(|size| size.parse().ok())) {
-            (Some(etag), Some(size)) => Ok(Blob::of_etag(etag, size).checked()),
+            (Some(etag), Some(size)) => Ok(Blob::of_hub(etag, size)),
             _ => Err(Trouble::Corrupt("the hub does not say how long the file is, and has no ETag for it".to_owned())),
         }
     }
