@@ -24,14 +24,10 @@ export PATH=$bin:$PATH
 
 start_part() {
   case $1 in
-    etcd)
-      start etcd "$bin/etcd" --data-dir "$state/etcd" --listen-client-urls "http://127.0.0.1:$etcd_port" \
-        --advertise-client-urls "http://127.0.0.1:$etcd_port" --listen-peer-urls "http://127.0.0.1:$((etcd_port + 1))" \
-        --initial-advertise-peer-urls "http://127.0.0.1:$((etcd_port + 1))" --initial-cluster "default=http://127.0.0.1:$((etcd_port + 1))" \
-        --unsafe-no-fsync --quota-backend-bytes=4294967296 --log-level warn ;;
+    etcd) start_etcd --quota-backend-bytes=4294967296 ;;
     kube-apiserver)
       # shellcheck disable=SC2086  # the flags are words of their own
-      start_api_server --etcd-servers="http://127.0.0.1:$etcd_port" --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
+      start_api_server --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
         --endpoint-reconciler-type=none ${RIG_API_SERVER_FLAGS:-}
       must_wait 60 "the API server" kube-apiserver kube get --raw /readyz ;;
     kube-controller-manager) start_controller_manager --secure-port=0 ;;
