@@ -9,9 +9,11 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod bucket;
 pub mod cluster;
 pub mod describe;
 pub mod embed;
+pub mod files;
 pub mod hub;
 pub mod model;
 pub mod namespace;

@@ -86,6 +86,12 @@ fn quantities(
     amounts
 }
 
+/// A quantity above 0 in the API server's spelling; `None` for what is none.
+#[must_use]
+pub fn quantity(text: &str) -> Option<Quantity> {
+    canonical(text).filter(|amount| amount.nanos > 0).map(|amount| Quantity(amount.text))
+}
+
 /// A quantity that is known to be one.
 fn amount(text: &str) -> Amount {
     canonical(text).unwrap_or_else(|| Amount { text: text.into(), nanos: 0 })

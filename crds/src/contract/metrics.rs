@@ -42,6 +42,9 @@ pub const PHASES: &[&str] = &["total", "tokenize", "queue", "inference"];
 /// What a worker's model is doing; exactly one state is 1.
 pub const MODEL_STATES: &[&str] = &["loading", "loaded", "unloading", "failed"];
 
+/// Why a request of a download is made again.
+pub const DOWNLOAD_RETRY_REASONS: &[&str] = &["stalled", "connection", "status", "corrupt"];
+
 const NAMESPACE: Label = one_per("namespace", "namespace");
 const MODEL: Label = one_per("model", "InferenceModel");
 
@@ -98,7 +101,14 @@ metrics! {
     Worker Gauge MODEL_INFO = "inference_model_info" ["bool"]
         (one_per("architecture", "process"), one_per("dtype", "process"), one_per("device", "process"),
          one_per("revision", "process"), one_per("digest", "process"));
-        "Always 1; says what is loaded. The digest is the SHA-256 of the weights' file."
+        "Always 1; says what is loaded. The digest is the SHA-256 of the manifest, as in spec.model.sha256."
+    Worker Gauge DOWNLOAD_SIZE = "inference_model_download_size_bytes" ["bytes"] ();
+        "Bytes of the model's files at its source, once they are known; 0 for a model that is not downloaded."
+    Worker Gauge DOWNLOAD_DONE = "inference_model_download_done_bytes" ["bytes"] ();
+        "Bytes of these files that are in the cache, whoever put them there."
+    Worker Counter DOWNLOAD_RETRIES = "inference_model_download_retries_total" ["retries"]
+        (closed("reason", DOWNLOAD_RETRY_REASONS));
+        "Requests of the download that were made again, by the reason; four in a row that brought nothing end it."
     Worker Gauge LAST_PROGRESS = "inference_last_progress_timestamp_seconds" ["timestamp"] ();
         "Unix time at which the last forward pass ended, or the model became ready."
     Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
