@@ -10,6 +10,7 @@
 pub mod alertmanager;
 pub mod audit;
 pub mod bucket;
+pub mod chaos;
 pub mod cluster;
 pub mod describe;
 pub mod embed;
@@ -21,6 +22,7 @@ pub mod objects;
 pub mod operator;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod rig;
 pub mod volume;
 pub mod wait;

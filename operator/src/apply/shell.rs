@@ -104,6 +104,8 @@ fn failure(error: kube::Error) -> Failure {
     let is_refused = match status.code {
         400 | 403 | 404 | 405 | 413 | 415 | 422 => true,
         409 => status.message.contains("conflict with"),
+        // An admission webhook of one kind that is down harms no child of another kind.
+        500 => status.message.contains("failed calling webhook"),
         _ => false,
     };
     if is_refused {
