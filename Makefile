@@ -42,6 +42,17 @@ unit: libtorch model ## Unit and golden tests
 e2e: libtorch cluster install ## Tests on the local cluster
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
 
+.PHONY: bench-operator bench-operator-large
+bench-operator: MODELS ?= 100,1000
+bench-operator: ## Measure the operator beside a plain client, with MODELS=100,1000 models
+	e2e/tools/build.sh kubernetes helm
+	cargo build --locked --release --package belfry-operator
+	cargo build --locked --release --package belfry-e2e --bin bench_operator
+	ulimit -n "$$(ulimit -Hn)"; "$$CARGO_TARGET_DIR/release/bench_operator" --models $(MODELS)
+
+bench-operator-large: ## The same with 10,000 models, for hours
+	@$(MAKE) bench-operator MODELS=10000
+
 .PHONY: golden
 golden: libtorch model ## Rewrite generated files and golden files; then read the diff
 	UPDATE_EXPECT=1 cargo test --package belfry-crds --package belfry-operator

@@ -9,6 +9,7 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod bench;
 pub mod cluster;
 pub mod describe;
 pub mod embed;

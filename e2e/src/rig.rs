@@ -64,10 +64,7 @@ impl Rig {
 
     /// Connects as an administrator.
     pub async fn client(&self) -> Result<Client> {
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        config.default_retry = false;
-        Ok(Client::try_from(config)?)
+        connect(&self.kubeconfig()).await
     }
 
     /// Process of a part.
@@ -86,6 +83,12 @@ impl Rig {
     /// Starts a part that was killed, and waits until it answers.
     pub fn start_part(&self, part: Part) -> Result<()> {
         self.script("start", &[part.as_str()])
+    }
+
+    /// Ends the controller manager, and starts one with more flags.
+    pub fn restart_controller_manager(&self, flags: &[&str]) -> Result<()> {
+        let more: Vec<_> = [Part::ControllerManager.as_str()].into_iter().chain(flags.iter().copied()).collect();
+        self.script("restart", &more)
     }
 
     fn script(&self, verb: &str, more: &[&str]) -> Result<()> {
@@ -107,6 +110,14 @@ impl Drop for Rig {
             crate::report(&format!("a rig was left behind: {error:#}"));
         }
     }
+}
+
+/// Connects as the user of a kubeconfig. A request that fails is not repeated.
+pub async fn connect(kubeconfig: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
 }
 
 /// The first of three ports in a row that nobody listens on.
