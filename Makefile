@@ -28,7 +28,7 @@ test: lint unit e2e ## Everything: lints, unit and golden tests, and e2e on a re
 lint: libtorch ## Formatting, clippy, charts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	e2e/tools/build.sh helm
+	e2e/tools/clients.sh
 	e2e/lint-charts.sh
 
 .PHONY: unit
@@ -59,6 +59,7 @@ golden: libtorch model ## Rewrite generated files and golden files; then read th
 
 .PHONY: cluster
 cluster: ## Start the local cluster, or find it running
+	@e2e/tools/clients.sh
 	@e2e/tools/build.sh
 	@e2e/cluster/up.sh
 	@config/monitoring/install.sh

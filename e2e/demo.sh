@@ -10,7 +10,7 @@ log=$state/logs/demo.log
 export KUBECONFIG=$kubeconfig PATH=$bin:$PATH
 models=$state/demo/models
 namespace=demo
-total=14
+total=13
 
 sentences=("A cat sleeps on the sofa." "A kitten naps on the couch." "The stock market fell today." "Kubernetes restarts failed containers.")
 
@@ -19,6 +19,11 @@ check_tools() {
   for tool in go cargo python3; do
     command -v $tool >/dev/null || { echo "$tool is missing: install Go 1.26, Rust (rustup) and Python 3.9 or newer"; return 1; }
   done
+}
+
+# Downloads leave the processors idle, and single large compilations one of two; so this goes on beside the first steps.
+build_operator_and_worker() {
+  "$here/tools/clients.sh" && "$root/worker/libtorch.sh" && "$here/models/fetch.sh" && nice -n 10 "$here/images.sh"
 }
 
 # In a condition bash forgets `set -e`, and steps run in one; hence the chains.
@@ -69,10 +74,10 @@ mend() { [ ! -e "$weights.away" ] || mv "$weights.away" "$weights"; }
 restart_pods() { kubectl delete pod -n $namespace -l belfry.dev/model=minilm --wait=false; }
 
 step "looking for Go, Rust and Python" check_tools
-step "building the cluster's programs" "$here/tools/build.sh"
-step "fetching libtorch" "$root/worker/libtorch.sh"
-step "fetching the model all-MiniLM-L6-v2" "$here/models/fetch.sh"
-step "building operator, worker and images" "$here/images.sh"
+begin build_operator_and_worker
+step "building Kubernetes" "$here/tools/build.sh" pause kubernetes coredns
+step "building Prometheus and Alertmanager" "$here/tools/build.sh" prometheus prometheus-operator alertmanager
+step "building operator, worker and images, begun beside the steps before" begun
 step "starting Kubernetes" "$here/cluster/up.sh"
 step "importing the images" "$here/images.sh"
 step "starting Prometheus and Alertmanager" "$root/config/monitoring/install.sh"

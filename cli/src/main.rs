@@ -1,5 +1,6 @@
 //! The command line of Belfry: arguments, output, exit status.
 
+mod diff;
 mod render;
 
 use std::io::Write;
@@ -19,11 +20,14 @@ struct Args {
 enum Command {
     /// Print the objects that the operator would apply for the models in a file.
     Render(render::Args),
+    /// Say which models would restart their pods between two versions of the operator, and why.
+    Diff(diff::Args),
 }
 
 fn main() -> ExitCode {
     let output = match Args::parse().command {
         Command::Render(args) => render::render(&args),
+        Command::Diff(args) => diff::diff(&args),
     };
     let written = output.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?));
     match written {

@@ -1,7 +1,7 @@
 //! `belfry render`: the operator's pure half, on a file.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use belfry_crds::InferenceModel;
@@ -18,6 +18,13 @@ pub(crate) struct Args {
     #[arg(short, long)]
     filename: PathBuf,
 
+    #[command(flatten)]
+    operator: Operator,
+}
+
+/// The settings of the operator that reach the children.
+#[derive(clap::Args)]
+pub(crate) struct Operator {
     /// Namespace of models whose metadata names none.
     #[arg(short, long, default_value = "default")]
     namespace: String,
@@ -33,20 +40,21 @@ pub(crate) struct Args {
 
 /// The children of every model in the file, as a stream of YAML documents.
 pub(crate) fn render(args: &Args) -> anyhow::Result<String> {
-    let name = args.filename.display();
-    let text = read(&args.filename).with_context(|| format!("can't read {name}"))?;
+    render_file(&args.filename, &args.operator)
+}
+
+/// The same for any file.
+pub(crate) fn render_file(path: &Path, operator: &Operator) -> anyhow::Result<String> {
+    let name = path.display();
     let settings =
-        Settings { worker_image: args.worker_image.clone(), runbook_base_url: args.runbook_base_url.clone() };
+        Settings { worker_image: operator.worker_image.clone(), runbook_base_url: operator.runbook_base_url.clone() };
     let mut output = String::new();
-    for (index, document) in serde_yaml::Deserializer::from_str(&text).enumerate() {
-        let place = || format!("{name}, document {}", index + 1);
-        let value = serde_yaml::Value::deserialize(document).with_context(place)?;
-        if value.is_null() {
-            continue;
+    for (place, value) in documents(path)? {
+        for value in items(value) {
+            let mut model = parse(value).with_context(|| place.clone())?;
+            model.metadata.namespace.get_or_insert_with(|| operator.namespace.clone());
+            output += &render_model(&model, &settings).with_context(|| place.clone())?;
         }
-        let mut model = parse(value).with_context(place)?;
-        model.metadata.namespace.get_or_insert_with(|| args.namespace.clone());
-        output += &render_model(&model, &settings).with_context(place)?;
     }
     if output.is_empty() {
         bail!("{name} holds no InferenceModel");
@@ -54,7 +62,30 @@ pub(crate) fn render(args: &Args) -> anyhow::Result<String> {
     Ok(output)
 }
 
-fn read(path: &PathBuf) -> std::io::Result<String> {
+/// The documents of a YAML file that hold something, each with its place for messages.
+pub(crate) fn documents(path: &Path) -> anyhow::Result<Vec<(String, serde_yaml::Value)>> {
+    let name = path.display();
+    let text = read(path).with_context(|| format!("can't read {name}"))?;
+    let mut found = vec![];
+    for (index, document) in serde_yaml::Deserializer::from_str(&text).enumerate() {
+        let place = format!("{name}, document {}", index + 1);
+        let value = serde_yaml::Value::deserialize(document).with_context(|| place.clone())?;
+        if !value.is_null() {
+            found.push((place, value));
+        }
+    }
+    Ok(found)
+}
+
+/// The items of a list, as `kubectl get -o yaml` prints several objects; any other object is its own only item.
+fn items(value: serde_yaml::Value) -> Vec<serde_yaml::Value> {
+    match value.get("items").and_then(serde_yaml::Value::as_sequence) {
+        Some(items) => items.clone(),
+        None => vec![value],
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
     if path.as_os_str() == "-" {
         let mut text = String::new();
         std::io::stdin().read_to_string(&mut text)?;
@@ -78,7 +109,7 @@ fn render_model(model: &InferenceModel, settings: &Settings) -> anyhow::Result<S
         anyhow::anyhow!("InferenceModel {name}: {}", problems.join("; "))
     })?;
     let mut output = String::new();
-    for child in children(&valid).into_list(&valid)? {
+    for child in children(&valid)? {
         if let Some(object) = child.object {
             output += "---\n";
             output += &serde_yaml::to_string(&object)?;

@@ -16,7 +16,7 @@ say() { echo "monitoring: $*"; }
 fail() { echo "monitoring: $*" >&2; exit 1; }
 
 check_cluster() {
-  command -v kubectl >/dev/null || fail "kubectl is missing: run e2e/tools/build.sh kubernetes"
+  command -v kubectl >/dev/null || fail "kubectl is missing: run e2e/tools/clients.sh"
   kubectl --request-timeout=10s get --raw /readyz >/dev/null \
     || fail "the cluster of $KUBECONFIG does not answer: start it with e2e/cluster/up.sh"
 }
@@ -42,7 +42,7 @@ import_images() {
 
 operator_folder() {
   local folder
-  folder=$(go -C "$root/e2e/tools/prometheus-operator" mod download -json $operator_module | jq -r .Dir)
+  folder=$(GOWORK=off go -C "$root/e2e/tools/prometheus-operator" mod download -json $operator_module | jq -r .Dir)
   [ -d "$folder/example/prometheus-operator-crd" ] || fail "the module $operator_module has no example/prometheus-operator-crd: is the version in e2e/tools/prometheus-operator/go.mod right?"
   echo "$folder"
 }

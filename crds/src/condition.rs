@@ -113,6 +113,10 @@ reasons! {
     Loading;
     /// `spec.replicas` is 0.
     ScaledToZero;
+    /// `spec.suspend` is true: there are no pods, and everything else stays.
+    Suspended;
+    /// `spec.rollout.paused` is true: the present pods stay, and a changed specification waits.
+    Paused;
     /// No node takes the pod: capacity, taints, a missing claim.
     Unschedulable;
     /// The image can't be pulled.
@@ -145,6 +149,14 @@ reasons! {
     CustomResourceDefinitionMissing;
     /// The API server refused a child; the message names it.
     ApplyFailed;
+    /// A ResourceQuota of the namespace leaves no room.
+    QuotaExceeded;
+    /// An admission webhook, an admission policy or Pod Security refused a child or its pods.
+    AdmissionRefused;
+    /// Another field manager owns a field of a child.
+    FieldConflict;
+    /// The operator lacks a right that the chart grants.
+    Forbidden;
     /// An object of the same name belongs to somebody else.
     NameConflict;
 }

@@ -17,6 +17,9 @@ pub const PORT: u16 = 8080;
 /// Name of that port on the pod, the Service and the ServiceMonitor.
 pub const PORT_NAME: &str = "http";
 
+/// Name of the port of an engine that shows its metrics elsewhere.
+pub const METRICS_PORT_NAME: &str = "metrics";
+
 /// Liveness: 200 while the process makes progress. Never depends on load or on the queue.
 pub const LIVENESS_PATH: &str = "/healthz";
 

@@ -11,9 +11,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::InferenceModelStatus;
 
+mod engine;
+mod labels;
+mod network;
 mod observability;
+mod placement;
+mod pod_template;
+mod rollout;
 mod runtime;
+pub use engine::{Engine, EnginePorts, EngineProbes, EngineType, MappedMetric, MetricMapping};
+pub use labels::is_free_pod_key;
+pub use network::{Network, Peer, PolicyMode, PolicyRules};
 pub use observability::{Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo};
+pub use placement::{
+    Availability, DisruptionBudget, NodeAffinity, NodeOperator, NodePreference, NodeRequirement, Scheduling,
+    TaintEffect, Toleration, TolerationOperator, TopologySpread,
+};
+pub use pod_template::{EnvVar, PodTemplate, PullSecret};
+pub use rollout::{Probes, Rollout, RolloutStrategy};
 pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 
 /// Desired state of a served model.
@@ -58,6 +73,12 @@ pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.runtime) || !has(self.runtime.dtype) || self.runtime.dtype != 'float16' || (has(self.runtime.device) && self.runtime.device == 'cuda')")
     .message("spec.runtime.dtype: float16 needs spec.runtime.device: cuda; on a CPU use auto, float32 or bfloat16"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.runtime) || !(has(self.runtime.image) || has(self.runtime.dtype) || has(self.runtime.threads) || has(self.runtime.batching) || has(self.runtime.queue))")
+    .message("spec.runtime: image, dtype, threads, batching and queue are of Belfry's own worker: remove them, and use spec.engine.image and spec.engine.args"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.podTemplate) || !has(self.podTemplate.extraArgs)")
+    .message("spec.podTemplate.extraArgs is for Belfry's own worker: move the arguments to spec.engine.args"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.model.servedNames) || size(self.model.servedNames) <= 1 || (has(self.engine) && self.engine.type == 'VLLM')")
+    .message("spec.model.servedNames: only engine VLLM answers to more than one name: keep one"))]
 pub struct InferenceModelSpec {
     /// What the model does. Can't be changed afterwards: create another InferenceModel.
     #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("task can't be changed: create another InferenceModel"))]
@@ -68,6 +89,10 @@ pub struct InferenceModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+    /// `true` ends all pods and keeps everything else, replicas among it, until it is false again. Alerts stay quiet.
+    /// Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
     /// CPU, memory and devices of one worker. Default: requests of 500m CPU and 1Gi memory, limit of 1Gi memory,
     /// and with `runtime.device: cuda` one `nvidia.com/gpu`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,6 +100,27 @@ pub struct InferenceModelSpec {
     /// How the worker computes. Default: on the CPU, with a data type that suits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<Runtime>,
+    /// Another engine in place of Belfry's own worker. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<Engine>,
+    /// How new pods replace old ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Rollout>,
+    /// How long a pod may take to become ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probes: Option<Probes>,
+    /// What the loss of a node or a drain may cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<Availability>,
+    /// Where pods run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduling: Option<Scheduling>,
+    /// Where the model answers, and whom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
+    /// The few things of a pod that only its user knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_template: Option<PodTemplate>,
     /// Scraping, objectives, alerts and dashboards. Default: all of them, without objectives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observability: Option<Observability>,
@@ -93,6 +139,12 @@ pub enum Task {
 pub struct Model {
     /// Where the model's folder comes from.
     pub source: Source,
+    /// Names that requests use for the model, at most 8; the first is the one in answers. Series, alerts and dashboards
+    /// have the name of the InferenceModel in any case, because two models may answer to the same name. Default: the name
+    /// of the InferenceModel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("items" = serde_json::json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]*$"})))]
+    pub served_names: Vec<String>,
 }
 
 /// Where a model comes from: exactly one of the fields. A folder of the node is never a source.

@@ -30,12 +30,58 @@ pub struct InferenceModelStatus {
     /// Address of the model inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// Which model was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelStatus>,
     /// What runs the model. Kept when the operator is upgraded, so that an upgrade restarts no worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeStatus>,
     /// The last failed load or crash of a worker that is still there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
+    /// The objects of the model, each with the hash of its content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["kind".into(), "name".into()]))]
+    pub children: Vec<ChildStatus>,
+}
+
+/// Which model was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelStatus {
+    /// The source in one line: `owner/name@revision`, or `pvc/CLAIM/PATH`.
+    pub requested: String,
+}
+
+/// One object of the model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChildStatus {
+    /// API group; empty for the core group.
+    pub group: String,
+    /// Kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// First 16 digits of the SHA-256 of the wanted content; the object has the same in the annotation
+    /// `belfry.dev/applied-hash`.
+    pub hash: String,
+    /// What became of it.
+    pub state: ChildState,
+    /// Why it is not applied: a reason of the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ChildState {
+    /// The cluster holds it as it is wanted.
+    Applied,
+    /// The API server refused it, or another owner has an object of the name.
+    Refused,
+    /// The cluster does not know its kind.
+    Missing,
 }
 
 /// Image and template of the worker pods.

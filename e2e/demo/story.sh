@@ -19,6 +19,14 @@ step() {
   echo "$((SECONDS - started)) s"
 }
 
+# begin COMMAND...   starts a command beside the next steps; `begun` waits for it, and its output goes to the log too
+begin() {
+  "$@" >>"$log" 2>&1 &
+  beside=$!
+}
+
+begun() { wait "$beside"; }
+
 say_step() {
   number=$((number + 1))
   printf '[%2d/%d] %s\n' $number $total "$1"

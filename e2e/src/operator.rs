@@ -32,7 +32,7 @@ pub fn valid(model: &InferenceModel, settings: &Settings) -> Result<ValidModel> 
 /// The children that the operator's own code renders for a model.
 pub fn render(model: &InferenceModel, settings: &Settings) -> Result<Vec<Child>> {
     let valid = valid(model, settings)?;
-    Ok(children(&valid).into_list(&valid)?)
+    Ok(children(&valid)?)
 }
 
 /// The operator's pod.

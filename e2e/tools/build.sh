@@ -7,7 +7,8 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${BELFRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/belfry}/tools
-modules=(pause kubernetes coredns prometheus prometheus-operator alertmanager helm)
+modules=(pause kubernetes coredns prometheus prometheus-operator alertmanager)
+workspace=$here/go.work
 
 # Without its version linked in, an API server reports v0.0.0 and clients misbehave.
 kubernetes_version() {
@@ -27,6 +28,15 @@ tags() {
   if [ "$1" = prometheus ]; then echo remove_all_sd,enable_kubernetes_sd; fi
 }
 
+# What the versions of a module's dependencies are read from.
+workspace_of() {
+  if grep -q "^	./$1$" "$workspace"; then echo "$workspace"; else echo off; fi
+}
+
+files_of_workspace() {
+  if [ "$(workspace_of "$1")" != off ]; then awk -v here="$here" '$1 ~ /^\.\// {print here "/" $1 "/go.mod"}' "$workspace"; echo "$workspace"; fi
+}
+
 # Packages to build: the tools of go.mod, and the module's own main package if it has one.
 packages() {
   awk '$1 == "tool" && $2 != "(" {print $2} /^tool \($/ {inside = 1; next} /^\)/ {inside = 0} inside {print $1}' "$here/$1/go.mod"
@@ -41,17 +51,19 @@ rename_programs() {
   done
 }
 
-# One call for all programs of a module, so that one is linked while the next is still being compiled.
+# One call for all programs of a module, so that one is linked while the next is still being compiled. The compiler is
+# started thousands of times, for half a second each: collecting its garbage less often saves a tenth of the time.
 compile() {
   local module=$1 folder=$2
   # shellcheck disable=SC2046  # the packages are words of their own
-  (cd "$here/$module" && CGO_ENABLED=0 GOFLAGS='' GOTOOLCHAIN=local nice -n 10 go build -buildvcs=false -trimpath \
+  (cd "$here/$module" && CGO_ENABLED=0 GOFLAGS='' GOTOOLCHAIN=local GOWORK=$(workspace_of "$module") GOGC=400 nice -n 10 go build -buildvcs=false -trimpath \
     -tags "$(tags "$module")" -ldflags "$(linker_flags "$module")" -o "$folder/" $(packages "$module"))
 }
 
 build() {
   local module=$1 key target partial log=$cache/$1.log started=$SECONDS
-  key=$({ cat "$here/$module"/go.* "$here/$module"/*.go 2>/dev/null; go version; linker_flags "$module"; tags "$module"; } | sha256sum | cut -c1-16)
+  # shellcheck disable=SC2046  # the files are words of their own
+  key=$({ cat "$here/$module"/go.* "$here/$module"/*.go $(files_of_workspace "$module") 2>/dev/null; go version; linker_flags "$module"; tags "$module"; } | sha256sum | cut -c1-16)
   target=$cache/$module-$key
   if [ ! -d "$target" ]; then
     printf 'building %-20s ' "$module"

@@ -1,39 +1,35 @@
-//! The controller: which changes lead to a pass, and the pass itself.
-//!
-//! [`reconcile`] is the only place that sees every step:
-//! `InferenceModel → observe → validate → children → apply → status`.
+//! The controller: which model is worked on when. A pass itself is in [`pass`].
 
 mod backoff;
+mod pass;
+pub mod queue;
 mod write_status;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use belfry_crds::InferenceModel;
-use futures::{FutureExt, StreamExt};
-use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::{Action, Config};
+use futures::FutureExt;
+use kube::Client;
 use kube::runtime::events::Recorder;
-use kube::runtime::{Controller, watcher};
-use kube::{Api, Client, ResourceExt};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::task::JoinSet;
 use tracing::{error, warn};
 
-use crate::apply::{RefusalCause, apply};
-use crate::children::children;
+use crate::apply;
 use crate::metrics::Metrics;
-use crate::observe::{Cache, Guarded, Watches, observe};
-use crate::settings::Settings;
-use crate::status::{Facts, Pass, report, status};
-use crate::validate::validate;
-use backoff::Backoff;
+use crate::observe::{Cache, ModelKey, Watches};
+use backoff::{Backoff, Cause, jittered};
+use pass::{Ended, reconcile};
+use queue::Queue;
 
 /// Models that are worked on at the same time. A pass waits for the API server most of its time.
-const CONCURRENCY: u16 = 16;
+const CONCURRENCY: usize = 16;
 
 /// A pass that takes longer hangs on a connection that is only half open.
 const PASS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Pause between a change and the pass for it, in which the changes that follow are gathered.
+const DEBOUNCE: Duration = Duration::from_millis(50);
 
 /// Pause before a refused child is tried again; a quota may have been raised.
 const REFUSED_RETRY: Duration = Duration::from_secs(30);
@@ -48,14 +44,10 @@ pub struct Context {
     pub client: Client,
     /// What the watches know.
     pub cache: Arc<Cache>,
-    /// Settings that reach the children.
-    pub settings: Settings,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
     /// Writer of events.
     pub recorder: Recorder,
-    /// Failed attempts by model.
-    pub backoff: Backoff,
 }
 
 /// Why a pass has to be repeated.
@@ -64,6 +56,9 @@ pub enum Error {
     /// The API server can't be reached, or asks for patience.
     #[error("the API server did not take a request")]
     Api(#[from] kube::Error),
+    /// A child could not be built.
+    #[error("a child could not be applied")]
+    Apply(#[from] apply::Error),
     /// The pass took too long.
     #[error("the pass took longer than {} s", PASS_TIMEOUT.as_secs())]
     Timeout,
@@ -72,117 +67,120 @@ pub enum Error {
     Panic,
 }
 
-/// Runs until `shutdown` ends, and lets running passes finish.
-pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()> + Send + Sync + 'static) {
-    let models: Api<Guarded> = Api::all(context.client.clone());
-    let controller = Controller::new(models, watcher::Config::default())
-        .with_config(Config::default().concurrency(CONCURRENCY).debounce(Duration::from_millis(50)));
-    context.cache.set_models(controller.store());
-    let Watches { triggers, kinds_changed, mut tasks } = watches;
-    let passes = controller
-        .reconcile_on(ReceiverStream::new(triggers))
-        .reconcile_all_on(ReceiverStream::new(kinds_changed))
-        .graceful_shutdown_on(shutdown)
-        .run(guarded_reconcile, on_error, context)
-        .for_each(|result| async move {
-            if let Err(error @ kube::runtime::controller::Error::QueueError(_)) = result {
-                warn!(%error, "The watch for models broke off and is started again");
+impl Error {
+    fn cause(&self) -> Cause {
+        let (Self::Api(error) | Self::Apply(apply::Error::Api(error))) = self else { return Cause::Model };
+        match error {
+            kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
+                let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+                Cause::Outage(Duration::from_secs(asked.into()))
             }
-        });
-    tokio::select! {
-        () = passes => {}
-        // A watch that ends leaves the operator blind; a new process sees again.
-        ended = tasks.join_next() => error!(?ended, "A watch task ended"),
+            kube::Error::Api(_) => Cause::Model,
+            _ => Cause::Outage(Duration::ZERO),
+        }
     }
 }
 
-async fn guarded_reconcile(model: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+/// Runs until `shutdown` ends, and lets running passes finish.
+///
+/// # Errors
+/// A watch ended: that leaves the operator blind, and a new process sees again.
+pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Watches { mut triggers, mut tasks } = watches;
+    let mut work = Work { context, queue: Queue::default(), backoff: Backoff::default(), passes: JoinSet::new() };
+    for key in work.context.cache.keys() {
+        work.queue.add(key, Instant::now());
+    }
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let due = work.start_what_is_due();
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(key) = triggers.recv() => {
+                work.queue.add(key, Instant::now() + DEBOUNCE);
+                // All that is there at once: starting passes costs more than adding a trigger.
+                while let Ok(key) = triggers.try_recv() {
+                    work.queue.add(key, Instant::now() + DEBOUNCE);
+                }
+            }
+            Some(ended) = work.passes.join_next() => work.finish(ended),
+            () = sleep_until(due) => {}
+            ended = tasks.join_next() => anyhow::bail!("a watch ended by itself: {ended:?}"),
+        }
+    }
+    while work.passes.join_next().await.is_some() {}
+    Ok(())
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Work {
+    context: Arc<Context>,
+    queue: Queue,
+    backoff: Backoff,
+    passes: JoinSet<(ModelKey, Result<Ended, Error>)>,
+}
+
+impl Work {
+    /// Starts passes as far as there is room, and says when the next model is due; `None` when a pass has to end first.
+    fn start_what_is_due(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let (depth, age) = self.queue.backlog(now);
+        self.context.metrics.backlog(depth, age);
+        while self.passes.len() < CONCURRENCY {
+            let Some(key) = self.queue.take(now) else { return self.queue.next_due() };
+            let context = self.context.clone();
+            self.passes.spawn(async move {
+                let result = guarded(&key, &context).await;
+                (key, result)
+            });
+        }
+        None
+    }
+
+    fn finish(&mut self, ended: Result<(ModelKey, Result<Ended, Error>), tokio::task::JoinError>) {
+        let (key, result) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Panics are caught within the pass, and nobody aborts one.
+                error!(%error, "A pass was lost; its model is seen again by the resync of the next start");
+                return;
+            }
+        };
+        let pause = match &result {
+            Ok(Ended::Gone) => None,
+            Ok(Ended::Converged { .. }) => Some(jittered(RESYNC, &key, 0)),
+            Ok(Ended::Refused) => Some(REFUSED_RETRY),
+            Err(error) => {
+                let pause = self.backoff.next(&key, error.cause());
+                let seconds = pause.as_secs();
+                warn!(model = %key, error = error as &dyn std::error::Error, retry_seconds = seconds, "A pass failed and will be repeated");
+                Some(pause)
+            }
+        };
+        if result.is_ok() {
+            self.backoff.clear(&key);
+        }
+        self.queue.done(key, pause.map(|pause| Instant::now() + pause));
+    }
+}
+
+async fn guarded(key: &ModelKey, context: &Context) -> Result<Ended, Error> {
     let started = Instant::now();
-    let pass = AssertUnwindSafe(decoded(&model, &context)).catch_unwind();
+    let pass = AssertUnwindSafe(reconcile(key, context)).catch_unwind();
     let result = match tokio::time::timeout(PASS_TIMEOUT, pass).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Error::Panic),
         Err(_elapsed) => Err(Error::Timeout),
     };
-    let outcome = result.as_ref().map_or("failed", |(outcome, _)| *outcome);
-    context.metrics.reconciled(outcome, started.elapsed());
-    let (_, action) = result?;
-    context.backoff.clear(&key(&*model));
-    Ok(action)
-}
-
-async fn decoded(model: &Guarded, context: &Context) -> Result<(&'static str, Action), Error> {
-    match &model.0 {
-        Ok(model) => reconcile(model, context).await,
-        Err(invalid) => {
-            error!(name = model.name_any(), namespace = model.namespace(), error = %invalid.error, "Could not decode a model; a change of it is needed");
-            Ok(("invalid", Action::await_change()))
-        }
+    let outcome = result.as_ref().map_or(Some("failed"), Ended::outcome);
+    if let Some(outcome) = outcome {
+        context.metrics.reconciled(outcome, started.elapsed());
     }
-}
-
-/// One pass: the steps, and nothing else.
-async fn reconcile(model: &InferenceModel, context: &Context) -> Result<(&'static str, Action), Error> {
-    if model.metadata.deletion_timestamp.is_some() {
-        // The children are owned by the model, and the garbage collector takes them.
-        return Ok(("unchanged", Action::await_change()));
-    }
-    let observed = observe(model, &context.cache);
-    let pass = match validate(model, &context.settings) {
-        Ok(valid) => {
-            let children = children(&valid);
-            let applied = apply(&context.client, (&valid, children), &observed, &context.metrics).await?;
-            Pass::Applied { model: Box::new(valid), applied: Box::new(applied) }
-        }
-        Err(problems) => Pass::Invalid(problems),
-    };
-    let pods: Vec<_> = observed.pods.iter().map(|pod| report(pod)).collect();
-    context.metrics.restarts.observe(key(model), &pods);
-    let deployment = pass.deployment().or_else(|| observed.deployment());
-    let facts =
-        Facts { generation: model.metadata.generation, pass: &pass, deployment: deployment.as_ref(), pods: &pods };
-    let next = status(&facts, model.status.as_ref(), Timestamp::now());
-    write_status::write(model, next, context).await?;
-    Ok((pass.outcome(), Action::requeue(pass.requeue())))
-}
-
-impl Pass {
-    fn deployment(&self) -> Option<k8s_openapi::api::apps::v1::Deployment> {
-        match self {
-            Self::Applied { applied, .. } => applied.deployment.clone(),
-            Self::Invalid(_) => None,
-        }
-    }
-
-    fn outcome(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "invalid",
-            Self::Applied { applied, .. } if applied.written.is_empty() => "unchanged",
-            Self::Applied { .. } => "applied",
-        }
-    }
-
-    fn requeue(&self) -> Duration {
-        let refused = match self {
-            Self::Invalid(_) => false,
-            Self::Applied { applied, .. } => applied.refused.iter().any(|r| r.cause != RefusalCause::KindMissing),
-        };
-        if refused { REFUSED_RETRY } else { RESYNC }
-    }
-}
-
-fn on_error(model: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
-    let pause = context.backoff.next(&key(&*model));
-    warn!(
-        namespace = model.namespace(),
-        name = model.name_any(),
-        error = error as &dyn std::error::Error,
-        retry_seconds = pause.as_secs(),
-        "A pass failed and will be repeated"
-    );
-    Action::requeue(pause)
-}
-
-fn key(model: &impl ResourceExt) -> (String, String) {
-    (model.namespace().unwrap_or_default(), model.name_any())
+    result
 }

@@ -14,11 +14,14 @@
 pub mod args;
 pub mod run;
 pub mod settings;
+pub mod client;
+pub mod lease;
 
 pub mod controller;
 pub mod observe;
 pub mod template;
 pub mod resources;
+pub mod engine;
 pub mod validate;
 pub mod kind;
 pub mod children;

@@ -1,61 +1,68 @@
-//! What exists: the model's children and pods, and whether the cluster knows the monitoring kinds.
+//! What exists: the models, their children and their pods.
 //!
 //! Everything is read from the [`Cache`], which watches fill. A pass makes no request to find out
-//! that nothing changed (invariant 2).
+//! that nothing changed (invariant 2). The cache keeps a few hundred bytes of each object, and not
+//! the object: dashboards and rules of ten thousand models would weigh a gigabyte.
 
 mod cache;
+mod key;
+mod listing;
+mod live;
+mod optional;
+mod pauses;
+mod wanted;
 mod watches;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belfry_crds::InferenceModel;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
+use k8s_openapi::api::apps::v1::DeploymentStatus;
 use kube::core::{DeserializeGuard, DynamicObject};
 
 pub use cache::Cache;
-pub use watches::{Watches, start};
+pub use key::ModelKey;
+pub use live::Live;
+pub use wanted::{Summary, Wanted};
+pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
 use crate::kind::ChildKind;
+use crate::status::PodReport;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;
 
 /// What the cluster holds of one model at one moment.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Observed {
+    /// The model.
+    pub model: Arc<InferenceModel>,
     /// Objects that the operator manages and that belong to the model, by kind and name.
-    pub children: BTreeMap<(ChildKind, String), Arc<DynamicObject>>,
-    /// The model's worker pods.
-    pub pods: Vec<Arc<Pod>>,
+    pub children: BTreeMap<(ChildKind, String), Live>,
+    /// The state of the Deployment of the workers, if it is there.
+    pub deployment: Option<Rollout>,
+    /// What the model's worker pods say.
+    pub pods: Vec<PodReport>,
     /// Optional kinds that the cluster does not know.
     pub missing_kinds: Vec<ChildKind>,
+    /// Names and hashes of the children that the model should have.
+    pub wanted: Arc<Wanted>,
 }
 
-impl Observed {
-    /// The Deployment of the workers, if it is there.
+/// The state of a Deployment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rollout {
+    /// Generation of its specification.
+    pub generation: Option<i64>,
+    /// What its controller says.
+    pub status: DeploymentStatus,
+}
+
+impl Rollout {
+    /// Reads it from an object as the API server sends it.
     #[must_use]
-    pub fn deployment(&self) -> Option<Deployment> {
-        let object = self.children.iter().find(|((kind, _), _)| *kind == ChildKind::Deployment)?.1;
-        as_deployment(object)
-    }
-}
-
-/// An object of the cache as the Deployment that it is.
-#[must_use]
-pub fn as_deployment(object: &DynamicObject) -> Option<Deployment> {
-    serde_json::from_value(serde_json::to_value(object).ok()?).ok()
-}
-
-/// Reads what the cache knows of a model.
-#[must_use]
-pub fn observe(model: &InferenceModel, cache: &Cache) -> Observed {
-    let namespace = model.namespace().unwrap_or_default();
-    Observed {
-        children: cache.children(&namespace, &model.name_any()),
-        pods: cache.pods(&namespace, &model.name_any()),
-        missing_kinds: cache.missing_kinds(),
+    pub fn of(object: &DynamicObject) -> Self {
+        let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
+        Self { generation: object.metadata.generation, status: status.unwrap_or_default() }
     }
 }

@@ -2,71 +2,113 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use anyhow::Context as _;
+use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::{Client, Config};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
 
 use crate::args::Args;
 use crate::children::meta::MANAGER;
+use crate::client::connect;
 use crate::controller::{self, Context};
+use crate::lease::Candidate;
 use crate::metrics::Metrics;
 use crate::observe::{self, Cache};
-use crate::server::{Probes, router};
-
-/// A plain request that takes longer hangs on a connection that is only half open. Watches are
-/// idle for up to 290 s between two bookmarks, so the limit lies above that.
-const READ_TIMEOUT: Duration = Duration::from_secs(295);
+use crate::server::{Authenticator, Probes, router};
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// The cluster can't be reached, the address can't be bound, or a watch ended.
+/// The cluster can't be reached, the address can't be bound, a watch ended, or the lease was lost.
 pub async fn run(args: Args) -> anyhow::Result<()> {
-    let mut config = Config::infer().await.context("found neither a kubeconfig nor a service account")?;
-    config.read_timeout = Some(READ_TIMEOUT);
-    // The client's own retries repeat requests for minutes, unseen; the controller's are counted and spaced.
-    config.default_retry = false;
-    let client = Client::try_from(config).context("the cluster's address or certificates can't be used")?;
-    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen on {}", args.listen))?;
-
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
-    let cache = Arc::new(Cache::default());
-    let probes = Arc::new(Probes { is_ready: AtomicBool::new(false), cache: cache.clone(), metrics: metrics.clone() });
-    let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let watches = tokio::select! {
-        watches = observe::start(&client, &cache) => watches.context("a watch ended before it had listed its kind")?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
-    };
-    probes.is_ready.store(true, Ordering::Release);
-    info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
-
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let reporter = Reporter { controller: MANAGER.into(), instance: None };
-    let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
-        client,
-        cache,
-        settings: args.settings(),
-        metrics,
-        backoff: Default::default(),
+    let client = connect(metrics.requests()).await?;
+    let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen on {}", args.listen))?;
+    let cache = Arc::new(Cache::new(args.settings()));
+    let probes = Arc::new(Probes {
+        is_ready: AtomicBool::new(false),
+        cache: cache.clone(),
+        metrics: metrics.clone(),
+        authenticator: args.metrics_authentication.then(|| Authenticator::new(client.clone())),
     });
-    let mut controller = tokio::spawn(controller::run(context, watches, async { stopped.await.unwrap_or(()) }));
+    let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
+    let candidate = candidate(&args, &client)?;
+    let mut stop = Stop::listen()?;
+
+    // Whoever waits for the lease watches already, so that it can take over at once.
+    let started = async {
+        let watches = observe::start(&client, &cache, &metrics, args.scope()).await;
+        let watches = watches.context("a watch ended before it had listed its kind")?;
+        probes.is_ready.store(true, Ordering::Release);
+        info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
+        if let Some(candidate) = &candidate {
+            candidate.lead().await;
+        }
+        anyhow::Ok(watches)
+    };
+    let watches = tokio::select! {
+        watches = started => watches?,
+        () = stop.wait() => return Ok(()),
+    };
+    metrics.leads(true);
+
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let reporter = Reporter { controller: MANAGER.into(), instance: None };
+    let recorder = Recorder::new(client.clone(), reporter);
+    let context = Arc::new(Context { client, cache, metrics, recorder });
+    let mut controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        error = held(candidate.as_ref()) => return Err(error.context("this operator leads no more")),
+        () = stop.wait() => {}
     }
     info!("Stopping; running passes may finish");
-    let _ = stop.send(());
-    controller.await.context("the controller ended in a fault")
+    let _ = end.send(());
+    controller.await.context("the controller ended in a fault")??;
+    if let Some(candidate) = candidate
+        && let Err(error) = candidate.release().await
+    {
+        warn!(%error, "Could not give up the lease; it ends by itself");
+    }
+    Ok(())
+}
+
+fn candidate(args: &Args, client: &Client) -> anyhow::Result<Option<Candidate>> {
+    if !args.leader_election {
+        return Ok(None);
+    }
+    let namespace = args.own_namespace.as_deref().context("--leader-election needs --own-namespace")?;
+    let identity = args.identity.clone().context("--leader-election needs --identity")?;
+    Ok(Some(Candidate::new(client, namespace, identity)))
+}
+
+/// Ends when the lease is lost; never where there is none.
+async fn held(candidate: Option<&Candidate>) -> anyhow::Error {
+    match candidate {
+        Some(candidate) => candidate.hold().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -1,16 +1,19 @@
 //! `/livez`, `/readyz` and `/metrics` of the operator.
 
+mod authentication;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::metrics::{Metrics, fleet};
 use crate::observe::Cache;
+pub use authentication::Authenticator;
 
 /// What the routes answer from.
 pub struct Probes {
@@ -20,6 +23,8 @@ pub struct Probes {
     pub cache: Arc<Cache>,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
+    /// Who may read the metrics; `None` for everybody who reaches the port.
+    pub authenticator: Option<Authenticator>,
 }
 
 /// The routes. `/livez` answers as long as the process can: whatever leaves the operator blind or
@@ -40,7 +45,13 @@ async fn readyz(State(probes): State<Arc<Probes>>) -> Response {
     }
 }
 
-async fn metrics(State(probes): State<Arc<Probes>>) -> Response {
+async fn metrics(State(probes): State<Arc<Probes>>, headers: HeaderMap) -> Response {
+    if let Some(authenticator) = &probes.authenticator
+        && let Err(refusal) = authenticator.check(&headers).await
+    {
+        return refusal.into_response();
+    }
+    probes.metrics.objects(probes.cache.sizes());
     match fleet(&probes.cache, &probes.metrics).and_then(|fleet| probes.metrics.expose(&fleet)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),

@@ -3,13 +3,14 @@
 //! Pure, with the time passed in. Every condition is computed from scratch; of the previous status
 //! only the times of transition are kept.
 
+mod children;
 mod conditions;
 mod pods;
+mod refusal;
 
 use belfry_crds::InferenceModelStatus;
 use belfry_crds::condition::{self, ConditionType};
-use belfry_crds::status::{LastFailure, RuntimeStatus};
-use k8s_openapi::api::apps::v1::Deployment;
+use belfry_crds::status::{LastFailure, ModelStatus, RuntimeStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -18,8 +19,9 @@ pub use pods::{PodReport, report};
 
 use crate::apply::Applied;
 use crate::children::{meta, service};
+use crate::observe::Rollout;
 use crate::template::TemplateRevision;
-use crate::validate::{Problem, ValidModel};
+use crate::validate::{Problem, ValidModel, ValidSource};
 
 /// How a pass ended.
 #[derive(Clone, Debug)]
@@ -43,7 +45,7 @@ pub struct Facts<'a> {
     /// How the pass ended.
     pub pass: &'a Pass,
     /// The Deployment, as it is after the pass.
-    pub deployment: Option<&'a Deployment>,
+    pub deployment: Option<&'a Rollout>,
     /// What the pods say.
     pub pods: &'a [PodReport],
 }
@@ -51,7 +53,7 @@ pub struct Facts<'a> {
 /// The status of a model.
 #[must_use]
 pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: Timestamp) -> InferenceModelStatus {
-    let rollout = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
+    let rollout = facts.deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
     let old = previous.map(|p| p.conditions.as_slice()).unwrap_or_default();
     let conditions = conditions::all(facts)
         .into_iter()
@@ -73,8 +75,21 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         }),
         selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
+        model: model.map_or(kept.model, |model| Some(ModelStatus { requested: requested(&model.source) })),
         runtime: model.map_or(kept.runtime, |model| Some(runtime(model))),
         last_failure: facts.pods.iter().find_map(last_failure),
+        children: match facts.pass {
+            Pass::Applied { applied, .. } => children::children(&applied.wanted, &applied.refused),
+            Pass::Invalid(_) => kept.children,
+        },
+    }
+}
+
+fn requested(source: &ValidSource) -> String {
+    match source {
+        ValidSource::Pvc { claim_name, path } if path.is_empty() => format!("pvc/{claim_name}"),
+        ValidSource::Pvc { claim_name, path } => format!("pvc/{claim_name}/{path}"),
+        ValidSource::HuggingFace(hub) => format!("{}@{}", hub.repo, hub.revision),
     }
 }
 
@@ -116,3 +131,6 @@ fn finished(
         last_transition_time: since.unwrap_or(Time(now)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use belfry_crds::contract::{defaults, threshold_seconds};
+mod engine;
+mod monitoring;
+mod pod;
+mod rollout;
+
+use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{
-    Batching, Device, Dtype, HuggingFaceSource, Indicator, InferenceModelSpec, Observability, Queue, Runtime,
-    ScrapeInterval, Slo, Source, Task,
+    Batching, Device, Dtype, HuggingFaceSource, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling,
+    ScrapeInterval, Source, Task,
 };
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
+
+pub use engine::ValidEngine;
+pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
+pub use rollout::{Replace, ValidRollout};
 
 use crate::resources;
 use crate::settings::Settings;
@@ -31,12 +40,30 @@ pub struct ValidModel {
     pub task: Task,
     /// Where it comes from.
     pub source: ValidSource,
-    /// Wanted worker pods.
+    /// Names that requests use for it; the first is the one in answers.
+    pub served_names: Vec<String>,
+    /// Wanted worker pods; 0 while the model is suspended.
     pub replicas: i32,
+    /// The model has no pods for as long as its user says so.
+    pub is_suspended: bool,
     /// CPU, memory and devices of one worker.
     pub resources: ResourceRequirements,
     /// How the worker computes.
     pub runtime: ValidRuntime,
+    /// The engine that serves the model in place of Belfry's own worker.
+    pub engine: Option<ValidEngine>,
+    /// How new pods replace old ones.
+    pub rollout: ValidRollout,
+    /// Seconds that a pod may take to load and warm its model.
+    pub startup_budget_seconds: i32,
+    /// What the loss of a node or a drain may cost.
+    pub availability: ValidAvailability,
+    /// Where pods run.
+    pub scheduling: Scheduling,
+    /// Where the model answers, and whom.
+    pub network: ValidNetwork,
+    /// Labels, annotations, environment and arguments of the user.
+    pub pod_template: PodTemplate,
     /// Scraping, objectives, alerts and dashboards.
     pub monitoring: ValidMonitoring,
 }
@@ -162,22 +189,54 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
     let source = keep(source(&spec.model.source), &mut problems);
     let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
-    let monitoring = keep(monitoring(spec.observability.as_ref(), settings), &mut problems);
+    let engine = spec.engine.as_ref().map(ValidEngine::new);
+    problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));
+    let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
+    problems.extend(pod::reserved_keys(spec.pod_template.as_ref()));
+    if let (Some(engine), Some(monitoring)) = (&engine, &monitoring) {
+        problems.extend(engine.unmeasurable(monitoring));
+    }
+    if let (Some(engine), Some(source)) = (&engine, &source) {
+        problems.extend(engine.unreadable(source));
+    }
     let (Some(resources), Some(source), Some(runtime), Some(monitoring)) = (resources, source, runtime, monitoring)
     else {
         return Err(problems);
     };
+    let startup_budget_seconds =
+        spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
+    let rollout = keep(rollout::rollout(spec.rollout.as_ref(), &resources, startup_budget_seconds), &mut problems);
+    let Some(rollout) = rollout.filter(|_| problems.is_empty()) else { return Err(problems) };
+    let name = model.metadata.name.clone().unwrap_or_default();
     Ok(ValidModel {
         namespace: model.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
-        name: model.metadata.name.clone().unwrap_or_default(),
         uid: model.metadata.uid.clone().unwrap_or_default(),
         task: spec.task,
         source,
-        replicas: spec.replicas.unwrap_or(defaults::REPLICAS),
+        served_names: match spec.model.served_names.as_slice() {
+            [] => vec![name.clone()],
+            names => names.to_vec(),
+        },
+        name,
+        replicas: wanted_replicas(spec),
+        is_suspended: spec.suspend == Some(true),
         resources,
         runtime,
+        engine,
+        rollout,
+        startup_budget_seconds,
+        availability: pod::availability(spec.availability.as_ref()),
+        scheduling: spec.scheduling.clone().unwrap_or_default(),
+        network: pod::network(spec.network.as_ref()),
+        pod_template: spec.pod_template.clone().unwrap_or_default(),
         monitoring,
     })
+}
+
+/// Worker pods that a specification wants: none while it is suspended.
+#[must_use]
+pub fn wanted_replicas(spec: &InferenceModelSpec) -> i32 {
+    if spec.suspend == Some(true) { 0 } else { spec.replicas.unwrap_or(defaults::REPLICAS) }
 }
 
 fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
@@ -207,6 +266,7 @@ fn runtime(
     let Batching { max_batch_tokens, max_batch_size, max_client_batch_size } = batching.unwrap_or_default();
     let Queue { capacity, request_timeout_ms } = queue.unwrap_or_default();
     let device = device.unwrap_or_default();
+    let image = spec.engine.as_ref().map(|engine| engine.image.clone()).or(image);
     Ok(ValidRuntime {
         image: image.unwrap_or_else(|| image_for(&pin.image, device)),
         default_image: pin.image,
@@ -233,56 +293,4 @@ fn image_for(image: &str, device: Device) -> String {
 /// The CRD bounds these below by 1, so that only a hand-made object can be negative.
 fn positive(value: Option<i32>, default: u32) -> u32 {
     value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default)
-}
-
-fn monitoring(spec: Option<&Observability>, settings: &Settings) -> Result<ValidMonitoring, Vec<Problem>> {
-    let spec = spec.cloned().unwrap_or_default();
-    let owner = spec.owner.unwrap_or_default();
-    let dashboard = spec.dashboard.unwrap_or_default();
-    let mut problems = vec![];
-    let objectives: Vec<_> =
-        spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let dashboard_labels = if dashboard.labels.is_empty() {
-        BTreeMap::from([("grafana_dashboard".to_owned(), "1".to_owned())])
-    } else {
-        dashboard.labels
-    };
-    let monitor = spec.monitor.unwrap_or_default();
-    Ok(ValidMonitoring {
-        labels: monitor.labels,
-        interval: monitor.interval.unwrap_or_default(),
-        objectives,
-        team: owner.team,
-        contact: owner.contact,
-        runbook_base_url: owner
-            .runbook_base_url
-            .unwrap_or_else(|| settings.runbook_base_url.clone())
-            .trim_end_matches('/')
-            .to_owned(),
-        dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
-    })
-}
-
-fn objective(index: usize, slo: &Slo) -> Result<Objective, Vec<Problem>> {
-    let field = |name: &str| format!("spec.observability.slos[{index}].{name}");
-    let percent: f64 = slo
-        .objective
-        .parse()
-        .map_err(|_| vec![Problem::new(&field("objective"), "write per cent as a decimal number, such as \"99.9\"")])?;
-    let target = match slo.indicator {
-        Indicator::Availability => Target::Availability,
-        Indicator::Latency => {
-            let threshold = slo.threshold.clone().unwrap_or_default();
-            let seconds = threshold_seconds(&threshold).ok_or_else(|| {
-                vec![Problem::new(&field("threshold"), format!("{threshold:?} is no bucket bound of the worker"))]
-            })?;
-            Target::Latency { threshold, seconds }
-        }
-    };
-    // Percent has at most three decimals, so that this rounding only removes the noise of the division.
-    let ratio = (percent * 1000.0).round() / 100_000.0;
-    Ok(Objective { name: slo.name.clone(), percent: slo.objective.clone(), ratio, target })
 }

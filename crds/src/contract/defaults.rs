@@ -21,3 +21,9 @@ pub const QUEUE_CAPACITY: u32 = 1024;
 pub const REQUEST_TIMEOUT_MS: u32 = 30_000;
 /// Where runbooks are read when the specification names no other place.
 pub const RUNBOOK_BASE_URL: &str = "https://belfry.dev/runbooks";
+/// Seconds that a pod may take to load and warm its model.
+pub const STARTUP_BUDGET_SECONDS: i32 = 900;
+/// Replicas that a drain may take at once.
+pub const DISRUPTION_MAX_UNAVAILABLE: i32 = 1;
+/// Port of a model's Service.
+pub const SERVICE_PORT: i32 = 80;

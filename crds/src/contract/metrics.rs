@@ -130,6 +130,21 @@ metrics! {
     Operator Counter API_WRITES = "belfry_operator_api_writes_total" ["requests"]
         (closed("kind", WRITTEN_KINDS), closed("result", &["ok", "error"]));
         "Writes to the API server, by kind."
+    Operator Counter API_REQUESTS = "belfry_operator_api_requests_total" ["requests"]
+        (closed("verb", REQUEST_VERBS), one_per("resource", "resource of the API"), one_per("code", "HTTP status"));
+        "Requests to the API server, by verb, resource and status; `error` and `timeout` where none came back."
+    Operator Counter WATCH_RESTARTS = "belfry_operator_watch_restarts_total" ["restarts"]
+        (one_per("kind", "watched kind"));
+        "Watches that broke off and were started again, by kind."
+    Operator Gauge RECONCILE_BACKLOG = "belfry_operator_reconcile_queue_depth" ["models"] ();
+        "InferenceModels that are due for a pass and wait for one."
+    Operator Gauge RECONCILE_AGE = "belfry_operator_reconcile_queue_oldest_age_seconds" ["seconds"] ();
+        "Time for which the InferenceModel at the head of the queue has waited; 0 when none waits."
+    Operator Gauge CACHE_OBJECTS = "belfry_operator_cache_objects" ["objects"]
+        (closed("kind", &["models", "children", "pods"]));
+        "Objects of which the operator keeps a summary."
+    Operator Gauge LEADER = "belfry_operator_leader" ["bool"] ();
+        "1 for the operator that works, 0 for one that waits to take over."
     Operator Gauge LAST_RECONCILE = "belfry_operator_last_successful_reconcile_timestamp_seconds" ["timestamp"] ();
         "Unix time of the last pass that ended without an error; 0 before the first."
     Operator Gauge OPERATOR_BUILD_INFO = "belfry_operator_build_info" ["bool"] (one_per("version", "process"));
@@ -152,6 +167,9 @@ pub const WAITING_REASONS: &[&str] = &[
 
 /// How a pass of the operator can end.
 pub const RECONCILE_OUTCOMES: &[&str] = &["unchanged", "applied", "invalid", "failed"];
+
+/// What the operator does at the API server.
+pub const REQUEST_VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "other"];
 
 /// Kinds that the operator writes.
 pub const WRITTEN_KINDS: &[&str] = &[

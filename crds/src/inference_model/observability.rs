@@ -5,16 +5,7 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Labels that Kubernetes will take; checked here so that a bad one is refused when it is written. The pattern is
-/// coarse, because the API server weighs a rule by its longest input, and bounds the length of no key.
-const LABELS_RULE: &str = "self.all(key, key.matches('^[A-Za-z0-9][-A-Za-z0-9_./]*$') && !key.startsWith('app.kubernetes.io/') && !key.startsWith('belfry.dev/'))";
-const LABELS_MESSAGE: &str =
-    "labels need keys as Kubernetes takes them, and may not begin with app.kubernetes.io/ or belfry.dev/";
-
-/// Values of labels, as Kubernetes takes them.
-fn label_value() -> serde_json::Value {
-    serde_json::json!({"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"})
-}
+use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
 
 /// Scraping, objectives, alerts and dashboards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]

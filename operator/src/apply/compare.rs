@@ -5,7 +5,8 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 /// Whether `live` holds every field of `desired`.
-pub(super) fn object_contains(live: &DynamicObject, desired: &DynamicObject) -> bool {
+#[must_use]
+pub fn object_contains(live: &DynamicObject, desired: &DynamicObject) -> bool {
     match (serde_json::to_value(live), serde_json::to_value(desired)) {
         (Ok(live), Ok(desired)) => contains(&live, &desired),
         _ => false,

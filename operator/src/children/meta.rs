@@ -93,6 +93,15 @@ pub fn selector_text(model: &ValidModel) -> String {
     selector_labels(model).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
+/// Name of the child of a kind.
+#[must_use]
+pub fn child_name(kind: ChildKind, model: &ValidModel) -> String {
+    match kind {
+        ChildKind::ConfigMap => dashboard_name(model),
+        _ => model.name.clone(),
+    }
+}
+
 /// Name of the dashboard's ConfigMap.
 #[must_use]
 pub fn dashboard_name(model: &ValidModel) -> String {
@@ -113,7 +122,7 @@ fn owner(model: &ValidModel) -> OwnerReference {
 /// A child as it is sent, with the hash of everything else in it.
 ///
 /// # Errors
-/// None in practice; see [`super::Children::into_list`].
+/// None in practice; see [`super::child`].
 pub fn stamped(kind: ChildKind, object: &impl Serialize) -> Result<DynamicObject, serde_json::Error> {
     let value = serde_json::to_value(object)?;
     let hash = hash(&value);
@@ -122,6 +131,12 @@ pub fn stamped(kind: ChildKind, object: &impl Serialize) -> Result<DynamicObject
     object.types = Some(kube::core::TypeMeta { api_version: resource.api_version, kind: resource.kind });
     object.metadata.annotations.get_or_insert_default().insert(HASH_ANNOTATION.into(), hash);
     Ok(object)
+}
+
+/// The hash that an object was stamped with.
+#[must_use]
+pub fn hash_of(object: &DynamicObject) -> Option<&str> {
+    object.metadata.annotations.as_ref()?.get(HASH_ANNOTATION).map(String::as_str)
 }
 
 /// The first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON.

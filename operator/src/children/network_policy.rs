@@ -1,33 +1,78 @@
 //! Who may talk to the workers, and whom they may talk to.
 //!
-//! Anybody in the cluster may call the one port, Prometheus and the kubelet among them. A worker
-//! that reads a claim talks to nobody; one that downloads may ask for names and reach its hub.
+//! Anybody in the cluster may call the one port, Prometheus and the kubelet among them, unless the specification names who.
+//! A worker that reads a claim talks to nobody; one that downloads may ask for names and reach its hub.
 
-use belfry_crds::contract::PORT_NAME;
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::{METRICS_PORT_NAME, PORT_NAME};
+use belfry_crds::inference_model::Peer;
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPort, NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::meta::{Component, object_meta, selector};
-use crate::validate::{ValidModel, ValidSource};
+use crate::validate::{ValidModel, ValidPolicy, ValidSource};
 
-/// The NetworkPolicy of a model.
+/// The NetworkPolicy of a model, unless it is to have none.
 #[must_use]
-pub fn network_policy(model: &ValidModel) -> NetworkPolicy {
-    NetworkPolicy {
+pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
+    let policy = model.network.policy.as_ref()?;
+    Some(NetworkPolicy {
         metadata: object_meta(model, Component::Worker),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(selector(model)),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
-            ingress: Some(vec![NetworkPolicyIngressRule {
-                ports: Some(vec![port("TCP", IntOrString::String(PORT_NAME.into()))]),
-                ..Default::default()
-            }]),
+            ingress: Some(ingress(model, policy)),
             // Named even where it is empty, so that a rule that somebody adds is taken away again.
             egress: Some(egress(&model.source)),
         }),
+    })
+}
+
+fn ingress(model: &ValidModel, policy: &ValidPolicy) -> Vec<NetworkPolicyIngressRule> {
+    let named = |name: &str| port("TCP", IntOrString::String(name.into()));
+    let has_metrics_port = model.engine.as_ref().is_some_and(|engine| engine.metrics_port != engine.http_port);
+    let metrics = named(if has_metrics_port { METRICS_PORT_NAME } else { PORT_NAME });
+    if policy.allow_from.is_empty() {
+        let mut ports = vec![named(PORT_NAME)];
+        ports.extend(has_metrics_port.then_some(metrics));
+        return vec![NetworkPolicyIngressRule { ports: Some(ports), from: None }];
     }
+    let callers = policy.allow_from.iter().map(peer).collect();
+    let prometheus = vec![prometheus(policy.prometheus_namespace.as_deref())];
+    vec![
+        NetworkPolicyIngressRule { ports: Some(vec![named(PORT_NAME)]), from: Some(callers) },
+        NetworkPolicyIngressRule { ports: Some(vec![metrics]), from: Some(prometheus) },
+    ]
+}
+
+fn peer(peer: &Peer) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: labels(&peer.namespace_labels),
+        pod_selector: labels(&peer.pod_labels),
+        ..Default::default()
+    }
+}
+
+/// The Prometheus Operator gives this label to every Prometheus.
+fn prometheus(namespace: Option<&str>) -> NetworkPolicyPeer {
+    let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    NetworkPolicyPeer {
+        namespace_selector: Some(match namespace {
+            Some(name) => labels(&label("kubernetes.io/metadata.name", name)).unwrap_or_default(),
+            None => LabelSelector::default(),
+        }),
+        pod_selector: labels(&label("app.kubernetes.io/name", "prometheus")),
+        ..Default::default()
+    }
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
+    (!labels.is_empty()).then(|| LabelSelector { match_labels: Some(labels.clone()), ..Default::default() })
 }
 
 fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {

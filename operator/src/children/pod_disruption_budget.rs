@@ -13,7 +13,7 @@ pub fn pod_disruption_budget(model: &ValidModel) -> PodDisruptionBudget {
     PodDisruptionBudget {
         metadata: object_meta(model, Component::Worker),
         spec: Some(PodDisruptionBudgetSpec {
-            max_unavailable: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(model.availability.max_unavailable)),
             selector: Some(selector(model)),
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".into()),
             ..Default::default()

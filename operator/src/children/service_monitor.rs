@@ -1,7 +1,7 @@
 //! What Prometheus scrapes. `model` becomes a label of the target, so that `up` and `scrape_*` carry
 //! it too.
 
-use belfry_crds::contract::{METRICS_PATH, PORT_NAME};
+use belfry_crds::contract::{METRICS_PATH, METRICS_PORT_NAME, PORT_NAME};
 use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonitorSpec};
 
 use super::meta::{Component, add_labels, object_meta, selector};
@@ -10,9 +10,19 @@ use crate::validate::ValidModel;
 /// A worker exposes about 200 series; a scrape with ten times more is a fault, and is dropped.
 const SAMPLE_LIMIT: u64 = 2000;
 
+/// Other engines have many more, with a histogram for each of their routes.
+const ENGINE_SAMPLE_LIMIT: u64 = 20_000;
+
 /// The ServiceMonitor of a model.
 #[must_use]
 pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
+    let (port, path, limit) = match &model.engine {
+        None => (PORT_NAME, METRICS_PATH, SAMPLE_LIMIT),
+        Some(engine) => {
+            let port = if engine.metrics_port == engine.http_port { PORT_NAME } else { METRICS_PORT_NAME };
+            (port, engine.metrics_path.as_str(), ENGINE_SAMPLE_LIMIT)
+        }
+    };
     let mut metadata = object_meta(model, Component::Monitoring);
     add_labels(&mut metadata, &model.monitoring.labels);
     ServiceMonitor {
@@ -20,8 +30,8 @@ pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
         spec: ServiceMonitorSpec {
             selector: selector(model),
             endpoints: vec![Endpoint {
-                port: PORT_NAME.into(),
-                path: METRICS_PATH.into(),
+                port: port.into(),
+                path: path.into(),
                 interval: model.monitoring.interval.as_str().into(),
                 scrape_timeout: model.monitoring.interval.as_str().into(),
                 relabelings: vec![Relabeling {
@@ -31,7 +41,7 @@ pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
                     source_labels: vec![],
                 }],
             }],
-            sample_limit: Some(SAMPLE_LIMIT),
+            sample_limit: Some(limit),
         },
     }
 }

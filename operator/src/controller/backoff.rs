@@ -1,32 +1,60 @@
 //! Growing pauses for a model whose passes fail, so that it costs the others nothing.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use crate::observe::ModelKey;
 
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(300);
 
+/// Longest pause while the API server is away: what fails for all models is no model's fault, and all of them should
+/// be looked at soon after it is back.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(8);
+
+/// Why a pass failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The API server can't be reached or asks for patience, with the least pause that it asked for.
+    Outage(Duration),
+    /// Anything else.
+    Model,
+}
+
 /// Failed attempts by model.
-#[derive(Default)]
-pub struct Backoff {
-    attempts: Mutex<BTreeMap<(String, String), u32>>,
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    attempts: BTreeMap<ModelKey, u32>,
 }
 
 impl Backoff {
-    /// The pause after one more failure: 1 s, 2 s, 4 s … 300 s.
-    pub(super) fn next(&self, model: &(String, String)) -> Duration {
-        let mut attempts = self.attempts.lock();
-        let attempt = attempts.entry(model.clone()).or_default();
+    /// The pause after one more failure: 1 s, 2 s, 4 s … 300 s, each up to a fifth longer; while the API server is
+    /// away 8 s at most, or what it asked for.
+    pub(super) fn next(&mut self, model: &ModelKey, cause: Cause) -> Duration {
+        let attempt = self.attempts.entry(model.clone()).or_default();
         *attempt = attempt.saturating_add(1);
-        FIRST.saturating_mul(1 << (*attempt - 1).min(16)).min(LONGEST)
+        let pause = FIRST.saturating_mul(1 << (*attempt - 1).min(16)).min(LONGEST);
+        let pause = match cause {
+            Cause::Model => pause,
+            Cause::Outage(least) => pause.min(LONGEST_OUTAGE).max(least).min(LONGEST),
+        };
+        jittered(pause, model, *attempt)
     }
 
     /// Forgets the failures of a model.
-    pub(super) fn clear(&self, model: &(String, String)) {
-        self.attempts.lock().remove(model);
+    pub(super) fn clear(&mut self, model: &ModelKey) {
+        self.attempts.remove(model);
     }
+}
+
+/// A pause made up to a fifth longer, so that models which failed together don't come back together. What is added
+/// depends on the model and the attempt alone.
+pub(super) fn jittered(pause: Duration, model: &ModelKey, attempt: u32) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    (model, attempt).hash(&mut hasher);
+    let percent = u32::try_from(hasher.finish() % 21).unwrap_or(0);
+    pause + pause / 100 * percent
 }
 
 #[cfg(test)]
@@ -35,10 +63,29 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_bound_and_start_anew_after_a_success() {
-        let (backoff, model) = (Backoff::default(), ("ns".to_owned(), "m".to_owned()));
-        let pauses: Vec<_> = (0..12).map(|_| backoff.next(&model).as_secs()).collect();
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300]);
+        let (mut backoff, model) = (Backoff::default(), ModelKey::default());
+        for least in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300] {
+            let (pause, least) = (backoff.next(&model, Cause::Model), Duration::from_secs(least));
+            assert!(pause >= least && pause <= least * 6 / 5, "{pause:?} is not near {least:?}");
+        }
         backoff.clear(&model);
-        assert_eq!(backoff.next(&model), FIRST);
+        assert!(backoff.next(&model, Cause::Model) <= FIRST * 6 / 5);
+    }
+
+    #[test]
+    fn an_outage_is_waited_for_in_short_pauses_or_as_long_as_the_api_server_asks() {
+        let (mut backoff, model) = (Backoff::default(), ModelKey::default());
+        for _ in 0..20 {
+            assert!(backoff.next(&model, Cause::Outage(Duration::ZERO)) <= LONGEST_OUTAGE * 6 / 5);
+        }
+        assert!(backoff.next(&model, Cause::Outage(Duration::from_secs(30))) >= Duration::from_secs(30));
+    }
+
+    #[test]
+    fn models_that_fail_together_do_not_come_back_together() {
+        let pause =
+            |name: &str| Backoff::default().next(&ModelKey { namespace: "ns".into(), name: name.into() }, Cause::Model);
+        let pauses: std::collections::BTreeSet<_> = (0..50).map(|n| pause(&n.to_string())).collect();
+        assert!(pauses.len() > 10, "{pauses:?}");
     }
 }

@@ -30,7 +30,11 @@ pub(super) async fn write(
     let result = api.patch_status(&model.name_any(), &params, &Patch::Apply(body)).await;
     context.metrics.write("InferenceModel", result.is_ok());
     match result {
-        Ok(_) => {}
+        // The next pass compares with this answer, and need not wait for the watch.
+        Ok(mut answer) => {
+            answer.metadata.managed_fields = None;
+            context.cache.model_seen(answer);
+        }
         // The model was deleted while the pass ran.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),

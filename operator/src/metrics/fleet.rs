@@ -1,7 +1,7 @@
 //! Series about the models, computed from the cache at every scrape. So they vanish with their
 //! model, and rules need no kube-state-metrics (invariant 6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use belfry_crds::InferenceModel;
 use belfry_crds::contract::metric::Metric;
@@ -13,8 +13,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{GaugeVec, IntCounterVec};
 
 use super::{Metrics, label_names, opts};
-use crate::observe::{Cache, observe};
-use crate::status::{PodReport, report};
+use crate::observe::{Cache, ModelKey};
+use crate::status::PodReport;
 
 /// The families of one scrape.
 ///
@@ -22,17 +22,12 @@ use crate::status::{PodReport, report};
 /// A name or label that Prometheus does not take, which a test rules out.
 pub fn fleet(cache: &Cache, metrics: &Metrics) -> Result<Vec<MetricFamily>, prometheus::Error> {
     let families = Families::new()?;
-    let models = cache.models();
-    for model in &models {
-        let observed = observe(model, cache);
-        let pods: Vec<_> = observed.pods.iter().map(|pod| report(pod)).collect();
-        let rollout = observed.deployment().and_then(|d| d.status).unwrap_or_default();
-        families.model(model, &rollout, &pods);
+    let keys: BTreeSet<_> = cache.keys().into_iter().collect();
+    for observed in keys.iter().filter_map(|key| cache.observed(key)) {
+        let rollout = observed.deployment.map(|deployment| deployment.status).unwrap_or_default();
+        families.model(&observed.model, &rollout, &observed.pods);
     }
-    let exists = |key: &(String, String)| {
-        models.iter().any(|m| m.namespace().as_deref() == Some(key.0.as_str()) && m.name_any() == key.1)
-    };
-    for ((namespace, name), counts) in metrics.restarts.retain(exists) {
+    for (ModelKey { namespace, name }, counts) in metrics.restarts.retain(|key| keys.contains(key)) {
         families.restarts.with_label_values(&[&namespace, &name]).inc_by(counts.restarts);
         families.load_failures.with_label_values(&[&namespace, &name]).inc_by(counts.load_failures);
     }

@@ -6,10 +6,8 @@ use parking_lot::Mutex;
 
 use belfry_crds::condition::Reason;
 
+use crate::observe::ModelKey;
 use crate::status::PodReport;
-
-/// Namespace and name of a model.
-pub type ModelKey = (String, String);
 
 /// Counts since the operator started, by model.
 #[derive(Default)]
@@ -78,7 +76,7 @@ mod tests {
 
     #[test]
     fn each_restart_and_each_failed_load_is_counted_once() {
-        let (restarts, key) = (Restarts::default(), ("ns".to_owned(), "m".to_owned()));
+        let (restarts, key) = (Restarts::default(), ModelKey::default());
         let failed = r#"{"reason":"FileMissing","message":"x"}"#;
         restarts.observe(key.clone(), &[pod("a", 4, "")]);
         assert_eq!(counts(&restarts), (0, 0), "what was before does not count");
@@ -94,7 +92,7 @@ mod tests {
     #[test]
     fn a_model_that_is_gone_is_forgotten() {
         let restarts = Restarts::default();
-        restarts.observe(("ns".into(), "m".into()), &[]);
+        restarts.observe(ModelKey::default(), &[]);
         assert!(restarts.retain(|_| false).is_empty());
     }
 }

@@ -39,6 +39,9 @@ pub(super) fn of_model(model: &ValidModel) -> Value {
     rows.extend([lifecycle::row(&scope, &workers)]);
     rows.extend((!model.monitoring.objectives.is_empty()).then(|| objectives::row(model, &scope)));
     rows.push(overview::alerts(&scope));
+    if let Some(engine) = &model.engine {
+        rows = rows.into_iter().filter_map(|row| row.keeping(&|expr| engine.offers(expr))).collect();
+    }
     json!({
         "annotations": { "list": annotations(&scope) },
         "description": format!("The model {} in namespace {}. Written by Belfry; changes are overwritten.", model.name, model.namespace),

@@ -3,10 +3,12 @@
 //! A [`Scope`] says whose series are meant and is the only way to a selector. A [`Total`] only
 //! grows, so it has `rate` and `increase`; a [`Level`] goes up and down, so it has neither.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use belfry_crds::contract::metric::{Counter, Exporter, Gauge, Histogram, Metric};
 
+use crate::engine::Source;
 use crate::validate::ValidModel;
 
 /// Whose series an expression reads.
@@ -19,7 +21,7 @@ pub struct Scope {
 
 #[derive(Clone, Debug)]
 struct Matcher {
-    label: &'static str,
+    label: Cow<'static, str>,
     operator: &'static str,
     value: String,
 }
@@ -46,7 +48,7 @@ impl Scope {
     /// The same, for the workers in the dashboard's variable `pod`.
     #[must_use]
     pub fn selected_pods(mut self) -> Self {
-        self.pods = Some(Matcher { label: "pod", operator: "=~", value: "$pod".into() });
+        self.pods = Some(Matcher { label: "pod".into(), operator: "=~", value: "$pod".into() });
         self
     }
 
@@ -84,6 +86,23 @@ impl Scope {
     #[must_use]
     pub fn bucket(&self, metric: &Histogram, bound: f64) -> Total {
         self.buckets(metric).eq("le", &Histogram::le(bound))
+    }
+
+    /// Series of another engine, under their own name. The only ones that are not of the contract: rules record ours from
+    /// them, and read no others.
+    #[must_use]
+    pub(crate) fn foreign(&self, source: &Source, suffix: &str) -> String {
+        let matcher = |operator: &'static str, pairs: &[(String, String)]| {
+            let of = |(label, value): &(String, String)| Matcher {
+                label: label.clone().into(),
+                operator,
+                value: value.clone(),
+            };
+            pairs.iter().map(of).collect::<Vec<_>>()
+        };
+        let own = matcher("=", &source.equal).into_iter().chain(matcher("=~", &source.like));
+        let matchers = self.matchers.iter().cloned().chain(own).collect();
+        Selector { name: format!("{}{suffix}", source.name), matchers }.to_string()
     }
 
     /// Prometheus' own series of the workers' targets: 1 when the last scrape succeeded.
@@ -146,7 +165,7 @@ impl fmt::Display for Record {
 
 impl Matcher {
     fn equal(label: &'static str, value: &str) -> Self {
-        Self { label, operator: "=", value: value.into() }
+        Self { label: label.into(), operator: "=", value: value.into() }
     }
 }
 
@@ -195,7 +214,7 @@ macro_rules! narrowed {
             }
 
             fn with(mut self, label: &'static str, operator: &'static str, value: String) -> Self {
-                self.0.matchers.push(Matcher { label, operator, value });
+                self.0.matchers.push(Matcher { label: label.into(), operator, value });
                 self
             }
         }

@@ -13,7 +13,12 @@ pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
         interval: Some(interval.into()),
         rules,
     };
-    let mut groups = vec![group("alerts", model_alerts(model, |alert| alert.category != Category::Objective))];
+    let mut groups = vec![];
+    if let Some(engine) = &model.engine {
+        let records: Vec<_> = engine.mappings.iter().flat_map(|mapping| mapping.records(model)).collect();
+        groups.extend((!records.is_empty()).then(|| group("engine", records)));
+    }
+    groups.push(group("alerts", model_alerts(model, |alert| alert.category != Category::Objective)));
     // Rules of one group are evaluated in order, so that the alerts read what was just recorded.
     let mut objectives: Vec<_> =
         model.monitoring.objectives.iter().flat_map(|objective| objective::records(model, objective)).collect();
@@ -31,6 +36,8 @@ pub(super) fn of_operator() -> PrometheusRuleSpec {
     }
 }
 
+/// An alert on a series that the model's engine does not have could never ring, and would look as if all were well.
 fn model_alerts(model: &ValidModel, belongs: impl Fn(&Alert) -> bool) -> Vec<Rule> {
-    alerts().iter().filter(|alert| belongs(alert)).flat_map(|alert| alert.of_model(model)).collect()
+    let rules = alerts().iter().filter(|alert| belongs(alert)).flat_map(|alert| alert.of_model(model));
+    rules.filter(|rule| model.engine.as_ref().is_none_or(|engine| engine.offers(&rule.expr))).collect()
 }

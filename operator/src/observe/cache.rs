@@ -1,86 +1,247 @@
-//! The stores that watches fill, and questions to them.
+//! What the watches know, by model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use belfry_crds::InferenceModel;
-use belfry_crds::contract::MODEL_LABEL;
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 use kube::core::DynamicObject;
-use kube::runtime::reflector::Store;
+use kube::{Resource, ResourceExt};
 use parking_lot::RwLock;
 
-use super::Guarded;
+use super::live::version;
+use super::{Live, ModelKey, Observed, Rollout, Wanted};
+use crate::apply::object_contains;
+use crate::children::{child, meta};
 use crate::kind::ChildKind;
+use crate::settings::Settings;
+use crate::status::{PodReport, report};
+use crate::validate::validate;
 
 /// What the operator's watches know of the cluster.
 #[derive(Default)]
 pub struct Cache {
-    children: RwLock<BTreeMap<ChildKind, Store<DynamicObject>>>,
-    pods: RwLock<Option<Store<Pod>>>,
-    models: RwLock<Option<Store<Guarded>>>,
+    settings: Settings,
+    models: RwLock<BTreeMap<ModelKey, Entry>>,
+    missing_kinds: RwLock<BTreeSet<ChildKind>>,
+}
+
+/// What is known of one model, or of objects that name it.
+#[derive(Default)]
+struct Entry {
+    model: Option<Arc<InferenceModel>>,
+    wanted: Arc<Wanted>,
+    children: BTreeMap<(ChildKind, String), Live>,
+    deployment: Option<Rollout>,
+    pods: BTreeMap<String, (u64, PodReport)>,
+}
+
+impl Entry {
+    fn is_empty(&self) -> bool {
+        self.model.is_none() && self.children.is_empty() && self.pods.is_empty()
+    }
 }
 
 impl Cache {
-    /// Adds the store of a kind, or takes it away when the cluster no longer knows the kind.
-    pub fn set_children(&self, kind: ChildKind, store: Option<Store<DynamicObject>>) {
-        let mut children = self.children.write();
-        match store {
-            Some(store) => children.insert(kind, store),
-            None => children.remove(&kind),
-        };
-    }
-
-    /// Adds the store of worker pods.
-    pub fn set_pods(&self, store: Store<Pod>) {
-        *self.pods.write() = Some(store);
-    }
-
-    /// Adds the store of models, which the controller fills.
-    pub fn set_models(&self, store: Store<Guarded>) {
-        *self.models.write() = Some(store);
-    }
-
-    /// Every model that can be decoded.
+    /// An empty cache; the settings tell what children should look like.
     #[must_use]
-    pub fn models(&self) -> Vec<InferenceModel> {
-        let models = self.models.read().as_ref().map(Store::state).unwrap_or_default();
-        models.iter().filter_map(|model| model.0.as_ref().ok().cloned()).collect()
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, ..Self::default() }
     }
 
-    /// Managed objects with the label of that model, by kind and name.
+    /// The settings of the operator that reach the children.
     #[must_use]
-    pub fn children(&self, namespace: &str, model: &str) -> BTreeMap<(ChildKind, String), Arc<DynamicObject>> {
-        let stores = self.children.read();
-        let mut found = BTreeMap::new();
-        for (kind, store) in stores.iter() {
-            for object in store.state_filter(|o| belongs(o, namespace, model)) {
-                found.insert((*kind, object.name_any()), object);
-            }
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What is known of a model; `None` when there is no such model that can be decoded.
+    #[must_use]
+    pub fn observed(&self, key: &ModelKey) -> Option<Observed> {
+        let models = self.models.read();
+        let entry = models.get(key)?;
+        Some(Observed {
+            model: entry.model.clone()?,
+            children: entry.children.clone(),
+            deployment: entry.deployment.clone(),
+            pods: entry.pods.values().map(|(_, pod)| pod.clone()).collect(),
+            missing_kinds: self.missing_kinds.read().iter().copied().collect(),
+            wanted: entry.wanted.clone(),
+        })
+    }
+
+    /// The keys of all models that can be decoded.
+    #[must_use]
+    pub fn keys(&self) -> Vec<ModelKey> {
+        self.models.read().iter().filter(|(_, entry)| entry.model.is_some()).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Objects that are kept: models, children, pods.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 3] {
+        let models = self.models.read();
+        let count = |size: fn(&Entry) -> usize| models.values().map(size).sum();
+        [
+            ("models", count(|entry| usize::from(entry.model.is_some()))),
+            ("children", count(|entry| entry.children.len())),
+            ("pods", count(|entry| entry.pods.len())),
+        ]
+    }
+
+    /// Notes a model, unless a later state of it is known.
+    pub fn model_seen(&self, model: InferenceModel) {
+        let key = ModelKey::of(&model);
+        let mut models = self.models.write();
+        let entry = models.entry(key).or_default();
+        if entry.model.as_ref().is_some_and(|known| version(&**known) > version(&model)) {
+            return;
         }
-        found
+        if !entry.model.as_ref().is_some_and(|known| has_same_children(known, &model)) {
+            entry.wanted = Arc::default();
+        }
+        entry.model = Some(Arc::new(model));
     }
 
-    /// Worker pods with the label of that model.
-    #[must_use]
-    pub fn pods(&self, namespace: &str, model: &str) -> Vec<Arc<Pod>> {
-        let pods = self.pods.read();
-        let mut found =
-            pods.as_ref().map(|store| store.state_filter(|p| belongs(p, namespace, model))).unwrap_or_default();
-        found.sort_by_key(|pod| pod.name_any());
-        found
+    /// Forgets a model: it was deleted, or its present state can't be decoded.
+    pub fn model_gone(&self, key: &ModelKey) {
+        self.change(key, |entry| {
+            entry.model = None;
+            entry.wanted = Arc::default();
+        });
     }
 
-    /// Optional kinds without a store: the cluster does not know them.
-    #[must_use]
-    pub fn missing_kinds(&self) -> Vec<ChildKind> {
-        let children = self.children.read();
-        ChildKind::ALL.iter().copied().filter(|kind| kind.is_optional() && !children.contains_key(kind)).collect()
+    /// Forgets the models of the namespaces that a list covered and did not name.
+    pub(super) fn keep_models(&self, namespace: Option<&str>, listed: &BTreeSet<(ModelKey, String)>) -> Vec<ModelKey> {
+        let is_gone = |key: &ModelKey| covers(namespace, key) && !listed.contains(&(key.clone(), String::new()));
+        let gone: Vec<_> = self.keys().into_iter().filter(is_gone).collect();
+        gone.iter().for_each(|key| self.model_gone(key));
+        gone
+    }
+
+    /// Notes a child as a watch shows it, unless a later state of it is known.
+    pub fn child_seen(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) {
+        let mut live = Live::of(object);
+        let (known, model, wanted) = {
+            let models = self.models.read();
+            let entry = models.get(key);
+            let known = entry.and_then(|entry| entry.children.get(&(kind, object.name_any())).cloned());
+            (known, entry.and_then(|e| e.model.clone()), entry.map(|e| e.wanted.clone()).unwrap_or_default())
+        };
+        live.holds = match known {
+            Some(known) if known.is_newer_than(&live) => return,
+            Some(known) if known.has_content_of(&live) => known.holds,
+            _ => model.and_then(|model| self.held(kind, object, &model, &wanted)),
+        };
+        self.note(key, kind, object, live);
+    }
+
+    /// Notes a child as the API server answered to its apply.
+    pub fn child_applied(&self, key: &ModelKey, kind: ChildKind, answer: &DynamicObject) {
+        self.note(key, kind, answer, Live::applied(answer));
+    }
+
+    fn note(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject, live: Live) {
+        let mut models = self.models.write();
+        let entry = models.entry(key.clone()).or_default();
+        let place = (kind, object.name_any());
+        if entry.children.get(&place).is_some_and(|known| known.is_newer_than(&live)) {
+            return;
+        }
+        entry.children.insert(place, live);
+        if kind == ChildKind::Deployment {
+            entry.deployment = Some(Rollout::of(object));
+        }
+    }
+
+    /// The hash of the child that the model should have, if the object holds every field of it.
+    fn held(&self, kind: ChildKind, object: &DynamicObject, model: &InferenceModel, wanted: &Wanted) -> Option<String> {
+        let hash = meta::hash_of(object)?;
+        let child = child(kind, &validate(model, &self.settings).ok()?).ok()?;
+        wanted.remember(&child);
+        let desired = child.object.filter(|desired| desired.name_any() == object.name_any())?;
+        (meta::hash_of(&desired)? == hash && object_contains(object, &desired)).then(|| hash.to_owned())
+    }
+
+    /// Forgets a child.
+    pub fn child_gone(&self, key: &ModelKey, kind: ChildKind, name: &str) {
+        self.change(key, |entry| {
+            entry.children.remove(&(kind, name.to_owned()));
+            if kind == ChildKind::Deployment {
+                entry.deployment = None;
+            }
+        });
+    }
+
+    /// Forgets the children of a kind that a list covered and did not name.
+    pub(super) fn keep_children(
+        &self,
+        kind: ChildKind,
+        namespace: Option<&str>,
+        listed: &BTreeSet<(ModelKey, String)>,
+    ) -> Vec<ModelKey> {
+        let children = |entry: &Entry| entry.children.keys().cloned().collect::<Vec<_>>();
+        let gone = self.unlisted(namespace, listed, |entry| {
+            children(entry).into_iter().filter(|(k, _)| *k == kind).map(|(_, name)| name).collect()
+        });
+        gone.iter().for_each(|(key, name)| self.child_gone(key, kind, name));
+        gone.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// Notes a worker pod.
+    pub fn pod_seen(&self, key: &ModelKey, pod: &Pod) {
+        let mut models = self.models.write();
+        let pods = &mut models.entry(key.clone()).or_default().pods;
+        pods.insert(pod.name_any(), (version(pod), report(pod)));
+    }
+
+    /// Forgets a worker pod.
+    pub fn pod_gone(&self, key: &ModelKey, name: &str) {
+        self.change(key, |entry| {
+            entry.pods.remove(name);
+        });
+    }
+
+    /// Forgets the pods that a list covered and did not name.
+    pub(super) fn keep_pods(&self, namespace: Option<&str>, listed: &BTreeSet<(ModelKey, String)>) -> Vec<ModelKey> {
+        let gone = self.unlisted(namespace, listed, |entry| entry.pods.keys().cloned().collect());
+        gone.iter().for_each(|(key, name)| self.pod_gone(key, name));
+        gone.into_iter().map(|(key, _)| key).collect()
+    }
+
+    /// Notes whether the cluster knows an optional kind; true when that is news.
+    pub fn set_missing(&self, kind: ChildKind, is_missing: bool) -> bool {
+        let mut missing = self.missing_kinds.write();
+        if is_missing { missing.insert(kind) } else { missing.remove(&kind) }
+    }
+
+    fn unlisted(
+        &self,
+        namespace: Option<&str>,
+        listed: &BTreeSet<(ModelKey, String)>,
+        names: impl Fn(&Entry) -> Vec<String>,
+    ) -> Vec<(ModelKey, String)> {
+        let models = self.models.read();
+        let covered = models.iter().filter(|(key, _)| covers(namespace, key));
+        let known = covered.flat_map(|(key, entry)| names(entry).into_iter().map(|name| (key.clone(), name)));
+        known.filter(|object| !listed.contains(object)).collect()
+    }
+
+    fn change(&self, key: &ModelKey, change: impl FnOnce(&mut Entry)) {
+        let mut models = self.models.write();
+        let Some(entry) = models.get_mut(key) else { return };
+        change(entry);
+        if entry.is_empty() {
+            models.remove(key);
+        }
     }
 }
 
-fn belongs(object: &impl ResourceExt, namespace: &str, model: &str) -> bool {
-    object.namespace().as_deref() == Some(namespace)
-        && object.labels().get(MODEL_LABEL).is_some_and(|name| name == model)
+fn covers(namespace: Option<&str>, key: &ModelKey) -> bool {
+    namespace.is_none_or(|namespace| namespace == key.namespace)
+}
+
+/// Children depend on the specification, on the owner's identity, and on the template that the status pins.
+fn has_same_children(a: &InferenceModel, b: &InferenceModel) -> bool {
+    let runtime = |model: &InferenceModel| model.status.as_ref().and_then(|status| status.runtime.clone());
+    a.uid() == b.uid() && a.meta().generation == b.meta().generation && runtime(a) == runtime(b)
 }

@@ -1,37 +1,56 @@
-//! The watches: one for each kind of child, one for worker pods, and one for the CRDs of the
-//! monitoring kinds, which may come and go while the operator runs.
+//! The watches: models first, then worker pods and each kind of child, in every namespace or in
+//! listed ones.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use belfry_crds::InferenceModel;
-use belfry_crds::contract::MODEL_LABEL;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::PartialObjectMeta;
-use kube::core::DynamicObject;
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
-use tracing::{info, warn};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tracing::{error, warn};
 
-use super::{Cache, Guarded};
+use super::listing::Listing;
+use super::optional::OptionalKinds;
+use super::pauses::pauses;
+use super::{Cache, Guarded, ModelKey};
 use crate::children::meta::MANAGER;
 use crate::kind::ChildKind;
+use crate::metrics::Metrics;
 
-/// Triggers that may wait. The controller merges triggers for the same model, so a few suffice; a
-/// full channel slows the watch down and loses nothing.
-const TRIGGERS: usize = 1024;
+/// Objects in one answer to a list. Rules and dashboards weigh 100 kB a model, and an answer is held as a whole.
+const PAGE: u32 = 50;
+
+/// Seconds after which the API server ends a watch, and the operator asks for the next. What is silent for longer hangs.
+pub const WATCH_SECONDS: u32 = 50;
+
+/// Which namespaces are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them, with a ClusterRole.
+    Cluster,
+    /// These, with a Role in each.
+    Namespaces(BTreeSet<String>),
+}
+
+impl Scope {
+    /// One watch for each element; `None` is a watch of the whole cluster.
+    pub(super) fn namespaces(&self) -> Vec<Option<String>> {
+        match self {
+            Self::Cluster => vec![None],
+            Self::Namespaces(names) => names.iter().cloned().map(Some).collect(),
+        }
+    }
+}
 
 /// The running watches. Dropping them ends the tasks.
 pub struct Watches {
-    /// Models whose children or pods changed.
-    pub triggers: mpsc::Receiver<ObjectRef<Guarded>>,
-    /// Fires when a monitoring kind came or went: every model is concerned.
-    pub kinds_changed: mpsc::Receiver<()>,
+    /// Models of which something changed.
+    pub triggers: mpsc::UnboundedReceiver<ModelKey>,
     /// The tasks. None of them ends by itself; one that does is a fault of the process.
     pub tasks: JoinSet<()>,
 }
@@ -40,178 +59,249 @@ pub struct Watches {
 ///
 /// # Errors
 /// A watch task ended before it had listed its kind.
-pub async fn start(client: &Client, cache: &Arc<Cache>) -> Result<Watches, reflector::store::WriterDropped> {
-    let (trigger, mut triggers) = mpsc::channel(TRIGGERS);
-    let (kind_changed, kinds_changed) = mpsc::channel(1);
-    let mut listed = std::pin::pin!(list(client, cache, trigger, kind_changed));
-    let tasks = loop {
-        tokio::select! {
-            listed = &mut listed => break listed?,
-            // The controller begins with every model, so that what is listed before it runs needs no trigger. Left
-            // in the channel, the triggers of a large cluster would fill it, and the watches wait for ever.
-            _ = triggers.recv() => {}
-        }
-    };
-    Ok(Watches { triggers, kinds_changed, tasks })
-}
-
-/// Starts each watch, and waits until it has listed its kind.
-async fn list(
+pub async fn start(
     client: &Client,
     cache: &Arc<Cache>,
-    trigger: mpsc::Sender<ObjectRef<Guarded>>,
-    kind_changed: mpsc::Sender<()>,
-) -> Result<JoinSet<()>, reflector::store::WriterDropped> {
+    metrics: &Arc<Metrics>,
+    scope: Scope,
+) -> Result<Watches, oneshot::error::RecvError> {
+    let (trigger, triggers) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
-    let (pods, writer) = reflector::store();
-    let stream = watcher(Api::<Pod>::all(client.clone()), managed());
-    let stream = stream.default_backoff().modify(|pod| pod.managed_fields_mut().clear()).reflect(writer);
-    tasks.spawn(forward(stream, trigger.clone()));
-    pods.wait_until_ready().await?;
-    cache.set_pods(pods);
-
-    for kind in ChildKind::ALL.iter().copied().filter(|kind| !kind.is_optional()) {
-        watch_kind(client, cache, kind, &trigger, &mut tasks).await?;
+    let feed = Feed { client: client.clone(), cache: cache.clone(), metrics: metrics.clone(), trigger, scope };
+    // Children are compared with what their model wants as they are listed, so models come first.
+    for listed in feed.models(&mut tasks) {
+        listed.await?;
     }
-    let optional = OptionalKinds { client: client.clone(), cache: cache.clone(), trigger, kind_changed };
-    let (ready, listed) = tokio::sync::oneshot::channel();
-    tasks.spawn(optional.follow(ready));
-    // An error means that the task died, which the caller sees from `tasks`.
-    let _ = listed.await;
-    Ok(tasks)
+    let mut listing = feed.pods(&mut tasks);
+    for kind in ChildKind::ALL.iter().copied().filter(|kind| !kind.is_optional()) {
+        listing.extend(feed.children(kind, &mut tasks));
+    }
+    listing.push(OptionalKinds::follow(feed, &mut tasks));
+    for listed in listing {
+        listed.await?;
+    }
+    Ok(Watches { triggers, tasks })
+}
+
+/// Answers when a kind has been listed for the first time.
+pub(super) type Listed = oneshot::Receiver<()>;
+
+/// What every watch needs.
+#[derive(Clone)]
+pub(super) struct Feed {
+    pub(super) client: Client,
+    pub(super) cache: Arc<Cache>,
+    pub(super) metrics: Arc<Metrics>,
+    // Unbounded, and bounded all the same: whoever reads it merges the triggers of a model, and never waits.
+    pub(super) trigger: mpsc::UnboundedSender<ModelKey>,
+    pub(super) scope: Scope,
+}
+
+impl Feed {
+    fn models(&self, tasks: &mut JoinSet<()>) -> Vec<Listed> {
+        let spawn = |namespace: Option<String>| {
+            let (listed, wait) = oneshot::channel();
+            let api = api::<Guarded>(&self.client, namespace.as_deref());
+            let sink = Models { cache: self.cache.clone(), namespace, listing: Listing::default() };
+            tasks.spawn(self.clone().run("InferenceModel", watcher(api, config()), sink, listed));
+            wait
+        };
+        self.scope.namespaces().into_iter().map(spawn).collect()
+    }
+
+    fn pods(&self, tasks: &mut JoinSet<()>) -> Vec<Listed> {
+        let spawn = |namespace: Option<String>| {
+            let (listed, wait) = oneshot::channel();
+            let api = api::<Pod>(&self.client, namespace.as_deref());
+            let sink = Pods { cache: self.cache.clone(), namespace, listing: Listing::default() };
+            tasks.spawn(self.clone().run("Pod", watcher(api, managed()), sink, listed));
+            wait
+        };
+        self.scope.namespaces().into_iter().map(spawn).collect()
+    }
+
+    /// Watches a kind of child.
+    pub(super) fn children(&self, kind: ChildKind, tasks: &mut JoinSet<()>) -> Vec<Listed> {
+        let spawn = |namespace: Option<String>| {
+            let (listed, wait) = oneshot::channel();
+            let resource = kind.api_resource();
+            let api = match &namespace {
+                None => Api::all_with(self.client.clone(), &resource),
+                Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
+            };
+            let sink = Children { cache: self.cache.clone(), kind, namespace, listing: Listing::default() };
+            tasks.spawn(self.clone().run(kind.as_str(), watcher::<DynamicObject>(api, managed()), sink, listed));
+            wait
+        };
+        self.scope.namespaces().into_iter().map(spawn).collect()
+    }
+
+    /// Takes the events of a watch into the cache, and tells which models they concern.
+    async fn run<S: Sink>(
+        self,
+        kind: &'static str,
+        events: impl Stream<Item = watcher::Result<watcher::Event<S::Object>>>,
+        mut sink: S,
+        listed: oneshot::Sender<()>,
+    ) {
+        let mut events = std::pin::pin!(events.backoff(pauses()));
+        let mut listed = Some(listed);
+        while let Some(event) = events.next().await {
+            let concerned = match event {
+                Ok(watcher::Event::Init) => {
+                    sink.begin();
+                    vec![]
+                }
+                Ok(watcher::Event::InitApply(object) | watcher::Event::Apply(object)) => sink.seen(object),
+                Ok(watcher::Event::Delete(object)) => sink.gone(&object),
+                Ok(watcher::Event::InitDone) => {
+                    let gone = sink.end();
+                    // Whoever waited may have given up; then the process ends anyway.
+                    listed.take().map(|listed| listed.send(()));
+                    gone
+                }
+                Err(error) => {
+                    self.metrics.watch_failed(kind);
+                    warn!(kind, %error, "A watch broke off and is started again");
+                    vec![]
+                }
+            };
+            for key in concerned {
+                if self.trigger.send(key).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What a watch does with its events. Each answer names the models that are concerned.
+trait Sink {
+    type Object;
+    fn begin(&mut self);
+    fn seen(&mut self, object: Self::Object) -> Vec<ModelKey>;
+    fn gone(&mut self, object: &Self::Object) -> Vec<ModelKey>;
+    fn end(&mut self) -> Vec<ModelKey>;
+}
+
+struct Models {
+    cache: Arc<Cache>,
+    namespace: Option<String>,
+    listing: Listing,
+}
+
+impl Sink for Models {
+    type Object = Guarded;
+
+    fn begin(&mut self) {
+        self.listing.begin();
+    }
+
+    fn seen(&mut self, model: Guarded) -> Vec<ModelKey> {
+        let key = ModelKey::of(&model);
+        self.listing.saw(&key, "");
+        match model.0 {
+            Ok(mut model) => {
+                model.metadata.managed_fields = None;
+                self.cache.model_seen(model);
+            }
+            Err(invalid) => {
+                error!(model = %key, error = %invalid.error, "Could not decode a model; a change of it is needed");
+                self.cache.model_gone(&key);
+            }
+        }
+        vec![key]
+    }
+
+    fn gone(&mut self, model: &Guarded) -> Vec<ModelKey> {
+        let key = ModelKey::of(model);
+        self.cache.model_gone(&key);
+        vec![key]
+    }
+
+    fn end(&mut self) -> Vec<ModelKey> {
+        self.cache.keep_models(self.namespace.as_deref(), &self.listing.end())
+    }
+}
+
+struct Pods {
+    cache: Arc<Cache>,
+    namespace: Option<String>,
+    listing: Listing,
+}
+
+impl Sink for Pods {
+    type Object = Pod;
+
+    fn begin(&mut self) {
+        self.listing.begin();
+    }
+
+    fn seen(&mut self, pod: Pod) -> Vec<ModelKey> {
+        let Some(key) = ModelKey::of_owner(&pod) else { return vec![] };
+        self.listing.saw(&key, &pod.name_any());
+        self.cache.pod_seen(&key, &pod);
+        vec![key]
+    }
+
+    fn gone(&mut self, pod: &Pod) -> Vec<ModelKey> {
+        let Some(key) = ModelKey::of_owner(pod) else { return vec![] };
+        self.cache.pod_gone(&key, &pod.name_any());
+        vec![key]
+    }
+
+    fn end(&mut self) -> Vec<ModelKey> {
+        self.cache.keep_pods(self.namespace.as_deref(), &self.listing.end())
+    }
+}
+
+struct Children {
+    cache: Arc<Cache>,
+    kind: ChildKind,
+    namespace: Option<String>,
+    listing: Listing,
+}
+
+impl Sink for Children {
+    type Object = DynamicObject;
+
+    fn begin(&mut self) {
+        self.listing.begin();
+    }
+
+    fn seen(&mut self, object: DynamicObject) -> Vec<ModelKey> {
+        let Some(key) = ModelKey::of_owner(&object) else { return vec![] };
+        self.listing.saw(&key, &object.name_any());
+        self.cache.child_seen(&key, self.kind, &object);
+        vec![key]
+    }
+
+    fn gone(&mut self, object: &DynamicObject) -> Vec<ModelKey> {
+        let Some(key) = ModelKey::of_owner(object) else { return vec![] };
+        self.cache.child_gone(&key, self.kind, &object.name_any());
+        vec![key]
+    }
+
+    fn end(&mut self) -> Vec<ModelKey> {
+        self.cache.keep_children(self.kind, self.namespace.as_deref(), &self.listing.end())
+    }
+}
+
+fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
+    K::DynamicType: Default,
+{
+    match namespace {
+        None => Api::all(client.clone()),
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+    }
+}
+
+pub(super) fn config() -> watcher::Config {
+    watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS)
 }
 
 fn managed() -> watcher::Config {
-    watcher::Config::default().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
-}
-
-async fn watch_kind(
-    client: &Client,
-    cache: &Cache,
-    kind: ChildKind,
-    trigger: &mpsc::Sender<ObjectRef<Guarded>>,
-    tasks: &mut JoinSet<()>,
-) -> Result<AbortHandle, reflector::store::WriterDropped> {
-    let resource = kind.api_resource();
-    let writer = reflector::store::Writer::<DynamicObject>::new(resource.clone());
-    let store = writer.as_reader();
-    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
-    let stream = watcher(api, managed()).default_backoff();
-    let stream = stream.modify(|object| object.managed_fields_mut().clear()).reflect(writer);
-    let handle = tasks.spawn(forward(stream, trigger.clone()));
-    store.wait_until_ready().await?;
-    cache.set_children(kind, Some(store));
-    Ok(handle)
-}
-
-/// Turns changes of children and pods into the model that they belong to.
-async fn forward<K: Resource + Clone>(
-    stream: impl Stream<Item = Result<watcher::Event<K>, watcher::Error>>,
-    trigger: mpsc::Sender<ObjectRef<Guarded>>,
-) {
-    let mut stream = std::pin::pin!(stream);
-    while let Some(event) = stream.next().await {
-        let object = match event {
-            Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object) | watcher::Event::InitApply(object)) => {
-                object
-            }
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => continue,
-            Err(error) => {
-                warn!(%error, "A watch broke off and is started again");
-                continue;
-            }
-        };
-        let (Some(model), Some(namespace)) = (model_of(&object), object.namespace()) else { continue };
-        if trigger.send(ObjectRef::new(&model).within(&namespace)).await.is_err() {
-            return;
-        }
-    }
-}
-
-/// The model that an object belongs to: its owner, or for a pod, which a ReplicaSet owns, the one that its label names.
-/// The label alone would not do, because somebody may have removed it.
-fn model_of(object: &impl ResourceExt) -> Option<String> {
-    let owner = object.owner_references().iter().find(|owner| owner.kind == InferenceModel::kind(&()));
-    owner.map(|owner| owner.name.clone()).or_else(|| object.labels().get(MODEL_LABEL).cloned())
-}
-
-/// Follows the CRDs of the optional kinds, and watches each kind while it exists.
-struct OptionalKinds {
-    client: Client,
-    cache: Arc<Cache>,
-    trigger: mpsc::Sender<ObjectRef<Guarded>>,
-    kind_changed: mpsc::Sender<()>,
-}
-
-impl OptionalKinds {
-    async fn follow(self, ready: tokio::sync::oneshot::Sender<()>) {
-        let names: BTreeMap<String, ChildKind> = ChildKind::ALL
-            .iter()
-            .filter(|kind| kind.is_optional())
-            .map(|kind| {
-                let resource = kind.api_resource();
-                (format!("{}.{}", resource.plural, resource.group), *kind)
-            })
-            .collect();
-        // Of a CRD only its name matters, and some weigh a megabyte.
-        let crds: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(self.client.clone());
-        let mut stream = std::pin::pin!(watcher(crds, watcher::Config::default()).default_backoff());
-        let mut running: BTreeMap<ChildKind, AbortHandle> = BTreeMap::new();
-        let mut tasks = JoinSet::new();
-        let mut ready = Some(ready);
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(watcher::Event::Apply(crd) | watcher::Event::InitApply(crd)) => {
-                    if let Some(kind) = names.get(&crd.name_any()).filter(|kind| !running.contains_key(kind)) {
-                        self.begin(*kind, &crd, &mut running, &mut tasks).await;
-                    }
-                }
-                Ok(watcher::Event::Delete(crd)) => {
-                    if let Some(kind) = names.get(&crd.name_any()) {
-                        self.end(*kind, &mut running);
-                    }
-                }
-                Ok(watcher::Event::InitDone) => {
-                    ready.take().map(|ready| ready.send(()));
-                }
-                Ok(watcher::Event::Init) => {}
-                Err(error) => warn!(%error, "The watch for custom resource definitions broke off and is started again"),
-            }
-        }
-    }
-
-    async fn begin(
-        &self,
-        kind: ChildKind,
-        crd: &PartialObjectMeta<CustomResourceDefinition>,
-        running: &mut BTreeMap<ChildKind, AbortHandle>,
-        tasks: &mut JoinSet<()>,
-    ) {
-        // A CRD on its way out still sends changes; its kind can't be written any more.
-        if crd.meta().deletion_timestamp.is_some() {
-            return;
-        }
-        match watch_kind(&self.client, &self.cache, kind, &self.trigger, tasks).await {
-            Ok(handle) => {
-                info!(kind = kind.as_str(), "Found an optional kind");
-                running.insert(kind, handle);
-                self.announce();
-            }
-            Err(error) => warn!(kind = kind.as_str(), %error, "Could not watch an optional kind"),
-        }
-    }
-
-    fn end(&self, kind: ChildKind, running: &mut BTreeMap<ChildKind, AbortHandle>) {
-        if let Some(handle) = running.remove(&kind) {
-            handle.abort();
-            self.cache.set_children(kind, None);
-            info!(kind = kind.as_str(), "Lost an optional kind");
-            self.announce();
-        }
-    }
-
-    /// A full channel means that an announcement is already on its way.
-    fn announce(&self) {
-        let _ = self.kind_changed.try_send(());
-    }
+    config().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
 }

@@ -1,9 +1,9 @@
 //! One function for each condition.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::apps::v1::DeploymentStatus;
 
-use super::{Facts, Pass, PodReport};
+use super::{Facts, Pass, PodReport, refusal};
 use crate::apply::{Refusal, RefusalCause};
 use crate::validate::ValidModel;
 
@@ -69,6 +69,8 @@ fn invalid(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
 /// The numbers of the Deployment, and the pods of this model that are here to stay.
 struct Rollout<'a> {
     wanted: i32,
+    is_suspended: bool,
+    is_paused: bool,
     status: DeploymentStatus,
     /// The Deployment's controller has seen the specification that was applied.
     is_observed: bool,
@@ -77,10 +79,12 @@ struct Rollout<'a> {
 
 impl<'a> Rollout<'a> {
     fn new(model: &ValidModel, facts: &'a Facts<'_>) -> Self {
-        let status = facts.deployment.and_then(|d| d.status.clone()).unwrap_or_default();
-        let generation = facts.deployment.and_then(|d: &Deployment| d.metadata.generation);
+        let status = facts.deployment.map(|d| d.status.clone()).unwrap_or_default();
+        let generation = facts.deployment.and_then(|d| d.generation);
         Self {
             wanted: model.replicas,
+            is_suspended: model.is_suspended,
+            is_paused: model.rollout.is_paused,
             is_observed: generation.is_some() && status.observed_generation >= generation,
             status,
             pods: facts.pods.iter().filter(|pod| !pod.is_terminating).collect(),
@@ -98,6 +102,15 @@ impl<'a> Rollout<'a> {
     /// No pod of an older template is left.
     fn is_complete(&self) -> bool {
         self.is_observed && self.updated() >= self.wanted && self.status.replicas.unwrap_or(0) <= self.updated()
+    }
+
+    /// Why nothing is wanted, if that is so.
+    fn nothing(&self) -> Option<(Reason, &'static str)> {
+        match (self.wanted, self.is_suspended) {
+            (0, true) => Some((Reason::Suspended, "spec.suspend is true: set it to false to serve again")),
+            (0, false) => Some((Reason::ScaledToZero, "spec.replicas is 0")),
+            _ => None,
+        }
     }
 
     fn condition(&self, type_: &str, status: &str) -> Option<String> {
@@ -124,7 +137,9 @@ fn refused_verdict(refusal: &Refusal) -> Verdict {
             format!("{kind} {name} exists and is not this model's: rename the model, or delete the {kind}"),
         ),
         RefusalCause::Api { message, .. } => {
-            verdict(False, Reason::ApplyFailed, format!("the API server refused {kind} {name}: {message}"))
+            let reason = refusal::reason(&refusal.cause);
+            let cure = refusal::cure(reason);
+            verdict(False, reason, format!("the API server refused {kind} {name}: {message}{cure}"))
         }
         RefusalCause::KindMissing => verdict(
             False,
@@ -137,8 +152,8 @@ fn refused_verdict(refusal: &Refusal) -> Verdict {
 }
 
 fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
-    if rollout.wanted == 0 {
-        return verdict(False, Reason::ScaledToZero, "spec.replicas is 0");
+    if let Some((reason, message)) = rollout.nothing() {
+        return verdict(False, reason, message);
     }
     let ready = rollout.pods.iter().filter(|pod| pod.is_ready).count();
     let worst = rollout.pods.iter().find_map(|pod| pod.obstacle.as_ref().map(|obstacle| (pod, obstacle)));
@@ -146,7 +161,8 @@ fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
         return verdict(False, obstacle.reason, format!("pod {}: {}", pod.name, obstacle.message));
     }
     if let Some(message) = rollout.condition("ReplicaFailure", "True") {
-        return verdict(False, Reason::PodsRefused, message);
+        let reason = refusal::of_message(&message).unwrap_or(Reason::PodsRefused);
+        return verdict(False, reason, message);
     }
     if i32::try_from(ready).unwrap_or(i32::MAX) >= rollout.wanted {
         return verdict(
@@ -159,14 +175,23 @@ fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
 }
 
 fn available(rollout: &Rollout<'_>) -> Verdict {
+    if let Some((reason, message)) = rollout.nothing() {
+        return verdict(False, reason, message);
+    }
     match (rollout.available(), rollout.wanted) {
-        (_, 0) => verdict(False, Reason::ScaledToZero, "spec.replicas is 0"),
         (0, wanted) => verdict(False, Reason::NoReplicaReady, format!("0 of {wanted} replicas answer")),
         (n, wanted) => verdict(True, Reason::ReplicasAvailable, format!("{n} of {wanted} replicas answer")),
     }
 }
 
 fn progressing(rollout: &Rollout<'_>) -> Verdict {
+    if rollout.is_suspended {
+        let left = rollout.status.replicas.unwrap_or(0);
+        return verdict(True, Reason::Suspended, format!("spec.suspend is true; {left} pods are left"));
+    }
+    if rollout.is_paused {
+        return paused(rollout);
+    }
     if let Some(message) = rollout.condition("Progressing", "False") {
         return verdict(False, Reason::ProgressDeadlineExceeded, message);
     }
@@ -180,12 +205,25 @@ fn progressing(rollout: &Rollout<'_>) -> Verdict {
     verdict(True, Reason::RollingOut, numbers)
 }
 
+/// Somebody wants it so: neither good nor bad, unless nothing waits.
+fn paused(rollout: &Rollout<'_>) -> Verdict {
+    let numbers = format!("{} of {} replicas are of the present specification", rollout.updated(), rollout.wanted);
+    if rollout.is_complete() {
+        return verdict(True, Reason::Paused, format!("{numbers}; spec.rollout.paused holds the next change back"));
+    }
+    verdict(Unknown, Reason::Paused, format!("{numbers}: set spec.rollout.paused to false to go on"))
+}
+
 /// The summary. Its reason is the first cause that is not in order, so that a list of models tells why.
 fn ready(rollout: &Rollout<'_>, causes: &[&Verdict]) -> Verdict {
     if let Some(cause) = causes.iter().find(|cause| cause.status == False) {
         return verdict(False, cause.reason, cause.message.clone());
     }
     let numbers = format!("{} of {} replicas answer", rollout.available(), rollout.wanted);
+    if !rollout.is_complete() && rollout.is_paused {
+        let paused = paused(rollout);
+        return verdict(False, paused.reason, paused.message);
+    }
     if !rollout.is_complete() {
         return verdict(False, if rollout.is_observed { Reason::RollingOut } else { Reason::Pending }, numbers);
     }

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use belfry_crds::InferenceModel;
+use belfry_operator::children::{Child, children};
 use belfry_operator::settings::Settings;
 use belfry_operator::validate::{ValidModel, validate};
 
@@ -40,4 +41,9 @@ pub(crate) fn sample(name: &str) -> InferenceModel {
 /// A model that has no problems.
 pub(crate) fn valid(model: &InferenceModel) -> ValidModel {
     validate(model, &Settings::default()).unwrap()
+}
+
+/// Every object of a model, as it is applied.
+pub(crate) fn objects(model: &ValidModel) -> Vec<Child> {
+    children(model).unwrap()
 }

@@ -1,21 +1,19 @@
 //! The container of a worker: settings, probes and confinement.
 
 use belfry_crds::contract::{
-    CACHE_MOUNT, DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, LIVENESS_PATH, MODEL_MOUNT, PORT, PORT_NAME,
-    READINESS_PATH, TERMINATION_LOG, env,
+    CACHE_MOUNT, DRAIN_DELAY_SECONDS, LIVENESS_PATH, MODEL_MOUNT, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
-use belfry_crds::inference_model::HuggingFaceSource;
+use belfry_crds::inference_model::{self as api, HuggingFaceSource, SecretKeyRef};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
     SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::START_BUDGET_SECONDS;
 use crate::validate::{ValidModel, ValidSource};
 
 /// Name of the worker's container.
-const WORKER: &str = "worker";
+pub(super) const WORKER: &str = "worker";
 
 /// The worker's container.
 pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> Container {
@@ -23,34 +21,48 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         name: WORKER.into(),
         image: Some(model.runtime.image.clone()),
         image_pull_policy: Some("IfNotPresent".into()),
+        args: some(model.pod_template.extra_args.clone()),
         env: Some(environment(model)),
-        ports: Some(vec![ContainerPort {
-            name: Some(PORT_NAME.into()),
-            container_port: i32::from(PORT),
-            protocol: Some("TCP".into()),
-            ..Default::default()
-        }]),
+        ports: Some(vec![port(PORT_NAME, i32::from(PORT))]),
         resources: Some(model.resources.clone()),
         // Liveness begins after the start-up probe, so that a slow load is never killed for being slow;
         // a period of one second makes a worker ready within a second of its model.
-        startup_probe: Some(probe(READINESS_PATH, 1, START_BUDGET_SECONDS)),
+        startup_probe: Some(probe(READINESS_PATH, 1, model.startup_budget_seconds)),
         readiness_probe: Some(probe(READINESS_PATH, 2, 2)),
         liveness_probe: Some(probe(LIVENESS_PATH, 10, 3)),
         termination_message_path: Some(TERMINATION_LOG.into()),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            run_as_non_root: Some(true),
-            capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
-            ..Default::default()
-        }),
+        security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
         volume_mounts: Some(volume_mounts),
         ..Default::default()
     }
 }
 
-fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
+/// What the Pod Security level `restricted` wants of a container.
+pub(super) fn confined() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.into()),
+        container_port: number,
+        protocol: Some("TCP".into()),
+        ..Default::default()
+    }
+}
+
+/// A list that is there only when it holds something: server-side apply takes an empty one for a difference.
+pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+pub(super) fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {
             path: Some(path.into()),
@@ -69,7 +81,7 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
     let runtime = &model.runtime;
     let mut vars = source_environment(&model.source);
     vars.extend([
-        plain(env::SERVED_NAME, &model.name),
+        plain(env::SERVED_NAME, model.served_names.first().unwrap_or(&model.name)),
         plain(env::DEVICE, runtime.device.as_str()),
         plain(env::DTYPE, runtime.dtype.as_str()),
         plain(env::THREADS, runtime.threads),
@@ -80,14 +92,23 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
         plain(env::REQUEST_TIMEOUT_MS, runtime.request_timeout_ms),
         plain(env::TERMINATION_LOG, TERMINATION_LOG),
         plain(env::DRAIN_DELAY_SECONDS, DRAIN_DELAY_SECONDS),
-        plain(env::DRAIN_TIMEOUT_SECONDS, DRAIN_TIMEOUT_SECONDS),
+        plain(env::DRAIN_TIMEOUT_SECONDS, model.rollout.drain_seconds),
         plain(env::LOG_JSON, true),
         // libgomp's threads spin while they wait, which starves the tokenizer on few cores. It reads
         // these when it is loaded, so the worker itself comes too late to set them.
         plain("OMP_WAIT_POLICY", "PASSIVE"),
         plain("GOMP_SPINCOUNT", 0),
     ]);
+    vars.extend(of_user(model));
     vars
+}
+
+/// The variables of the specification. The API admits none that is also ours.
+pub(super) fn of_user(model: &ValidModel) -> impl Iterator<Item = EnvVar> {
+    model.pod_template.env.iter().map(|api::EnvVar { name, value, secret_key_ref }| match secret_key_ref {
+        Some(secret) => from_secret(name, secret),
+        None => plain(name, value.as_deref().unwrap_or_default()),
+    })
 }
 
 fn source_environment(source: &ValidSource) -> Vec<EnvVar> {
@@ -102,21 +123,19 @@ fn hub_environment(hub: &HuggingFaceSource) -> Vec<EnvVar> {
     let mut vars =
         vec![plain(env::HF_REPO, &hub.repo), plain(env::HF_REVISION, &hub.revision), plain(env::CACHE, CACHE_MOUNT)];
     vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
-    vars.extend(hub.token_secret_ref.as_ref().map(|secret| EnvVar {
-        name: env::HF_TOKEN.into(),
-        value_from: Some(EnvVarSource {
-            secret_key_ref: Some(SecretKeySelector {
-                name: secret.name.clone(),
-                key: secret.key.clone(),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }));
+    vars.extend(hub.token_secret_ref.as_ref().map(|secret| from_secret(env::HF_TOKEN, secret)));
     vars
 }
 
-fn plain(name: &str, value: impl ToString) -> EnvVar {
+pub(super) fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), ..Default::default() };
+    EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn plain(name: &str, value: impl ToString) -> EnvVar {
     EnvVar { name: name.into(), value: Some(value.to_string()), ..Default::default() }
 }

@@ -1,14 +1,17 @@
 //! The pod of a worker. It passes the Pod Security level `restricted` whatever the specification says.
 
-use belfry_crds::contract::{CACHE_MOUNT, DRAIN_TIMEOUT_SECONDS, MODEL_MOUNT};
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::{CACHE_MOUNT, MODEL_MOUNT};
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
-    SeccompProfile, TopologySpreadConstraint, Volume, VolumeMount,
+    EmptyDirVolumeSource, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
+    PodTemplateSpec, SeccompProfile, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::super::meta::{Component, pod_labels, selector};
-use super::container::container;
+use super::super::meta::{Component, add_labels, pod_labels};
+use super::container::{container, some};
+use super::{engine, placement};
 use crate::validate::{ValidModel, ValidSource};
 
 /// User and group of the worker; the image's own.
@@ -19,8 +22,13 @@ const GRACE_SECONDS: i64 = 15;
 
 /// The pod template of a model.
 pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
+    let (volumes, mounts) = volumes(model);
+    let container = match &model.engine {
+        None => container(model, mounts),
+        Some(engine) => engine::container(model, engine, mounts),
+    };
     PodTemplateSpec {
-        metadata: Some(ObjectMeta { labels: Some(pod_labels(model, Component::Worker)), ..Default::default() }),
+        metadata: Some(metadata(model)),
         spec: Some(PodSpec {
             service_account_name: Some(model.name.clone()),
             automount_service_account_token: Some(false),
@@ -32,19 +40,62 @@ pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
                 seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..Default::default() }),
                 ..Default::default()
             }),
-            termination_grace_period_seconds: Some(i64::from(DRAIN_TIMEOUT_SECONDS) + GRACE_SECONDS),
-            topology_spread_constraints: Some(vec![TopologySpreadConstraint {
-                max_skew: 1,
-                topology_key: "kubernetes.io/hostname".into(),
-                when_unsatisfiable: "ScheduleAnyway".into(),
-                label_selector: Some(selector(model)),
-                ..Default::default()
-            }]),
-            containers: vec![container(model, vec![volume(&model.source).1])],
-            volumes: Some(vec![volume(&model.source).0]),
+            termination_grace_period_seconds: Some(i64::from(model.rollout.drain_seconds) + GRACE_SECONDS),
+            topology_spread_constraints: placement::spread(model),
+            node_selector: some_map(&model.scheduling.node_selector),
+            tolerations: placement::tolerations(model),
+            affinity: placement::affinity(model),
+            priority_class_name: model.availability.priority_class_name.clone(),
+            runtime_class_name: model.scheduling.runtime_class_name.clone(),
+            image_pull_secrets: some(
+                model
+                    .pod_template
+                    .image_pull_secrets
+                    .iter()
+                    .map(|secret| LocalObjectReference { name: secret.name.clone() })
+                    .collect(),
+            ),
+            containers: vec![container],
+            volumes: Some(volumes),
             ..Default::default()
         }),
     }
+}
+
+fn metadata(model: &ValidModel) -> ObjectMeta {
+    let mut metadata = ObjectMeta {
+        labels: Some(pod_labels(model, Component::Worker)),
+        annotations: some_map(&model.pod_template.annotations),
+        ..Default::default()
+    };
+    add_labels(&mut metadata, &model.pod_template.labels);
+    metadata
+}
+
+fn some_map(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    (!map.is_empty()).then(|| map.clone())
+}
+
+/// What the container sees of files: the model, and for other engines a place to write and shared memory.
+fn volumes(model: &ValidModel) -> (Vec<Volume>, Vec<VolumeMount>) {
+    let mut all = vec![volume(&model.source)];
+    if model.engine.is_some() {
+        if !matches!(model.source, ValidSource::HuggingFace(_)) {
+            all.push(scratch("cache", CACHE_MOUNT, None));
+        }
+        // Processes of one engine exchange tensors here; the 64 MiB of a container are too few. It counts as memory.
+        all.push(scratch("shm", "/dev/shm", Some("Memory")));
+    }
+    all.into_iter().unzip()
+}
+
+/// Space that lives as long as the pod.
+fn scratch(name: &str, path: &str, medium: Option<&str>) -> (Volume, VolumeMount) {
+    let empty = EmptyDirVolumeSource { medium: medium.map(Into::into), ..Default::default() };
+    (
+        Volume { name: name.into(), empty_dir: Some(empty), ..Default::default() },
+        VolumeMount { name: name.into(), mount_path: path.into(), ..Default::default() },
+    )
 }
 
 /// The volume that the model is read from, and where the worker sees it.
@@ -66,9 +117,6 @@ fn volume(source: &ValidSource) -> (Volume, VolumeMount) {
                 ..Default::default()
             },
         ),
-        ValidSource::HuggingFace(_) => (
-            Volume { name: "cache".into(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Default::default() },
-            VolumeMount { name: "cache".into(), mount_path: CACHE_MOUNT.into(), ..Default::default() },
-        ),
+        ValidSource::HuggingFace(_) => scratch("cache", CACHE_MOUNT, None),
     }
 }

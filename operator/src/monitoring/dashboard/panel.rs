@@ -11,6 +11,14 @@ pub(super) struct Row {
     pub(super) panels: Vec<Panel>,
 }
 
+impl Row {
+    /// Without the panels that find nothing; `None` when none is left.
+    pub(super) fn keeping(self, finds: &impl Fn(&str) -> bool) -> Option<Self> {
+        let panels: Vec<_> = self.panels.into_iter().filter_map(|panel| panel.keeping(finds)).collect();
+        (!panels.is_empty()).then_some(Self { panels, ..self })
+    }
+}
+
 /// One panel.
 pub(super) struct Panel {
     kind: &'static str,
@@ -139,6 +147,13 @@ impl Panel {
     /// A query whose series are the buckets of a heatmap.
     pub(super) fn buckets(self, expr: impl Into<String>) -> Self {
         self.target(json!({ "expr": expr.into(), "format": "heatmap", "legendFormat": "{{le}}", "range": true }))
+    }
+
+    /// Without the queries that find nothing; `None` when none is left of those that there were.
+    pub(super) fn keeping(mut self, finds: &impl Fn(&str) -> bool) -> Option<Self> {
+        let had_queries = !self.targets.is_empty();
+        self.targets.retain(|target| target["expr"].as_str().is_none_or(finds));
+        (!had_queries || !self.targets.is_empty()).then_some(self)
     }
 
     fn target(mut self, mut target: Value) -> Self {

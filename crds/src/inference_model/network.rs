@@ -1,0 +1,70 @@
+//! `spec.network`: where the model answers, and whom.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::labels::{SELECTOR_MESSAGE, SELECTOR_RULE, label_value};
+
+/// Where the model answers, and whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Network {
+    /// Port of the Service, 1 to 65535. Default 80. The pods' own port does not follow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65_535))]
+    pub port: Option<i32>,
+    /// Who may talk to the pods, and whom they may talk to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<PolicyRules>,
+}
+
+/// Who may talk to the pods, and whom they may talk to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("!has(self.mode) || self.mode != 'None' || (!has(self.allowFrom) && !has(self.prometheusNamespace))")
+    .message("mode None writes no NetworkPolicy: remove allowFrom and prometheusNamespace, or the mode"))]
+pub struct PolicyRules {
+    /// Whether the operator writes a NetworkPolicy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<PolicyMode>,
+    /// Who may send requests, at most 16; each entry admits what fits all of its selectors. Default: every pod of the
+    /// cluster. Prometheus is admitted in any case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub allow_from: Vec<Peer>,
+    /// Namespace of Prometheus, which is admitted beside allowFrom, as the pods with the label
+    /// `app.kubernetes.io/name: prometheus`. Default: such pods of every namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub prometheus_namespace: Option<String>,
+}
+
+/// Whether the operator writes a NetworkPolicy. Default Generated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum PolicyMode {
+    /// One that admits requests and Prometheus on the pods' ports, and lets the pods reach their model's source.
+    #[default]
+    Generated,
+    /// None; another policy of the namespace may still apply.
+    None,
+}
+
+/// Pods that may send requests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("has(self.namespaceLabels) || has(self.podLabels)")
+    .message("an entry without a selector admits everybody: set namespaceLabels or podLabels"))]
+pub struct Peer {
+    /// Labels of their namespace, at most 8; `kubernetes.io/metadata.name` is its name. Default: the model's namespace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8, "additionalProperties" = label_value()))]
+    #[x_kube(validation = kube::core::Rule::new(SELECTOR_RULE).message(SELECTOR_MESSAGE))]
+    pub namespace_labels: BTreeMap<String, String>,
+    /// Labels of the pods, at most 8. Default: every pod of the namespace.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 8, "additionalProperties" = label_value()))]
+    #[x_kube(validation = kube::core::Rule::new(SELECTOR_RULE).message(SELECTOR_MESSAGE))]
+    pub pod_labels: BTreeMap<String, String>,
+}

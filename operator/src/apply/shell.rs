@@ -1,0 +1,113 @@
+//! The requests, and nothing that could be decided without one.
+
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
+use serde::Serialize;
+
+use super::{Context, Plan, RefusalCause};
+use crate::children::Child;
+use crate::children::meta::MANAGER;
+use crate::validate::ValidModel;
+
+pub(super) enum Failure {
+    Refused(RefusalCause),
+    Transient(kube::Error),
+}
+
+type Outcome = Result<Option<DynamicObject>, Failure>;
+
+pub(super) struct Shell<'a> {
+    pub(super) model: &'a ValidModel,
+    pub(super) context: &'a Context<'a>,
+}
+
+impl Shell<'_> {
+    /// Sends what the plan asks for, and returns the child as it is now.
+    pub(super) async fn carry_out(&self, plan: Plan, child: &Child) -> Outcome {
+        let resource = child.kind.api_resource();
+        let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
+        match (plan, &child.object) {
+            (Plan::Create, Some(object)) => {
+                self.refuse_foreign(&api, &child.name).await?;
+                self.patch(&api, child, Patch::Apply(object)).await
+            }
+            (Plan::Apply, Some(object)) => self.mend(&api, child, object).await,
+            (Plan::Delete, None) => self.delete(&api, child).await,
+            (Plan::Conflict, _) => Err(Failure::Refused(RefusalCause::NameConflict)),
+            (Plan::Keep | Plan::Create | Plan::Apply | Plan::Delete, _) => Ok(None),
+        }
+    }
+
+    /// Forcing the fields of an object that somebody else made would take it over.
+    async fn refuse_foreign(&self, api: &Api<DynamicObject>, name: &str) -> Result<(), Failure> {
+        match api.get_metadata_opt(name).await.map_err(failure)? {
+            Some(found) if !is_controlled_by(found.owner_references(), &self.model.uid) => {
+                Err(Failure::Refused(RefusalCause::NameConflict))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete(&self, api: &Api<DynamicObject>, child: &Child) -> Outcome {
+        let result = api.delete(&child.name, &DeleteParams::default()).await;
+        self.context.metrics.write(child.kind.as_str(), result.is_ok());
+        match result {
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            result => drop(result.map_err(failure)?),
+        }
+        self.context.cache.child_gone(self.context.key, child.kind, &child.name);
+        Ok(None)
+    }
+
+    async fn mend(&self, api: &Api<DynamicObject>, child: &Child, object: &DynamicObject) -> Outcome {
+        match self.patch(api, child, Patch::Apply(object)).await {
+            // Somebody changed the key of a list's element, such as the port of a Service. Apply keeps that element
+            // and adds ours, and the two contradict each other; a merge patch replaces the list as a whole.
+            Err(Failure::Refused(RefusalCause::Api { code: 422, .. })) => {
+                let spec = serde_json::json!({"spec": object.data.get("spec")});
+                self.patch(api, child, Patch::Merge(&spec)).await?;
+                self.patch(api, child, Patch::Apply(object)).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn patch<P: Serialize + Debug>(&self, api: &Api<DynamicObject>, child: &Child, patch: Patch<P>) -> Outcome {
+        let is_apply = matches!(patch, Patch::Apply(_));
+        let params = if is_apply {
+            PatchParams::apply(MANAGER).force()
+        } else {
+            PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() }
+        };
+        let result = api.patch(&child.name, &params, &patch).await;
+        self.context.metrics.write(child.kind.as_str(), result.is_ok());
+        let object = result.map_err(failure)?;
+        if is_apply {
+            self.context.cache.child_applied(self.context.key, child.kind, &object);
+        }
+        Ok(Some(object))
+    }
+}
+
+fn is_controlled_by(owners: &[OwnerReference], uid: &str) -> bool {
+    owners.iter().any(|owner| owner.controller == Some(true) && owner.uid == uid)
+}
+
+/// A refusal is the API server's considered no; everything else is worth another try, also a write that came between a
+/// read and a write of the API server's own.
+fn failure(error: kube::Error) -> Failure {
+    let kube::Error::Api(status) = error else { return Failure::Transient(error) };
+    let is_refused = match status.code {
+        400 | 403 | 404 | 405 | 413 | 415 | 422 => true,
+        409 => status.message.contains("conflict with"),
+        _ => false,
+    };
+    if is_refused {
+        return Failure::Refused(RefusalCause::Api { code: status.code, message: status.message.clone() });
+    }
+    Failure::Transient(kube::Error::Api(status))
+}

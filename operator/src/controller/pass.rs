@@ -1,0 +1,80 @@
+//! One pass: `observe → validate → children → apply → status`. [`reconcile`] is the only place that
+//! sees every step.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{Context, Error, write_status};
+use crate::apply::{self, RefusalCause, apply};
+use crate::observe::{ModelKey, Observed};
+use crate::status::{Facts, Pass, status};
+use crate::validate::validate;
+
+/// How a pass ended, when nothing has to be repeated at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// There is no such model, or it is being deleted.
+    Gone,
+    /// The children are as they should be.
+    Converged {
+        /// A value of the label `outcome`.
+        outcome: &'static str,
+    },
+    /// A child was refused, which time may heal.
+    Refused,
+}
+
+impl Ended {
+    /// The value of the label `outcome`; `None` for a pass that found nothing to look at.
+    pub(super) const fn outcome(&self) -> Option<&'static str> {
+        match self {
+            Self::Gone => None,
+            Self::Converged { outcome } => Some(outcome),
+            Self::Refused => Some("applied"),
+        }
+    }
+}
+
+/// The steps, and nothing else.
+pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended, Error> {
+    let Some(observed) = context.cache.observed(key) else { return Ok(Ended::Gone) };
+    let Observed { model, pods, .. } = &observed;
+    if model.metadata.deletion_timestamp.is_some() {
+        // The children are owned by the model, and the garbage collector takes them.
+        return Ok(Ended::Gone);
+    }
+    let pass = match validate(model, context.cache.settings()) {
+        Ok(valid) => {
+            let requests =
+                apply::Context { client: &context.client, cache: &context.cache, metrics: &context.metrics, key };
+            let applied = apply(&valid, &observed, &requests).await?;
+            Pass::Applied { model: Box::new(valid), applied: Box::new(applied) }
+        }
+        Err(problems) => Pass::Invalid(problems),
+    };
+    context.metrics.restarts.observe(key.clone(), pods);
+    let deployment = pass.deployment().or(observed.deployment.as_ref());
+    let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment, pods };
+    let next = status(&facts, model.status.as_ref(), Timestamp::now());
+    write_status::write(model, next, context).await?;
+    Ok(pass.ended())
+}
+
+impl Pass {
+    fn deployment(&self) -> Option<&crate::observe::Rollout> {
+        match self {
+            Self::Applied { applied, .. } => applied.deployment.as_ref(),
+            Self::Invalid(_) => None,
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        match self {
+            Self::Invalid(_) => Ended::Converged { outcome: "invalid" },
+            Self::Applied { applied, .. } if applied.refused.iter().any(|r| r.cause != RefusalCause::KindMissing) => {
+                Ended::Refused
+            }
+            Self::Applied { applied, .. } if applied.written.is_empty() => Ended::Converged { outcome: "unchanged" },
+            Self::Applied { .. } => Ended::Converged { outcome: "applied" },
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The server of llama.cpp with `--metrics`. Names: tools/server/README.md of ggml-org/llama.cpp. It counts neither answers
+//! nor their time, so that no objective can be measured.
+
+use belfry_crds::contract::metrics;
+
+use super::{Mapping, Source};
+
+pub(super) fn mappings() -> Vec<Mapping> {
+    let waiting = || Source::new("llamacpp:requests_deferred");
+    vec![
+        Mapping::new(&metrics::TOKENS, Source::new("llamacpp:prompt_tokens_total")).standing_for("type", "input"),
+        Mapping::new(&metrics::QUEUE_DEPTH, waiting()),
+        Mapping::new(&metrics::ACTIVE_REQUESTS, Source::new("llamacpp:requests_processing")).and(waiting()),
+    ]
+}

@@ -1,0 +1,19 @@
+//! SGLang with `--enable-metrics`. Names: docs/references/production_metrics.md of sgl-project/sglang. It counts no failed
+//! answers, so that availability can't be measured: counting what succeeds alone would always read as 100 %.
+
+use belfry_crds::contract::metrics;
+
+use super::{Mapping, Source};
+
+pub(super) fn mappings() -> Vec<Mapping> {
+    let waiting = || Source::new("sglang:num_queue_reqs");
+    vec![
+        // Releases differ in the bounds of these buckets; these two are in all of them.
+        Mapping::new(&metrics::REQUEST_DURATION, Source::new("sglang:e2e_request_latency_seconds"))
+            .standing_for("phase", "total")
+            .thresholds(&["1s", "10s"]),
+        Mapping::new(&metrics::TOKENS, Source::new("sglang:prompt_tokens_total")).standing_for("type", "input"),
+        Mapping::new(&metrics::QUEUE_DEPTH, waiting()),
+        Mapping::new(&metrics::ACTIVE_REQUESTS, Source::new("sglang:num_running_reqs")).and(waiting()),
+    ]
+}

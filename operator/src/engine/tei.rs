@@ -1,0 +1,37 @@
+//! text-embeddings-inference. Names: core/src/infer.rs, core/src/queue.rs and router/src of
+//! huggingface/text-embeddings-inference. Its duration buckets are powers of 1.5 and meet no threshold of the API, so that
+//! no latency objective can be measured.
+
+use belfry_crds::contract::metrics;
+
+use super::{Mapping, Source};
+
+pub(super) fn mappings() -> Vec<Mapping> {
+    let failed = |error: &str, status: &str, reason: &str| {
+        Mapping::new(&metrics::REQUESTS, Source::new("te_request_failure").equal("err", error))
+            .standing_for("status", status)
+            .standing_for("reason", reason)
+    };
+    let time = |name: &str, phase: &str| {
+        Mapping::new(&metrics::REQUEST_DURATION, Source::new(name)).standing_for("phase", phase)
+    };
+    vec![
+        Mapping::new(&metrics::REQUESTS, Source::new("te_request_success"))
+            .standing_for("status", "200")
+            .standing_for("reason", "ok"),
+        failed("overloaded", "429", "queue_full"),
+        failed("validation", "422", "invalid_input"),
+        failed("tokenization", "422", "input_too_long"),
+        failed("batch_size", "422", "too_many_inputs"),
+        // To its callers it is 424; it is the model that failed all the same.
+        failed("inference", "500", "inference_failed"),
+        failed("dropped", "499", "client_closed_request"),
+        time("te_request_duration", "total"),
+        time("te_request_tokenization_duration", "tokenize"),
+        time("te_request_queue_duration", "queue"),
+        time("te_request_inference_duration", "inference"),
+        Mapping::new(&metrics::BATCH_SIZE, Source::new("te_batch_next_size")),
+        Mapping::new(&metrics::BATCH_TOKENS, Source::new("te_batch_next_tokens")),
+        Mapping::new(&metrics::QUEUE_DEPTH, Source::new("te_queue_size")),
+    ]
+}

@@ -1,0 +1,34 @@
+//! vLLM. Names: docs/design/metrics.md and vllm/v1/metrics/loggers.py of vllm-project/vllm; `http_requests_total` comes from
+//! its instrumentation of FastAPI, which knows classes of statuses only.
+
+use belfry_crds::contract::metrics;
+
+use super::{Mapping, Source};
+
+/// Routes that count as inference; the instrumentation also counts lists of models and tokenizers.
+const INFERENCE: &str =
+    "/v1/(chat/)?completions|/v1/responses|/v1/embeddings|/v2/embed|/pooling|/classify|(/v1)?/score|(/v[12])?/rerank";
+
+pub(super) fn mappings() -> Vec<Mapping> {
+    let answered = |class: &str, status: &str| {
+        let source = Source::new("http_requests_total").like("handler", INFERENCE).equal("status", class);
+        Mapping::new(&metrics::REQUESTS, source).standing_for("status", status)
+    };
+    let waiting = || Source::new("vllm:num_requests_waiting");
+    vec![
+        answered("2xx", "200"),
+        answered("4xx", "400"),
+        answered("5xx", "500"),
+        Mapping::new(&metrics::REQUEST_DURATION, Source::new("vllm:e2e_request_latency_seconds"))
+            .standing_for("phase", "total")
+            .thresholds(&["500ms", "1s", "2500ms", "5s", "10s", "30s"]),
+        Mapping::new(&metrics::REQUEST_DURATION, Source::new("vllm:request_queue_time_seconds"))
+            .standing_for("phase", "queue"),
+        Mapping::new(&metrics::REQUEST_DURATION, Source::new("vllm:request_inference_time_seconds"))
+            .standing_for("phase", "inference"),
+        Mapping::new(&metrics::TOKENS, Source::new("vllm:prompt_tokens_total")).standing_for("type", "input"),
+        Mapping::new(&metrics::BATCH_TOKENS, Source::new("vllm:iteration_tokens_total")),
+        Mapping::new(&metrics::QUEUE_DEPTH, waiting()),
+        Mapping::new(&metrics::ACTIVE_REQUESTS, Source::new("vllm:num_requests_running")).and(waiting()),
+    ]
+}

@@ -1,0 +1,114 @@
+//! What is kept of a live child: enough to tell whether it still is what the operator made of it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use kube::ResourceExt;
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use crate::children::meta;
+
+/// A child in the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Live {
+    /// UID of the owner that controls it.
+    pub owner: Option<String>,
+    /// Hash of the desired object of which every field is known to be there.
+    pub holds: Option<String>,
+    version: u64,
+    content: u64,
+}
+
+impl Live {
+    /// Reads an object of which is not known what it holds.
+    #[must_use]
+    pub fn of(object: &DynamicObject) -> Self {
+        let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+        Self { owner: owner.map(|o| o.uid.clone()), holds: None, version: version(object), content: content(object) }
+    }
+
+    /// Reads the API server's answer to an apply. Whatever it made of the desired object, a default
+    /// filled in or a quantity written in another way, is how the object has to look from now on.
+    #[must_use]
+    pub fn applied(answer: &DynamicObject) -> Self {
+        Self { holds: meta::hash_of(answer).map(str::to_owned), ..Self::of(answer) }
+    }
+
+    /// Whether this was read later than the other. The answer to a write may overtake the watch.
+    #[must_use]
+    pub fn is_newer_than(&self, other: &Self) -> bool {
+        self.version > other.version
+    }
+
+    /// Whether nothing but the status and the bookkeeping of the API server differs.
+    #[must_use]
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        self.content == other.content
+    }
+}
+
+/// Resource versions are numbers that grow. One that is none counts as the newest.
+pub(super) fn version(object: &impl ResourceExt) -> u64 {
+    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
+}
+
+fn content(object: &DynamicObject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let meta = &object.metadata;
+    (&meta.uid, &meta.labels, &meta.annotations, meta.deletion_timestamp.is_some()).hash(&mut hasher);
+    for owner in meta.owner_references.iter().flatten() {
+        (&owner.uid, owner.controller, owner.block_owner_deletion).hash(&mut hasher);
+    }
+    for (key, value) in object.data.as_object().into_iter().flatten().filter(|(key, _)| *key != "status") {
+        key.hash(&mut hasher);
+        hash_value(value, &mut hasher);
+    }
+    hasher.finish()
+}
+
+fn hash_value(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Null => 0_u8.hash(hasher),
+        Value::Bool(value) => (1_u8, value).hash(hasher),
+        Value::Number(value) => (2_u8, value).hash(hasher),
+        Value::String(value) => (3_u8, value).hash(hasher),
+        Value::Array(values) => {
+            (4_u8, values.len()).hash(hasher);
+            values.iter().for_each(|value| hash_value(value, hasher));
+        }
+        Value::Object(fields) => {
+            (5_u8, fields.len()).hash(hasher);
+            for (key, value) in fields {
+                key.hash(hasher);
+                hash_value(value, hasher);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn live(version: &str, data: &Value, status: &Value) -> Live {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "data": data, "status": status,
+            "metadata": {"name": "a", "resourceVersion": version, "managedFields": [{"manager": version}]},
+        });
+        Live::of(&serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn a_changed_status_is_no_change_of_content() {
+        let (before, after) =
+            (live("9", &json!({"a": "1"}), &json!({})), live("10", &json!({"a": "1"}), &json!({"n": 1})));
+        assert!(after.has_content_of(&before));
+        assert!(after.is_newer_than(&before) && !before.is_newer_than(&after));
+    }
+
+    #[test]
+    fn a_changed_field_is_a_change_of_content() {
+        assert!(!live("1", &json!({"a": "1"}), &json!({})).has_content_of(&live("2", &json!({"a": "2"}), &json!({}))));
+    }
+}

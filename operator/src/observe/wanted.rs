@@ -1,0 +1,45 @@
+//! Names and hashes of the children that a model should have, kept so that a pass which changes
+//! nothing renders nothing.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+use crate::children::{Child, child};
+use crate::kind::ChildKind;
+use crate::validate::ValidModel;
+
+/// What is remembered for one state of a model. Another specification has another `Wanted`.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    children: Mutex<BTreeMap<ChildKind, Summary>>,
+}
+
+/// A child without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// Name of the object.
+    pub name: String,
+    /// Hash of its content; `None` when it must not exist.
+    pub hash: Option<String>,
+}
+
+impl Wanted {
+    /// The summary of a kind; it is rendered the first time.
+    ///
+    /// # Errors
+    /// As [`child`].
+    pub fn summary(&self, kind: ChildKind, model: &ValidModel) -> Result<Summary, serde_json::Error> {
+        if let Some(known) = self.children.lock().get(&kind) {
+            return Ok(known.clone());
+        }
+        Ok(self.remember(&child(kind, model)?))
+    }
+
+    /// Remembers a child that was rendered.
+    pub fn remember(&self, child: &Child) -> Summary {
+        let summary = Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) };
+        self.children.lock().insert(child.kind, summary.clone());
+        summary
+    }
+}

@@ -1,0 +1,31 @@
+//! `status.children`: every object that a model needs, and what became of it.
+
+use belfry_crds::condition::Reason;
+use belfry_crds::status::{ChildState, ChildStatus};
+
+use super::refusal;
+use crate::apply::{Refusal, RefusalCause};
+use crate::kind::ChildKind;
+use crate::observe::Summary;
+
+/// The wanted objects, in the order in which they are applied.
+pub(super) fn children(wanted: &[(ChildKind, Summary)], refused: &[Refusal]) -> Vec<ChildStatus> {
+    let status = |(kind, summary): &(ChildKind, Summary)| {
+        let hash = summary.hash.clone()?;
+        let refusal = refused.iter().find(|refusal| refusal.kind == *kind && refusal.name == summary.name);
+        let state = match refusal.map(|refusal| &refusal.cause) {
+            None => ChildState::Applied,
+            Some(RefusalCause::KindMissing) => ChildState::Missing,
+            Some(RefusalCause::NameConflict | RefusalCause::Api { .. }) => ChildState::Refused,
+        };
+        Some(ChildStatus {
+            group: kind.api_resource().group,
+            kind: kind.as_str().into(),
+            name: summary.name.clone(),
+            hash,
+            state,
+            reason: refusal.map(|refusal| refusal::reason(&refusal.cause)).map(Reason::as_str).map(Into::into),
+        })
+    };
+    wanted.iter().filter_map(status).collect()
+}

@@ -1,0 +1,143 @@
+//! The status of a model, from the facts of a pass.
+
+use belfry_crds::InferenceModel;
+use belfry_crds::condition::{ConditionType, find};
+use belfry_crds::status::ChildState;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::apply::{Refusal, RefusalCause};
+use crate::kind::ChildKind;
+use crate::observe::{Rollout, Wanted};
+use crate::settings::Settings;
+use crate::validate::validate;
+
+fn model(change: &Value) -> ValidModel {
+    let source = json!({"huggingFace": {"repo": "owner/name", "revision": "main"}});
+    let mut spec = json!({"task": "Embedding", "model": {"source": source}, "replicas": 2});
+    for (field, value) in change.as_object().unwrap() {
+        spec[field] = value.clone();
+    }
+    let metadata = json!({"name": "minilm", "namespace": "search", "uid": "u"});
+    let object = json!({
+        "apiVersion": "belfry.dev/v1alpha1", "kind": "InferenceModel", "metadata": metadata, "spec": spec,
+    });
+    let model: InferenceModel = serde_json::from_value(object).unwrap();
+    validate(&model, &Settings::default()).unwrap()
+}
+
+/// A Deployment whose controller has seen its present generation.
+fn deployment(replicas: i32, updated: i32) -> Rollout {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"generation": 3},
+        "status": {
+            "observedGeneration": 3, "replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas,
+            "updatedReplicas": updated,
+        },
+    });
+    Rollout::of(&serde_json::from_value(object).unwrap())
+}
+
+fn ready_pods(count: i32) -> Vec<PodReport> {
+    let pod = |number| PodReport {
+        name: format!("minilm-{number}"),
+        is_ready: true,
+        is_terminating: false,
+        obstacle: None,
+        failure: None,
+        waiting: None,
+        restarts: 0,
+    };
+    (0..count).map(pod).collect()
+}
+
+fn status_of(model: ValidModel, refused: Vec<Refusal>, deployment: &Rollout, pods: i32) -> InferenceModelStatus {
+    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap());
+    let wanted = ChildKind::ALL.iter().map(summary).collect();
+    let applied = Applied { refused, wanted, ..Applied::default() };
+    let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
+    let pods = ready_pods(pods);
+    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), pods: &pods };
+    status(&facts, None, Timestamp::UNIX_EPOCH)
+}
+
+fn seen(status: &InferenceModelStatus, type_: ConditionType) -> (String, String) {
+    let condition = find(&status.conditions, type_).unwrap();
+    (condition.status.clone(), condition.reason.clone())
+}
+
+fn is(status: &str, reason: &str) -> (String, String) {
+    (status.to_owned(), reason.to_owned())
+}
+
+#[test]
+fn a_suspended_model_says_so_in_every_condition_about_its_pods() {
+    let status = status_of(model(&json!({"suspend": true})), vec![], &deployment(0, 0), 0);
+    for type_ in [ConditionType::Ready, ConditionType::ModelLoaded, ConditionType::Available] {
+        assert_eq!(seen(&status, type_), is("False", "Suspended"), "{type_:?}");
+    }
+    assert_eq!(seen(&status, ConditionType::Progressing), is("True", "Suspended"));
+    assert_eq!(status.loaded.as_deref(), Some("0/0"));
+    let scaled = status_of(model(&json!({"replicas": 0})), vec![], &deployment(0, 0), 0);
+    assert_eq!(seen(&scaled, ConditionType::Ready), is("False", "ScaledToZero"));
+}
+
+#[test]
+fn a_paused_rollout_is_neither_stuck_nor_done() {
+    let paused = || model(&json!({"rollout": {"paused": true}}));
+    let waiting = status_of(paused(), vec![], &deployment(2, 0), 2);
+    assert_eq!(seen(&waiting, ConditionType::Progressing), is("Unknown", "Paused"));
+    assert_eq!(seen(&waiting, ConditionType::Ready), is("False", "Paused"));
+    assert_eq!(seen(&waiting, ConditionType::Available), is("True", "ReplicasAvailable"));
+    let complete = status_of(paused(), vec![], &deployment(2, 2), 2);
+    assert_eq!(seen(&complete, ConditionType::Progressing), is("True", "Paused"));
+    assert_eq!(seen(&complete, ConditionType::Ready), is("True", "Serving"));
+}
+
+#[test]
+fn a_child_that_a_quota_refuses_is_told_with_kind_name_and_cure() {
+    let message = "services \"minilm\" is forbidden: exceeded quota: few, requested: services=1".to_owned();
+    let refusal =
+        Refusal { kind: ChildKind::Service, name: "minilm".into(), cause: RefusalCause::Api { code: 403, message } };
+    let status = status_of(model(&json!({})), vec![refusal], &deployment(2, 2), 2);
+    assert_eq!(seen(&status, ConditionType::SpecAccepted), is("False", "QuotaExceeded"));
+    let condition = find(&status.conditions, ConditionType::SpecAccepted).unwrap();
+    for part in ["Service minilm", "exceeded quota: few", "raise the quota"] {
+        assert!(condition.message.contains(part), "{}", condition.message);
+    }
+}
+
+#[test]
+fn every_child_is_listed_with_its_hash_and_state() {
+    let missing = Refusal { kind: ChildKind::ServiceMonitor, name: "minilm".into(), cause: RefusalCause::KindMissing };
+    let foreign = Refusal { kind: ChildKind::Service, name: "minilm".into(), cause: RefusalCause::NameConflict };
+    let status = status_of(model(&json!({})), vec![missing, foreign], &deployment(2, 2), 2);
+    let kinds: Vec<_> = status.children.iter().map(|child| child.kind.as_str()).collect();
+    assert_eq!(kinds, ChildKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>());
+    for child in &status.children {
+        let expected = match child.kind.as_str() {
+            "ServiceMonitor" => (ChildState::Missing, Some("CustomResourceDefinitionMissing")),
+            "Service" => (ChildState::Refused, Some("NameConflict")),
+            _ => (ChildState::Applied, None),
+        };
+        assert_eq!((child.state, child.reason.as_deref()), expected, "{}", child.kind);
+        assert_eq!(child.hash.len(), 16, "{}", child.kind);
+    }
+}
+
+#[test]
+fn a_child_that_is_not_wanted_is_not_listed() {
+    let without = model(&json!({
+        "observability": {"dashboard": {"enabled": false}}, "network": {"networkPolicy": {"mode": "None"}},
+    }));
+    let status = status_of(without, vec![], &deployment(2, 2), 2);
+    assert!(!status.children.iter().any(|child| ["ConfigMap", "NetworkPolicy"].contains(&child.kind.as_str())));
+}
+
+#[test]
+fn the_requested_model_is_one_line() {
+    let status = status_of(model(&json!({})), vec![], &deployment(2, 2), 2);
+    assert_eq!(status.model.unwrap().requested, "owner/name@main");
+}
