@@ -47,15 +47,16 @@ pub struct Options {
     pub sample: String,
     /// Models, for one measurement each.
     pub models: Vec<usize>,
+    /// Requests of the plain client at once; `None` tries what is fastest here.
+    pub at_once: Option<usize>,
 }
 
 /// Measures everything, one size after the other.
 pub async fn run(options: &Options) -> Result<Vec<Figure>> {
-    let smallest = options.models.iter().copied().min().unwrap_or_default();
-    let (at_once, tried) = stage::best_concurrency(&options.sample, smallest.clamp(10, 60)).await?;
-    for (at_once, time) in &tried {
-        report(&format!("plain client, {at_once} requests at once: {:.2} s", time.as_secs_f64()));
-    }
+    let at_once = match options.at_once {
+        Some(at_once) => at_once,
+        None => best_concurrency(options).await?,
+    };
     let mut figures = vec![];
     for &models in &options.models {
         ensure!(models > 0, "no models to measure with");
@@ -65,6 +66,15 @@ pub async fn run(options: &Options) -> Result<Vec<Figure>> {
         figures.append(&mut of_size);
     }
     Ok(figures)
+}
+
+async fn best_concurrency(options: &Options) -> Result<usize> {
+    let smallest = options.models.iter().copied().min().unwrap_or_default();
+    let (at_once, tried) = stage::best_concurrency(&options.sample, smallest.clamp(10, 60)).await?;
+    for (at_once, time) in &tried {
+        report(&format!("plain client, {at_once} requests at once: {:.2} s", time.as_secs_f64()));
+    }
+    Ok(at_once)
 }
 
 async fn one_size(program: &Program, load: &Load) -> Result<Vec<Figure>> {
@@ -125,6 +135,13 @@ impl Bench<'_> {
             Figure::ours(models, "writes for a new model, until silence", "requests", by_model(writes))
                 .beside(count(plain_writes))
                 .should(Target::AtMost(12.0)),
+            Figure::ours(
+                models,
+                "requests but watches for a new model, until silence",
+                "requests",
+                by_model(calls.len()),
+            )
+            .beside(count(plain_writes)),
         ];
         for (kind, requests) in by_kind(&calls) {
             figures.push(Figure::ours(models, format!("· {kind}"), "requests", by_model(requests)));
@@ -138,7 +155,7 @@ impl Bench<'_> {
 
     async fn rest(&self, operator: &Operator, log: &mut Log) -> Result<Vec<Figure>> {
         let models = self.load.models;
-        let window = if models >= 1000 { secs(60) } else { secs(10) };
+        let window = if models >= 1000 { secs(30) } else { secs(10) };
         let before = operator.cpu_seconds()?;
         let calls = log.during(window).await?;
         let cpu = (operator.cpu_seconds()? - before) / window.as_secs_f64() * 100.0;

@@ -17,27 +17,27 @@ use crate::wait;
 
 /// What a burst cost.
 #[derive(Clone, Copy, Debug)]
-pub struct Cost {
+pub(super) struct Cost {
     /// From the first request for a model until every child and every status was written, in seconds.
-    pub seconds: f64,
+    pub(super) seconds: f64,
     /// Processor time of the API server, in seconds.
-    pub api_server: f64,
+    pub(super) api_server: f64,
 }
 
 /// Models, and how they come.
 #[derive(Clone, Debug)]
-pub struct Load {
+pub(super) struct Load {
     /// The sample that they are made from.
-    pub sample: String,
+    pub(super) sample: String,
     /// How many.
-    pub models: usize,
+    pub(super) models: usize,
     /// Requests at once.
-    pub at_once: usize,
+    pub(super) at_once: usize,
 }
 
 /// The plain client: the models, then their children and, when they are applied, their statuses. The bodies are made
 /// in between, off the clock.
-pub async fn by_plain_client(load: &Load, verb: Verb) -> Result<Cost> {
+pub(super) async fn by_plain_client(load: &Load, verb: Verb) -> Result<Cost> {
     let stage = Stage::new("plain", &load.sample).await?;
     let models = plain::models(&load.sample, NAMESPACE, load.models)?;
     let (before, begun) = (stage.api_server_seconds()?, Instant::now());
@@ -51,7 +51,7 @@ pub async fn by_plain_client(load: &Load, verb: Verb) -> Result<Cost> {
 }
 
 /// The operator, while a client creates the models. Returns what the operator asked for, too.
-pub async fn by_operator(load: &Load, stage: &Stage, log: &mut Log) -> Result<(Cost, Vec<Call>)> {
+pub(super) async fn by_operator(load: &Load, stage: &Stage, log: &mut Log) -> Result<(Cost, Vec<Call>)> {
     let models = plain::models(&load.sample, NAMESPACE, load.models)?;
     let before = stage.api_server_seconds()?;
     let begun = Timestamp::now();

@@ -20,7 +20,7 @@ const LIMIT: std::time::Duration = secs(30);
 
 /// Edits the replicas of models, which touches the Deployment and no other child. Returns the seconds from each edit's
 /// answer until the changed Deployment was seen on a watch.
-pub async fn edits(client: &Client, models: usize, samples: usize) -> Result<Vec<f64>> {
+pub(super) async fn edits(client: &Client, models: usize, samples: usize) -> Result<Vec<f64>> {
     let api: Api<InferenceModel> = Api::namespaced(client.clone(), NAMESPACE);
     let mut seconds = vec![];
     for sample in 0..samples {
@@ -39,7 +39,7 @@ pub async fn edits(client: &Client, models: usize, samples: usize) -> Result<Vec
 
 /// Deletes children, each kind in turn. Returns the seconds from each deletion's answer until a new object of the name
 /// was seen on a watch.
-pub async fn deletions(client: &Client, models: usize, samples: usize) -> Result<Vec<f64>> {
+pub(super) async fn deletions(client: &Client, models: usize, samples: usize) -> Result<Vec<f64>> {
     let mut seconds = vec![];
     for sample in 0..samples {
         let kind = ChildKind::ALL[sample % ChildKind::ALL.len()];

@@ -18,33 +18,33 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// One request that was answered.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(super) struct Call {
     /// `get`, `list`, `create`, `patch` …; never `watch`.
-    pub verb: String,
+    pub(super) verb: String,
     /// `deployments`, `inferencemodels/status` …
-    pub what: String,
+    pub(super) what: String,
     /// Name of the object; empty for a request about many.
-    pub name: String,
+    pub(super) name: String,
     /// HTTP status.
-    pub code: u16,
+    pub(super) code: u16,
     /// When the answer was complete.
-    pub answered: Timestamp,
+    pub(super) answered: Timestamp,
 }
 
 impl Call {
     /// Whether the request was meant to change something.
-    pub fn is_write(&self) -> bool {
+    pub(super) fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
     /// Whether it made an object that was not there.
-    pub fn has_created(&self) -> bool {
+    pub(super) fn has_created(&self) -> bool {
         self.is_write() && self.code == 201
     }
 }
 
 /// The log of one user, from a moment on.
-pub struct Log {
+pub(super) struct Log {
     path: PathBuf,
     file: File,
     user: String,
@@ -53,14 +53,14 @@ pub struct Log {
 
 impl Log {
     /// Follows the log from its present end.
-    pub fn follow(path: PathBuf, user: &str) -> Result<Self> {
+    pub(super) fn follow(path: PathBuf, user: &str) -> Result<Self> {
         let mut file = File::open(&path).with_context(|| format!("no audit log at {}", path.display()))?;
         std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
         Ok(Self { path, file, user: user.into(), half_a_line: vec![] })
     }
 
     /// What was answered since the last look. Watches are left out: they are how an operator learns of anything.
-    pub fn look(&mut self) -> Result<Vec<Call>> {
+    pub(super) fn look(&mut self) -> Result<Vec<Call>> {
         let mut text = std::mem::take(&mut self.half_a_line);
         self.file.read_to_end(&mut text)?;
         // The full log is renamed, and a new one begun. What was still written to the old one has just been read.
@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// Looks until nothing was asked for a whole `period`, and returns what was asked before.
-    pub async fn until_silent(&mut self, period: Duration, limit: Duration) -> Result<Vec<Call>> {
+    pub(super) async fn until_silent(&mut self, period: Duration, limit: Duration) -> Result<Vec<Call>> {
         let begun = Instant::now();
         let mut calls = vec![];
         let mut last = Instant::now();
@@ -95,14 +95,14 @@ impl Log {
     }
 
     /// Looks for a whole `period`.
-    pub async fn during(&mut self, period: Duration) -> Result<Vec<Call>> {
+    pub(super) async fn during(&mut self, period: Duration) -> Result<Vec<Call>> {
         tokio::time::sleep(period).await;
         self.look()
     }
 }
 
 /// Number of calls by verb and kind, such as `patch deployments`.
-pub fn by_kind(calls: &[Call]) -> BTreeMap<String, usize> {
+pub(super) fn by_kind(calls: &[Call]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for call in calls {
         *counts.entry(format!("{} {}", call.verb, call.what)).or_default() += 1;

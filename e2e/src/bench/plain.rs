@@ -24,7 +24,7 @@ use crate::{operator, sample};
 
 /// With which verb the children are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
+pub(super) enum Verb {
     /// Server-side apply, as the operator does.
     Apply,
     /// Plain creation.
@@ -32,7 +32,7 @@ pub enum Verb {
 }
 
 /// As many models as are asked for, `m-00000` and so on, from a sample.
-pub fn models(sample_name: &str, namespace: &str, count: usize) -> Result<Vec<InferenceModel>> {
+pub(super) fn models(sample_name: &str, namespace: &str, count: usize) -> Result<Vec<InferenceModel>> {
     let mut model = sample(sample_name)?;
     model.metadata.namespace = Some(namespace.into());
     let numbered = |number| {
@@ -44,12 +44,17 @@ pub fn models(sample_name: &str, namespace: &str, count: usize) -> Result<Vec<In
 }
 
 /// Name of a model by its number.
-pub fn name(number: usize) -> String {
+pub(super) fn name(number: usize) -> String {
     format!("m-{number:05}")
 }
 
 /// Creates models, and returns them as the API server did.
-pub async fn create(client: &Client, models: Vec<InferenceModel>, at_once: usize) -> Result<Vec<InferenceModel>> {
+#[allow(clippy::disallowed_methods, reason = "users' models are created, not applied by the operator")]
+pub(super) async fn create(
+    client: &Client,
+    models: Vec<InferenceModel>,
+    at_once: usize,
+) -> Result<Vec<InferenceModel>> {
     let create = |model: InferenceModel| async move {
         let api: Api<InferenceModel> = Api::namespaced(client.clone(), &model.namespace().unwrap_or_default());
         api.create(&PostParams::default(), &model).await.with_context(|| format!("can't create {}", model.name_any()))
@@ -58,7 +63,7 @@ pub async fn create(client: &Client, models: Vec<InferenceModel>, at_once: usize
 }
 
 /// The requests that give these models their children, and the first status that the operator would write.
-pub fn requests(models: &[InferenceModel], verb: Verb, with_status: bool) -> Result<Vec<Request<Body>>> {
+pub(super) fn requests(models: &[InferenceModel], verb: Verb, with_status: bool) -> Result<Vec<Request<Body>>> {
     let settings = Settings::default();
     let mut requests = vec![];
     for model in models {
@@ -98,7 +103,7 @@ fn status_patch(model: &InferenceModel, settings: &Settings) -> Result<Request<V
 }
 
 /// Sends the requests, that many at once, and returns how long it took until the last was answered.
-pub async fn send(client: &Client, requests: Vec<Request<Body>>, at_once: usize) -> Result<Duration> {
+pub(super) async fn send(client: &Client, requests: Vec<Request<Body>>, at_once: usize) -> Result<Duration> {
     let begun = Instant::now();
     let sent = stream::iter(requests).map(|request| one(client.clone(), request)).buffer_unordered(at_once);
     sent.try_collect::<()>().await?;

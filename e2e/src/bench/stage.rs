@@ -16,24 +16,24 @@ use crate::rig::{Part, Rig, connect};
 use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, wait};
 
 /// Where the models are.
-pub const NAMESPACE: &str = "models";
+pub(super) const NAMESPACE: &str = "models";
 
 /// Models of the warm-up.
 const WARM_UP: usize = 8;
 
 /// A control plane with the kinds and the rights that the operator needs, and an empty namespace.
-pub struct Stage {
+pub(super) struct Stage {
     /// The control plane.
-    pub rig: Rig,
+    pub(super) rig: Rig,
     /// An administrator, whose requests the audit log leaves out.
-    pub admin: Client,
+    pub(super) admin: Client,
     /// A client with the operator's rights, and the same checks on each request.
-    pub as_operator: Client,
+    pub(super) as_operator: Client,
 }
 
 impl Stage {
     /// Starts a control plane and warms it up.
-    pub async fn new(name: &str, sample: &str) -> Result<Self> {
+    pub(super) async fn new(name: &str, sample: &str) -> Result<Self> {
         let rig = Rig::start(name)?;
         prepare(&rig.kubeconfig(), &operator_kubeconfig(&rig))?;
         let stage = Self { admin: rig.client().await?, as_operator: connect(&operator_kubeconfig(&rig)).await?, rig };
@@ -43,22 +43,23 @@ impl Stage {
     }
 
     /// Kubeconfig of the operator's service account.
-    pub fn operator_kubeconfig(&self) -> PathBuf {
+    pub(super) fn operator_kubeconfig(&self) -> PathBuf {
         operator_kubeconfig(&self.rig)
     }
 
     /// User name of the operator, in the audit log.
-    pub fn user() -> String {
+    pub(super) fn user() -> String {
         format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}")
     }
 
     /// Processor time that the API server has used, in seconds.
-    pub fn api_server_seconds(&self) -> Result<f64> {
+    pub(super) fn api_server_seconds(&self) -> Result<f64> {
         cpu_seconds(self.rig.pid(Part::ApiServer)?)
     }
 
     /// Makes a namespace.
-    pub async fn create_namespace(&self, name: &str) -> Result<()> {
+    #[allow(clippy::disallowed_methods, reason = "nothing is applied twice here")]
+    pub(super) async fn create_namespace(&self, name: &str) -> Result<()> {
         let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
         let namespace = Namespace { metadata, ..Namespace::default() };
         Api::all(self.admin.clone()).create(&PostParams::default(), &namespace).await?;
@@ -95,13 +96,13 @@ impl Stage {
 
     /// Lets the controllers of Kubernetes, which allow themselves 20 requests a second, do in minutes what would take
     /// an hour: only what comes after a measured burst may be hurried.
-    pub fn hurry_controllers(&self) -> Result<()> {
+    pub(super) fn hurry_controllers(&self) -> Result<()> {
         self.rig.restart_controller_manager(&["--kube-api-qps=2000", "--kube-api-burst=2000"])
     }
 }
 
 /// The number of requests at once with which a plain client is fastest here, and the seconds of each that was tried.
-pub async fn best_concurrency(sample: &str, models: usize) -> Result<(usize, Vec<(usize, Duration)>)> {
+pub(super) async fn best_concurrency(sample: &str, models: usize) -> Result<(usize, Vec<(usize, Duration)>)> {
     let stage = Stage::new("trial", sample).await?;
     let mut tried = vec![];
     for at_once in [8, 16, 32, 64] {

@@ -20,6 +20,10 @@ struct Args {
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1000])]
     models: Vec<usize>,
 
+    /// Requests of the plain client at once. Default: the fastest of four that are tried first.
+    #[arg(long)]
+    at_once: Option<usize>,
+
     /// Sample of config/samples that all models are made from.
     #[arg(long, default_value = "minimal")]
     sample: String,
@@ -45,7 +49,8 @@ async fn main() -> Result<()> {
     let path =
         path.canonicalize().with_context(|| format!("no operator at {}: run make bench-operator", path.display()))?;
     let operator = Program { path, args: args.operator_args };
-    let figures = run(&Options { operator, sample: args.sample, models: args.models }).await?;
+    let options = Options { operator, sample: args.sample, models: args.models, at_once: args.at_once };
+    let figures = run(&options).await?;
 
     let out = args.out.unwrap_or_else(|| target.join("bench/operator.json"));
     fs::create_dir_all(out.parent().context("a file in no folder")?)?;

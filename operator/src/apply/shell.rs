@@ -18,6 +18,9 @@ pub(super) enum Failure {
     Transient(kube::Error),
 }
 
+/// A resource version that no object ever has. The API server gives a new object one of its own.
+const NO_VERSION: &str = "9223372036854775807";
+
 type Outcome = Result<Option<DynamicObject>, Failure>;
 
 pub(super) struct Shell<'a> {
@@ -27,18 +30,29 @@ pub(super) struct Shell<'a> {
 
 impl Shell<'_> {
     /// Sends what the plan asks for, and returns the child as it is now.
-    pub(super) async fn carry_out(&self, plan: Plan, child: &Child) -> Outcome {
+    pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
         let resource = child.kind.api_resource();
         let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
-        match (plan, &child.object) {
-            (Plan::Create, Some(object)) => {
-                self.refuse_foreign(&api, &child.name).await?;
-                self.patch(&api, child, Patch::Apply(object)).await
-            }
-            (Plan::Apply, Some(object)) => self.mend(&api, child, object).await,
-            (Plan::Delete, None) => self.delete(&api, child).await,
+        match (plan, child.object.take()) {
+            (Plan::Create, Some(object)) => self.create(&api, &child, object).await,
+            (Plan::Apply, Some(object)) => self.mend(&api, &child, &object).await,
+            (Plan::Delete, None) => self.delete(&api, &child).await,
             (Plan::Conflict, _) => Err(Failure::Refused(RefusalCause::NameConflict)),
             (Plan::Keep | Plan::Create | Plan::Apply | Plan::Delete, _) => Ok(None),
+        }
+    }
+
+    /// An apply that can only make a new object. One that is there has another version, so that the API server answers
+    /// with a conflict and leaves it as it is; only then is it worth a request to ask whose it is.
+    async fn create(&self, api: &Api<DynamicObject>, child: &Child, mut object: DynamicObject) -> Outcome {
+        object.metadata.resource_version = Some(NO_VERSION.into());
+        match self.patch(api, child, Patch::Apply(&object)).await {
+            Err(Failure::Transient(kube::Error::Api(status))) if status.code == 409 => {
+                self.refuse_foreign(api, &child.name).await?;
+                object.metadata.resource_version = None;
+                self.patch(api, child, Patch::Apply(&object)).await
+            }
+            outcome => outcome,
         }
     }
 
@@ -83,13 +97,17 @@ impl Shell<'_> {
         } else {
             PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() }
         };
+        let Context { cache, key, metrics, .. } = self.context;
+        cache.child_sent(key, child.kind);
         let result = api.patch(&child.name, &params, &patch).await;
-        self.context.metrics.write(child.kind.as_str(), result.is_ok());
-        let object = result.map_err(failure)?;
-        if is_apply {
-            self.context.cache.child_applied(self.context.key, child.kind, &object);
+        metrics.write(child.kind.as_str(), result.is_ok());
+        if let Ok(object) = &result
+            && is_apply
+        {
+            cache.child_applied(key, child.kind, object);
         }
-        Ok(Some(object))
+        cache.child_answered(key, child.kind);
+        result.map(Some).map_err(failure)
     }
 }
 
@@ -111,3 +129,6 @@ fn failure(error: kube::Error) -> Failure {
     }
     Failure::Transient(kube::Error::Api(status))
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
 }
 
 fn status_of(model: ValidModel, refused: Vec<Refusal>, deployment: &Rollout, pods: i32) -> InferenceModelStatus {
-    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap());
+    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap().0);
     let wanted = ChildKind::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
