@@ -14,7 +14,7 @@ namespace=belfry-system
 operator=belfry-operator
 module=github.com/prometheus-operator/prometheus-operator
 
-folder=$(go -C "$root/e2e/tools/prometheus-operator" mod download -json $module | jq -r .Dir)
+folder=$(GOWORK=off go -C "$root/e2e/tools/prometheus-operator" mod download -json $module | jq -r .Dir)
 kinds=("$root/crds/inferencemodels.yaml")
 for kind in servicemonitors prometheusrules; do
   kinds+=("$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml")

@@ -91,12 +91,10 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
         }
         let child = rendered.map_or_else(|| child(kind, model), Ok)?;
         match shell.carry_out(plan, child).await {
-            Ok(answer) => {
+            Ok(rollout) => {
                 info!(kind = kind.as_str(), namespace = model.namespace, name = wanted.name, ?plan, "Wrote a child");
                 applied.written.push(kind);
-                if kind == ChildKind::Deployment {
-                    applied.deployment = answer.as_ref().map(Rollout::of);
-                }
+                applied.deployment = applied.deployment.or(rollout);
             }
             Err(Failure::Refused(cause)) => applied.refused.push(refuse(cause)),
             Err(Failure::Transient(error)) => return Err(error.into()),

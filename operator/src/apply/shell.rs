@@ -11,6 +11,8 @@ use serde::Serialize;
 use super::{Context, Plan, RefusalCause};
 use crate::children::Child;
 use crate::children::meta::MANAGER;
+use crate::kind::ChildKind;
+use crate::observe::{Live, Rollout};
 use crate::validate::ValidModel;
 
 pub(super) enum Failure {
@@ -21,7 +23,7 @@ pub(super) enum Failure {
 /// A resource version that no object ever has. The API server gives a new object one of its own.
 const NO_VERSION: &str = "9223372036854775807";
 
-type Outcome = Result<Option<DynamicObject>, Failure>;
+type Outcome = Result<Option<Rollout>, Failure>;
 
 pub(super) struct Shell<'a> {
     pub(super) model: &'a ValidModel,
@@ -29,7 +31,7 @@ pub(super) struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    /// Sends what the plan asks for, and returns the child as it is now.
+    /// Sends what the plan asks for, and returns the state of a Deployment that was written.
     pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
         let resource = child.kind.api_resource();
         let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
@@ -99,16 +101,32 @@ impl Shell<'_> {
         };
         let Context { cache, key, metrics, .. } = self.context;
         cache.child_sent(key, child.kind);
-        let result = api.patch(&child.name, &params, &patch).await;
+        let result = send(api, child, &params, &patch).await;
         metrics.write(child.kind.as_str(), result.is_ok());
-        if let Ok(object) = &result
+        if let Ok((live, rollout)) = &result
             && is_apply
         {
-            cache.child_applied(key, child.kind, object);
+            cache.child_applied(key, (child.kind, child.name.clone()), live.clone(), rollout.clone());
         }
         cache.child_answered(key, child.kind);
-        result.map(Some).map_err(failure)
+        result.map(|(_, rollout)| rollout).map_err(failure)
     }
+}
+
+/// Of a Deployment the state is needed at once. Of the others only the metadata of the answer is asked for, since rules
+/// and a dashboard weigh more than all else of a model: the watch shows them, and the version tells that it is the same.
+async fn send<P: Serialize + Debug>(
+    api: &Api<DynamicObject>,
+    child: &Child,
+    params: &PatchParams,
+    patch: &Patch<P>,
+) -> Result<(Live, Option<Rollout>), kube::Error> {
+    if child.kind == ChildKind::Deployment {
+        let answer = api.patch(&child.name, params, patch).await?;
+        return Ok((Live::applied(&answer), Some(Rollout::of(&answer))));
+    }
+    let answer = api.patch_metadata(&child.name, params, patch).await?;
+    Ok((Live::applied(&answer), None))
 }
 
 fn is_controlled_by(owners: &[OwnerReference], uid: &str) -> bool {

@@ -155,7 +155,8 @@ impl Cache {
             }
             _ => model.and_then(|model| self.held(kind, object, &model, &wanted)),
         };
-        self.note(key, kind, object, live) || is_news
+        let rollout = (kind == ChildKind::Deployment).then(|| Rollout::of(object));
+        self.note(key, (kind, object.name_any()), live, rollout) || is_news
     }
 
     /// Notes that a child is being written, until [`Self::child_answered`].
@@ -172,32 +173,33 @@ impl Cache {
         });
     }
 
-    /// Notes a child as the API server answered to its apply.
-    pub fn child_applied(&self, key: &ModelKey, kind: ChildKind, answer: &DynamicObject) {
-        self.note(key, kind, answer, Live::applied(answer));
+    /// Notes a child as the API server answered to its apply; of a Deployment also its state.
+    pub fn child_applied(&self, key: &ModelKey, child: (ChildKind, String), live: Live, rollout: Option<Rollout>) {
+        self.note(key, child, live, rollout);
     }
 
     /// Returns whether the state of the Deployment changed.
-    fn note(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject, live: Live) -> bool {
+    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, rollout: Option<Rollout>) -> bool {
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
-        let place = (kind, object.name_any());
-        if let Some(known) = entry.children.get_mut(&place)
-            && known.is_newer_than(&live)
-        {
-            // The watch has overtaken the answer.
-            if known.holds.is_none() && known.has_content_of(&live) {
-                known.holds = live.holds;
+        if let Some(known) = entry.children.get_mut(&child) {
+            let is_unchanged = known.has_content_of(&live);
+            if known.is_newer_than(&live) {
+                // The watch has overtaken the answer.
+                if known.holds.is_none() && is_unchanged {
+                    known.holds = live.holds;
+                }
+                return false;
             }
-            return false;
+            if is_unchanged {
+                live.continues(known);
+            }
         }
-        entry.children.insert(place, live);
-        if kind != ChildKind::Deployment {
-            return false;
+        entry.children.insert(child, live);
+        let is_news = rollout.is_some() && entry.deployment != rollout;
+        if rollout.is_some() {
+            entry.deployment = rollout;
         }
-        let rollout = Some(Rollout::of(object));
-        let is_news = entry.deployment != rollout;
-        entry.deployment = rollout;
         is_news
     }
 

@@ -28,6 +28,12 @@ fn service(version: &str) -> DynamicObject {
     object
 }
 
+fn edited(version: &str) -> DynamicObject {
+    let mut object = service(version);
+    object.data["spec"]["ports"] = json!([]);
+    object
+}
+
 fn held(cache: &Cache, key: &ModelKey) -> Option<String> {
     cache.observed(key).unwrap().children.get(&(KIND, "minilm".into())).unwrap().holds.clone()
 }
@@ -41,27 +47,44 @@ fn a_state_of_a_model_that_is_known_is_no_news() {
     assert!(cache.model_seen(edited));
 }
 
+/// A write that is answered after the watch has shown these versions.
+fn write(cache: &Cache, key: &ModelKey, seen_before: &[&str]) {
+    cache.child_sent(key, KIND);
+    for version in seen_before {
+        cache.child_seen(key, KIND, &service(version));
+        assert_eq!(held(cache, key), None);
+    }
+    cache.child_applied(key, (KIND, "minilm".into()), Live::applied(&service("5")), None);
+    cache.child_answered(key, KIND);
+}
+
 #[test]
-fn the_event_of_an_own_write_of_a_child_is_no_news() {
+fn the_event_of_an_own_write_of_a_child_is_no_news_and_an_edit_after_it_is() {
     let (cache, key) = cache();
-    cache.child_sent(&key, KIND);
-    cache.child_applied(&key, KIND, &service("5"));
-    cache.child_answered(&key, KIND);
+    write(&cache, &key, &[]);
     assert!(!cache.child_seen(&key, KIND, &service("5")));
     assert!(held(&cache, &key).is_some());
+    assert!(cache.child_seen(&key, KIND, &edited("6")));
+    assert_eq!(held(&cache, &key), None);
 }
 
 #[test]
 fn an_answer_tells_what_a_child_holds_also_when_the_watch_was_faster() {
-    for seen in ["5", "6"] {
+    for seen_before in [&["5"][..], &["5", "6"]] {
         let (cache, key) = cache();
-        cache.child_sent(&key, KIND);
-        assert!(cache.child_seen(&key, KIND, &service(seen)));
-        assert_eq!(held(&cache, &key), None);
-        cache.child_applied(&key, KIND, &service("5"));
-        cache.child_answered(&key, KIND);
-        assert!(held(&cache, &key).is_some(), "the watch showed version {seen}");
+        write(&cache, &key, seen_before);
+        assert!(held(&cache, &key).is_some(), "the watch showed {seen_before:?}");
     }
+}
+
+#[test]
+fn an_answer_tells_nothing_of_a_later_edit() {
+    let (cache, key) = cache();
+    cache.child_sent(&key, KIND);
+    cache.child_seen(&key, KIND, &service("5"));
+    cache.child_seen(&key, KIND, &edited("6"));
+    cache.child_applied(&key, (KIND, "minilm".into()), Live::applied(&service("5")), None);
+    assert_eq!(held(&cache, &key), None);
 }
 
 #[test]
@@ -69,9 +92,7 @@ fn an_edit_is_news_and_is_held_against_what_is_wanted() {
     let (cache, key) = cache();
     assert!(cache.child_seen(&key, KIND, &service("5")));
     assert!(held(&cache, &key).is_some());
-    let mut edited = service("6");
-    edited.data["spec"]["ports"] = json!([]);
-    assert!(cache.child_seen(&key, KIND, &edited));
+    assert!(cache.child_seen(&key, KIND, &edited("6")));
     assert_eq!(held(&cache, &key), None);
 }
 
