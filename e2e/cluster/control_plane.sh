@@ -4,7 +4,7 @@ start_control_plane() {
   start etcd "$bin/etcd" --data-dir "$state/etcd" --listen-client-urls http://127.0.0.1:2379 \
     --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \
     --unsafe-no-fsync --log-level warn
-  start_api_server
+  start_api_server --etcd-servers=http://127.0.0.1:2379
   must_wait 60 "the API server" kube-apiserver kube get --raw /readyz
   start_controller_manager
   start kube-scheduler "$bin/kube-scheduler" --kubeconfig="$state/config/scheduler.kubeconfig" --leader-elect=false
@@ -19,10 +19,11 @@ start_controller_manager() {
     --use-service-account-credentials --leader-elect=false "$@"
 }
 
+# Its store is named by the caller: a second --etcd-servers adds a server, and does not replace the first.
 start_api_server() {
   local pki=$state/pki
   write_audit_policy >"$state/config/audit.yaml"
-  start kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
+  start kube-apiserver "$bin/kube-apiserver" \
     --bind-address=0.0.0.0 --secure-port=6443 --advertise-address=$node_ip --service-cluster-ip-range=$service_range \
     --allow-privileged --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
     --client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \
