@@ -51,6 +51,18 @@ chaos: ## At least 2,000 faults between the operator and an API server; CHAOS_SE
 	cargo build --locked --package belfry-operator
 	CHAOS=long cargo test --locked --package belfry-e2e --test chaos -- --test-threads=3 $(TESTS)
 
+.PHONY: bench-operator bench-operator-large
+bench-operator: MODELS ?= 100,1000
+bench-operator: ## Measure the operator beside a plain client, with MODELS=100,1000 models
+	@e2e/tools/clients.sh
+	@e2e/tools/build.sh kubernetes
+	cargo build --locked --release --package belfry-operator
+	cargo build --locked --release --package belfry-e2e --bin bench_operator
+	ulimit -n "$$(ulimit -Hn)"; "$$CARGO_TARGET_DIR/release/bench_operator" --models $(MODELS)
+
+bench-operator-large: ## The same with 10,000 models, for hours
+	@$(MAKE) bench-operator MODELS=10000
+
 .PHONY: golden
 golden: libtorch model ## Rewrite generated files and golden files; then read the diff
 	UPDATE_EXPECT=1 cargo test --package belfry-crds --package belfry-operator

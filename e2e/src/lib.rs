@@ -9,6 +9,7 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod bench;
 pub mod bucket;
 pub mod chaos;
 pub mod cluster;

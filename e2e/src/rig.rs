@@ -103,6 +103,12 @@ impl Rig {
         self.script("start", &[part.as_str()])
     }
 
+    /// Ends the controller manager, and starts one with more flags.
+    pub fn restart_controller_manager(&self, flags: &[&str]) -> Result<()> {
+        let more: Vec<_> = [Part::ControllerManager.as_str()].into_iter().chain(flags.iter().copied()).collect();
+        self.script("restart", &more)
+    }
+
     fn script(&self, verb: &str, more: &[&str]) -> Result<()> {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/rig.sh");
         let port = self.port.to_string();

@@ -20,11 +20,13 @@ pub(super) async fn write(
         return Ok(());
     }
     match send(model, json!(next), context).await {
-        // The next pass compares with this answer, and need not wait for the watch.
-        Ok(mut answer) => {
+        // The next pass compares with this answer, and need not wait for the watch; its event is no news then. A
+        // specification that this pass has not seen has to be news.
+        Ok(mut answer) if answer.metadata.generation == model.metadata.generation => {
             answer.metadata.managed_fields = None;
             context.cache.model_seen(answer);
         }
+        Ok(_) => {}
         // The model was deleted while the pass ran.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
