@@ -9,7 +9,9 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod bench;
 pub mod bucket;
+pub mod chaos;
 pub mod cluster;
 pub mod describe;
 pub mod embed;
@@ -21,6 +23,7 @@ pub mod objects;
 pub mod operator;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod rig;
 pub mod volume;
 pub mod wait;

@@ -80,16 +80,16 @@ fn float32_is_what_sentence_transformers_computes_for_any_batch_and_order() {
     }
 }
 
-/// Where bfloat16 is emulated it takes seconds a thousand tokens, so only every fifth text is computed.
 #[test]
-fn bfloat16_is_close_to_it() {
+fn bfloat16_is_close_to_it_for_any_batch_and_order() {
     let _no_grad = own_this_thread(1);
-    let pick = |i: &usize| i.is_multiple_of(5);
-    let texts: Vec<String> = (0..200).filter(pick).map(|i| sentences()[i].clone()).collect();
-    let expected: Vec<Vec<f32>> = (0..200).filter(pick).map(|i| reference()[i].clone()).collect();
+    let (texts, expected) = (sentences(), reference());
+    let mut model = minilm("bfloat16");
     let order = shuffled(texts.len());
-    let vectors = embed(&mut minilm("bfloat16"), &texts, &order, 16);
-    assert_like(&vectors, &expected, 0.999, "bfloat16");
+    for batch in [16, texts.len()] {
+        let vectors = embed(&mut model, &texts, &order, batch);
+        assert_like(&vectors, &expected, 0.999, &format!("bfloat16, batches of {batch}"));
+    }
 }
 
 #[test]

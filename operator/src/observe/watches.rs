@@ -203,7 +203,9 @@ impl Sink for Models {
         match model.0 {
             Ok(mut model) => {
                 model.metadata.managed_fields = None;
-                self.cache.model_seen(model);
+                if !self.cache.model_seen(model) {
+                    return vec![];
+                }
             }
             Err(invalid) => {
                 error!(model = %key, error = %invalid.error, "Could not decode a model; a change of it is needed");
@@ -272,8 +274,7 @@ impl Sink for Children {
     fn seen(&mut self, object: DynamicObject) -> Vec<ModelKey> {
         let Some(key) = ModelKey::of_owner(&object) else { return vec![] };
         self.listing.saw(&key, &object.name_any());
-        self.cache.child_seen(&key, self.kind, &object);
-        vec![key]
+        if self.cache.child_seen(&key, self.kind, &object) { vec![key] } else { vec![] }
     }
 
     fn gone(&mut self, object: &DynamicObject) -> Vec<ModelKey> {

@@ -64,7 +64,7 @@ fn status_with(
     deployment: &Rollout,
     pods: &[PodReport],
 ) -> InferenceModelStatus {
-    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap());
+    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap().0);
     let wanted = ChildKind::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
