@@ -59,7 +59,7 @@ async fn list(State(bucket): State<Arc<Bucket>>, Path(name): Path<String>, heade
     if let Some(refusal) = bucket.refusal(&name, &headers) {
         return refusal;
     }
-    let of_object = |(path, size)| {
+    let of_object = |(path, size): (&str, usize)| {
         let (folder, etag) = (&bucket.folder, etag(path).replace('"', "&quot;"));
         format!("<Contents><Key>{folder}{path}</Key><ETag>{etag}</ETag><Size>{size}</Size></Contents>")
     };
