@@ -49,6 +49,8 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         failure: None,
         waiting: None,
         restarts: 0,
+        node: None,
+        requests: Requests::default(),
     };
     (0..count).map(pod).collect()
 }
