@@ -213,13 +213,10 @@ impl Cache {
 
     /// Notes a worker pod.
     pub fn pod_seen(&self, key: &ModelKey, pod: &Pod) {
-        let report = report(pod);
-        if report.node.is_some() {
-            self.nodes.ask();
-        }
+        self.nodes.ask();
         let mut models = self.models.write();
         let pods = &mut models.entry(key.clone()).or_default().pods;
-        pods.insert(pod.name_any(), (version(pod), report));
+        pods.insert(pod.name_any(), (version(pod), report(pod)));
     }
 
     /// Forgets a worker pod.

@@ -53,6 +53,15 @@ pub(in crate::monitoring) fn model_down(model: &ValidModel) -> Vec<Case> {
         .quiet("15m"),
         story(
             model,
+            "stays quiet while a model is suspended, and while it loads afterwards",
+            &[("2", 20), ("0", 100), ("2", 40)],
+            &[("2", 21), ("0", 129), ("2", 10)],
+        )
+        .quiet("5m30s")
+        .quiet("25m")
+        .quiet("37m"),
+        story(
+            model,
             "stays quiet while a model loads that was scaled from zero",
             &[("1", 80), ("0", 8), ("1", 40)],
             &[("1", 80), ("0", 32), ("1", 16)],
