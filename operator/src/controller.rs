@@ -89,6 +89,7 @@ pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<
     for key in work.context.cache.keys() {
         work.queue.add(key, Instant::now());
     }
+    work.context.metrics.concurrency(CONCURRENCY);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let due = work.start_what_is_due();
@@ -128,17 +129,20 @@ impl Work {
     /// Starts passes as far as there is room, and says when the next model is due; `None` when a pass has to end first.
     fn start_what_is_due(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let (depth, age) = self.queue.backlog(now);
-        self.context.metrics.backlog(depth, age);
-        while self.passes.len() < CONCURRENCY {
-            let Some(key) = self.queue.take(now) else { return self.queue.next_due() };
+        while let Some(key) = self.room().then(|| self.queue.take(now)).flatten() {
             let context = self.context.clone();
             self.passes.spawn(async move {
                 let result = guarded(&key, &context).await;
                 (key, result)
             });
         }
-        None
+        let (depth, age) = self.queue.backlog(now);
+        self.context.metrics.backlog(depth, age, self.passes.len());
+        self.room().then(|| self.queue.next_due()).flatten()
+    }
+
+    fn room(&self) -> bool {
+        self.passes.len() < CONCURRENCY
     }
 
     fn finish(&mut self, ended: Result<(ModelKey, Result<Ended, Error>), tokio::task::JoinError>) {

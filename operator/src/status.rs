@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 pub use conditions::Verdict;
-pub use pods::{PodReport, report};
+pub use pods::{PodReport, Requests, report};
 
 use crate::apply::Applied;
 use crate::children::{meta, service};

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 use parking_lot::RwLock;
 
 use super::live::version;
-use super::{Live, ModelKey, Observed, Rollout, Wanted};
+use super::{Live, ModelKey, Nodes, Observed, Rollout, View, Wanted};
 use crate::apply::object_contains;
 use crate::children::{child, meta};
 use crate::kind::ChildKind;
@@ -24,6 +24,7 @@ pub struct Cache {
     settings: Settings,
     models: RwLock<BTreeMap<ModelKey, Entry>>,
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
+    nodes: Nodes,
 }
 
 /// What is known of one model, or of objects that name it.
@@ -78,15 +79,33 @@ impl Cache {
         self.models.read().iter().filter(|(_, entry)| entry.model.is_some()).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Objects that are kept: models, children, pods.
+    /// Shows every model that can be decoded, in the order of their keys. Nothing is copied, and no watch is taken in
+    /// meanwhile: what is done with a view has to be short.
+    pub fn each(&self, mut show: impl FnMut(&View<'_>)) {
+        for (key, entry) in self.models.read().iter() {
+            let Some(model) = &entry.model else { continue };
+            let pods = entry.pods.values().map(|(_, pod)| pod).collect();
+            show(&View { key, model, deployment: entry.deployment.as_ref(), pods });
+        }
+    }
+
+    /// What is known of the nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 3] {
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Objects that are kept: models, children, pods, nodes.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 4] {
+        let nodes = self.nodes.places().len();
         let models = self.models.read();
         let count = |size: fn(&Entry) -> usize| models.values().map(size).sum();
         [
             ("models", count(|entry| usize::from(entry.model.is_some()))),
             ("children", count(|entry| entry.children.len())),
             ("pods", count(|entry| entry.pods.len())),
+            ("nodes", nodes),
         ]
     }
 
@@ -239,6 +258,7 @@ impl Cache {
 
     /// Notes a worker pod.
     pub fn pod_seen(&self, key: &ModelKey, pod: &Pod) {
+        self.nodes.ask();
         let mut models = self.models.write();
         let pods = &mut models.entry(key.clone()).or_default().pods;
         pods.insert(pod.name_any(), (version(pod), report(pod)));

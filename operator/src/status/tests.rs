@@ -50,6 +50,8 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         waiting: None,
         restarts: 0,
         sha256: None,
+        node: None,
+        requests: Requests::default(),
     };
     (0..count).map(pod).collect()
 }
