@@ -1,7 +1,7 @@
 //! Series about the models, computed from the cache at every scrape. So they vanish with their
 //! model, and rules need no kube-state-metrics (invariant 6).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use belfry_crds::contract::metric::Metric;
@@ -64,7 +64,10 @@ const FAMILIES: &[(&Metric, Write)] = &[
 /// The exposition, one family after the other. Each is computed when it is asked for, so that what a slow reader has not
 /// taken yet weighs nothing.
 pub fn fleet(cache: Arc<Cache>, metrics: Arc<Metrics>) -> impl Iterator<Item = String> + Send + 'static {
-    metrics.restarts.retain(|key| cache.has(key));
+    // The keys are copied first: whoever holds the counters' lock must not wait for the cache's, which the families take
+    // the other way round.
+    let known: BTreeSet<_> = cache.keys().into_iter().collect();
+    metrics.restarts.retain(|key| known.contains(key));
     FAMILIES.iter().map(move |(metric, write)| {
         let mut family = Family::new(**metric);
         let places = cache.nodes().places();

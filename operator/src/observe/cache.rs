@@ -87,12 +87,6 @@ impl Cache {
         }
     }
 
-    /// Whether there is such a model, and it can be decoded.
-    #[must_use]
-    pub fn has(&self, key: &ModelKey) -> bool {
-        self.models.read().get(key).is_some_and(|entry| entry.model.is_some())
-    }
-
     /// What is known of the nodes.
     #[must_use]
     pub fn nodes(&self) -> &Nodes {
@@ -102,13 +96,14 @@ impl Cache {
     /// Objects that are kept: models, children, pods, nodes.
     #[must_use]
     pub fn sizes(&self) -> [(&'static str, usize); 4] {
+        let nodes = self.nodes.places().len();
         let models = self.models.read();
         let count = |size: fn(&Entry) -> usize| models.values().map(size).sum();
         [
             ("models", count(|entry| usize::from(entry.model.is_some()))),
             ("children", count(|entry| entry.children.len())),
             ("pods", count(|entry| entry.pods.len())),
-            ("nodes", self.nodes.places().len()),
+            ("nodes", nodes),
         ]
     }
 

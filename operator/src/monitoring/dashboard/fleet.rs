@@ -78,7 +78,7 @@ pub(super) fn capacity(scope: &Scope) -> Row {
             Panel::stacked(
                 "Replicas by capacity type",
                 "short",
-                "Worker pods that have a node, by how it is paid for. Empty where the operator may not read nodes.",
+                "Worker pods that have a node, by how it is paid for; unknown where its labels do not say, or the operator may not read nodes.",
             )
             .query("{{capacity_type}}", placed("capacity_type")),
             Panel::stacked("Replicas by zone", "short", "Worker pods that have a node, by its zone.")
