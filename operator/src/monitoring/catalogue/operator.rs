@@ -108,6 +108,8 @@ pub(super) fn query(ask: &'static str, expression: impl Into<String>) -> Step {
 
 /// A command about the pods of the operator.
 pub(super) fn operator(ask: &'static str, command: &str, flags: &str) -> Step {
-    let command = format!("kubectl {command} -A -l app.kubernetes.io/name={OPERATOR_JOB} {flags}");
+    // Logs are those of one namespace; other commands find the operator wherever it was installed.
+    let place = if command == "logs" { "-n belfry-system" } else { "-A" };
+    let command = format!("kubectl {command} {place} -l app.kubernetes.io/name={OPERATOR_JOB} {flags}");
     shell(ask, command.trim_end())
 }
