@@ -20,8 +20,8 @@ use crate::proxy::{Call, Proxy};
 use crate::rig::Part;
 use crate::{FIELD_MANAGER, Outcome, report, secs, wait};
 
-/// So long without a request other than a watch is silence.
-pub const SILENCE: Duration = Duration::from_millis(700);
+/// So long without a request other than a watch is silence. The operator pauses for up to 1.2 s after a first failure.
+pub const SILENCE: Duration = Duration::from_millis(1500);
 
 /// How long anything may take that is not a question of time.
 pub const PATIENCE: Duration = secs(60);

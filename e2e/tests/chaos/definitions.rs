@@ -44,7 +44,7 @@ async fn a_model_that_can_not_be_decoded_harms_no_other() -> Outcome {
         wait::until("the API server takes it", PATIENCE, async || act.apply(&odd).await).await?;
         // It is stored, and stays so when the definition is as it should be.
         act.stage.define_models()?;
-        act.clear_but("odd").await?;
+        wait::until("models can be listed again", PATIENCE, async || act.clear_but("odd").await).await?;
         act.operator.kill()?;
         act.operator.start().await?;
         act.apply(&variant("good", 1)).await?;

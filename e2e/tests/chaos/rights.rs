@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use belfry_crds::InferenceModel;
 use belfry_e2e::audit::{Audit, Entry};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, VALUES, on_stage, roles};
 use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, wait};
+use belfry_operator::children::children;
+use belfry_operator::settings::Settings;
+use belfry_operator::validate::validate;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -74,6 +78,14 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
         act.apply(&variant("m", 1)).await?;
         act.settled(PATIENCE).await?;
     }
+    // Whose an object is that stands where a child should, it has to ask.
+    let taken = variant("taken", 1);
+    for namesake in namesakes(&act.namespace, &taken)? {
+        act.stage.apply(&namesake)?;
+    }
+    act.apply(&taken).await?;
+    act.until_condition("taken", "SpecAccepted", "False NameConflict", PATIENCE).await?;
+    act.delete("taken").await?;
     // The lease is renewed every 5 s.
     let renewals =
         || act.proxy.since(0).iter().filter(|call| call.resource == "leases" && call.verb.is_write()).count();
@@ -83,6 +95,21 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
     })
     .await?;
     act.operator.terminate(PATIENCE).await.map(drop)
+}
+
+/// Objects with the names of a model's children that belong to nobody.
+fn namesakes(namespace: &str, model: &Value) -> Result<Vec<Value>> {
+    let mut model: InferenceModel = serde_json::from_value(model.clone())?;
+    model.metadata.namespace = Some(namespace.to_owned());
+    let valid = validate(&model, &Settings::default()).map_err(|problems| anyhow!("{problems:?}"))?;
+    let objects = children(&valid)?.into_iter().filter_map(|child| child.object);
+    let unowned = objects.map(|mut object| {
+        object.metadata.labels = None;
+        object.metadata.annotations = None;
+        object.metadata.owner_references = None;
+        Ok(serde_json::to_value(object)?)
+    });
+    unowned.collect()
 }
 
 /// The rights that a request needed.
