@@ -57,7 +57,10 @@ target_is_up() { [ "$(prometheus "query?query=up%7Bnamespace%3D%22$namespace%22%
 loaded_rules() { prometheus rules | jq --arg ns "$namespace" '[.data.groups[].rules[] | select(.labels.namespace == $ns and .health == "ok")] | length'; }
 rules_are_loaded() { [ "$(loaded_rules)" -gt 0 ]; }
 
-is_monitored() { target_is_up && rules_are_loaded; }
+# Only what Prometheus has seen ready can be down.
+is_seen_ready() { [ "$(prometheus "query?query=belfry_model_replicas%7Bnamespace%3D%22$namespace%22%2Cmodel%3D%22minilm%22%2Cstate%3D%22ready%22%7D" | jq -r '.data.result[0].value[1]')" = 1 ]; }
+
+is_monitored() { target_is_up && rules_are_loaded && is_seen_ready; }
 monitored() { target_is_up && echo "target up" || echo "target not up"; }
 
 alert() {
