@@ -29,7 +29,8 @@ build_operator_and_worker() {
 # In a condition bash forgets `set -e`, and steps run in one; hence the chains.
 place_model() {
   mkdir -p "$models" && mend || return 1
-  [ -e "$weights" ] || cp -r "$BELFRY_MODEL_DIR" "$models/"
+  # A run that was broken off may have left a worker without weights, whose next start is minutes away.
+  [ -e "$weights" ] || { cp -r "$BELFRY_MODEL_DIR" "$models/" && restart_pods; }
 }
 
 apply_model() {
