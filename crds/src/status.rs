@@ -21,7 +21,8 @@ pub struct InferenceModelStatus {
     /// Worker pods that answer requests.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// Replicas with the model in memory, of those wanted: "1/2".
+    /// Replicas with the model in memory, of those wanted: "1/2". Where the specification names a digest, those that
+    /// serve the model of that digest: during the change to another one, the old replicas don't count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,
     /// Label selector of the worker pods, for the scale subresource.
@@ -49,8 +50,11 @@ pub struct InferenceModelStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelStatus {
-    /// The source in one line: `owner/name@revision`, or `pvc/CLAIM/PATH`.
+    /// The source in one line: `owner/name@revision`, `s3://BUCKET/FOLDER`, `pvc/CLAIM/PATH` or `IMAGE:/PATH`.
     pub requested: String,
+    /// The digest that the specification names; each replica in `loaded` has found it before it became ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// One object of the model.

@@ -71,6 +71,8 @@ cgroupDriver: cgroupfs
 failSwapOn: false
 clusterDNS: [$node_ip]
 clusterDomain: cluster.local
+# A changed Secret reaches a mounted volume at the pod's next turn, which is a minute away by default.
+syncFrequency: 10s
 containerRuntimeEndpoint: unix://$containerd_socket
 # A developer's disk is often nearly full; that is no reason to evict a test.
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, imagefs.available: 1%}

@@ -8,8 +8,10 @@ mod cache;
 mod key;
 mod listing;
 mod live;
+mod nodes;
 mod optional;
 mod pauses;
+mod place;
 mod wanted;
 mod watches;
 
@@ -23,6 +25,8 @@ use kube::core::{DeserializeGuard, DynamicObject};
 pub use cache::Cache;
 pub use key::ModelKey;
 pub use live::Live;
+pub use nodes::Nodes;
+pub use place::{Capacity, Place};
 pub use wanted::{Summary, Wanted};
 pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
@@ -48,6 +52,19 @@ pub struct Observed {
     pub missing_kinds: Vec<ChildKind>,
     /// Names and hashes of the children that the model should have.
     pub wanted: Arc<Wanted>,
+}
+
+/// What the cluster holds of one model, for a look in passing.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Namespace and name.
+    pub key: &'a ModelKey,
+    /// The model.
+    pub model: &'a InferenceModel,
+    /// The state of the Deployment of the workers, if it is there.
+    pub deployment: Option<&'a Rollout>,
+    /// What the model's worker pods say.
+    pub pods: Vec<&'a PodReport>,
 }
 
 /// The state of a Deployment.

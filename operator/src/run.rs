@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -44,13 +45,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let watches = watches.context("a watch ended before it had listed its kind")?;
         probes.is_ready.store(true, Ordering::Release);
         info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
-        if let Some(candidate) = &candidate {
-            candidate.lead().await;
-        }
-        anyhow::Ok(watches)
+        let term = match &candidate {
+            Some(candidate) => Some((candidate, candidate.lead().await)),
+            None => None,
+        };
+        anyhow::Ok((watches, term))
     };
-    let watches = tokio::select! {
-        watches = started => watches?,
+    let (watches, term) = tokio::select! {
+        started = started => started?,
         () = stop.wait() => return Ok(()),
     };
     metrics.leads(true);
@@ -63,13 +65,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
-        error = held(candidate.as_ref()) => return Err(error.context("this operator leads no more")),
+        error = held(term) => return Err(error.context("this operator leads no more")),
         () = stop.wait() => {}
     }
     info!("Stopping; running passes may finish");
     let _ = end.send(());
     controller.await.context("the controller ended in a fault")??;
-    if let Some(candidate) = candidate
+    if let Some(candidate) = &candidate
         && let Err(error) = candidate.release().await
     {
         warn!(%error, "Could not give up the lease; it ends by itself");
@@ -87,9 +89,9 @@ fn candidate(args: &Args, client: &Client) -> anyhow::Result<Option<Candidate>> 
 }
 
 /// Ends when the lease is lost; never where there is none.
-async fn held(candidate: Option<&Candidate>) -> anyhow::Error {
-    match candidate {
-        Some(candidate) => candidate.hold().await,
+async fn held(term: Option<(&Candidate, Instant)>) -> anyhow::Error {
+    match term {
+        Some((candidate, since)) => candidate.hold(since).await,
         None => std::future::pending().await,
     }
 }

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 pub use conditions::Verdict;
-pub use pods::{PodReport, report};
+pub use pods::{PodReport, Requests, report};
 
 use crate::apply::Applied;
 use crate::children::{meta, service};
@@ -70,12 +70,16 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         replicas: rollout.replicas.unwrap_or(0),
         ready_replicas: rollout.ready_replicas.unwrap_or(0),
         loaded: model.map_or(kept.loaded, |model| {
-            let loaded = facts.pods.iter().filter(|pod| pod.is_ready && !pod.is_terminating).count();
+            // A worker that was started with a digest serves that model or none.
+            let is_wanted = |pod: &&PodReport| model.sha256.is_none() || pod.sha256 == model.sha256;
+            let loaded = facts.pods.iter().filter(|pod| pod.is_ready && !pod.is_terminating).filter(is_wanted).count();
             Some(format!("{loaded}/{}", model.replicas))
         }),
         selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
-        model: model.map_or(kept.model, |model| Some(ModelStatus { requested: requested(&model.source) })),
+        model: model.map_or(kept.model, |model| {
+            Some(ModelStatus { requested: requested(&model.source), sha256: model.sha256.clone() })
+        }),
         runtime: model.map_or(kept.runtime.clone(), |model| Some(runtime(model, kept.runtime.as_ref()))),
         last_failure: facts.pods.iter().find_map(last_failure),
         children: match facts.pass {
@@ -89,7 +93,11 @@ fn requested(source: &ValidSource) -> String {
     match source {
         ValidSource::Pvc { claim_name, path } if path.is_empty() => format!("pvc/{claim_name}"),
         ValidSource::Pvc { claim_name, path } => format!("pvc/{claim_name}/{path}"),
-        ValidSource::HuggingFace(hub) => format!("{}@{}", hub.repo, hub.revision),
+        // A folder of an image is written as `docker cp` takes it.
+        ValidSource::Oci { image, path, .. } if path.is_empty() => image.clone(),
+        ValidSource::Oci { image, path, .. } => format!("{image}:/{path}"),
+        ValidSource::S3(bucket, _) => bucket.uri.clone(),
+        ValidSource::HuggingFace(hub, _) => format!("{}@{}", hub.repo, hub.revision),
     }
 }
 

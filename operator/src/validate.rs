@@ -10,18 +10,19 @@ mod engine;
 mod monitoring;
 mod pod;
 mod rollout;
+mod source;
 
 use belfry_crds::InferenceModel;
 use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{
-    Batching, Device, Dtype, HuggingFaceSource, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling,
-    ScrapeInterval, Source, Task,
+    Batching, Device, Dtype, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling, ScrapeInterval, Task,
 };
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 pub use engine::ValidEngine;
 pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
 pub use rollout::{Replace, ValidRollout};
+pub use source::{Download, Timeouts, ValidSource};
 
 use crate::resources;
 use crate::settings::Settings;
@@ -40,6 +41,8 @@ pub struct ValidModel {
     pub task: Task,
     /// Where it comes from.
     pub source: ValidSource,
+    /// Digest that it must have, 64 hexadecimal digits; `None` for any.
+    pub sha256: Option<String>,
     /// Names that requests use for it; the first is the one in answers.
     pub served_names: Vec<String>,
     /// Wanted worker pods; 0 while the model is suspended.
@@ -66,20 +69,6 @@ pub struct ValidModel {
     pub pod_template: PodTemplate,
     /// Scraping, objectives, alerts and dashboards.
     pub monitoring: ValidMonitoring,
-}
-
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ValidSource {
-    /// A folder of a claim.
-    Pvc {
-        /// Name of the claim.
-        claim_name: String,
-        /// Folder within the claim, relative; empty for its root.
-        path: String,
-    },
-    /// A repository on the hub.
-    HuggingFace(HuggingFaceSource),
 }
 
 /// How the worker computes, with defaults applied.
@@ -213,7 +202,9 @@ pub fn validate_running(
     let running = of_status.or_else(|| deployment.cloned());
     let device = spec.runtime.as_ref().and_then(|r| r.device).unwrap_or_default();
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
-    let source = keep(source(&spec.model.source), &mut problems);
+    let startup_budget_seconds =
+        spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
+    let source = keep(source::source(&spec.model, startup_budget_seconds), &mut problems);
     let runtime = keep(runtime(spec, running.as_ref(), settings), &mut problems);
     let engine = spec.engine.as_ref().map(ValidEngine::new);
     problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));
@@ -229,8 +220,6 @@ pub fn validate_running(
     else {
         return Err(problems);
     };
-    let startup_budget_seconds =
-        spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
     let rollout = keep(rollout::rollout(spec.rollout.as_ref(), &resources, startup_budget_seconds), &mut problems);
     let Some(rollout) = rollout.filter(|_| problems.is_empty()) else { return Err(problems) };
     let name = model.metadata.name.clone().unwrap_or_default();
@@ -239,6 +228,7 @@ pub fn validate_running(
         uid: model.metadata.uid.clone().unwrap_or_default(),
         task: spec.task,
         source,
+        sha256: spec.model.sha256.clone(),
         served_names: match spec.model.served_names.as_slice() {
             [] => vec![name.clone()],
             names => names.to_vec(),
@@ -267,17 +257,6 @@ pub fn wanted_replicas(spec: &InferenceModelSpec) -> i32 {
 
 fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
     part.map_err(|found| problems.extend(found)).ok()
-}
-
-fn source(source: &Source) -> Result<ValidSource, Vec<Problem>> {
-    match (&source.hugging_face, &source.pvc) {
-        (Some(hub), None) => Ok(ValidSource::HuggingFace(hub.clone())),
-        (None, Some(pvc)) => Ok(ValidSource::Pvc {
-            claim_name: pvc.claim_name.clone(),
-            path: pvc.path.clone().unwrap_or_default().trim_matches('/').to_owned(),
-        }),
-        _ => Err(vec![Problem::new("spec.model.source", "set exactly one of huggingFace and pvc")]),
-    }
 }
 
 fn runtime(

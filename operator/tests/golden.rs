@@ -79,7 +79,7 @@ const REDUNDANT: &[&str] = &[
 /// A field that is taken away changes an object: none is accepted and then forgotten.
 #[test]
 fn every_field_of_the_specification_reaches_a_child() {
-    for name in ["full", "engine", "vllm"] {
+    for name in ["full", "engine", "vllm", "minilm-s3", "minilm-oci", "minilm-oci-copy"] {
         let model = serde_json::to_value(sample(name)).unwrap();
         let whole = readable(&valid(&sample(name)));
         let mut leaves = vec![];

@@ -28,10 +28,13 @@ fn the_pod_template_of_revision_1_is_frozen() {
     let hashes: Vec<_> = samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
     expect![[r#"
         engine ffe0792eac8168c3
-        full 0a96e6c2a945c32e
+        full 76c29d981abe7bcf
         gpu 85da99baa6e7b908
         minilm e01bbfbc835717a8
         minilm-hub 6b8d9f13f884ed02
+        minilm-oci 59a315dc0efc684b
+        minilm-oci-copy 248200c9aa3048dc
+        minilm-s3 7e9d9317a79389bb
         minimal f9467f651d8ab162
         vllm 7ad55f9c1afacf78"#]]
     .assert_eq(&hashes.join("\n"));
@@ -142,18 +145,24 @@ fn no_child_holds_an_empty_map_or_list() {
 fn every_pod_is_restricted() {
     for (name, _) in samples() {
         let template = pod_template(&name);
-        let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]);
+        let pod = &template["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
-        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], json!(false), "{name}");
-        assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        for container in ["containers", "initContainers"].iter().filter_map(|kind| pod[kind].as_array()).flatten() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], json!(false), "{name}");
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        }
         assert_eq!(pod["automountServiceAccountToken"], json!(false), "{name}");
         for field in ["hostNetwork", "hostPID", "hostIPC"] {
             assert_eq!(pod[field], Value::Null, "{name}");
         }
         for volume in pod["volumes"].as_array().unwrap() {
             let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
-            assert!(kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"], "{name}: {kinds:?}");
+            assert!(
+                kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"] || kinds == ["image"],
+                "{name}: {kinds:?}"
+            );
         }
     }
 }

@@ -8,6 +8,7 @@ mod container;
 mod engine;
 mod placement;
 mod pod;
+mod source;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

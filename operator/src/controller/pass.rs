@@ -29,7 +29,7 @@ impl Ended {
         match self {
             Self::Gone => None,
             Self::Converged { outcome } => Some(outcome),
-            Self::Refused => Some("applied"),
+            Self::Refused => Some("refused"),
         }
     }
 }

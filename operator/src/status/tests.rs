@@ -1,7 +1,7 @@
 //! The status of a model, from the facts of a pass.
 
 use belfry_crds::InferenceModel;
-use belfry_crds::condition::{ConditionType, find};
+use belfry_crds::condition::{ConditionType, Reason, find};
 use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -49,17 +49,28 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         failure: None,
         waiting: None,
         restarts: 0,
+        sha256: None,
+        node: None,
+        requests: Requests::default(),
     };
     (0..count).map(pod).collect()
 }
 
 fn status_of(model: ValidModel, refused: Vec<Refusal>, deployment: &Rollout, pods: i32) -> InferenceModelStatus {
-    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap());
+    status_with(model, refused, deployment, &ready_pods(pods))
+}
+
+fn status_with(
+    model: ValidModel,
+    refused: Vec<Refusal>,
+    deployment: &Rollout,
+    pods: &[PodReport],
+) -> InferenceModelStatus {
+    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap().0);
     let wanted = ChildKind::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
-    let pods = ready_pods(pods);
-    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), pods: &pods };
+    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), pods };
     status(&facts, None, Timestamp::UNIX_EPOCH)
 }
 
@@ -160,4 +171,72 @@ fn where_a_model_was_moved_from_is_remembered_until_it_moves_again() {
     assert_eq!(runtime(&model(&json!({})), Some(&moved)).moved_from, Some(from));
     let elsewhere = RuntimeStatus { default_image: "worker:other".into(), ..moved };
     assert_eq!(runtime(&model(&json!({})), Some(&elsewhere)).moved_from, None);
+}
+
+#[test]
+fn a_source_of_every_kind_is_one_line() {
+    for (source, line) in [
+        (json!({"s3": {"uri": "s3://models/a/b"}}), "s3://models/a/b"),
+        (json!({"pvc": {"claimName": "c", "path": "a/b/"}}), "pvc/c/a/b"),
+        (json!({"oci": {"image": "r/m:1"}}), "r/m:1"),
+        (json!({"oci": {"image": "r/m:1", "path": "./a/"}}), "r/m:1:/a"),
+    ] {
+        let status = status_of(model(&json!({"model": {"source": source}})), vec![], &deployment(2, 2), 2);
+        assert_eq!(status.model.unwrap().requested, line);
+    }
+}
+
+#[test]
+fn only_workers_of_the_wanted_digest_count_as_loaded() {
+    let (old, new) = ("a".repeat(64), "b".repeat(64));
+    let source = json!({"pvc": {"claimName": "c"}});
+    let wanted = || model(&json!({"model": {"source": source, "sha256": new}}));
+    let pods = |digests: [&str; 2]| {
+        let digests = digests.map(|digest| Some(digest.to_owned()).filter(|digest| !digest.is_empty()));
+        ready_pods(2).into_iter().zip(digests).map(|(pod, sha256)| PodReport { sha256, ..pod }).collect::<Vec<_>>()
+    };
+    for (digests, loaded) in [([&old, ""], "0/2"), ([&old, &new], "1/2"), ([new.as_str(), &new], "2/2")] {
+        let status = status_with(wanted(), vec![], &deployment(2, 2), &pods(digests));
+        assert_eq!(status.loaded.as_deref(), Some(loaded));
+        assert_eq!(status.model.unwrap().sha256.as_deref(), Some(new.as_str()));
+    }
+    let any = status_with(model(&json!({})), vec![], &deployment(2, 2), &pods([&old, &new]));
+    assert_eq!(any.loaded.as_deref(), Some("2/2"));
+}
+
+/// A pod whose model is copied out of an image, with these states of the copy and of the worker.
+fn copying(copy: &Value, worker: &Value) -> PodReport {
+    let container = |name: &str, state: &Value| {
+        let mut container = json!({"name": name, "image": "i", "imageID": "i", "ready": false, "restartCount": 0});
+        container.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+        json!([container])
+    };
+    let env = json!([{"name": "BELFRY_MODEL_SHA256", "value": "c".repeat(64)}]);
+    let pod = json!({
+        "metadata": {"name": "minilm-0"},
+        "spec": {"containers": [{"name": "worker", "env": env}]},
+        "status": {
+            "initContainerStatuses": container("copy-model", copy),
+            "containerStatuses": container("worker", worker),
+        },
+    });
+    report(&serde_json::from_value(pod).unwrap())
+}
+
+#[test]
+fn a_copy_that_stands_in_the_way_is_told_before_the_worker_that_waits_for_it() {
+    let initializing = json!({"state": {"waiting": {"reason": "PodInitializing"}}});
+    let pull = json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}});
+    assert_eq!(copying(&pull, &initializing).obstacle.unwrap().reason, Reason::ImagePullFailed);
+    let failed = json!({
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "cp: can't stat '/m/.': No such file or directory\n"}},
+    });
+    let obstacle = copying(&failed, &initializing).obstacle.unwrap();
+    assert_eq!(obstacle.reason, Reason::WorkerCrashed);
+    assert!(obstacle.message.contains("can't stat '/m/.'"), "{}", obstacle.message);
+    let done = json!({"state": {"terminated": {"exitCode": 0}}});
+    let report = copying(&done, &pull);
+    assert_eq!(report.obstacle.unwrap().reason, Reason::ImagePullFailed);
+    assert_eq!(report.sha256, Some("c".repeat(64)));
 }
