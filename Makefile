@@ -39,8 +39,35 @@ unit: libtorch model ## Unit and golden tests
 	cargo test --locked --release --package belfry-worker
 
 .PHONY: e2e
-e2e: libtorch cluster install ## Tests on the local cluster
+e2e: libtorch cluster install ## Tests on the local cluster, and a short form of `make chaos`
+	cargo build --locked --package belfry-operator
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
+
+.PHONY: chaos
+chaos: TESTS ?=
+chaos: ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some
+	@e2e/tools/clients.sh
+	@e2e/tools/build.sh kubernetes prometheus
+	cargo build --locked --package belfry-operator
+	CHAOS=long cargo test --locked --package belfry-e2e --test chaos -- --test-threads=3 $(TESTS)
+
+.PHONY: upgrade-test
+upgrade-test: PREVIOUS ?=
+upgrade-test: ## An upgrade of the operator moves no pod; PREVIOUS=COMMIT is the version before
+	@e2e/tools/build.sh kubernetes
+	@e2e/upgrade.sh $(PREVIOUS)
+
+.PHONY: bench-operator bench-operator-large
+bench-operator: MODELS ?= 100,1000
+bench-operator: ## Measure the operator beside a plain client, with MODELS=100,1000 models
+	@e2e/tools/clients.sh
+	@e2e/tools/build.sh kubernetes
+	cargo build --locked --release --package belfry-operator
+	cargo build --locked --release --package belfry-e2e --bin bench_operator
+	ulimit -n "$$(ulimit -Hn)"; "$$CARGO_TARGET_DIR/release/bench_operator" --models $(MODELS)
+
+bench-operator-large: ## The same with 10,000 models, for hours
+	@$(MAKE) bench-operator MODELS=10000
 
 .PHONY: golden
 golden: libtorch model ## Rewrite generated files and golden files; then read the diff

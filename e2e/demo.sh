@@ -29,7 +29,8 @@ build_operator_and_worker() {
 # In a condition bash forgets `set -e`, and steps run in one; hence the chains.
 place_model() {
   mkdir -p "$models" && mend || return 1
-  [ -e "$weights" ] || cp -r "$BELFRY_MODEL_DIR" "$models/"
+  # A run that was broken off may have left a worker without weights, whose next start is minutes away.
+  [ -e "$weights" ] || { cp -r "$BELFRY_MODEL_DIR" "$models/" && restart_pods; }
 }
 
 apply_model() {
@@ -57,7 +58,10 @@ target_is_up() { [ "$(prometheus "query?query=up%7Bnamespace%3D%22$namespace%22%
 loaded_rules() { prometheus rules | jq --arg ns "$namespace" '[.data.groups[].rules[] | select(.labels.namespace == $ns and .health == "ok")] | length'; }
 rules_are_loaded() { [ "$(loaded_rules)" -gt 0 ]; }
 
-is_monitored() { target_is_up && rules_are_loaded; }
+# Only what Prometheus has seen ready can be down.
+is_seen_ready() { [ "$(prometheus "query?query=belfry_model_replicas%7Bnamespace%3D%22$namespace%22%2Cmodel%3D%22minilm%22%2Cstate%3D%22ready%22%7D" | jq -r '.data.result[0].value[1]')" = 1 ]; }
+
+is_monitored() { target_is_up && rules_are_loaded && is_seen_ready; }
 monitored() { target_is_up && echo "target up" || echo "target not up"; }
 
 alert() {

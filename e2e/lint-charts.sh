@@ -8,4 +8,8 @@ count() { grep -c "^kind: $1$" || true; }
 
 [ "$(render --set monitoring.enabled=true | count PrometheusRule)" = 1 ] || { echo "monitoring.enabled=true renders no PrometheusRule" >&2; exit 1; }
 [ "$(render --set monitoring.enabled=false | count ServiceMonitor)" = 0 ] || { echo "monitoring.enabled=false renders a ServiceMonitor" >&2; exit 1; }
+[ "$(render | count ConfigMap)" = 1 ] || { echo "the dashboard is not rendered" >&2; exit 1; }
+[ "$(render --set monitoring.dashboard.enabled=false | count ConfigMap)" = 0 ] || { echo "monitoring.dashboard.enabled=false renders a dashboard" >&2; exit 1; }
+render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not grant nodes" >&2; exit 1; }
+! render --set 'namespaces={a}' | grep -q 'resources: \[nodes\]' || { echo "a Role grants nodes, which are in no namespace" >&2; exit 1; }
 ! render --set imagee.tag=1 >/dev/null 2>&1 || { echo "values.schema.json lets a misspelt value pass" >&2; exit 1; }

@@ -29,10 +29,10 @@ pub const READINESS_PATH: &str = "/readyz";
 /// Prometheus text exposition.
 pub const METRICS_PATH: &str = "/metrics";
 
-/// Where a worker's pod sees the claim of a `pvc` source, read-only.
+/// Where a worker's pod sees the folder of a `pvc` or `oci` source, read-only.
 pub const MODEL_MOUNT: &str = "/models";
 
-/// Writable scratch space of a worker's pod; downloads of a `huggingFace` source go here.
+/// Where downloads of a `huggingFace` or `s3` source go: scratch space of a worker's pod, or a shared claim.
 pub const CACHE_MOUNT: &str = "/cache";
 
 /// Where the worker writes its [`load_failure::LoadFailure`] before it exits; the kubelet copies

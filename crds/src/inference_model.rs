@@ -20,6 +20,8 @@ mod placement;
 mod pod_template;
 mod rollout;
 mod runtime;
+mod source;
+
 pub use autoscaling::{
     Autoscaling, ScalingBehavior, ScalingMetric, ScalingMetricType, ScalingPolicy, ScalingPolicySelect,
     ScalingPolicyType, ScalingProvider, ScalingRules,
@@ -35,6 +37,10 @@ pub use placement::{
 pub use pod_template::{EnvVar, PodTemplate, PullSecret};
 pub use rollout::{Probes, Rollout, RolloutStrategy};
 pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
+pub use source::{
+    Cache, CacheMode, HuggingFaceSource, OciMount, OciSource, PullPolicy, PvcSource, S3Credentials, S3Source,
+    SecretKeyRef, Source,
+};
 
 /// Desired state of a served model.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -65,6 +71,7 @@ pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
         json_path = ".status.conditions[?(@.type==\"MonitoringReady\")].status"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Upgrade", type_ = "string", json_path = ".status.runtime.upgrade", priority = 1),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
     printcolumn(
         name = "Message",
@@ -86,6 +93,10 @@ pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
     .message("spec.podTemplate.extraArgs is for Belfry's own worker: move the arguments to spec.engine.args"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.model.servedNames) || size(self.model.servedNames) <= 1 || (has(self.engine) && self.engine.type == 'VLLM')")
     .message("spec.model.servedNames: only engine VLLM answers to more than one name: keep one"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !(has(self.model.sha256) || has(self.model.cache) && (has(self.model.cache.downloadTimeoutSeconds) || has(self.model.cache.stallTimeoutSeconds)))")
+    .message("spec.model: sha256, cache.downloadTimeoutSeconds and cache.stallTimeoutSeconds are of Belfry's own worker: remove them, since another engine would not heed them"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.model.source.s3) || !has(self.podTemplate) || !has(self.podTemplate.env) || !self.podTemplate.env.exists(variable, variable.name in ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'])")
+    .message("spec.podTemplate.env: the operator sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a bucket: use spec.model.source.s3.credentialsSecretRef"))]
 pub struct InferenceModelSpec {
     /// What the model does. Can't be changed afterwards: create another InferenceModel.
     #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("task can't be changed: create another InferenceModel"))]
@@ -146,6 +157,8 @@ pub enum Task {
 /// Which model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("!has(self.cache) || has(self.source.huggingFace) || has(self.source.s3)")
+    .message("spec.model.cache is for what is downloaded: remove it, or use a source huggingFace or s3"))]
 pub struct Model {
     /// Where the model's folder comes from.
     pub source: Source,
@@ -155,66 +168,16 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("items" = serde_json::json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]*$"})))]
     pub served_names: Vec<String>,
-}
-
-/// Where a model comes from: exactly one of the fields. A folder of the node is never a source.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = kube::core::Rule::new("has(self.huggingFace) != has(self.pvc)")
-    .message("set exactly one of huggingFace and pvc"))]
-pub struct Source {
-    /// A repository on the Hugging Face hub, or on a mirror of it. Every pod downloads it when it starts.
+    /// SHA-256 of the model's manifest, 64 hexadecimal digits; a worker refuses to serve any other model. The manifest
+    /// has a line for each file that is loaded, `SHA256  PATH` as `sha256sum` writes it, sorted by path;
+    /// `belfry-worker digest FOLDER` prints it, and each worker reports its own as `digest`. Only Belfry's own worker
+    /// checks it. Default: not checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hugging_face: Option<HuggingFaceSource>,
-    /// A folder of a PersistentVolumeClaim in the model's namespace, mounted read-only.
+    #[schemars(length(max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
+    pub sha256: Option<String>,
+    /// What is kept of a download, and how long it may take. For huggingFace and s3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pvc: Option<PvcSource>,
-}
-
-/// A repository on the hub.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct HuggingFaceSource {
-    /// `owner/name`, as on the hub.
-    #[schemars(length(max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"))]
-    pub repo: String,
-    /// A commit (40 hexadecimal digits), tag or branch. Use a commit: a branch can move under running replicas.
-    #[schemars(length(max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
-    pub revision: String,
-    /// Base address of a mirror, `https://host[:port]`. Default: the public hub.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 500), regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$"))]
-    pub endpoint: Option<String>,
-    /// Key of a Secret in the model's namespace that holds an access token. Default: no token.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_secret_ref: Option<SecretKeyRef>,
-}
-
-/// One key of a Secret in the model's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKeyRef {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
-    /// Key in its data.
-    #[schemars(length(min = 1, max = 253))]
-    pub key: String,
-}
-
-/// A folder of a PersistentVolumeClaim.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PvcSource {
-    /// Name of the claim.
-    #[schemars(length(min = 1, max = 253))]
-    pub claim_name: String,
-    /// Folder within the claim that holds config.json, relative, without `..`. Default: the claim's root.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 500))]
-    #[x_kube(validation = kube::core::Rule::new("!self.startsWith('/') && !self.split('/').exists(part, part == '..')")
-        .message("path is relative to the claim's root and has no '..': remove the leading '/' or the '..'"))]
-    pub path: Option<String>,
+    pub cache: Option<Cache>,
 }
 
 /// CPU, memory and devices, as on a container.

@@ -21,7 +21,8 @@ pub struct InferenceModelStatus {
     /// Worker pods that answer requests.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// Replicas with the model in memory, of those wanted: "1/2".
+    /// Replicas with the model in memory, of those wanted: "1/2". Where the specification names a digest, those that
+    /// serve the model of that digest: during the change to another one, the old replicas don't count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,
     /// Worker pods that a scaler asked for last. They stay when spec.autoscaling is removed and spec.replicas is not set.
@@ -52,8 +53,11 @@ pub struct InferenceModelStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelStatus {
-    /// The source in one line: `owner/name@revision`, or `pvc/CLAIM/PATH`.
+    /// The source in one line: `owner/name@revision`, `s3://BUCKET/FOLDER`, `pvc/CLAIM/PATH` or `IMAGE:/PATH`.
     pub requested: String,
+    /// The digest that the specification names; each replica in `loaded` has found it before it became ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// One object of the model.
@@ -99,6 +103,36 @@ pub struct RuntimeStatus {
     pub template_revision: String,
     /// Newest revision that this operator knows; set `spec.runtime.templateRevision` to it to move there.
     pub available_template_revision: String,
+    /// Image that this operator gives to new models.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub available_default_image: String,
+    /// Whether this operator has a newer template or default image than the pods run on.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+    /// What the model ran on before a staged upgrade brought it to the present template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<MovedFrom>,
+}
+
+/// Whether the operator has something newer for a model's pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Upgrade {
+    /// The pods are as those of a new model would be.
+    #[default]
+    UpToDate,
+    /// There is a newer template revision, or another default image. The pods stay until somebody moves the model, or its
+    /// turn comes in a staged upgrade.
+    Available,
+}
+
+/// A template and an image that a model ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedFrom {
+    /// Revision of the pod template.
+    pub template_revision: String,
+    /// Image that belonged to it.
+    pub default_image: String,
 }
 
 /// Why a worker's container ended.

@@ -1,14 +1,20 @@
 # etcd, API server, controller manager, scheduler and cluster DNS.
 
 start_control_plane() {
-  start etcd "$bin/etcd" --data-dir "$state/etcd" --listen-client-urls http://127.0.0.1:2379 \
-    --advertise-client-urls http://127.0.0.1:2379 --listen-peer-urls http://127.0.0.1:2380 \
-    --unsafe-no-fsync --log-level warn
+  start_etcd
   start_api_server
   must_wait 60 "the API server" kube-apiserver kube get --raw /readyz
   start_controller_manager
   start kube-scheduler "$bin/kube-scheduler" --kubeconfig="$state/config/scheduler.kubeconfig" --leader-elect=false
   start_dns
+}
+
+# start_etcd FLAGS...   for clients on $etcd_port, and for peers on the next port
+start_etcd() {
+  local clients=http://127.0.0.1:$etcd_port peers=http://127.0.0.1:$((etcd_port + 1))
+  start etcd "$bin/etcd" --data-dir "$state/etcd" --listen-client-urls "$clients" --advertise-client-urls "$clients" \
+    --listen-peer-urls "$peers" --initial-advertise-peer-urls "$peers" --initial-cluster "default=$peers" \
+    --unsafe-no-fsync --log-level warn "$@"
 }
 
 # start_controller_manager FLAGS...   as with the API server, of two flags of the same name the last one counts
@@ -19,10 +25,11 @@ start_controller_manager() {
     --use-service-account-credentials --leader-elect=false "$@"
 }
 
+# start_api_server FLAGS...   but not one that takes a list: there both would count
 start_api_server() {
   local pki=$state/pki
   write_audit_policy >"$state/config/audit.yaml"
-  start kube-apiserver "$bin/kube-apiserver" --etcd-servers=http://127.0.0.1:2379 \
+  start kube-apiserver "$bin/kube-apiserver" --etcd-servers="http://127.0.0.1:$etcd_port" \
     --bind-address=0.0.0.0 --secure-port=6443 --advertise-address=$node_ip --service-cluster-ip-range=$service_range \
     --allow-privileged --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction \
     --client-ca-file="$pki/ca.crt" --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" \

@@ -14,6 +14,7 @@ service_range=10.96.0.0/16
 api_service_ip=10.96.0.1
 pod_range=10.244.0.0/24
 bridge=belfry0
+etcd_port=2379
 api=https://$node_ip:6443
 
 kubeconfig=$state/kubeconfig

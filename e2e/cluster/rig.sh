@@ -4,6 +4,7 @@
 #
 # usage: rig.sh up FOLDER PORT      etcd listens on PORT and PORT+1, the API server on PORT+2; prints the kubeconfig
 #        rig.sh start FOLDER PORT PART   one part again: etcd, kube-apiserver or kube-controller-manager
+#        rig.sh restart FOLDER PORT kube-controller-manager FLAGS...   the same part with more flags
 #        rig.sh down FOLDER PORT    stops the parts and deletes the folder
 #
 # The process of a part is in FOLDER/run/PART: its pid, a blank, the time at which it started.
@@ -13,7 +14,7 @@ source "$(dirname "$0")/env.sh"
 source "$here/process.sh"
 source "$here/pki.sh"
 source "$here/control_plane.sh"
-[ $# -ge 3 ] || { sed -n '5,7p' "$0" | cut -c3- >&2; exit 2; }
+[ $# -ge 3 ] || { sed -n '5,8p' "$0" | cut -c3- >&2; exit 2; }
 
 state=$(mkdir -p "$2" && cd "$2" && pwd)
 etcd_port=$3
@@ -24,17 +25,13 @@ export PATH=$bin:$PATH
 
 start_part() {
   case $1 in
-    etcd)
-      start etcd "$bin/etcd" --data-dir "$state/etcd" --listen-client-urls "http://127.0.0.1:$etcd_port" \
-        --advertise-client-urls "http://127.0.0.1:$etcd_port" --listen-peer-urls "http://127.0.0.1:$((etcd_port + 1))" \
-        --initial-advertise-peer-urls "http://127.0.0.1:$((etcd_port + 1))" --initial-cluster "default=http://127.0.0.1:$((etcd_port + 1))" \
-        --unsafe-no-fsync --quota-backend-bytes=4294967296 --log-level warn ;;
+    etcd) start_etcd --quota-backend-bytes=4294967296 ;;
     kube-apiserver)
       # shellcheck disable=SC2086  # the flags are words of their own
-      start_api_server --etcd-servers="http://127.0.0.1:$etcd_port" --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
+      start_api_server --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
         --endpoint-reconciler-type=none ${RIG_API_SERVER_FLAGS:-}
       must_wait 60 "the API server" kube-apiserver kube get --raw /readyz ;;
-    kube-controller-manager) start_controller_manager --secure-port=0 ;;
+    kube-controller-manager) start_controller_manager --secure-port=0 "${@:2}" ;;
     *) fail "the rig has no part $1" ;;
   esac
 }
@@ -58,5 +55,8 @@ case $1 in
   up) up ;;
   down) down ;;
   start) start_part "$4" ;;
+  restart)
+    stop 15 "$4"
+    start_part "${@:4}" ;;
   *) fail "rig.sh does not know $1" ;;
 esac

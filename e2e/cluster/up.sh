@@ -40,7 +40,7 @@ sweep() {
 
 refuse_taken_ports() {
   local port
-  for port in 2379 6443 10250; do
+  for port in $etcd_port 6443 10250; do
     ! ss -Hltn "sport = :$port" | grep -q . || fail "port $port is taken by another process: stop it, or use its cluster (KUBECONFIG=… make install)"
   done
 }

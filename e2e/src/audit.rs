@@ -25,6 +25,9 @@ pub struct Entry {
     /// What about; none for a path that is no object's.
     #[serde(default)]
     pub object_ref: ObjectRef,
+    /// How it was answered.
+    #[serde(default)]
+    pub response_status: ResponseStatus,
     /// When it came in.
     pub request_received_timestamp: Timestamp,
 }
@@ -38,14 +41,26 @@ pub struct User {
 
 /// What a request is about.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub struct ObjectRef {
+    /// Empty for the core group.
+    pub api_group: String,
     /// Plural of the kind.
     pub resource: String,
+    /// Such as `status`; mostly empty.
+    pub subresource: String,
     /// Empty for a request about all namespaces, and for objects in none.
     pub namespace: String,
     /// Empty for a request about many objects, and for a new one.
     pub name: String,
+}
+
+/// How a request was answered.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ResponseStatus {
+    /// HTTP status.
+    pub code: u16,
 }
 
 /// A place in the log.
@@ -62,14 +77,19 @@ impl Audit {
         Self::at_end(cluster.state.join("audit.log"))
     }
 
-    fn at_end(path: PathBuf) -> Result<Self> {
+    /// A log from its present end on.
+    pub fn at_end(path: PathBuf) -> Result<Self> {
         let metadata = fs::metadata(&path).with_context(|| format!("no audit log at {}", path.display()))?;
         Ok(Self { path, inode: metadata.ino(), offset: metadata.len(), since: Timestamp::now() })
     }
 
     /// Requests of the operator since then, once each.
     pub fn of_operator(&self) -> Result<Vec<Entry>> {
-        let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}");
+        self.of_user(&format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}"))
+    }
+
+    /// Requests of a user since then, once each.
+    pub fn of_user(&self, user: &str) -> Result<Vec<Entry>> {
         Ok(self.entries()?.into_iter().filter(|entry| entry.user.username == user).collect())
     }
 

@@ -9,9 +9,13 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod bench;
+pub mod bucket;
+pub mod chaos;
 pub mod cluster;
 pub mod describe;
 pub mod embed;
+pub mod files;
 pub mod hub;
 pub mod model;
 pub mod namespace;
@@ -19,6 +23,7 @@ pub mod objects;
 pub mod operator;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod rig;
 pub mod volume;
 pub mod wait;

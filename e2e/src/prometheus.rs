@@ -39,7 +39,8 @@ fn list(value: Value) -> Vec<Value> {
 }
 
 impl Served<'_> {
-    /// Waits until Prometheus scrapes every replica, and gives the targets.
+    /// Waits until Prometheus scrapes every replica, and has seen them ready in the operator's series: only what was ready
+    /// can be down. Gives the targets.
     pub async fn until_scraped(&self, replicas: usize) -> Result<Vec<Value>> {
         let (cluster, namespace) = (&self.namespace.cluster, &self.namespace.name);
         wait::until("Prometheus scrapes the model", RULES_LIMIT, async || {
@@ -52,6 +53,9 @@ impl Served<'_> {
             for target in &targets {
                 ensure!(target["health"] == "up", "{target}");
             }
+            let labels = format!(r#"namespace="{namespace}",model="{}",state="ready""#, self.name);
+            let ready = query(cluster, &format!("belfry_model_replicas{{{labels}}} == {replicas}")).await?;
+            ensure!(!ready.is_empty(), "Prometheus has not seen {replicas} replicas ready");
             Ok(targets)
         })
         .await

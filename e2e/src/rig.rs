@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 /// A running control plane.
 pub struct Rig {
@@ -41,6 +43,9 @@ impl Part {
 impl Rig {
     /// Starts a control plane in a new folder of the name, on free ports.
     pub fn start(name: &str) -> Result<Self> {
+        // Ports that were found free are taken only when the parts listen: two rigs at once might find the same.
+        static STARTS: Mutex<()> = Mutex::new(());
+        let _turn = STARTS.lock();
         let folder = std::env::temp_dir().join(format!("belfry-rig-{name}-{}", std::process::id()));
         let rig = Self { folder, port: three_free_ports()? };
         rig.script("up", &[])?;
@@ -62,12 +67,22 @@ impl Rig {
         format!("https://127.0.0.1:{}", self.port + 2)
     }
 
+    /// Folder and first port, as `rig.sh` wants them.
+    pub fn place(&self) -> (&Path, u16) {
+        (&self.folder, self.port)
+    }
+
     /// Connects as an administrator.
     pub async fn client(&self) -> Result<Client> {
-        let kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
-        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        config.default_retry = false;
-        Ok(Client::try_from(config)?)
+        connect(&self.kubeconfig()).await
+    }
+
+    /// How somebody connects who shows that token, and nothing else.
+    pub async fn config_with(&self, token: &str) -> Result<Config> {
+        let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
+        let token: AuthInfo = serde_json::from_value(json!({"token": token}))?;
+        kubeconfig.auth_infos.iter_mut().for_each(|user| user.auth_info = Some(token.clone()));
+        config(kubeconfig).await
     }
 
     /// Process of a part.
@@ -86,6 +101,12 @@ impl Rig {
     /// Starts a part that was killed, and waits until it answers.
     pub fn start_part(&self, part: Part) -> Result<()> {
         self.script("start", &[part.as_str()])
+    }
+
+    /// Ends the controller manager, and starts one with more flags.
+    pub fn restart_controller_manager(&self, flags: &[&str]) -> Result<()> {
+        let more: Vec<_> = [Part::ControllerManager.as_str()].into_iter().chain(flags.iter().copied()).collect();
+        self.script("restart", &more)
     }
 
     fn script(&self, verb: &str, more: &[&str]) -> Result<()> {
@@ -107,6 +128,17 @@ impl Drop for Rig {
             crate::report(&format!("a rig was left behind: {error:#}"));
         }
     }
+}
+
+/// Connects as the user of a kubeconfig. A request that fails is not repeated.
+pub async fn connect(kubeconfig: &Path) -> Result<Client> {
+    Ok(Client::try_from(config(Kubeconfig::read_from(kubeconfig)?).await?)?)
+}
+
+async fn config(kubeconfig: Kubeconfig) -> Result<Config> {
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.default_retry = false;
+    Ok(config)
 }
 
 /// The first of three ports in a row that nobody listens on.

@@ -77,7 +77,7 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
     let mut applied = Applied::default();
     let shell = Shell { model, context };
     for kind in ChildKind::ALL.iter().copied() {
-        let wanted = observed.wanted.summary(kind, model)?;
+        let (wanted, rendered) = observed.wanted.summary(kind, model)?;
         applied.wanted.push((kind, wanted.clone()));
         let refuse = |cause| Refusal { kind, name: wanted.name.clone(), cause };
         if observed.missing_kinds.contains(&kind) {
@@ -89,13 +89,12 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
         if plan == Plan::Keep {
             continue;
         }
-        match shell.carry_out(plan, &child(kind, model)?).await {
-            Ok(answer) => {
+        let child = rendered.map_or_else(|| child(kind, model), Ok)?;
+        match shell.carry_out(plan, child).await {
+            Ok(rollout) => {
                 info!(kind = kind.as_str(), namespace = model.namespace, name = wanted.name, ?plan, "Wrote a child");
                 applied.written.push(kind);
-                if kind == ChildKind::Deployment {
-                    applied.deployment = answer.as_ref().map(Rollout::of);
-                }
+                applied.deployment = applied.deployment.or(rollout);
             }
             Err(Failure::Refused(cause)) => applied.refused.push(refuse(cause)),
             Err(Failure::Transient(error)) => return Err(error.into()),

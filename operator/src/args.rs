@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use belfry_crds::contract::defaults;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::observe::Scope;
 use crate::scaling::ScalingArgs;
 use crate::settings::Settings;
+use crate::upgrade::Policy;
 
 /// Runs InferenceModels: workers, monitoring, alerts and dashboards.
 #[derive(Clone, Debug, Parser)]
@@ -25,6 +26,18 @@ pub struct Args {
     /// Where runbooks stand when a specification names no other place.
     #[arg(long, env = "BELFRY_RUNBOOK_BASE_URL", default_value = defaults::RUNBOOK_BASE_URL)]
     pub runbook_base_url: String,
+
+    /// Who moves models to the pod template and the worker image of this operator.
+    #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES", value_enum, default_value_t, ignore_case = true)]
+    pub template_upgrades: TemplateUpgrades,
+
+    /// Models that a staged upgrade moves at the same time, 1 to 100.
+    #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES_AT_ONCE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub template_upgrades_at_once: u8,
+
+    /// Seconds that a moved model must be ready before the next one moves, 0 to 86400.
+    #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES_SOAK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub template_upgrades_soak_seconds: u32,
 
     /// Namespaces whose models are served, with commas between them; all of them without this. With it a Role in each
     /// of them is enough.
@@ -56,7 +69,27 @@ pub struct Args {
     pub scaling: ScalingArgs,
 }
 
+/// Who moves models to the pod template and the worker image of this operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum TemplateUpgrades {
+    /// Their users, each by `spec.runtime`. An upgrade of the operator moves none.
+    #[default]
+    Manual,
+    /// The operator, some at a time. It waits until they are ready again, and stops while one of them does not answer.
+    Staged,
+}
+
 impl Args {
+    /// How fast a staged upgrade goes; `None` when users move their models themselves.
+    #[must_use]
+    pub fn upgrades(&self) -> Option<Policy> {
+        (self.template_upgrades == TemplateUpgrades::Staged).then(|| Policy {
+            at_once: self.template_upgrades_at_once.into(),
+            soak_seconds: self.template_upgrades_soak_seconds.into(),
+        })
+    }
+
     /// The namespaces to watch.
     #[must_use]
     pub fn scope(&self) -> Scope {

@@ -1,7 +1,7 @@
 //! The connection to the API server: every request is counted, and none hangs for ever.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
@@ -71,13 +71,14 @@ where
         let (requests, what) = (self.requests.clone(), What::of(&request));
         let answer = self.inner.call(request);
         Box::pin(async move {
+            let asked = Instant::now();
             let answer = tokio::time::timeout(REQUEST_TIMEOUT, answer).await;
             let code = match &answer {
                 Ok(Ok(response)) => response.status().as_u16().to_string(),
                 Ok(Err(_)) => "error".to_owned(),
                 Err(_) => "timeout".to_owned(),
             };
-            requests.count(what.verb, &what.resource, &code);
+            requests.count(what.verb, &what.resource, &code, asked.elapsed());
             match answer {
                 Ok(answer) => answer.map_err(Into::into),
                 Err(_) => Err(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()).into()),

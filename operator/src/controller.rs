@@ -3,6 +3,7 @@
 mod backoff;
 mod pass;
 pub mod queue;
+mod upgrades;
 mod write_status;
 
 use std::panic::AssertUnwindSafe;
@@ -19,6 +20,7 @@ use crate::apply;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, ModelKey, Watches};
 use crate::scaling::Scaling;
+use crate::upgrade::Policy;
 use backoff::{Backoff, Cause, jittered};
 use pass::{Ended, reconcile};
 use queue::Queue;
@@ -31,9 +33,6 @@ const PASS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Pause between a change and the pass for it, in which the changes that follow are gathered.
 const DEBOUNCE: Duration = Duration::from_millis(50);
-
-/// Pause before a refused child is tried again; a quota may have been raised.
-const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
 /// A pass with nothing to do reads the cache only, so this costs the API server nothing. It mends
 /// what a lost event left.
@@ -51,6 +50,8 @@ pub struct Context {
     pub scaling: Arc<Scaling>,
     /// Writer of events.
     pub recorder: Recorder,
+    /// How fast models move to the newest template; `None` leaves that to their users.
+    pub upgrades: Option<Policy>,
 }
 
 /// Why a pass has to be repeated.
@@ -74,7 +75,8 @@ impl Error {
     fn cause(&self) -> Cause {
         let (Self::Api(error) | Self::Apply(apply::Error::Api(error))) = self else { return Cause::Model };
         match error {
-            kube::Error::Api(status) if status.code == 429 || status.code >= 500 => {
+            // 401 is a token that has just ended: the client soon reads the next one.
+            kube::Error::Api(status) if matches!(status.code, 401 | 429) || status.code >= 500 => {
                 let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
                 Cause::Outage(Duration::from_secs(asked.into()))
             }
@@ -91,9 +93,13 @@ impl Error {
 pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let Watches { trigger: _trigger, mut triggers, mut tasks } = watches;
     let mut work = Work { context, queue: Queue::default(), backoff: Backoff::default(), passes: JoinSet::new() };
+    if let Some(policy) = work.context.upgrades {
+        tasks.spawn(upgrades::run(work.context.clone(), policy));
+    }
     for key in work.context.cache.keys() {
         work.queue.add(key, Instant::now());
     }
+    work.context.metrics.concurrency(CONCURRENCY);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let due = work.start_what_is_due();
@@ -108,7 +114,7 @@ pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<
             }
             Some(ended) = work.passes.join_next() => work.finish(ended),
             () = sleep_until(due) => {}
-            ended = tasks.join_next() => anyhow::bail!("a watch ended by itself: {ended:?}"),
+            ended = tasks.join_next() => anyhow::bail!("a watch or the staged upgrade ended by itself: {ended:?}"),
         }
     }
     while work.passes.join_next().await.is_some() {}
@@ -133,17 +139,20 @@ impl Work {
     /// Starts passes as far as there is room, and says when the next model is due; `None` when a pass has to end first.
     fn start_what_is_due(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        let (depth, age) = self.queue.backlog(now);
-        self.context.metrics.backlog(depth, age);
-        while self.passes.len() < CONCURRENCY {
-            let Some(key) = self.queue.take(now) else { return self.queue.next_due() };
+        while let Some(key) = self.room().then(|| self.queue.take(now)).flatten() {
             let context = self.context.clone();
             self.passes.spawn(async move {
                 let result = guarded(&key, &context).await;
                 (key, result)
             });
         }
-        None
+        let (depth, age) = self.queue.backlog(now);
+        self.context.metrics.backlog(depth, age, self.passes.len());
+        self.room().then(|| self.queue.next_due()).flatten()
+    }
+
+    fn room(&self) -> bool {
+        self.passes.len() < CONCURRENCY
     }
 
     fn finish(&mut self, ended: Result<(ModelKey, Result<Ended, Error>), tokio::task::JoinError>) {
@@ -158,7 +167,7 @@ impl Work {
         let pause = match &result {
             Ok(Ended::Gone) => None,
             Ok(Ended::Converged { .. }) => Some(jittered(RESYNC, &key, 0)),
-            Ok(Ended::Refused) => Some(REFUSED_RETRY),
+            Ok(Ended::Refused) => Some(self.backoff.next(&key, Cause::Refusal)),
             Err(error) => {
                 let pause = self.backoff.next(&key, error.cause());
                 let seconds = pause.as_secs();
@@ -166,7 +175,7 @@ impl Work {
                 Some(pause)
             }
         };
-        if result.is_ok() {
+        if matches!(result, Ok(Ended::Gone | Ended::Converged { .. })) {
             self.backoff.clear(&key);
         }
         self.queue.done(key, pause.map(|pause| Instant::now() + pause));

@@ -45,12 +45,17 @@ impl Candidate {
         Self { leases: Api::namespaced(client.clone(), namespace), identity }
     }
 
-    /// Waits until this operator leads.
-    pub async fn lead(&self) {
+    /// Waits until this operator leads, and gives the time since which it does.
+    pub async fn lead(&self) -> Instant {
         let mut election = Election::new(&self.identity);
         loop {
+            // Others count from the moment in which the lease is written, and that is no later than the answer.
+            let asked = Instant::now();
             match self.look(&mut election).await {
-                Ok(true) => return info!(identity = self.identity, "Leading"),
+                Ok(true) => {
+                    info!(identity = self.identity, "Leading");
+                    return asked;
+                }
                 Ok(false) => {}
                 Err(error) => warn!(%error, "Could not look at the lease"),
             }
@@ -104,19 +109,21 @@ impl Candidate {
         }
     }
 
-    /// Renews the lease for as long as that is possible, and says why it is no more.
-    pub async fn hold(&self) -> anyhow::Error {
-        let mut renewed = Instant::now();
+    /// Renews the lease for as long as that is possible, and says why it is no more. The time is that of the last renewal.
+    pub async fn hold(&self, mut renewed: Instant) -> anyhow::Error {
         loop {
-            tokio::time::sleep(RENEW).await;
-            while let Err(error) = self.renew_within(DEADLINE.saturating_sub(renewed.elapsed())).await {
+            tokio::time::sleep(RENEW.saturating_sub(renewed.elapsed())).await;
+            renewed = loop {
+                let asked = Instant::now();
+                let Err(error) = self.renew_within(DEADLINE.saturating_sub(renewed.elapsed())).await else {
+                    break asked;
+                };
                 if error.is::<Lost>() || renewed.elapsed() >= DEADLINE {
                     return error;
                 }
                 warn!(%error, "Could not renew the lease; trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-            renewed = Instant::now();
+                tokio::time::sleep(RETRY.min(DEADLINE.saturating_sub(renewed.elapsed()))).await;
+            };
         }
     }
 

@@ -29,6 +29,7 @@ pub mod monitoring;
 pub mod apply;
 pub mod scaling;
 pub mod status;
+pub mod upgrade;
 pub mod events;
 pub mod metrics;
 pub mod server;

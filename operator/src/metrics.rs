@@ -2,13 +2,17 @@
 
 mod fleet;
 pub mod restarts;
+mod text;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use belfry_crds::contract::metric::{Kind, Metric};
 use belfry_crds::contract::metrics as contract;
 use k8s_openapi::jiff::Timestamp;
-use prometheus::{Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounterVec, Opts, Registry, TextEncoder};
+use parking_lot::Mutex;
+use prometheus::{
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
+};
 
 pub use fleet::fleet;
 
@@ -19,11 +23,16 @@ pub struct Metrics {
     registry: Registry,
     reconciles: IntCounterVec,
     reconcile_duration: Histogram,
+    running: Gauge,
+    capacity: Gauge,
     writes: IntCounterVec,
-    requests: IntCounterVec,
+    requests: Requests,
     watch_restarts: IntCounterVec,
     backlog: Gauge,
     backlog_age: Gauge,
+    /// Since when the model at the head of the queue has waited. The age is computed at the scrape, because a queue that is
+    /// stuck calls nobody.
+    waiting_since: Mutex<Option<Instant>>,
     cache_objects: GaugeVec,
     leader: Gauge,
     last_reconcile: Gauge,
@@ -33,12 +42,20 @@ pub struct Metrics {
 
 /// Counts requests to the API server.
 #[derive(Clone)]
-pub struct Requests(IntCounterVec);
+pub struct Requests {
+    counts: IntCounterVec,
+    durations: HistogramVec,
+    last_sync: GaugeVec,
+}
 
 impl Requests {
-    /// Counts one; see [`contract::API_REQUESTS`].
-    pub fn count(&self, verb: &str, resource: &str, code: &str) {
-        self.0.with_label_values(&[verb, resource, code]).inc();
+    /// Counts one, with the time until its answer began; see [`contract::API_REQUESTS`].
+    pub fn count(&self, verb: &str, resource: &str, code: &str, took: Duration) {
+        self.counts.with_label_values(&[verb, resource, code]).inc();
+        self.durations.with_label_values(&[verb]).observe(took.as_secs_f64());
+        if matches!(verb, "list" | "watch") && code == "200" {
+            self.last_sync.with_label_values(&[resource]).set(unix_seconds(Timestamp::now()));
+        }
     }
 }
 
@@ -52,11 +69,21 @@ impl Metrics {
         let metrics = Self {
             reconciles: counters(&registry, &contract::RECONCILES)?,
             reconcile_duration: Histogram::with_opts(histogram_opts(&contract::RECONCILE_DURATION))?,
+            running: gauge(&registry, &contract::RECONCILES_RUNNING)?,
+            capacity: gauge(&registry, &contract::RECONCILE_CAPACITY)?,
             writes: counters(&registry, &contract::API_WRITES)?,
-            requests: counters(&registry, &contract::API_REQUESTS)?,
+            requests: Requests {
+                counts: counters(&registry, &contract::API_REQUESTS)?,
+                durations: HistogramVec::new(
+                    histogram_opts(&contract::API_REQUEST_DURATION),
+                    &label_names(&contract::API_REQUEST_DURATION),
+                )?,
+                last_sync: gauges(&registry, &contract::LAST_SYNC)?,
+            },
             watch_restarts: counters(&registry, &contract::WATCH_RESTARTS)?,
             backlog: gauge(&registry, &contract::RECONCILE_BACKLOG)?,
             backlog_age: gauge(&registry, &contract::RECONCILE_AGE)?,
+            waiting_since: Mutex::default(),
             cache_objects: gauges(&registry, &contract::CACHE_OBJECTS)?,
             leader: gauge(&registry, &contract::LEADER)?,
             last_reconcile: gauge(&registry, &contract::LAST_RECONCILE)?,
@@ -64,6 +91,7 @@ impl Metrics {
             registry,
         };
         metrics.registry.register(Box::new(metrics.reconcile_duration.clone()))?;
+        metrics.registry.register(Box::new(metrics.requests.durations.clone()))?;
         let build = gauges(&metrics.registry, &contract::OPERATOR_BUILD_INFO)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
         for outcome in contract::RECONCILE_OUTCOMES {
@@ -75,8 +103,12 @@ impl Metrics {
             }
         }
         metrics.watch_restarts.with_label_values(&["InferenceModel"]);
-        metrics.requests.with_label_values(&["list", "inferencemodels", "200"]);
-        metrics.objects([("models", 0), ("children", 0), ("pods", 0)]);
+        for verb in contract::REQUEST_VERBS {
+            metrics.requests.durations.with_label_values(&[*verb]);
+        }
+        metrics.requests.counts.with_label_values(&["list", "inferencemodels", "200"]);
+        metrics.requests.last_sync.with_label_values(&["inferencemodels"]);
+        metrics.objects([("models", 0), ("children", 0), ("pods", 0), ("nodes", 0)]);
         #[cfg(target_os = "linux")]
         metrics.registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
         Ok(metrics)
@@ -85,7 +117,7 @@ impl Metrics {
     /// The counter of requests, for the client.
     #[must_use]
     pub fn requests(&self) -> Requests {
-        Requests(self.requests.clone())
+        self.requests.clone()
     }
 
     /// Counts a pass.
@@ -107,10 +139,16 @@ impl Metrics {
         self.watch_restarts.with_label_values(&[kind]).inc();
     }
 
-    /// Shows how many models are due, and for how long the first of them has been.
-    pub fn backlog(&self, depth: usize, age: Duration) {
+    /// Shows how many models are due, for how long the first of them has been, and how many are worked on.
+    pub fn backlog(&self, depth: usize, age: Duration, running: usize) {
         self.backlog.set(count(depth));
-        self.backlog_age.set(age.as_secs_f64());
+        *self.waiting_since.lock() = Instant::now().checked_sub(age).filter(|_| depth > 0);
+        self.running.set(count(running));
+    }
+
+    /// Shows how many models can be worked on at the same time.
+    pub fn concurrency(&self, most: usize) {
+        self.capacity.set(count(most));
     }
 
     /// Shows whether this operator leads.
@@ -119,21 +157,21 @@ impl Metrics {
     }
 
     /// Shows the size of the cache.
-    pub fn objects(&self, sizes: [(&'static str, usize); 3]) {
+    pub fn objects(&self, sizes: [(&'static str, usize); 4]) {
         for (kind, size) in sizes {
             self.cache_objects.with_label_values(&[kind]).set(count(size));
         }
     }
 
-    /// The exposition: the operator's own metrics, then the fleet's.
+    /// The exposition of what the operator says about itself.
     ///
     /// # Errors
     /// The encoder refused a family, which a test rules out.
-    pub fn expose(&self, fleet: &[prometheus::proto::MetricFamily]) -> Result<String, prometheus::Error> {
+    pub fn expose(&self) -> Result<String, prometheus::Error> {
+        let since = *self.waiting_since.lock();
+        self.backlog_age.set(since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
         let mut buffer = vec![];
-        let encoder = TextEncoder::new();
-        encoder.encode(&self.registry.gather(), &mut buffer)?;
-        encoder.encode(fleet, &mut buffer)?;
+        TextEncoder::new().encode(&self.registry.gather(), &mut buffer)?;
         String::from_utf8(buffer).map_err(|error| prometheus::Error::Msg(error.to_string()))
     }
 }
@@ -188,9 +226,38 @@ mod tests {
 
     #[test]
     fn the_exposition_holds_every_metric_that_the_operator_exports_about_itself() {
-        let text = Metrics::new().unwrap().expose(&[]).unwrap();
+        let text = Metrics::new().unwrap().expose().unwrap();
         for metric in contract::ALL.iter().filter(|m| m.exporter == Exporter::Operator) {
             assert!(text.contains(&format!("# TYPE {} ", metric.name)), "{}", metric.name);
         }
+    }
+
+    fn value(metrics: &Metrics, series: &str) -> f64 {
+        let text = metrics.expose().unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap()
+    }
+
+    #[test]
+    fn the_age_of_a_queue_that_is_stuck_grows_although_nothing_happens() {
+        let metrics = Metrics::new().unwrap();
+        metrics.backlog(3, Duration::from_secs(40), 16);
+        let age = || value(&metrics, contract::RECONCILE_AGE.name);
+        let first = age();
+        assert!(first >= 40.0 && age() > first);
+        metrics.backlog(0, Duration::ZERO, 0);
+        assert!(age() <= 0.0);
+    }
+
+    #[test]
+    fn only_a_list_or_a_watch_that_was_granted_is_a_sync() {
+        let metrics = Metrics::new().unwrap();
+        let last_sync =
+            || value(&metrics, r#"belfry_operator_last_sync_timestamp_seconds{resource="inferencemodels"}"#);
+        for (verb, code) in [("list", "403"), ("watch", "error"), ("patch", "200")] {
+            metrics.requests().count(verb, "inferencemodels", code, Duration::ZERO);
+            assert!(last_sync() <= 0.0, "{verb} {code}");
+        }
+        metrics.requests().count("watch", "inferencemodels", "200", Duration::ZERO);
+        assert!(last_sync() > 1.7e9);
     }
 }

@@ -44,6 +44,12 @@ pub fn dashboard(model: &ValidModel) -> serde_json::Value {
     dashboard::of_model(model)
 }
 
+/// The dashboard of the operator and of all its models; the chart installs it once.
+#[must_use]
+pub fn operator_dashboard() -> serde_json::Value {
+    dashboard::of_operator()
+}
+
 /// Key of the dashboard in its ConfigMap. Sidecars write every key into one folder, so that it is
 /// unique in the cluster.
 #[must_use]

@@ -8,8 +8,10 @@ mod cache;
 mod key;
 mod listing;
 mod live;
+mod nodes;
 mod optional;
 mod pauses;
+mod place;
 mod wanted;
 mod watches;
 
@@ -23,11 +25,14 @@ use kube::core::{DeserializeGuard, DynamicObject};
 pub use cache::Cache;
 pub use key::ModelKey;
 pub use live::Live;
+pub use nodes::Nodes;
+pub use place::{Capacity, Place};
 pub use wanted::{Summary, Wanted};
 pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
 use crate::kind::ChildKind;
 use crate::status::{PodReport, ScalerReport};
+use crate::template::Running;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;
@@ -51,6 +56,19 @@ pub struct Observed {
     pub wanted: Arc<Wanted>,
 }
 
+/// What the cluster holds of one model, for a look in passing.
+#[derive(Debug)]
+pub struct View<'a> {
+    /// Namespace and name.
+    pub key: &'a ModelKey,
+    /// The model.
+    pub model: &'a InferenceModel,
+    /// The state of the Deployment of the workers, if it is there.
+    pub deployment: Option<&'a Rollout>,
+    /// What the model's worker pods say.
+    pub pods: Vec<&'a PodReport>,
+}
+
 /// The state of a Deployment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rollout {
@@ -60,6 +78,16 @@ pub struct Rollout {
     pub replicas: Option<i32>,
     /// What its controller says.
     pub status: DeploymentStatus,
+    /// Template and image that its pods run on, if the operator wrote them down.
+    pub running: Option<Running>,
+}
+
+impl Observed {
+    /// What the pods run on by their Deployment, for a model whose status was lost.
+    #[must_use]
+    pub fn running(&self) -> Option<&Running> {
+        self.deployment.as_ref().and_then(|deployment| deployment.running.as_ref())
+    }
 }
 
 impl Rollout {
@@ -72,6 +100,7 @@ impl Rollout {
             generation: object.metadata.generation,
             replicas: replicas.and_then(|replicas| i32::try_from(replicas).ok()),
             status: status.unwrap_or_default(),
+            running: Running::of_deployment(&object.metadata),
         }
     }
 }

@@ -86,9 +86,23 @@ fn quantities(
     amounts
 }
 
+/// A quantity above 0 in the API server's spelling; `None` for what is none.
+#[must_use]
+pub fn quantity(text: &str) -> Option<Quantity> {
+    canonical(text).filter(|amount| amount.nanos > 0).map(|amount| Quantity(amount.text))
+}
+
 /// A quantity that is known to be one.
 fn amount(text: &str) -> Amount {
     canonical(text).unwrap_or_else(|| Amount { text: text.into(), nanos: 0 })
+}
+
+/// A quantity of the API server as a whole number of parts of a unit, rounded down: with 1000 parts, `1500m` is 1500.
+/// `None` for what is no quantity.
+#[must_use]
+pub fn amount_of(quantity: &Quantity, parts: u64) -> Option<u64> {
+    let nanos = canonical(&quantity.0)?.nanos;
+    u64::try_from(nanos.checked_mul(parts.into())? / 1_000_000_000).ok()
 }
 
 const BINARY: &[(&str, u32)] = &[("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
@@ -161,6 +175,16 @@ mod tests {
         ] {
             assert_eq!(text(given).as_deref(), Some(stored), "{given}");
         }
+    }
+
+    #[test]
+    fn amounts_are_counted_in_parts_of_a_unit() {
+        let amount = |text: &str, parts| amount_of(&Quantity(text.into()), parts);
+        assert_eq!(amount("1500m", 1000), Some(1500));
+        assert_eq!(amount("0.1", 1000), Some(100));
+        assert_eq!(amount("1536Mi", 1), Some(1_610_612_736));
+        assert_eq!(amount("8", 1), Some(8));
+        assert_eq!(amount("much", 1), None);
     }
 
     #[test]

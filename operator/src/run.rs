@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use kube::Client;
@@ -47,12 +48,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         let scaling_tasks = scaling.serve(client.clone(), &args.scaling).await?;
         probes.is_ready.store(true, Ordering::Release);
         info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
-        if let Some(candidate) = &candidate {
-            candidate.lead().await;
-        }
-        anyhow::Ok((watches, scaling, scaling_tasks))
+        let term = match &candidate {
+            Some(candidate) => Some((candidate, candidate.lead().await)),
+            None => None,
+        };
+        anyhow::Ok((watches, term, scaling, scaling_tasks))
     };
-    let (watches, scaling, mut scaling_tasks) = tokio::select! {
+    let (watches, term, scaling, mut scaling_tasks) = tokio::select! {
         started = started => started?,
         () = stop.wait() => return Ok(()),
     };
@@ -61,19 +63,19 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, metrics, scaling, recorder });
+    let context = Arc::new(Context { client, cache, metrics, scaling, recorder, upgrades: args.upgrades() });
     let mut controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
         Some(ended) = scaling_tasks.join_next() => anyhow::bail!("the external metrics ended by themselves: {ended:?}"),
-        error = held(candidate.as_ref()) => return Err(error.context("this operator leads no more")),
+        error = held(term) => return Err(error.context("this operator leads no more")),
         () = stop.wait() => {}
     }
     info!("Stopping; running passes may finish");
     let _ = end.send(());
     controller.await.context("the controller ended in a fault")??;
-    if let Some(candidate) = candidate
+    if let Some(candidate) = &candidate
         && let Err(error) = candidate.release().await
     {
         warn!(%error, "Could not give up the lease; it ends by itself");
@@ -91,9 +93,9 @@ fn candidate(args: &Args, client: &Client) -> anyhow::Result<Option<Candidate>> 
 }
 
 /// Ends when the lease is lost; never where there is none.
-async fn held(candidate: Option<&Candidate>) -> anyhow::Error {
-    match candidate {
-        Some(candidate) => candidate.hold().await,
+async fn held(term: Option<(&Candidate, Instant)>) -> anyhow::Error {
+    match term {
+        Some((candidate, since)) => candidate.hold(since).await,
         None => std::future::pending().await,
     }
 }

@@ -2,14 +2,17 @@
 
 mod authentication;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures::stream;
 
 use crate::metrics::{Metrics, fleet};
 use crate::observe::Cache;
@@ -52,8 +55,12 @@ async fn metrics(State(probes): State<Arc<Probes>>, headers: HeaderMap) -> Respo
         return refusal.into_response();
     }
     probes.metrics.objects(probes.cache.sizes());
-    match fleet(&probes.cache, &probes.metrics).and_then(|fleet| probes.metrics.expose(&fleet)) {
-        Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
+    match probes.metrics.expose() {
+        Ok(own) => {
+            let families = std::iter::once(own).chain(fleet(probes.cache.clone(), probes.metrics.clone()));
+            let body = Body::from_stream(stream::iter(families.map(Ok::<_, Infallible>)));
+            ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], body).into_response()
+        }
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

@@ -11,23 +11,24 @@ mod engine;
 mod monitoring;
 mod pod;
 mod rollout;
+mod source;
 
+use belfry_crds::InferenceModel;
 use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{
-    Batching, Device, Dtype, HuggingFaceSource, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling,
-    ScrapeInterval, Source, Task,
+    Batching, Device, Dtype, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling, ScrapeInterval, Task,
 };
-use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 pub use autoscaling::{Scaler, ValidAutoscaling};
 pub use engine::ValidEngine;
 pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
 pub use rollout::{Replace, ValidRollout};
+pub use source::{Download, Timeouts, ValidSource};
 
 use crate::resources;
 use crate::settings::Settings;
-use crate::template::{Pin, TemplateRevision};
+use crate::template::{Pin, Running, TemplateRevision};
 
 /// A specification with every question answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,8 @@ pub struct ValidModel {
     pub task: Task,
     /// Where it comes from.
     pub source: ValidSource,
+    /// Digest that it must have, 64 hexadecimal digits; `None` for any.
+    pub sha256: Option<String>,
     /// Names that requests use for it; the first is the one in answers.
     pub served_names: Vec<String>,
     /// Wanted worker pods, unless they are scaled; 0 while the model is suspended.
@@ -72,20 +75,6 @@ pub struct ValidModel {
     pub monitoring: ValidMonitoring,
 }
 
-/// Where a model comes from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ValidSource {
-    /// A folder of a claim.
-    Pvc {
-        /// Name of the claim.
-        claim_name: String,
-        /// Folder within the claim, relative; empty for its root.
-        path: String,
-    },
-    /// A repository on the hub.
-    HuggingFace(HuggingFaceSource),
-}
-
 /// How the worker computes, with defaults applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidRuntime {
@@ -95,6 +84,8 @@ pub struct ValidRuntime {
     pub default_image: String,
     /// Revision of the pod template.
     pub template_revision: TemplateRevision,
+    /// Image that a new model would get.
+    pub available_image: String,
     /// Device of the tensors.
     pub device: Device,
     /// Type of weights and activations.
@@ -111,6 +102,16 @@ pub struct ValidRuntime {
     pub queue_capacity: u32,
     /// Milliseconds after which a request is given up.
     pub request_timeout_ms: u32,
+}
+
+impl ValidRuntime {
+    /// Whether the pods of a new model of the same specification would differ.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let follows_default = self.image == image_for(&self.default_image, self.device);
+        self.template_revision != TemplateRevision::NEWEST
+            || (follows_default && self.default_image != self.available_image)
+    }
 }
 
 /// Scraping, objectives, alerts and dashboards, with defaults applied.
@@ -187,12 +188,28 @@ impl fmt::Display for Problem {
 /// # Errors
 /// Every problem at once, each with its field.
 pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidModel, Vec<Problem>> {
+    validate_running(model, None, settings)
+}
+
+/// The same for a model in a cluster, of which the status may have been lost: then its Deployment tells what it runs on.
+///
+/// # Errors
+/// Every problem at once, each with its field.
+pub fn validate_running(
+    model: &InferenceModel,
+    deployment: Option<&Running>,
+    settings: &Settings,
+) -> Result<ValidModel, Vec<Problem>> {
     let mut problems = vec![];
     let spec = &model.spec;
+    let of_status = model.status.as_ref().and_then(|status| status.runtime.as_ref()).map(Running::of_status);
+    let running = of_status.or_else(|| deployment.cloned());
     let device = spec.runtime.as_ref().and_then(|r| r.device).unwrap_or_default();
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
-    let source = keep(source(&spec.model.source), &mut problems);
-    let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
+    let startup_budget_seconds =
+        spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
+    let source = keep(source::source(&spec.model, startup_budget_seconds), &mut problems);
+    let runtime = keep(runtime(spec, running.as_ref(), settings), &mut problems);
     let engine = spec.engine.as_ref().map(ValidEngine::new);
     problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));
     let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
@@ -209,8 +226,6 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     else {
         return Err(problems);
     };
-    let startup_budget_seconds =
-        spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
     let rollout = keep(rollout::rollout(spec.rollout.as_ref(), &resources, startup_budget_seconds), &mut problems);
     let Some(rollout) = rollout.filter(|_| problems.is_empty()) else { return Err(problems) };
     let name = model.metadata.name.clone().unwrap_or_default();
@@ -219,6 +234,7 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
         uid: model.metadata.uid.clone().unwrap_or_default(),
         task: spec.task,
         source,
+        sha256: spec.model.sha256.clone(),
         served_names: match spec.model.served_names.as_slice() {
             [] => vec![name.clone()],
             names => names.to_vec(),
@@ -255,26 +271,14 @@ fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option
     part.map_err(|found| problems.extend(found)).ok()
 }
 
-fn source(source: &Source) -> Result<ValidSource, Vec<Problem>> {
-    match (&source.hugging_face, &source.pvc) {
-        (Some(hub), None) => Ok(ValidSource::HuggingFace(hub.clone())),
-        (None, Some(pvc)) => Ok(ValidSource::Pvc {
-            claim_name: pvc.claim_name.clone(),
-            path: pvc.path.clone().unwrap_or_default().trim_matches('/').to_owned(),
-        }),
-        _ => Err(vec![Problem::new("spec.model.source", "set exactly one of huggingFace and pvc")]),
-    }
-}
-
 fn runtime(
     spec: &InferenceModelSpec,
-    status: Option<&InferenceModelStatus>,
+    running: Option<&Running>,
     settings: &Settings,
 ) -> Result<ValidRuntime, Vec<Problem>> {
     let runtime = spec.runtime.clone().unwrap_or_default();
     let Runtime { image, template_revision, device, dtype, threads, batching, queue } = runtime;
-    let pin = Pin::choose(template_revision.as_deref(), status.and_then(|s| s.runtime.as_ref()), settings)
-        .map_err(|problem| vec![problem])?;
+    let pin = Pin::choose(template_revision.as_deref(), running, settings).map_err(|problem| vec![problem])?;
     let Batching { max_batch_tokens, max_batch_size, max_client_batch_size } = batching.unwrap_or_default();
     let Queue { capacity, request_timeout_ms } = queue.unwrap_or_default();
     let device = device.unwrap_or_default();
@@ -283,6 +287,7 @@ fn runtime(
         image: image.unwrap_or_else(|| image_for(&pin.image, device)),
         default_image: pin.image,
         template_revision: pin.revision,
+        available_image: settings.worker_image.clone(),
         device,
         dtype: dtype.unwrap_or_default(),
         threads: threads.unwrap_or(0),

@@ -10,6 +10,7 @@ use belfry_crds::contract::metric::{Exporter, Histogram, Kind, Values};
 use belfry_crds::contract::{metrics, threshold_seconds};
 use belfry_crds::inference_model::EngineType;
 use belfry_crds::monitoring::Rule;
+use belfry_operator::children::deployment::deployment;
 use belfry_operator::engine::{Source, profile};
 use belfry_operator::monitoring;
 use belfry_operator::settings::Settings;
@@ -219,6 +220,28 @@ fn triton_is_not_asked_to_download() {
     model["spec"]["engine"] = json!({"type": "Triton", "image": "an-image:1"});
     let problems = validate(&serde_json::from_value(model).unwrap(), &Settings::default()).unwrap_err();
     assert!(problems[0].to_string().contains("Triton downloads nothing"), "{problems:?}");
+}
+
+#[test]
+fn an_engine_reads_images_and_shared_caches_and_no_buckets() {
+    let with = |part: &Value| {
+        let mut model = serde_json::to_value(sample("minimal")).unwrap();
+        model["spec"]["engine"] = json!({"type": "VLLM", "image": "an-image:1"});
+        model["spec"]["model"] = part.clone();
+        let valid = validate(&serde_json::from_value(model).unwrap(), &Settings::default());
+        valid.map(|valid| serde_json::to_value(deployment(&valid)).unwrap()["spec"]["template"]["spec"].clone())
+    };
+    let copied = json!({"source": {"oci": {"image": "r/m:1", "path": "a", "mount": "InitContainerCopy"}}});
+    for (source, place) in
+        [(json!({"source": {"oci": {"image": "r/m:1", "path": "a"}}}), "/models/a"), (copied, "/models")]
+    {
+        assert_eq!(with(&source).unwrap()["containers"][0]["command"], json!(["vllm", "serve", place]));
+    }
+    let hub = json!({"huggingFace": {"repo": "o/n", "revision": "main"}});
+    let shared = with(&json!({"source": hub, "cache": {"mode": "SharedPVC", "claimName": "c"}})).unwrap();
+    assert_eq!(shared["volumes"][0], json!({"name": "cache", "persistentVolumeClaim": {"claimName": "c"}}));
+    let problems = with(&json!({"source": {"s3": {"uri": "s3://bucket/a"}}})).unwrap_err();
+    assert!(problems[0].to_string().starts_with("spec.model.source.s3: only Belfry's own worker"), "{problems:?}");
 }
 
 #[test]

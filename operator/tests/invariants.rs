@@ -4,12 +4,13 @@
 
 mod support;
 
-use belfry_operator::children::children;
 use belfry_operator::children::deployment::deployment;
 use belfry_operator::children::meta::{hash, selector_labels};
+use belfry_operator::children::{child, children};
 use belfry_operator::kind::ChildKind;
+use belfry_operator::observe::Rollout;
 use belfry_operator::settings::Settings;
-use belfry_operator::validate::validate;
+use belfry_operator::validate::{validate, validate_running};
 use expect_test::expect;
 use serde_json::{Value, json};
 
@@ -28,11 +29,14 @@ fn the_pod_template_of_revision_1_is_frozen() {
     expect![[r#"
         autoscaling 57bab5ed83ceeddf
         engine ffe0792eac8168c3
-        full 0a96e6c2a945c32e
+        full 76c29d981abe7bcf
         gpu 85da99baa6e7b908
         keda 096fe88a23dff3ab
         minilm e01bbfbc835717a8
         minilm-hub 6b8d9f13f884ed02
+        minilm-oci 59a315dc0efc684b
+        minilm-oci-copy 248200c9aa3048dc
+        minilm-s3 7e9d9317a79389bb
         minimal f9467f651d8ab162
         vllm 7ad55f9c1afacf78"#]]
     .assert_eq(&hashes.join("\n"));
@@ -48,13 +52,30 @@ fn an_operator_with_a_newer_worker_image_leaves_a_running_model_alone() {
             image: before.runtime.image.clone(),
             default_image: before.runtime.default_image.clone(),
             template_revision: before.runtime.template_revision.as_str().into(),
-            available_template_revision: "1".into(),
+            ..Default::default()
         }),
         ..Default::default()
     });
     let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
     let after = validate(&model, &newer).unwrap();
     assert_eq!(deployment(&before), deployment(&after));
+}
+
+/// Invariant 4. Backups leave a status out, and anybody may replace it.
+#[test]
+fn a_model_whose_status_was_lost_keeps_the_template_of_its_deployment() {
+    let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
+    for (name, model) in samples() {
+        let before = valid(&model);
+        let live = child(ChildKind::Deployment, &before).unwrap().object.unwrap();
+        let after = validate_running(&model, Rollout::of(&live).running.as_ref(), &newer).unwrap();
+        assert_eq!(deployment(&before), deployment(&after), "{name}");
+        // No other child depends on what the model runs on.
+        for kind in ChildKind::ALL.iter().copied().filter(|kind| *kind != ChildKind::Deployment) {
+            let newest = child(kind, &validate(&model, &newer).unwrap()).unwrap();
+            assert_eq!(child(kind, &before).unwrap(), newest, "{name} {}", kind.as_str());
+        }
+    }
 }
 
 /// Invariant 3.
@@ -127,18 +148,24 @@ fn no_child_holds_an_empty_map_or_list() {
 fn every_pod_is_restricted() {
     for (name, _) in samples() {
         let template = pod_template(&name);
-        let (pod, container) = (&template["spec"], &template["spec"]["containers"][0]);
+        let pod = &template["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
-        assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], json!(false), "{name}");
-        assert_eq!(container["securityContext"]["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        for container in ["containers", "initContainers"].iter().filter_map(|kind| pod[kind].as_array()).flatten() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], json!(false), "{name}");
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        }
         assert_eq!(pod["automountServiceAccountToken"], json!(false), "{name}");
         for field in ["hostNetwork", "hostPID", "hostIPC"] {
             assert_eq!(pod[field], Value::Null, "{name}");
         }
         for volume in pod["volumes"].as_array().unwrap() {
             let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
-            assert!(kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"], "{name}: {kinds:?}");
+            assert!(
+                kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"] || kinds == ["image"],
+                "{name}: {kinds:?}"
+            );
         }
     }
 }

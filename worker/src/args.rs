@@ -4,14 +4,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use belfry_crds::contract::{CACHE_MOUNT, DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, PORT, defaults, env};
+use belfry_crds::contract::{DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, PORT, defaults, env};
 use clap::builder::RangedU64ValueParser;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
+
+mod source;
+pub use source::{Keys, Secret, Source};
 
 /// Serves one text embedding model over HTTP.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "belfry-worker", version)]
+#[command(name = "belfry-worker", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Address to listen on
     #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], PORT)))]
     pub listen: SocketAddr,
@@ -28,27 +33,17 @@ pub struct Args {
     pub lifecycle: LifecycleArgs,
 }
 
-/// Where the model comes from: a folder, or a repository on the hub.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Source {
-    /// Folder with config.json, tokenizer.json and model.safetensors
-    #[arg(long, env = env::MODEL, value_name = "FOLDER", required_unless_present = "hf_repo", conflicts_with = "hf_repo")]
-    pub model: Option<PathBuf>,
-    /// Repository on the hub, as owner/name
-    #[arg(long, env = env::HF_REPO, value_name = "REPO")]
-    pub hf_repo: Option<String>,
-    /// Commit, tag or branch of the repository
-    #[arg(long, env = env::HF_REVISION, value_name = "REVISION", default_value = "main")]
-    pub hf_revision: String,
-    /// Base address of the hub, for a mirror
-    #[arg(long, env = env::HF_ENDPOINT, value_name = "URL")]
-    pub hf_endpoint: Option<String>,
-    /// Access token for the hub
-    #[arg(long, env = env::HF_TOKEN, value_name = "TOKEN", hide_env_values = true)]
-    pub hf_token: Option<String>,
-    /// Folder for downloads
-    #[arg(long, env = env::CACHE, value_name = "FOLDER", default_value = CACHE_MOUNT)]
-    pub cache: PathBuf,
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Prints the digest of the model in a folder, for spec.model.sha256, and what it is made of
+    Digest {
+        /// Folder with config.json, tokenizer.json and model.safetensors
+        folder: PathBuf,
+        /// Print the manifest, a line for each file, instead of its digest
+        #[arg(long)]
+        manifest: bool,
+    },
 }
 
 /// What the forward pass runs on.
@@ -140,9 +135,11 @@ impl Args {
     /// The name that requests and responses use.
     pub fn name(&self) -> String {
         let of_folder = |folder: &PathBuf| folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let of_bucket = |uri: &String| uri.trim_end_matches('/').rsplit('/').next().map(ToOwned::to_owned);
         self.served_name
             .clone()
             .or_else(|| self.source.hf_repo.clone())
+            .or_else(|| self.source.s3_uri.as_ref().and_then(of_bucket))
             .or_else(|| self.source.model.as_ref().and_then(of_folder))
             .unwrap_or_else(|| "model".to_owned())
     }
@@ -160,6 +157,9 @@ mod tests {
     fn a_model_comes_from_exactly_one_place() {
         assert!(parse("belfry-worker").is_err());
         assert!(parse("belfry-worker --model /m --hf-repo a/b").is_err());
+        assert!(parse("belfry-worker --model /m --s3-uri s3://b/x").is_err());
+        assert!(parse("belfry-worker --hf-repo a/b --s3-uri s3://b/x").is_err());
+        assert_eq!(parse("belfry-worker --s3-uri s3://b/x/tiny/").unwrap().name(), "tiny");
         assert_eq!(parse("belfry-worker --model /models/minilm").unwrap().name(), "minilm");
         assert_eq!(parse("belfry-worker --hf-repo a/b").unwrap().name(), "a/b");
         assert_eq!(parse("belfry-worker --model /m --served-name x").unwrap().name(), "x");
@@ -173,6 +173,28 @@ mod tests {
         assert_eq!(args.limits.texts_per_request(), defaults::MAX_CLIENT_BATCH_SIZE as usize);
         assert_eq!(args.limits.request_timeout(), Duration::from_secs(30));
         assert!(!args.lifecycle.log_json);
+        assert_eq!(args.source.download_timeout_seconds, u64::from(defaults::DOWNLOAD_TIMEOUT_SECONDS));
+        assert_eq!(args.source.stall_timeout_seconds, u64::from(defaults::STALL_TIMEOUT_SECONDS));
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        let args = parse("belfry-worker --hf-repo a/b --hf-token hunter2 --s3-access-key-id id --s3-secret-access-key hunter2 --s3-session-token hunter2").unwrap();
+        assert_eq!(args.source.keys().unwrap().secret.reveal(), "hunter2");
+        let shown = format!("{args:?} {:?}", args.source.keys());
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+
+    #[test]
+    fn a_digest_is_64_digits_and_its_command_needs_no_model() {
+        assert!(parse(&format!("belfry-worker --model /m --model-sha256 {}", "a".repeat(64))).is_ok());
+        for bad in ["a".repeat(63), "A".repeat(64), "g".repeat(64)] {
+            assert!(parse(&format!("belfry-worker --model /m --model-sha256 {bad}")).is_err(), "{bad}");
+        }
+        assert!(matches!(
+            parse("belfry-worker digest /m").unwrap().command,
+            Some(Command::Digest { manifest: false, .. })
+        ));
     }
 
     #[test]

@@ -1,20 +1,30 @@
 //! From a folder or a repository to a warm model. Runs on the lane's thread, because the tensors that it makes stay
 //! there. Every failure is one line that names a file or an address and says what to do.
 
+mod cache;
 pub mod config;
+pub mod digest;
+mod download;
 pub mod folder;
-pub mod hub;
+mod hub;
 pub mod modules;
+mod s3;
 pub mod weights;
+
+use std::path::Path;
+use std::time::Instant;
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 
 use crate::app::{About, Model};
 use crate::args::Args;
 use crate::load::config::Config;
+use crate::load::digest::Manifest;
+use crate::load::download::{Policy, Trouble};
 use crate::load::folder::Folder;
 use crate::load::modules::Pipeline;
 use crate::load::weights::Weights;
+use crate::metrics::Metrics;
 use crate::models;
 use crate::tokenize::Tokenizer;
 use crate::torch::{Device, TorchEngine};
@@ -36,12 +46,16 @@ pub struct Loaded {
 }
 
 /// Loads the model that the arguments name.
-pub fn load(args: &Args, device: &Device) -> Result<Loaded> {
-    let folder = match (&args.source.hf_repo, &args.source.model) {
-        (Some(repo), _) => hub::fetch(repo, &args.source)?,
-        (None, Some(path)) => Folder::open(path)?,
-        (None, None) => {
-            return Err(failure(LoadFailureReason::ModelNotFound, "no model is named; set --model or --hf-repo"));
+pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
+    let source = &args.source;
+    let policy = Policy::starting_at(Instant::now(), source);
+    let folder = match (&source.hf_repo, &source.s3_uri, &source.model) {
+        (Some(repo), ..) => hub::download(repo, source, policy, metrics)?,
+        (_, Some(uri), _) => s3::download(uri, source, policy, metrics)?,
+        (.., Some(path)) => Folder::open(path)?,
+        (None, None, None) => {
+            let message = "no model is named; set --model, --hf-repo or --s3-uri";
+            return Err(failure(LoadFailureReason::ModelNotFound, message));
         }
     };
     let config = Config::read(&folder)?;
@@ -49,7 +63,11 @@ pub fn load(args: &Args, device: &Device) -> Result<Loaded> {
     let tokenizer = Tokenizer::new(&folder.read("tokenizer.json")?, pipeline.max_tokens, config.vocab_size)
         .map_err(|error| folder.corrupt("tokenizer.json", error))?;
     let mut weights = Weights::read(&folder, device)?;
-    let digest = weights.digest().to_owned();
+    let digest = folder.manifest().digest();
+    match &source.model_sha256 {
+        Some(wanted) if *wanted != digest => return Err(mismatch(&folder, wanted, &digest)),
+        _ => {}
+    }
     let encoder = models::build(&config, &mut weights)?;
     drop(weights);
     let bytes = encoder.bytes();
@@ -63,4 +81,51 @@ pub fn load(args: &Args, device: &Device) -> Result<Loaded> {
         digest,
     };
     Ok(Loaded { model: Model { tokenizer, dimensions, about }, engine, bytes })
+}
+
+/// Reads the files that [`load`] reads, and loads nothing.
+pub fn manifest(path: &Path) -> Result<Manifest> {
+    let folder = Folder::open(path)?;
+    let config = Config::read(&folder)?;
+    Pipeline::read(&folder, &config)?;
+    folder.read("tokenizer.json")?;
+    weights::hash(&folder)?;
+    Ok(folder.manifest())
+}
+
+fn mismatch(folder: &Folder, wanted: &str, found: &str) -> LoadFailure {
+    let message = format!(
+        "{}: the model's digest is {found}, and {wanted} is wanted; if the model is the right one, set sha256 to the first",
+        folder.path("")
+    );
+    failure(LoadFailureReason::DigestMismatch, message)
+}
+
+/// A download that ended without an answer of the origin, in one line that says what to do.
+fn broken(what: &str, cache: &Path, trouble: &Trouble) -> LoadFailure {
+    let (reason, why) = match trouble {
+        Trouble::Timeout => (
+            LoadFailureReason::DownloadTimeout,
+            "was not complete in its time; raise the time-out, or use a source that is nearer".to_owned(),
+        ),
+        Trouble::Stalled => (
+            LoadFailureReason::DownloadStalled,
+            "brought no byte, connection after connection; look at the network and at proxies on the way".to_owned(),
+        ),
+        Trouble::Disk(why) => (
+            LoadFailureReason::DownloadFailed,
+            format!("failed: {why}; mount a writable cache with room for the model at {}", cache.display()),
+        ),
+        Trouble::Corrupt(why) => (
+            LoadFailureReason::DownloadFailed,
+            format!("brought something else: {why}; look at mirrors and proxies on the way"),
+        ),
+        Trouble::Connection(why) => {
+            (LoadFailureReason::DownloadFailed, format!("failed: {why}; check the network and the endpoint"))
+        }
+        Trouble::Status { code, .. } => {
+            (LoadFailureReason::DownloadFailed, format!("was answered with {code}; try again later"))
+        }
+    };
+    failure(reason, format!("download of {what} {why}"))
 }

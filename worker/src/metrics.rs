@@ -40,6 +40,9 @@ pub struct Metrics {
     pub model_load_start: Gauge,
     pub model_memory: IntGaugeVec,
     pub model_info: GaugeVec,
+    pub download_size: IntGauge,
+    pub download_done: IntGauge,
+    pub download_retries: IntCounterVec,
     pub last_progress: Gauge,
     pub build_info: GaugeVec,
 }
@@ -75,6 +78,12 @@ impl Metrics {
                 IntGaugeVec::new(opts(&contract::MODEL_MEMORY), &labels(&contract::MODEL_MEMORY))?,
             )?,
             model_info: register(r, GaugeVec::new(opts(&contract::MODEL_INFO), &labels(&contract::MODEL_INFO))?)?,
+            download_size: register(r, IntGauge::with_opts(opts(&contract::DOWNLOAD_SIZE))?)?,
+            download_done: register(r, IntGauge::with_opts(opts(&contract::DOWNLOAD_DONE))?)?,
+            download_retries: register(
+                r,
+                IntCounterVec::new(opts(&contract::DOWNLOAD_RETRIES), &labels(&contract::DOWNLOAD_RETRIES))?,
+            )?,
             last_progress: register(r, Gauge::with_opts(opts(&contract::LAST_PROGRESS))?)?,
             build_info: register(
                 r,
@@ -99,6 +108,9 @@ impl Metrics {
         self.tokens.with_label_values(&["input"]);
         for state in contract::MODEL_STATES {
             self.model_state.with_label_values(&[*state]);
+        }
+        for reason in contract::DOWNLOAD_RETRY_REASONS {
+            self.download_retries.with_label_values(&[*reason]);
         }
     }
 

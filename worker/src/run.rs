@@ -15,12 +15,12 @@ use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::app::App;
-use crate::args::{Args, LifecycleArgs};
+use crate::args::{Args, Command as Subcommand, LifecycleArgs};
 use crate::batch::Packed;
 use crate::forward::{Engine, lane};
 use crate::http::router;
 use crate::lifecycle::State;
-use crate::load::{Loaded, failure, load};
+use crate::load::{Loaded, failure, load, manifest};
 use crate::metrics::{ModelInfo, unix};
 use crate::tokenize::Tokenizer;
 use crate::torch::{Device, TorchEngine, own_this_thread};
@@ -34,6 +34,9 @@ const LANE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the worker and says how it ended.
 pub fn run(args: &Args) -> ExitCode {
+    if let Some(command) = &args.command {
+        return instead(command);
+    }
     wait_passively();
     let began = Instant::now();
     log(&args.lifecycle);
@@ -47,6 +50,20 @@ pub fn run(args: &Args) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is asked for instead of serving.
+fn instead(command: &Subcommand) -> ExitCode {
+    let Subcommand::Digest { folder, manifest: whole } = command;
+    let text = match manifest(folder) {
+        Ok(manifest) if *whole => manifest.text(),
+        Ok(manifest) => format!("{}\n", manifest.digest()),
+        Err(failure) => {
+            say(&failure.message);
+            return ExitCode::FAILURE;
+        }
+    };
+    if io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Starts the process anew with libgomp told not to spin, unless somebody has told it something already.
@@ -129,7 +146,7 @@ impl Drop for LaneEnd {
 /// Loads and warms the model, and opens the doors.
 fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFailure> {
     let device = Device::choose(&args.compute)?;
-    let Loaded { model, mut engine, bytes } = load(args, &device)?;
+    let Loaded { model, mut engine, bytes } = load(args, &device, &app.metrics)?;
     warm_up(&mut engine, &model.tokenizer, args.limits.max_batch_tokens)?;
     let about = model.about.clone();
     let (device, memory) = (about.device.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));

@@ -12,14 +12,16 @@ use std::path::{Path, PathBuf};
 use belfry_crds::contract::load_failure::LoadFailureReason::{self, *};
 use belfry_worker::batch::Packed;
 use belfry_worker::forward::Engine;
-use belfry_worker::load::{Loaded, load};
+use belfry_worker::load::digest::sha256;
+use belfry_worker::load::{Loaded, load, manifest};
+use belfry_worker::metrics::Metrics;
 use belfry_worker::torch::Device;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn try_load(folder: &Path) -> Result<Loaded, belfry_crds::contract::load_failure::LoadFailure> {
     let args = support::args(&format!("--model {} --dtype float32", folder.display()));
-    load(&args, &Device::choose(&args.compute).unwrap())
+    load(&args, &Device::choose(&args.compute).unwrap(), &Metrics::new().unwrap())
 }
 
 /// Breaks a good model, and asserts how it is refused.
@@ -61,6 +63,39 @@ fn a_good_folder_loads_and_computes() {
     assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8]);
     assert_eq!(loaded.model.tokenizer.max_tokens(), 16);
     assert_eq!(loaded.model.about.digest.len(), 64);
+}
+
+#[test]
+fn the_digest_is_of_the_files_that_are_loaded_and_of_no_others() {
+    let dir = TempDir::new().unwrap();
+    tiny::write(dir.path());
+    fs::write(dir.path().join("README.md"), "one").unwrap();
+    let files = ["1_Pooling/config.json", "config.json", WEIGHTS, "modules.json", "tokenizer.json"];
+    let lines = files.map(|file| format!("{}  {file}\n", sha256(fs::read(dir.path().join(file)).unwrap())));
+    let digest = sha256(lines.concat());
+    assert_eq!(manifest(dir.path()).unwrap().text(), lines.concat());
+    assert_eq!(try_load(dir.path()).unwrap().model.about.digest, digest);
+    fs::write(dir.path().join("README.md"), "two").unwrap();
+    assert_eq!(manifest(dir.path()).unwrap().digest(), digest);
+    fs::write(dir.path().join("config.json"), fs::read_to_string(dir.path().join("config.json")).unwrap() + " ")
+        .unwrap();
+    assert_ne!(manifest(dir.path()).unwrap().digest(), digest);
+}
+
+#[test]
+fn a_model_with_another_digest_is_refused_by_both_names() {
+    let dir = TempDir::new().unwrap();
+    tiny::write(dir.path());
+    let digest = manifest(dir.path()).unwrap().digest();
+    let with = |wanted: &str| {
+        let args = support::args(&format!("--model {} --dtype float32 --model-sha256 {wanted}", dir.path().display()));
+        load(&args, &Device::choose(&args.compute).unwrap(), &Metrics::new().unwrap())
+    };
+    assert_eq!(with(&digest).unwrap().model.about.digest, digest);
+    let other = "0".repeat(64);
+    let failure = with(&other).err().unwrap();
+    assert_eq!(failure.reason, DigestMismatch);
+    assert!(failure.message.contains(&digest) && failure.message.contains(&other), "{}", failure.message);
 }
 
 #[test]

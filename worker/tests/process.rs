@@ -2,6 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
+#[path = "support/hub.rs"]
+mod hub;
+#[path = "support/server.rs"]
+mod server;
 #[path = "support/tiny.rs"]
 mod tiny;
 
@@ -25,11 +29,15 @@ struct Worker {
 
 impl Worker {
     fn start(model: &Path, flags: &[&str]) -> Self {
+        let model = ["--model", model.to_str().unwrap()];
+        Self::with(&model.iter().chain(flags).copied().collect::<Vec<_>>())
+    }
+
+    fn with(flags: &[&str]) -> Self {
         // The port is free now, and the kernel does not give it to somebody else so soon.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_belfry-worker"))
-            .args(["--listen", &address.to_string(), "--threads", "1", "--model"])
-            .arg(model)
+            .args(["--listen", &address.to_string(), "--threads", "1"])
             .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -157,6 +165,40 @@ fn a_failed_load_leaves_one_line_an_exit_code_and_a_termination_log() {
     let failure = LoadFailure::parse(&std::fs::read_to_string(log).unwrap()).unwrap();
     assert_eq!(failure.reason, LoadFailureReason::FileCorrupt);
     assert_eq!(format!("belfry-worker: {}\n", failure.message), stderr);
+}
+
+#[test]
+fn a_download_is_seen_in_the_metrics_while_it_runs() {
+    let hub = hub::Hub::start(&server::Shelf::of_folder(tiny_model().path()));
+    hub.shelf.spoil("model.safetensors", [server::Fault::Stall(1000)]);
+    let (endpoint, cache) = (hub.endpoint(), TempDir::new().unwrap());
+    let cache = cache.path().to_str().unwrap();
+    let worker = Worker::with(&["--hf-repo", "org/tiny", "--hf-endpoint", &endpoint, "--cache", cache]);
+    let size: usize = hub.shelf.files.lock().unwrap().values().map(Vec::len).sum();
+    let rest = hub.shelf.files.lock().unwrap()["model.safetensors"].len() - 1000;
+    eventually("the metrics say how far it is", || {
+        let metrics = request(worker.address, "GET /metrics", "")?.1;
+        let value = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok());
+        let (known, done) =
+            (value("inference_model_download_size_bytes"), value("inference_model_download_done_bytes"));
+        ((known, done) == (Some(size), Some(size - rest))).then_some(())
+    });
+    assert_eq!((worker.probe("/healthz"), worker.probe("/readyz")), (Some(200), Some(503)));
+}
+
+#[test]
+fn the_digest_of_a_folder_is_printed_without_serving_it() {
+    let model = tiny_model();
+    let print = |folder: &Path, flags: &[&str]| {
+        let worker = Command::new(env!("CARGO_BIN_EXE_belfry-worker")).arg("digest").arg(folder).args(flags).output();
+        let output = worker.unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let manifest = belfry_worker::load::manifest(model.path()).unwrap();
+    assert_eq!(print(model.path(), &[]), (Some(0), format!("{}\n", manifest.digest()), String::new()));
+    assert_eq!(print(model.path(), &["--manifest"]), (Some(0), manifest.text(), String::new()));
+    let (status, stdout, stderr) = print(Path::new("/nowhere"), &[]);
+    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (Some(1), "", 1), "{stderr}");
 }
 
 #[test]

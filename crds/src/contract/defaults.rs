@@ -25,6 +25,12 @@ pub const QUEUE_CAPACITY: u32 = 1024;
 pub const REQUEST_TIMEOUT_MS: u32 = 30_000;
 /// Where runbooks are read when the specification names no other place.
 pub const RUNBOOK_BASE_URL: &str = "https://belfry.dev/runbooks";
+/// Region of a bucket.
+pub const S3_REGION: &str = "us-east-1";
+/// Seconds that a download may take when a pod has [`STARTUP_BUDGET_SECONDS`].
+pub const DOWNLOAD_TIMEOUT_SECONDS: u32 = 840;
+/// Seconds without a byte after which a connection is given up.
+pub const STALL_TIMEOUT_SECONDS: u32 = 30;
 /// Seconds that a pod may take to load and warm its model.
 pub const STARTUP_BUDGET_SECONDS: i32 = 900;
 /// Replicas that a drain may take at once.

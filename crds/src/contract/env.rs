@@ -13,8 +13,26 @@ pub const HF_REVISION: &str = "BELFRY_HF_REVISION";
 pub const HF_ENDPOINT: &str = "HF_ENDPOINT";
 /// Access token for the hub; the variable that Hugging Face's own clients read.
 pub const HF_TOKEN: &str = "HF_TOKEN";
-/// Folder for downloads.
+/// Folder in a bucket, `s3://bucket/folder`. Set instead of [`MODEL`].
+pub const S3_URI: &str = "BELFRY_S3_URI";
+/// Base address of the service that speaks S3; the bucket is then in the path. Unset: Amazon S3.
+pub const S3_ENDPOINT: &str = "BELFRY_S3_ENDPOINT";
+/// Region of the bucket, and of the signature.
+pub const S3_REGION: &str = "BELFRY_S3_REGION";
+/// Id of the access key for S3; the variable that Amazon's own clients read. Unset: requests are not signed.
+pub const AWS_ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
+/// The secret access key that belongs to it.
+pub const AWS_SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
+/// Token of temporary credentials.
+pub const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+/// SHA-256 of the manifest that the loaded model must have, 64 hexadecimal digits.
+pub const MODEL_SHA256: &str = "BELFRY_MODEL_SHA256";
+/// Folder for downloads; several workers may share it.
 pub const CACHE: &str = "BELFRY_CACHE";
+/// Seconds that the whole download may take.
+pub const DOWNLOAD_TIMEOUT_SECONDS: &str = "BELFRY_DOWNLOAD_TIMEOUT_SECONDS";
+/// Seconds without a byte after which a connection is given up.
+pub const STALL_TIMEOUT_SECONDS: &str = "BELFRY_STALL_TIMEOUT_SECONDS";
 /// Name that requests and responses use for the model.
 pub const SERVED_NAME: &str = "BELFRY_SERVED_NAME";
 /// `cpu` or `cuda`.

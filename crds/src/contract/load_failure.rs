@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The cause of a failed load: a reason of the condition `ModelLoaded`, and a label value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LoadFailureReason {
-    /// The model's folder does not exist, or is no folder.
+    /// The model's folder does not exist, is no folder, or is empty in a bucket.
     ModelNotFound,
     /// A file that the model needs is missing from its folder.
     FileMissing,
@@ -15,12 +15,18 @@ pub enum LoadFailureReason {
     UnsupportedArchitecture,
     /// The weights do not fit the configuration: a tensor is missing or has another shape.
     WeightsMismatch,
-    /// The hub refused the token, or wants one.
+    /// The hub or the bucket refused the credentials, or wants some.
     AuthFailed,
     /// The hub does not know the repository or the revision.
     RevisionNotFound,
-    /// The hub could not be reached, or the download broke off.
+    /// The hub or the bucket could not be reached, or the download broke off.
     DownloadFailed,
+    /// The download was not complete in its time.
+    DownloadTimeout,
+    /// Connection after connection brought no byte.
+    DownloadStalled,
+    /// The model is another one than the specification's digest names.
+    DigestMismatch,
     /// The device that the specification asks for is not there.
     DeviceUnavailable,
     /// The model does not fit into memory.
@@ -40,6 +46,9 @@ impl LoadFailureReason {
         Self::AuthFailed,
         Self::RevisionNotFound,
         Self::DownloadFailed,
+        Self::DownloadTimeout,
+        Self::DownloadStalled,
+        Self::DigestMismatch,
         Self::DeviceUnavailable,
         Self::OutOfMemory,
         Self::NumericalCheckFailed,
@@ -57,6 +66,9 @@ impl LoadFailureReason {
             Self::AuthFailed => "AuthFailed",
             Self::RevisionNotFound => "RevisionNotFound",
             Self::DownloadFailed => "DownloadFailed",
+            Self::DownloadTimeout => "DownloadTimeout",
+            Self::DownloadStalled => "DownloadStalled",
+            Self::DigestMismatch => "DigestMismatch",
             Self::DeviceUnavailable => "DeviceUnavailable",
             Self::OutOfMemory => "OutOfMemory",
             Self::NumericalCheckFailed => "NumericalCheckFailed",

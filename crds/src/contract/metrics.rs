@@ -42,8 +42,17 @@ pub const PHASES: &[&str] = &["total", "tokenize", "queue", "inference"];
 /// What a worker's model is doing; exactly one state is 1.
 pub const MODEL_STATES: &[&str] = &["loading", "loaded", "unloading", "failed"];
 
+/// Why a request of a download is made again.
+pub const DOWNLOAD_RETRY_REASONS: &[&str] = &["stalled", "connection", "status", "corrupt"];
+
 const NAMESPACE: Label = one_per("namespace", "namespace");
 const MODEL: Label = one_per("model", "InferenceModel");
+
+/// Zone of a node; empty where the node does not say, or where the operator reads no nodes.
+const ZONE: Label = one_per("zone", "zone of the cluster");
+const CAPACITY_TYPE: Label = closed("capacity_type", CAPACITY_TYPES);
+/// Product name of a node's GPUs; empty where it has none, or where the operator reads no nodes.
+const GPU: Label = one_per("gpu", "GPU product of the cluster");
 
 macro_rules! metrics {
     ($($exporter:ident $kind:ident $id:ident = $name:literal [$unit:literal] ($($label:expr),*) $(buckets $buckets:expr)?; $help:literal)*) => {
@@ -98,7 +107,14 @@ metrics! {
     Worker Gauge MODEL_INFO = "inference_model_info" ["bool"]
         (one_per("architecture", "process"), one_per("dtype", "process"), one_per("device", "process"),
          one_per("revision", "process"), one_per("digest", "process"));
-        "Always 1; says what is loaded. The digest is the SHA-256 of the weights' file."
+        "Always 1; says what is loaded. The digest is the SHA-256 of the manifest, as in spec.model.sha256."
+    Worker Gauge DOWNLOAD_SIZE = "inference_model_download_size_bytes" ["bytes"] ();
+        "Bytes of the model's files at its source, once they are known; 0 for a model that is not downloaded."
+    Worker Gauge DOWNLOAD_DONE = "inference_model_download_done_bytes" ["bytes"] ();
+        "Bytes of these files that are in the cache, whoever put them there."
+    Worker Counter DOWNLOAD_RETRIES = "inference_model_download_retries_total" ["retries"]
+        (closed("reason", DOWNLOAD_RETRY_REASONS));
+        "Requests of the download that were made again, by the reason; four in a row that brought nothing end it."
     Worker Gauge LAST_PROGRESS = "inference_last_progress_timestamp_seconds" ["timestamp"] ();
         "Unix time at which the last forward pass ended, or the model became ready."
     Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
@@ -120,6 +136,24 @@ metrics! {
         "Restarts of worker containers that the operator saw."
     OperatorAboutModels Counter MODEL_LOAD_FAILURES = "belfry_model_load_failures_total" ["failures"] (NAMESPACE, MODEL);
         "Worker containers that ended with a failed load."
+    OperatorAboutModels Gauge MODEL_GENERATION = "belfry_model_generation" ["generation"] (NAMESPACE, MODEL);
+        "Generation of a model's specification."
+    OperatorAboutModels Gauge MODEL_OBSERVED_GENERATION = "belfry_model_observed_generation" ["generation"] (NAMESPACE, MODEL);
+        "Generation that the operator last finished a pass over; 0 before the first."
+    OperatorAboutModels Gauge MODEL_OBJECTS = "belfry_model_objects" ["objects"]
+        (NAMESPACE, MODEL, closed("state", OBJECT_STATES));
+        "Objects that were generated for a model, by what became of them: applied, refused by the API server, or of a kind that is missing."
+    OperatorAboutModels Gauge MODEL_SPEC_INFO = "belfry_model_info" ["bool"]
+        (NAMESPACE, MODEL, one_per("engine", "type of engine"), closed("device", &["cpu", "cuda"]), one_per("template_revision", "template revision"));
+        "Always 1; says what serves a model, and which revision of the pod template it is pinned to."
+    OperatorAboutModels Gauge MODEL_PLACED = "belfry_model_placed_replicas" ["replicas"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
+        "Worker pods that have a node, by its zone, its capacity type and its GPUs; empty or `unknown` where its labels do not say."
+    OperatorAboutModels Gauge MODEL_REQUESTED_CPU = "belfry_model_requested_cpu_cores" ["cores"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
+        "CPU that worker pods with a node request, added up: what they cost whether they use it or not."
+    OperatorAboutModels Gauge MODEL_REQUESTED_MEMORY = "belfry_model_requested_memory_bytes" ["bytes"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
+        "Memory that worker pods with a node request, added up."
+    OperatorAboutModels Gauge MODEL_REQUESTED_GPUS = "belfry_model_requested_gpus" ["GPUs"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
+        "NVIDIA GPUs that worker pods with a node request, added up."
 
     Operator Counter RECONCILES = "belfry_operator_reconcile_total" ["reconciles"]
         (closed("outcome", RECONCILE_OUTCOMES));
@@ -127,12 +161,22 @@ metrics! {
     Operator Histogram RECONCILE_DURATION = "belfry_operator_reconcile_duration_seconds" ["seconds"] ()
         buckets DURATION_BUCKETS;
         "Time of one pass over an InferenceModel."
+    Operator Gauge RECONCILES_RUNNING = "belfry_operator_reconcile_running" ["passes"] ();
+        "Passes over InferenceModels that run now."
+    Operator Gauge RECONCILE_CAPACITY = "belfry_operator_reconcile_capacity" ["passes"] ();
+        "Most passes that run at the same time; further models wait in the queue."
     Operator Counter API_WRITES = "belfry_operator_api_writes_total" ["requests"]
         (closed("kind", WRITTEN_KINDS), closed("result", &["ok", "error"]));
         "Writes to the API server, by kind."
     Operator Counter API_REQUESTS = "belfry_operator_api_requests_total" ["requests"]
         (closed("verb", REQUEST_VERBS), one_per("resource", "resource of the API"), one_per("code", "HTTP status"));
         "Requests to the API server, by verb, resource and status; `error` and `timeout` where none came back."
+    Operator Histogram API_REQUEST_DURATION = "belfry_operator_api_request_duration_seconds" ["seconds"]
+        (closed("verb", REQUEST_VERBS)) buckets DURATION_BUCKETS;
+        "Time until the API server began to answer a request, by verb."
+    Operator Gauge LAST_SYNC = "belfry_operator_last_sync_timestamp_seconds" ["timestamp"]
+        (one_per("resource", "watched resource"));
+        "Unix time at which the API server last granted a list or a watch, by resource; a watch is asked for anew every 50 seconds."
     Operator Counter WATCH_RESTARTS = "belfry_operator_watch_restarts_total" ["restarts"]
         (one_per("kind", "watched kind"));
         "Watches that broke off and were started again, by kind."
@@ -141,7 +185,7 @@ metrics! {
     Operator Gauge RECONCILE_AGE = "belfry_operator_reconcile_queue_oldest_age_seconds" ["seconds"] ();
         "Time for which the InferenceModel at the head of the queue has waited; 0 when none waits."
     Operator Gauge CACHE_OBJECTS = "belfry_operator_cache_objects" ["objects"]
-        (closed("kind", &["models", "children", "pods"]));
+        (closed("kind", &["models", "children", "pods", "nodes"]));
         "Objects of which the operator keeps a summary."
     Operator Gauge LEADER = "belfry_operator_leader" ["bool"] ();
         "1 for the operator that works, 0 for one that waits to take over."
@@ -166,7 +210,15 @@ pub const WAITING_REASONS: &[&str] = &[
 ];
 
 /// How a pass of the operator can end.
-pub const RECONCILE_OUTCOMES: &[&str] = &["unchanged", "applied", "invalid", "failed"];
+///
+/// `refused` is a pass in which the API server said no to a child: a quota, admission, a missing right or a name that is taken.
+pub const RECONCILE_OUTCOMES: &[&str] = &["unchanged", "applied", "invalid", "refused", "failed"];
+
+/// What becomes of an object that is generated for a model.
+pub const OBJECT_STATES: &[&str] = &["applied", "refused", "missing"];
+
+/// How the capacity of a node is paid for, as far as its labels tell. `reserved` is capacity that is bought ahead.
+pub const CAPACITY_TYPES: &[&str] = &["on-demand", "spot", "reserved", "unknown"];
 
 /// What the operator does at the API server.
 pub const REQUEST_VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "other"];

@@ -38,7 +38,7 @@ pub struct PodTemplate {
     /// of another engine belong into engine.args. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("items" = serde_json::json!({"type": "string", "maxLength": 1000})))]
-    #[x_kube(validation = kube::core::Rule::new("!self.exists(argument, ['--listen', '--model', '--hf-repo', '--hf-revision', '--hf-endpoint', '--hf-token', '--cache', '--served-name', '--termination-log', '--drain-delay-seconds', '--drain-timeout-seconds'].exists(flag, argument == flag || argument.startsWith(flag + '=')))")
+    #[x_kube(validation = kube::core::Rule::new("!self.exists(argument, ['--listen', '--model', '--hf-repo', '--hf-revision', '--hf-endpoint', '--hf-token', '--s3-uri', '--s3-endpoint', '--s3-region', '--s3-access-key-id', '--s3-secret-access-key', '--s3-session-token', '--model-sha256', '--download-timeout-seconds', '--stall-timeout-seconds', '--cache', '--served-name', '--termination-log', '--drain-delay-seconds', '--drain-timeout-seconds'].exists(flag, argument == flag || argument.startsWith(flag + '=')))")
         .message("extraArgs can't hold a flag that the operator sets: use the field of the specification (model, rollout.drainSeconds)"))]
     pub extra_args: Vec<String>,
 }

@@ -5,7 +5,8 @@ use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_crds::inference_model::HuggingFaceSource;
-use belfry_e2e::hub::{Hub, Repository};
+use belfry_e2e::files::Server;
+use belfry_e2e::hub::Repository;
 use belfry_e2e::{Namespace, Outcome, in_namespace, report, sample, secs};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
@@ -15,7 +16,7 @@ fn source(model: &mut InferenceModel) -> Result<&mut HuggingFaceSource> {
 }
 
 /// A hub with the sample's repository, the Secret with its token, and the sample with the hub's address.
-async fn hub(ns: &Namespace) -> Result<(Hub, InferenceModel)> {
+async fn hub(ns: &Namespace) -> Result<(Server, InferenceModel)> {
     let mut model = sample("minilm-hub")?;
     let source = source(&mut model)?;
     let repository = Repository::of_folder(&ns.cluster.model_dir, &source.repo, &source.revision)?;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_model;
+mod bucket;
 mod faults;
 mod http;
 mod hub;

@@ -190,6 +190,7 @@ fn network() -> Vec<Wrong> {
     ]
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn pods() -> Vec<Wrong> {
     let template = |template: Value| json!({"podTemplate": template});
     let env = |env: Value| json!({"podTemplate": {"env": [env]}});

@@ -11,6 +11,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 mod cases;
+mod sources;
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
@@ -66,13 +67,13 @@ async fn the_api_server_takes_the_crd_admits_what_is_right_and_tells_what_is_wro
             wrong.push(format!("{}: {status}: {message}", path.display()));
         }
     }
-    for (what, spec) in cases::right() {
+    for (what, spec) in [cases::right(), sources::right()].concat() {
         let (status, message) = dry_run(&client, &with(&spec)?).await?;
         if status != 201 {
             wrong.push(format!("{what}: refused with {status}: {message}"));
         }
     }
-    for (what, spec, expected) in cases::wrong() {
+    for (what, spec, expected) in [cases::wrong(), sources::wrong()].concat() {
         let (status, message) = dry_run(&client, &with(&spec)?).await?;
         let is_refused = matches!(status, 400 | 422);
         if !is_refused || !expected.iter().all(|part| message.contains(part)) {

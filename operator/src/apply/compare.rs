@@ -4,11 +4,15 @@
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-/// Whether `live` holds every field of `desired`.
+/// Whether `live` holds every field of `desired`. Both are of the same kind, which is not compared: an API server's list
+/// does not repeat it in each object of a kind of Kubernetes itself.
 #[must_use]
 pub fn object_contains(live: &DynamicObject, desired: &DynamicObject) -> bool {
     match (serde_json::to_value(live), serde_json::to_value(desired)) {
-        (Ok(live), Ok(desired)) => contains(&live, &desired),
+        (Ok(live), Ok(Value::Object(mut desired))) => {
+            desired.retain(|field, _| !matches!(field.as_str(), "apiVersion" | "kind"));
+            contains(&live, &Value::Object(desired))
+        }
         _ => false,
     }
 }
@@ -40,6 +44,16 @@ mod tests {
         let live =
             json!({"spec": {"a": 1, "defaulted": true, "env": [{"name": "B"}, {"name": "A", "value": "1", "x": 0}]}});
         assert!(contains(&live, &json!({"spec": {"a": 1, "env": [{"name": "A", "value": "1"}]}})));
+    }
+
+    #[test]
+    fn an_object_from_a_list_does_not_say_its_kind() {
+        let desired = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"b": 1}});
+        let mut listed = desired.clone();
+        listed.as_object_mut().unwrap().retain(|field, _| field != "apiVersion" && field != "kind");
+        let object = |value| serde_json::from_value::<DynamicObject>(value).unwrap();
+        assert!(object_contains(&object(listed), &object(desired.clone())));
+        assert!(!object_contains(&object(json!({"metadata": {"name": "a"}})), &object(desired)));
     }
 
     #[test]

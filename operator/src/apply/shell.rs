@@ -12,6 +12,7 @@ use super::{Context, Plan, RefusalCause};
 use crate::children::Child;
 use crate::children::meta::MANAGER;
 use crate::kind::ChildKind;
+use crate::observe::{Live, Rollout};
 use crate::scaling::handover::release_replicas;
 use crate::validate::ValidModel;
 
@@ -20,7 +21,10 @@ pub(super) enum Failure {
     Transient(kube::Error),
 }
 
-type Outcome = Result<Option<DynamicObject>, Failure>;
+/// A resource version that no object ever has. The API server gives a new object one of its own.
+const NO_VERSION: &str = "9223372036854775807";
+
+type Outcome = Result<Option<Rollout>, Failure>;
 
 pub(super) struct Shell<'a> {
     pub(super) model: &'a ValidModel,
@@ -28,23 +32,34 @@ pub(super) struct Shell<'a> {
 }
 
 impl Shell<'_> {
-    /// Sends what the plan asks for, and returns the child as it is now.
-    pub(super) async fn carry_out(&self, plan: Plan, child: &Child) -> Outcome {
+    /// Sends what the plan asks for, and returns the state of a Deployment that was written.
+    pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
         let resource = child.kind.api_resource();
         let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
-        if let (Plan::Create | Plan::Apply, ChildKind::Deployment) = (plan, child.kind) {
-            let held = release_replicas(&api, self.model).await.map_err(failure)?;
-            held.then(|| self.context.metrics.write(child.kind.as_str(), true));
-        }
-        match (plan, &child.object) {
-            (Plan::Create, Some(object)) => {
-                self.refuse_foreign(&api, &child.name).await?;
-                self.patch(&api, child, Patch::Apply(object)).await
+        match (plan, child.object.take()) {
+            (Plan::Create, Some(object)) => self.create(&api, &child, object).await,
+            (Plan::Apply, Some(object)) => {
+                self.release_replicas(&api, child.kind).await?;
+                self.mend(&api, &child, &object).await
             }
-            (Plan::Apply, Some(object)) => self.mend(&api, child, object).await,
-            (Plan::Delete, None) => self.delete(&api, child).await,
+            (Plan::Delete, None) => self.delete(&api, &child).await,
             (Plan::Conflict, _) => Err(Failure::Refused(RefusalCause::NameConflict)),
             (Plan::Keep | Plan::Create | Plan::Apply | Plan::Delete, _) => Ok(None),
+        }
+    }
+
+    /// An apply that can only make a new object. One that is there has another version, so that the API server answers
+    /// with a conflict and leaves it as it is; only then is it worth a request to ask whose it is.
+    async fn create(&self, api: &Api<DynamicObject>, child: &Child, mut object: DynamicObject) -> Outcome {
+        object.metadata.resource_version = Some(NO_VERSION.into());
+        match self.patch(api, child, Patch::Apply(&object)).await {
+            Err(Failure::Transient(kube::Error::Api(status))) if status.code == 409 => {
+                self.refuse_foreign(api, &child.name).await?;
+                self.release_replicas(api, child.kind).await?;
+                object.metadata.resource_version = None;
+                self.patch(api, child, Patch::Apply(&object)).await
+            }
+            outcome => outcome,
         }
     }
 
@@ -56,6 +71,14 @@ impl Shell<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Before a Deployment that is there is applied.
+    async fn release_replicas(&self, api: &Api<DynamicObject>, kind: ChildKind) -> Result<(), Failure> {
+        if kind == ChildKind::Deployment && release_replicas(api, self.model).await.map_err(failure)? {
+            self.context.metrics.write(kind.as_str(), true);
+        }
+        Ok(())
     }
 
     async fn delete(&self, api: &Api<DynamicObject>, child: &Child) -> Outcome {
@@ -89,14 +112,34 @@ impl Shell<'_> {
         } else {
             PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() }
         };
-        let result = api.patch(&child.name, &params, &patch).await;
-        self.context.metrics.write(child.kind.as_str(), result.is_ok());
-        let object = result.map_err(failure)?;
-        if is_apply {
-            self.context.cache.child_applied(self.context.key, child.kind, &object);
+        let Context { cache, key, metrics, .. } = self.context;
+        cache.child_sent(key, child.kind);
+        let result = send(api, child, &params, &patch).await;
+        metrics.write(child.kind.as_str(), result.is_ok());
+        if let Ok((live, rollout)) = &result
+            && is_apply
+        {
+            cache.child_applied(key, (child.kind, child.name.clone()), live.clone(), rollout.clone());
         }
-        Ok(Some(object))
+        cache.child_answered(key, child.kind);
+        result.map(|(_, rollout)| rollout).map_err(failure)
     }
+}
+
+/// Of a Deployment the state is needed at once. Of the others only the metadata of the answer is asked for, since rules
+/// and a dashboard weigh more than all else of a model: the watch shows them, and the version tells that it is the same.
+async fn send<P: Serialize + Debug>(
+    api: &Api<DynamicObject>,
+    child: &Child,
+    params: &PatchParams,
+    patch: &Patch<P>,
+) -> Result<(Live, Option<Rollout>), kube::Error> {
+    if child.kind == ChildKind::Deployment {
+        let answer = api.patch(&child.name, params, patch).await?;
+        return Ok((Live::applied(&answer), Some(Rollout::of(&answer))));
+    }
+    let answer = api.patch_metadata(&child.name, params, patch).await?;
+    Ok((Live::applied(&answer), None))
 }
 
 fn is_controlled_by(owners: &[OwnerReference], uid: &str) -> bool {
@@ -110,6 +153,8 @@ fn failure(error: kube::Error) -> Failure {
     let is_refused = match status.code {
         400 | 403 | 404 | 405 | 413 | 415 | 422 => true,
         409 => status.message.contains("conflict with"),
+        // An admission webhook of one kind that is down harms no child of another kind.
+        500 => status.message.contains("failed calling webhook"),
         _ => false,
     };
     if is_refused {
@@ -117,3 +162,6 @@ fn failure(error: kube::Error) -> Failure {
     }
     Failure::Transient(kube::Error::Api(status))
 }
+
+#[cfg(test)]
+mod tests;

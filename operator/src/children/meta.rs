@@ -136,7 +136,13 @@ pub fn stamped(kind: ChildKind, object: &impl Serialize) -> Result<DynamicObject
 /// The hash that an object was stamped with.
 #[must_use]
 pub fn hash_of(object: &DynamicObject) -> Option<&str> {
-    object.metadata.annotations.as_ref()?.get(HASH_ANNOTATION).map(String::as_str)
+    hash_in(&object.metadata)
+}
+
+/// The hash in an object's metadata.
+#[must_use]
+pub fn hash_in(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.annotations.as_ref()?.get(HASH_ANNOTATION).map(String::as_str)
 }
 
 /// The first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON.

@@ -1,7 +1,8 @@
 //! Who may talk to the workers, and whom they may talk to.
 //!
 //! Anybody in the cluster may call the one port, Prometheus and the kubelet among them, unless the specification names who.
-//! A worker that reads a claim talks to nobody; one that downloads may ask for names and reach its hub.
+//! A worker that reads a claim talks to nobody; one that downloads may ask for names and reach its hub
+//! or bucket.
 
 use std::collections::BTreeMap;
 
@@ -87,18 +88,18 @@ fn labels(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
 }
 
 fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {
-    let ValidSource::HuggingFace(hub) = source else { return vec![] };
+    let Some(endpoint) = source.endpoint() else { return vec![] };
     let mut ports = vec![port("UDP", IntOrString::Int(53)), port("TCP", IntOrString::Int(53))];
     // The hub redirects weights to storage on other hosts, so the port is all that can be named.
     ports.push(port("TCP", IntOrString::Int(443)));
-    let own = hub.endpoint.as_deref().map_or(443, endpoint_port);
+    let own = endpoint_port(endpoint);
     if own != 443 {
         ports.push(port("TCP", IntOrString::Int(own)));
     }
     vec![NetworkPolicyEgressRule { ports: Some(ports), ..Default::default() }]
 }
 
-/// Port of an address that the CRD's pattern admitted.
+/// Port of an address that the CRD's pattern admitted; the empty one is a public service.
 fn endpoint_port(endpoint: &str) -> i32 {
     let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
     let authority = rest.split('/').next().unwrap_or_default();
@@ -145,6 +146,7 @@ mod tests {
             ("http://hub.example", 80),
             ("http://hub.example:8081/mirror", 8081),
             ("https://hub.example/a:b", 443),
+            ("", 443),
         ] {
             assert_eq!(endpoint_port(endpoint), port, "{endpoint}");
         }

@@ -13,11 +13,16 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// be looked at soon after it is back.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(8);
 
+/// Longest pause before a refused child is tried again: a quota may have been raised, and nothing tells of it.
+const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
+
 /// Why a pass failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// The API server can't be reached or asks for patience, with the least pause that it asked for.
     Outage(Duration),
+    /// The API server refused a child.
+    Refusal,
     /// Anything else.
     Model,
 }
@@ -29,14 +34,15 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The pause after one more failure: 1 s, 2 s, 4 s … 300 s, each up to a fifth longer; while the API server is
-    /// away 8 s at most, or what it asked for.
+    /// The pause after one more failure: 1 s, 2 s, 4 s … 300 s, each up to a fifth longer; 30 s at most after a refusal;
+    /// while the API server is away 8 s at most, or what it asked for.
     pub(super) fn next(&mut self, model: &ModelKey, cause: Cause) -> Duration {
         let attempt = self.attempts.entry(model.clone()).or_default();
         *attempt = attempt.saturating_add(1);
         let pause = FIRST.saturating_mul(1 << (*attempt - 1).min(16)).min(LONGEST);
         let pause = match cause {
             Cause::Model => pause,
+            Cause::Refusal => pause.min(LONGEST_REFUSAL),
             Cause::Outage(least) => pause.min(LONGEST_OUTAGE).max(least).min(LONGEST),
         };
         jittered(pause, model, *attempt)
@@ -79,6 +85,14 @@ mod tests {
             assert!(backoff.next(&model, Cause::Outage(Duration::ZERO)) <= LONGEST_OUTAGE * 6 / 5);
         }
         assert!(backoff.next(&model, Cause::Outage(Duration::from_secs(30))) >= Duration::from_secs(30));
+    }
+
+    #[test]
+    fn a_refusal_that_ends_soon_is_noticed_soon_and_a_lasting_one_within_half_a_minute() {
+        let (mut backoff, model) = (Backoff::default(), ModelKey::default());
+        assert!(backoff.next(&model, Cause::Refusal) <= FIRST * 6 / 5);
+        let later: Vec<_> = (0..20).map(|_| backoff.next(&model, Cause::Refusal)).collect();
+        assert!(later.iter().all(|pause| *pause <= LONGEST_REFUSAL * 6 / 5), "{later:?}");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Context, Error, write_status};
 use crate::apply::{self, RefusalCause, apply};
 use crate::observe::{ModelKey, Observed};
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
-use crate::validate::validate;
+use crate::validate::validate_running;
 
 /// How a pass ended, when nothing has to be repeated at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ impl Ended {
         match self {
             Self::Gone => None,
             Self::Converged { outcome } => Some(outcome),
-            Self::Refused => Some("applied"),
+            Self::Refused => Some("refused"),
         }
     }
 }
@@ -48,7 +48,7 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
         write_status::write(model, taken_over, context).await?;
         return Ok(Ended::Converged { outcome: "applied" });
     }
-    let pass = match validate(model, context.cache.settings()) {
+    let pass = match validate_running(model, observed.running(), context.cache.settings()) {
         Ok(valid) => {
             let requests =
                 apply::Context { client: &context.client, cache: &context.cache, metrics: &context.metrics, key };

@@ -3,7 +3,7 @@
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Resource, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 use tracing::warn;
 
 use super::Context;
@@ -19,22 +19,14 @@ pub(super) async fn write(
     if model.status.as_ref() == Some(&next) {
         return Ok(());
     }
-    let api: Api<InferenceModel> = Api::namespaced(context.client.clone(), &model.namespace().unwrap_or_default());
-    let body = json!({
-        "apiVersion": InferenceModel::api_version(&()),
-        "kind": InferenceModel::kind(&()),
-        "metadata": {"name": model.name_any()},
-        "status": next,
-    });
-    let params = PatchParams::apply(&format!("{MANAGER}-status")).force();
-    let result = api.patch_status(&model.name_any(), &params, &Patch::Apply(body)).await;
-    context.metrics.write("InferenceModel", result.is_ok());
-    match result {
-        // The next pass compares with this answer, and need not wait for the watch.
-        Ok(mut answer) => {
+    match send(model, json!(next), context).await {
+        // The next pass compares with this answer, and need not wait for the watch; its event is no news then. A
+        // specification that this pass has not seen has to be news.
+        Ok(mut answer) if answer.metadata.generation == model.metadata.generation => {
             answer.metadata.managed_fields = None;
             context.cache.model_seen(answer);
         }
+        Ok(_) => {}
         // The model was deleted while the pass ran.
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(error),
@@ -48,4 +40,57 @@ pub(super) async fn write(
         }
     }
     Ok(())
+}
+
+/// Applies a status. What a definition older than this operator lacks is left out: the rest of the status is true, and
+/// an apply with an unknown field is refused as a whole.
+async fn send(model: &InferenceModel, mut status: Value, context: &Context) -> Result<InferenceModel, kube::Error> {
+    let api: Api<InferenceModel> = Api::namespaced(context.client.clone(), &model.namespace().unwrap_or_default());
+    let params = PatchParams::apply(&format!("{MANAGER}-status")).force();
+    loop {
+        let body = json!({
+            "apiVersion": InferenceModel::api_version(&()),
+            "kind": InferenceModel::kind(&()),
+            "metadata": {"name": model.name_any()},
+            "status": status,
+        });
+        let result = api.patch_status(&model.name_any(), &params, &Patch::Apply(body)).await;
+        context.metrics.write("InferenceModel", result.is_ok());
+        match result {
+            Err(kube::Error::Api(refusal)) if remove_undeclared(&mut status, &refusal.message) => {
+                warn!(model = %model.name_any(), refusal = refusal.message, "The CRD is older than this operator: upgrade it");
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Removes the fields of a status of which the API server says that its schema lacks them, or something in them; false
+/// when there is none.
+fn remove_undeclared(status: &mut Value, message: &str) -> bool {
+    const LACK: &str = ": field not declared in schema";
+    let Some(fields) = status.as_object_mut() else { return false };
+    let before = fields.len();
+    let paths = message.match_indices(LACK).filter_map(|(end, _)| message.get(..end)?.rsplit_once(".status."));
+    for (_, path) in paths {
+        fields.remove(path.split(['.', '[']).next().unwrap_or_default());
+    }
+    fields.len() < before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_definition_lacks_is_left_out_and_nothing_else() {
+        let mut status = json!({"loaded": "1/1", "replicas": 1, "children": [{"kind": "Service"}]});
+        let refusal = "failed to create typed patch object (ns/m; belfry.dev/v1alpha1, Kind=InferenceModel): errors:\n  \
+                       .status.loaded: field not declared in schema\n  \
+                       .status.children[kind=\"Service\",name=\"m\"].reason: field not declared in schema";
+        assert!(remove_undeclared(&mut status, refusal));
+        assert_eq!(status, json!({"replicas": 1}));
+        assert!(!remove_undeclared(&mut status, refusal), "the same refusal again must not lead to another try");
+        assert!(!remove_undeclared(&mut status, "etcdserver: request timed out"));
+    }
 }

@@ -1,6 +1,5 @@
 //! How an engine is told what to serve, where to listen, and under which name.
 
-use belfry_crds::contract::MODEL_MOUNT;
 use belfry_crds::inference_model::{EngineType, Task};
 
 use crate::validate::{ValidEngine, ValidModel, ValidSource};
@@ -12,7 +11,7 @@ pub fn command(model: &ValidModel, engine: &ValidEngine) -> Vec<String> {
         return engine.command.clone();
     }
     match engine.type_ {
-        EngineType::VLLM => words(["vllm", "serve", &location(&model.source)]),
+        EngineType::VLLM => words(["vllm", "serve", &model.source.location()]),
         EngineType::SGLang => words(["python3", "-m", "sglang.launch_server"]),
         EngineType::Triton => words(["tritonserver"]),
         EngineType::Custom | EngineType::TEI | EngineType::LlamaCpp => vec![],
@@ -22,7 +21,7 @@ pub fn command(model: &ValidModel, engine: &ValidEngine) -> Vec<String> {
 /// The arguments of an engine's container: ours, and then those of the specification, which so have the last word.
 #[must_use]
 pub fn arguments(model: &ValidModel, engine: &ValidEngine) -> Vec<String> {
-    let (place, revision) = (location(&model.source), revision(&model.source));
+    let (place, revision) = (model.source.location(), revision(&model.source));
     let (http, metrics) = (engine.http_port.to_string(), engine.metrics_port.to_string());
     let name = model.served_names.first().unwrap_or(&model.name).as_str();
     let revision = revision.map(|revision| words(["--revision", revision])).unwrap_or_default();
@@ -64,23 +63,13 @@ fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
 }
 
-/// Where the model is: a folder of the container, or a repository on the hub.
-#[must_use]
-pub fn location(source: &ValidSource) -> String {
-    match source {
-        ValidSource::Pvc { path, .. } if path.is_empty() => MODEL_MOUNT.into(),
-        ValidSource::Pvc { path, .. } => format!("{MODEL_MOUNT}/{path}"),
-        ValidSource::HuggingFace(hub) => hub.repo.clone(),
-    }
-}
-
 fn revision(source: &ValidSource) -> Option<&str> {
     match source {
-        ValidSource::Pvc { .. } => None,
-        ValidSource::HuggingFace(hub) => Some(&hub.revision),
+        ValidSource::Pvc { .. } | ValidSource::Oci { .. } | ValidSource::S3(..) => None,
+        ValidSource::HuggingFace(hub, _) => Some(&hub.revision),
     }
 }
 
 fn is_on_hub(source: &ValidSource) -> bool {
-    matches!(source, ValidSource::HuggingFace(_))
+    matches!(source, ValidSource::HuggingFace(..))
 }

@@ -2,102 +2,164 @@
 //! model, and rules need no kube-state-metrics (invariant 6).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use belfry_crds::InferenceModel;
 use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics as contract;
-use k8s_openapi::api::apps::v1::DeploymentStatus;
-use kube::ResourceExt;
-use prometheus::core::Collector;
-use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntCounterVec};
+use belfry_crds::status::ChildState;
 
-use super::{Metrics, label_names, opts};
-use crate::observe::{Cache, ModelKey};
-use crate::status::PodReport;
+use super::restarts::Restarts;
+use super::text::Family;
+use super::{Metrics, count};
+use crate::observe::{Cache, Place, View};
+use crate::status::Requests;
 use crate::validate::wanted_replicas;
 
-/// The families of one scrape.
-///
-/// # Errors
-/// A name or label that Prometheus does not take, which a test rules out.
-pub fn fleet(cache: &Cache, metrics: &Metrics) -> Result<Vec<MetricFamily>, prometheus::Error> {
-    let families = Families::new()?;
-    let keys: BTreeSet<_> = cache.keys().into_iter().collect();
-    for observed in keys.iter().filter_map(|key| cache.observed(key)) {
-        let rollout = observed.deployment.map(|deployment| deployment.status).unwrap_or_default();
-        families.model(&observed.model, &rollout, &observed.pods);
-    }
-    for (ModelKey { namespace, name }, counts) in metrics.restarts.retain(|key| keys.contains(key)) {
-        families.restarts.with_label_values(&[&namespace, &name]).inc_by(counts.restarts);
-        families.load_failures.with_label_values(&[&namespace, &name]).inc_by(counts.load_failures);
-    }
-    Ok(families.collect())
+#[cfg(test)]
+mod tests;
+
+/// What series are computed from, beside the models.
+struct Sources<'a> {
+    places: &'a BTreeMap<String, Place>,
+    restarts: &'a Restarts,
 }
 
-struct Families {
-    replicas: GaugeVec,
-    conditions: GaugeVec,
-    waiting: GaugeVec,
-    unschedulable: GaugeVec,
-    restarts: IntCounterVec,
-    load_failures: IntCounterVec,
+type Write = fn(&mut Family, &View<'_>, &Sources<'_>);
+
+/// Every family, and the series that one model adds to it. Each scrape looks at each model once for each.
+const FAMILIES: &[(&Metric, Write)] = &[
+    (&contract::MODEL_REPLICAS.0, replicas),
+    (&contract::MODEL_CONDITION.0, conditions),
+    (&contract::MODEL_WAITING.0, waiting),
+    (&contract::MODEL_UNSCHEDULABLE.0, unschedulable),
+    (&contract::MODEL_RESTARTS.0, |family, view, sources| {
+        let counts = sources.restarts.of(view.key);
+        counts.into_iter().for_each(|counts| family.add(&labels(view), whole(counts.restarts)));
+    }),
+    (&contract::MODEL_LOAD_FAILURES.0, |family, view, sources| {
+        let counts = sources.restarts.of(view.key);
+        counts.into_iter().for_each(|counts| family.add(&labels(view), whole(counts.load_failures)));
+    }),
+    (&contract::MODEL_GENERATION.0, |family, view, _| {
+        family.add(&labels(view), generation(view.model.metadata.generation));
+    }),
+    (&contract::MODEL_OBSERVED_GENERATION.0, |family, view, _| {
+        let observed = view.model.status.as_ref().and_then(|status| status.observed_generation);
+        family.add(&labels(view), generation(observed));
+    }),
+    (&contract::MODEL_OBJECTS.0, objects),
+    (&contract::MODEL_SPEC_INFO.0, info),
+    (&contract::MODEL_PLACED.0, |family, view, sources| by_place(family, view, sources, |_| 1.0)),
+    (&contract::MODEL_REQUESTED_CPU.0, |family, view, sources| {
+        by_place(family, view, sources, |requests| whole(requests.cpu_millis) / 1000.0);
+    }),
+    (&contract::MODEL_REQUESTED_MEMORY.0, |family, view, sources| {
+        by_place(family, view, sources, |requests| whole(requests.memory));
+    }),
+    (&contract::MODEL_REQUESTED_GPUS.0, |family, view, sources| {
+        by_place(family, view, sources, |requests| whole(requests.gpus));
+    }),
+];
+
+/// The exposition, one family after the other. Each is computed when it is asked for, so that what a slow reader has not
+/// taken yet weighs nothing.
+pub fn fleet(cache: Arc<Cache>, metrics: Arc<Metrics>) -> impl Iterator<Item = String> + Send + 'static {
+    // The keys are copied first: whoever holds the counters' lock must not wait for the cache's, which the families take
+    // the other way round.
+    let known: BTreeSet<_> = cache.keys().into_iter().collect();
+    metrics.restarts.retain(|key| known.contains(key));
+    FAMILIES.iter().map(move |(metric, write)| {
+        let mut family = Family::new(**metric);
+        let places = cache.nodes().places();
+        let sources = Sources { places: &places, restarts: &metrics.restarts };
+        cache.each(|view| write(&mut family, view, &sources));
+        family.finish()
+    })
 }
 
-impl Families {
-    fn new() -> Result<Self, prometheus::Error> {
-        let gauge = |metric: &Metric| GaugeVec::new(opts(metric), &label_names(metric));
-        let counter = |metric: &Metric| IntCounterVec::new(opts(metric), &label_names(metric));
-        Ok(Self {
-            replicas: gauge(&contract::MODEL_REPLICAS)?,
-            conditions: gauge(&contract::MODEL_CONDITION)?,
-            waiting: gauge(&contract::MODEL_WAITING)?,
-            unschedulable: gauge(&contract::MODEL_UNSCHEDULABLE)?,
-            restarts: counter(&contract::MODEL_RESTARTS)?,
-            load_failures: counter(&contract::MODEL_LOAD_FAILURES)?,
-        })
-    }
+fn labels<'a>(view: &'a View<'_>) -> [&'a str; 2] {
+    [&view.key.namespace, &view.key.name]
+}
 
-    fn model(&self, model: &InferenceModel, rollout: &DeploymentStatus, pods: &[PodReport]) {
-        let (namespace, name) = (model.namespace().unwrap_or_default(), model.name_any());
-        let desired = wanted_replicas(&model.spec, model.status.as_ref());
-        let replicas = [
-            ("desired", desired),
-            ("current", rollout.replicas.unwrap_or(0)),
-            ("updated", rollout.updated_replicas.unwrap_or(0)),
-            ("ready", rollout.ready_replicas.unwrap_or(0)),
-            ("available", rollout.available_replicas.unwrap_or(0)),
-        ];
-        for (state, count) in replicas {
-            self.replicas.with_label_values(&[namespace.as_str(), &name, state]).set(count.into());
-        }
-        for condition in model.status.iter().flat_map(|status| &status.conditions) {
-            let labels = [namespace.as_str(), &name, &condition.type_, &condition.status, &condition.reason];
-            self.conditions.with_label_values(&labels).set(1.0);
-        }
-        let mut waiting = BTreeMap::from([("CrashLoopBackOff", 0_u32), ("ImagePullBackOff", 0)]);
-        for reason in pods.iter().filter_map(|pod| pod.waiting) {
-            *waiting.entry(reason).or_default() += 1;
-        }
-        for (reason, count) in waiting {
-            self.waiting.with_label_values(&[namespace.as_str(), &name, reason]).set(count.into());
-        }
-        let unschedulable = pods.iter().filter(|pod| pod.is_unschedulable()).count();
-        let unschedulable = u32::try_from(unschedulable).unwrap_or(u32::MAX);
-        self.unschedulable.with_label_values(&[namespace.as_str(), &name]).set(unschedulable.into());
+fn replicas(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    let [namespace, name] = labels(view);
+    let status = view.deployment.map(|deployment| &deployment.status);
+    let reported =
+        |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
+    let states = [
+        ("desired", wanted_replicas(&view.model.spec, view.model.status.as_ref())),
+        ("current", reported(|status| status.replicas)),
+        ("updated", reported(|status| status.updated_replicas)),
+        ("ready", reported(|status| status.ready_replicas)),
+        ("available", reported(|status| status.available_replicas)),
+    ];
+    for (state, count) in states {
+        family.add(&[namespace, name, state], count.into());
     }
+}
 
-    fn collect(self) -> Vec<MetricFamily> {
-        let collectors: [Box<dyn Collector>; 6] = [
-            Box::new(self.replicas),
-            Box::new(self.conditions),
-            Box::new(self.waiting),
-            Box::new(self.unschedulable),
-            Box::new(self.restarts),
-            Box::new(self.load_failures),
-        ];
-        let families = collectors.iter().flat_map(|collector| collector.collect());
-        // The encoder refuses a family without series, and a cluster without models has none.
-        families.filter(|family| !family.get_metric().is_empty()).collect()
+fn conditions(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    let [namespace, name] = labels(view);
+    for condition in view.model.status.iter().flat_map(|status| &status.conditions) {
+        family.add(&[namespace, name, &condition.type_, &condition.status, &condition.reason], 1.0);
     }
+}
+
+/// The two reasons that alerts wait for are born at 0.
+fn waiting(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    let [namespace, name] = labels(view);
+    let mut waiting = BTreeMap::from([("CrashLoopBackOff", 0), ("ImagePullBackOff", 0)]);
+    for reason in view.pods.iter().filter_map(|pod| pod.waiting) {
+        *waiting.entry(reason).or_default() += 1;
+    }
+    for (reason, pods) in waiting {
+        family.add(&[namespace, name, reason], count(pods));
+    }
+}
+
+fn unschedulable(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    family.add(&labels(view), count(view.pods.iter().filter(|pod| pod.is_unschedulable()).count()));
+}
+
+fn objects(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    let [namespace, name] = labels(view);
+    let Some(status) = &view.model.status else { return };
+    let states = [ChildState::Applied, ChildState::Refused, ChildState::Missing];
+    for (state, word) in states.into_iter().zip(contract::OBJECT_STATES) {
+        let objects = status.children.iter().filter(|child| child.state == state).count();
+        family.add(&[namespace, name, word], count(objects));
+    }
+}
+
+fn info(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    let [namespace, name] = labels(view);
+    let spec = &view.model.spec;
+    let engine = spec.engine.as_ref().map_or_else(|| "Belfry".to_owned(), |engine| format!("{:?}", engine.type_));
+    let device = spec.runtime.as_ref().and_then(|runtime| runtime.device).unwrap_or_default();
+    let runtime = view.model.status.as_ref().and_then(|status| status.runtime.as_ref());
+    let revision = runtime.map_or("", |runtime| runtime.template_revision.as_str());
+    family.add(&[namespace, name, &engine, device.as_str(), revision], 1.0);
+}
+
+/// One series for each place where pods of the model run.
+fn by_place(family: &mut Family, view: &View<'_>, sources: &Sources<'_>, of: fn(&Requests) -> f64) {
+    let [namespace, name] = labels(view);
+    let unknown = Place::default();
+    let mut sums = BTreeMap::<&Place, f64>::new();
+    for (node, pod) in view.pods.iter().filter_map(|pod| Some((pod.node.as_ref()?, pod))) {
+        *sums.entry(sources.places.get(node).unwrap_or(&unknown)).or_default() += of(&pod.requests);
+    }
+    for (place, sum) in sums {
+        family.add(&[namespace, name, &place.zone, place.capacity.as_str(), &place.gpu], sum);
+    }
+}
+
+fn generation(number: Option<i64>) -> f64 {
+    whole(number.and_then(|number| u64::try_from(number).ok()).unwrap_or(0))
+}
+
+/// Exact up to 2^53, which is eight petabytes.
+#[allow(clippy::cast_precision_loss, reason = "what is exported is a float")]
+const fn whole(number: u64) -> f64 {
+    number as f64
 }

@@ -12,44 +12,53 @@ use crate::status::PodReport;
 /// Counts since the operator started, by model.
 #[derive(Default)]
 pub struct Restarts {
-    models: Mutex<BTreeMap<ModelKey, Counts>>,
+    models: Mutex<BTreeMap<ModelKey, Seen>>,
 }
 
 /// What is counted for one model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Restarts of worker containers.
     pub restarts: u64,
     /// Containers that ended with a failed load.
     pub load_failures: u64,
+}
+
+#[derive(Default)]
+struct Seen {
+    counts: Counts,
     /// Restarts of each pod at the last look, and whether its present failure is counted.
-    seen: BTreeMap<String, (i32, bool)>,
+    pods: BTreeMap<String, (i32, bool)>,
 }
 
 impl Restarts {
     /// Adds what is new in the reports of a model's pods.
     pub fn observe(&self, model: ModelKey, pods: &[PodReport]) {
         let mut models = self.models.lock();
-        let counts = models.entry(model).or_default();
+        let Seen { counts, pods: seen } = models.entry(model).or_default();
         for pod in pods {
             let is_load_failure = pod.failure.as_ref().is_some_and(|f| matches!(f.reason, Reason::Load(_)));
             // A pod that is seen for the first time brings restarts from before the operator started.
-            let (before, counted) = counts.seen.get(&pod.name).copied().unwrap_or((pod.restarts, false));
+            let (before, counted) = seen.get(&pod.name).copied().unwrap_or((pod.restarts, false));
             let new = pod.restarts.saturating_sub(before).max(0);
             counts.restarts += u64::from(new.unsigned_abs());
             if is_load_failure && (!counted || new > 0) {
                 counts.load_failures += 1;
             }
-            counts.seen.insert(pod.name.clone(), (pod.restarts, is_load_failure));
+            seen.insert(pod.name.clone(), (pod.restarts, is_load_failure));
         }
-        counts.seen.retain(|name, _| pods.iter().any(|pod| pod.name == *name));
+        seen.retain(|name, _| pods.iter().any(|pod| pod.name == *name));
     }
 
-    /// Forgets models that no longer exist, and returns the counts of the others.
-    pub fn retain(&self, exists: impl Fn(&ModelKey) -> bool) -> BTreeMap<ModelKey, Counts> {
-        let mut models = self.models.lock();
-        models.retain(|key, _| exists(key));
-        models.clone()
+    /// Forgets models that no longer exist.
+    pub fn retain(&self, exists: impl Fn(&ModelKey) -> bool) {
+        self.models.lock().retain(|key, _| exists(key));
+    }
+
+    /// The counts of a model; `None` before its first pass.
+    #[must_use]
+    pub fn of(&self, model: &ModelKey) -> Option<Counts> {
+        self.models.lock().get(model).map(|seen| seen.counts)
     }
 }
 
@@ -70,7 +79,7 @@ mod tests {
     }
 
     fn counts(restarts: &Restarts) -> (u64, u64) {
-        let counts = restarts.retain(|_| true).into_values().next().unwrap();
+        let counts = restarts.of(&ModelKey::default()).unwrap();
         (counts.restarts, counts.load_failures)
     }
 
@@ -93,6 +102,8 @@ mod tests {
     fn a_model_that_is_gone_is_forgotten() {
         let restarts = Restarts::default();
         restarts.observe(ModelKey::default(), &[]);
-        assert!(restarts.retain(|_| false).is_empty());
+        assert!(restarts.of(&ModelKey::default()).is_some());
+        restarts.retain(|_| false);
+        assert!(restarts.of(&ModelKey::default()).is_none());
     }
 }

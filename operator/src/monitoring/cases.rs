@@ -8,10 +8,12 @@ use super::promql::{Level, Scope, Total};
 use super::rule_test::Expected;
 use crate::validate::ValidModel;
 
+pub(super) mod api_server;
 pub(super) mod availability;
 pub(super) mod lifecycle;
 pub(super) mod objectives;
 pub(super) mod operator;
+pub(super) mod passes;
 pub(super) mod pods;
 pub(super) mod saturation;
 pub(super) mod telemetry;

@@ -2,10 +2,12 @@
 
 use super::alert::Alert;
 
+mod api_server;
 mod availability;
 mod lifecycle;
 mod objectives;
 mod operator;
+mod passes;
 mod pods;
 mod saturation;
 mod telemetry;
@@ -31,6 +33,11 @@ pub const fn alerts() -> &'static [Alert] {
         saturation::QUEUE_SATURATED,
         saturation::REQUESTS_REJECTED,
         operator::OPERATOR_DOWN,
-        operator::RECONCILE_ERRORS,
+        operator::NO_LEADER,
+        passes::MODEL_STUCK,
+        passes::RECONCILE_ERRORS,
+        passes::QUEUE_STUCK,
+        api_server::WATCH_RESTARTS,
+        api_server::REQUESTS_REFUSED,
     ]
 }

@@ -1,4 +1,4 @@
-//! One Grafana dashboard for each model, as classic JSON.
+//! One Grafana dashboard for each model, and one for the operator with all of them, as classic JSON.
 //!
 //! Provisioning has rules that are not in the schema: a title or a uid that is there twice stops the
 //! import of every dashboard of that provider, and JSON that is wrapped or of version 2 is refused.
@@ -7,16 +7,21 @@
 use std::fmt::Write as _;
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::contract::defaults;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use self::panel::{datasource, place};
+use self::panel::{Row, datasource, place};
+use super::OPERATOR_JOB;
+use super::alert::Component;
 use super::catalogue::condition;
 use super::promql::Scope;
 use crate::validate::ValidModel;
 
+mod fleet;
 mod lifecycle;
 mod objectives;
+mod operator;
 mod overview;
 mod panel;
 mod serving;
@@ -42,62 +47,114 @@ pub(super) fn of_model(model: &ValidModel) -> Value {
     if let Some(engine) = &model.engine {
         rows = rows.into_iter().filter_map(|row| row.keeping(&|expr| engine.offers(expr))).collect();
     }
+    let about = format!("The model {} in namespace {}.", model.name, model.namespace);
+    Frame {
+        title: format!("Model {}/{}", model.namespace, model.name),
+        uid: uid(model),
+        description: format!("{about} Written by Belfry; changes are overwritten."),
+        runbooks: &model.monitoring.runbook_base_url,
+        annotations: vec![firing(&scope), rollouts(&scope)],
+        variables: vec![pods(&scope)],
+    }
+    .around(rows)
+}
+
+/// The operator and all its models.
+pub(super) fn of_operator() -> Value {
+    let scope = Scope::job(OPERATOR_JOB);
+    let alerts = Scope::component(Component::Operator);
+    let rows = vec![
+        operator::overview(&scope, &alerts),
+        fleet::models(&scope),
+        fleet::capacity(&scope),
+        operator::passes(&scope),
+        operator::api_server(&scope),
+        operator::process(&scope),
+        operator::alerts(&alerts),
+    ];
+    Frame {
+        title: "Belfry: operator and fleet".into(),
+        uid: OPERATOR_JOB.into(),
+        description: "The operator, and all models that it serves. Installed by the chart; changes are overwritten."
+            .into(),
+        runbooks: defaults::RUNBOOK_BASE_URL,
+        annotations: vec![firing(&alerts)],
+        variables: vec![],
+    }
+    .around(rows)
+}
+
+/// What stands around the panels.
+struct Frame<'a> {
+    title: String,
+    uid: String,
+    description: String,
+    runbooks: &'a str,
+    annotations: Vec<Value>,
+    variables: Vec<Value>,
+}
+
+impl Frame<'_> {
+    fn around(self, rows: Vec<Row>) -> Value {
+        let built_in = json!({
+            "builtIn": 1, "datasource": { "type": "grafana", "uid": "-- Grafana --" }, "enable": true, "hide": true,
+            "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts", "type": "dashboard",
+        });
+        let prometheus = json!({
+            "hide": 0, "includeAll": false, "label": "Data source", "multi": false, "name": "datasource", "options": [],
+            "query": "prometheus", "refresh": 1, "regex": "", "skipUrlSync": false, "type": "datasource",
+        });
+        let after = |first: Value, rest: Vec<Value>| std::iter::once(first).chain(rest).collect::<Vec<_>>();
+        json!({
+            "annotations": { "list": after(built_in, self.annotations) },
+            "description": self.description,
+            "editable": false,
+            "fiscalYearStartMonth": 0,
+            "graphTooltip": 1,
+            "id": null,
+            "links": [link("Runbooks", self.runbooks)],
+            "panels": place(rows),
+            "refresh": "30s",
+            "schemaVersion": 41,
+            "tags": ["belfry", "generated", "inference"],
+            "templating": { "list": after(prometheus, self.variables) },
+            "time": { "from": "now-1h", "to": "now" },
+            "timepicker": {},
+            "timezone": "browser",
+            "title": self.title,
+            "uid": self.uid,
+            "version": 1,
+            "weekStart": "",
+        })
+    }
+}
+
+fn annotation(name: &str, color: &str, expr: &str, text: &str) -> Value {
     json!({
-        "annotations": { "list": annotations(&scope) },
-        "description": format!("The model {} in namespace {}. Written by Belfry; changes are overwritten.", model.name, model.namespace),
-        "editable": false,
-        "fiscalYearStartMonth": 0,
-        "graphTooltip": 1,
-        "id": null,
-        "links": [link("Runbooks", &model.monitoring.runbook_base_url)],
-        "panels": place(rows),
-        "refresh": "30s",
-        "schemaVersion": 41,
-        "tags": ["belfry", "generated", "inference"],
-        "templating": { "list": variables(&scope) },
-        "time": { "from": "now-1h", "to": "now" },
-        "timepicker": {},
-        "timezone": "browser",
-        "title": format!("Model {}/{}", model.namespace, model.name),
-        "uid": uid(model),
-        "version": 1,
-        "weekStart": "",
+        "datasource": datasource(), "enable": true, "expr": expr, "hide": false, "iconColor": color, "name": name,
+        "step": "30s", "tagKeys": "severity", "textFormat": text, "titleFormat": name, "useValueForTime": false,
     })
 }
 
-fn annotations(scope: &Scope) -> Value {
-    let rolling_out =
-        condition(scope, ConditionType::Progressing, ConditionStatus::True).eq("reason", Reason::RollingOut.as_str());
-    let prometheus = |name: &str, color: &str, expr: String, text: &str| {
-        json!({
-            "datasource": datasource(), "enable": true, "expr": expr, "hide": false, "iconColor": color, "name": name,
-            "step": "30s", "tagKeys": "severity", "textFormat": text, "titleFormat": name, "useValueForTime": false,
-        })
-    };
-    json!([
-        {
-            "builtIn": 1, "datasource": { "type": "grafana", "uid": "-- Grafana --" }, "enable": true, "hide": true,
-            "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts", "type": "dashboard",
-        },
-        prometheus("Firing alerts", "red", scope.alerts().eq("alertstate", "firing").to_string(), "{{alertname}}"),
-        prometheus("Rollouts", "blue", format!("{rolling_out} == 1"), "new pods replace old ones"),
-    ])
+fn firing(scope: &Scope) -> Value {
+    annotation("Firing alerts", "red", &scope.alerts().eq("alertstate", "firing").to_string(), "{{alertname}}")
 }
 
-fn variables(scope: &Scope) -> Value {
+fn rollouts(scope: &Scope) -> Value {
+    let rolling_out =
+        condition(scope, ConditionType::Progressing, ConditionStatus::True).eq("reason", Reason::RollingOut.as_str());
+    annotation("Rollouts", "blue", &format!("{rolling_out} == 1"), "new pods replace old ones")
+}
+
+/// The variable `pod`.
+fn pods(scope: &Scope) -> Value {
     let pods = format!("label_values({}, pod)", scope.up());
-    json!([
-        {
-            "hide": 0, "includeAll": false, "label": "Data source", "multi": false, "name": "datasource", "options": [],
-            "query": "prometheus", "refresh": 1, "regex": "", "skipUrlSync": false, "type": "datasource",
-        },
-        {
-            "allValue": ".+", "datasource": datasource(), "definition": pods, "hide": 0, "includeAll": true, "label": "Pod",
-            "current": { "selected": true, "text": ["All"], "value": ["$__all"] },
-            "multi": true, "name": "pod", "options": [], "query": { "query": pods, "refId": "pods" }, "refresh": 2, "regex": "",
-            "skipUrlSync": false, "sort": 1, "type": "query",
-        },
-    ])
+    json!({
+        "allValue": ".+", "datasource": datasource(), "definition": pods, "hide": 0, "includeAll": true, "label": "Pod",
+        "current": { "selected": true, "text": ["All"], "value": ["$__all"] },
+        "multi": true, "name": "pod", "options": [], "query": { "query": pods, "refId": "pods" }, "refresh": 2, "regex": "",
+        "skipUrlSync": false, "sort": 1, "type": "query",
+    })
 }
 
 fn link(title: &str, url: &str) -> Value {

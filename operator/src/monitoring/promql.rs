@@ -8,6 +8,7 @@ use std::fmt;
 
 use belfry_crds::contract::metric::{Counter, Exporter, Gauge, Histogram, Metric};
 
+use super::alert::Component;
 use crate::engine::Source;
 use crate::validate::ValidModel;
 
@@ -43,6 +44,12 @@ impl Scope {
     #[must_use]
     pub fn job(job: &str) -> Self {
         Self { matchers: vec![Matcher::equal("job", job)], pods: None }
+    }
+
+    /// The alerts of a component, whichever series they come from.
+    #[must_use]
+    pub fn component(component: Component) -> Self {
+        Self { matchers: vec![Matcher::equal("component", component.as_str())], pods: None }
     }
 
     /// The same, for the workers in the dashboard's variable `pod`.

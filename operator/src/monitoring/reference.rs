@@ -97,9 +97,10 @@ const fn condition(type_: ConditionType) -> &'static str {
 /// What a failed load means, and what helps.
 pub(super) const fn load_failure(reason: LoadFailureReason) -> (&'static str, &'static str) {
     match reason {
-        LoadFailureReason::ModelNotFound => {
-            ("The model's folder does not exist.", "Correct `spec.model.source.pvc.path`, or put the model there.")
-        }
+        LoadFailureReason::ModelNotFound => (
+            "The model's folder does not exist.",
+            "Correct the path or address in `spec.model.source`, or put the model there.",
+        ),
         LoadFailureReason::FileMissing => {
             ("A file is missing from the model's folder.", "The message names it: copy the whole model again.")
         }
@@ -116,15 +117,27 @@ pub(super) const fn load_failure(reason: LoadFailureReason) -> (&'static str, &'
             "The message names the tensor: take both from the same revision.",
         ),
         LoadFailureReason::AuthFailed => (
-            "The hub refused the token, or wants one.",
-            "Put a token that may read the repository into the Secret of `tokenSecretRef`; gated models also want their terms accepted.",
+            "The hub or the bucket refused the credentials, or wants some.",
+            "Put a token or key that may read the model into the Secret of `tokenSecretRef` or `credentialsSecretRef`; gated models also want their terms accepted.",
         ),
         LoadFailureReason::RevisionNotFound => {
             ("The hub does not know the repository or the revision.", "Correct `spec.model.source.huggingFace`.")
         }
         LoadFailureReason::DownloadFailed => (
-            "The hub could not be reached, or the download broke off.",
+            "The hub or the bucket could not be reached, or the download broke off.",
             "Look at egress policies, proxy and DNS of the namespace, or set `endpoint` to a mirror; the pod tries again by itself.",
+        ),
+        LoadFailureReason::DownloadTimeout => (
+            "The download was not complete in its time.",
+            "Raise `spec.model.cache.downloadTimeoutSeconds`, or use a mirror that is nearer; the next start goes on where a shared cache stands.",
+        ),
+        LoadFailureReason::DownloadStalled => (
+            "Connection after connection brought no byte.",
+            "Look at the proxy or mirror between the pod and its source; raise `spec.model.cache.stallTimeoutSeconds` if it is only slow.",
+        ),
+        LoadFailureReason::DigestMismatch => (
+            "The model is another one than `spec.model.sha256` names.",
+            "Find out who changed the model. If the change is wanted, set `spec.model.sha256` to the digest in the message.",
         ),
         LoadFailureReason::DeviceUnavailable => (
             "The device that the specification asks for is not there.",

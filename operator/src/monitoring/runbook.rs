@@ -30,6 +30,15 @@ pub struct Step {
     pub with: Tool,
 }
 
+impl Step {
+    fn names_the_model(&self) -> bool {
+        match &self.with {
+            Tool::Shell(command) => command.contains("\"$MODEL\""),
+            Tool::Query(expression) => expression.contains("\"MODEL\""),
+        }
+    }
+}
+
 /// Where a question is asked.
 #[derive(Clone, Debug)]
 pub enum Tool {
@@ -94,7 +103,7 @@ pub fn page(alert: &Alert) -> String {
     let Runbook { meaning, diagnosis, mitigation, resolves } = (alert.runbook)();
     let mut page = format!("# {}\n\n{}\n", alert.name, super::reference::GENERATED);
     let _ = writeln!(page, "\n## Meaning\n\n{meaning}\n\n## Impact\n\n{}\n\n## Diagnosis", alert.impact);
-    if matches!(alert.rules, Rules::Model(_)) {
+    if matches!(alert.rules, Rules::Model(_)) || diagnosis.iter().any(Step::names_the_model) {
         page.push_str("\nTake both values from the labels of the alert; in queries, put them in place of `NAMESPACE` and `MODEL`.\n");
         page.push_str("\n```sh\nNAMESPACE=…  # label namespace\nMODEL=…      # label model\n```\n");
     }
@@ -153,6 +162,10 @@ inhibit_rules:
 - source_matchers: [alertname = InferenceModelOutage]
   target_matchers: [alertname =~ "InferenceErrorBudgetBurn|InferenceLatencyBudgetBurn"]
   equal: [namespace, model]
+- source_matchers: [alertname = InferenceOperatorWatchRestarts]
+  target_matchers: [alertname = InferenceOperatorReconcileErrors]
+- source_matchers: [alertname =~ "InferenceOperatorDown|InferenceOperatorNoLeader"]
+  target_matchers: [alertname =~ "InferenceModelStuck|InferenceOperatorQueueStuck"]
 - source_matchers: [severity = critical]
   target_matchers: [severity = warning]
   equal: [namespace, model, alertname]

@@ -10,13 +10,14 @@ use kube::{Resource, ResourceExt};
 use parking_lot::RwLock;
 
 use super::live::version;
-use super::{Live, ModelKey, Observed, Rollout, Wanted};
+use super::{Live, ModelKey, Nodes, Observed, Rollout, View, Wanted};
 use crate::apply::object_contains;
 use crate::children::{child, meta};
 use crate::kind::ChildKind;
 use crate::settings::Settings;
 use crate::status::{PodReport, ScalerReport, report, scaler_report};
-use crate::validate::validate;
+use crate::template::Running;
+use crate::validate::{validate, validate_running};
 
 /// What the operator's watches know of the cluster.
 #[derive(Default)]
@@ -24,6 +25,7 @@ pub struct Cache {
     settings: Settings,
     models: RwLock<BTreeMap<ModelKey, Entry>>,
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
+    nodes: Nodes,
 }
 
 /// What is known of one model, or of objects that name it.
@@ -32,6 +34,8 @@ struct Entry {
     model: Option<Arc<InferenceModel>>,
     wanted: Arc<Wanted>,
     children: BTreeMap<(ChildKind, String), Live>,
+    /// Kinds of which a write is not answered yet.
+    sent: BTreeSet<ChildKind>,
     deployment: Option<Rollout>,
     scaler: Option<(ChildKind, ScalerReport)>,
     pods: BTreeMap<String, (u64, PodReport)>,
@@ -78,30 +82,65 @@ impl Cache {
         self.models.read().iter().filter(|(_, entry)| entry.model.is_some()).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Objects that are kept: models, children, pods.
+    /// Shows every model that can be decoded, in the order of their keys. Nothing is copied, and no watch is taken in
+    /// meanwhile: what is done with a view has to be short.
+    pub fn each(&self, mut show: impl FnMut(&View<'_>)) {
+        for (key, entry) in self.models.read().iter() {
+            let Some(model) = &entry.model else { continue };
+            let pods = entry.pods.values().map(|(_, pod)| pod).collect();
+            show(&View { key, model, deployment: entry.deployment.as_ref(), pods });
+        }
+    }
+
+    /// What is known of the nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 3] {
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Objects that are kept: models, children, pods, nodes.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 4] {
+        let nodes = self.nodes.places().len();
         let models = self.models.read();
         let count = |size: fn(&Entry) -> usize| models.values().map(size).sum();
         [
             ("models", count(|entry| usize::from(entry.model.is_some()))),
             ("children", count(|entry| entry.children.len())),
             ("pods", count(|entry| entry.pods.len())),
+            ("nodes", nodes),
         ]
     }
 
-    /// Notes a model, unless a later state of it is known.
-    pub fn model_seen(&self, model: InferenceModel) {
+    /// Notes a model, unless a later state of it is known. Returns whether it is another state than the known one.
+    pub fn model_seen(&self, model: InferenceModel) -> bool {
         let key = ModelKey::of(&model);
         let mut models = self.models.write();
         let entry = models.entry(key).or_default();
-        if entry.model.as_ref().is_some_and(|known| version(&**known) > version(&model)) {
-            return;
+        let known = entry.model.as_ref().map(|known| version(&**known));
+        if known > Some(version(&model)) {
+            return true;
         }
-        if !entry.model.as_ref().is_some_and(|known| has_same_children(known, &model)) {
+        if !entry.model.as_ref().is_some_and(|known| self.has_same_children(known, &model)) {
             entry.wanted = Arc::default();
         }
+        let is_news = known != Some(version(&model));
         entry.model = Some(Arc::new(model));
+        is_news
+    }
+
+    /// Children depend on the specification, on the owner's identity, on the template that the status pins, and on the
+    /// number of workers that a scaler left behind. The first status pins what was chosen without one.
+    fn has_same_children(&self, a: &InferenceModel, b: &InferenceModel) -> bool {
+        let kept = |model: &InferenceModel| {
+            let status = model.status.as_ref()?;
+            let left_behind = status.scaled_replicas.filter(|_| model.spec.autoscaling.is_none());
+            Some((status.runtime.clone(), left_behind))
+        };
+        let valid = |model| validate(model, &self.settings);
+        a.uid() == b.uid()
+            && a.meta().generation == b.meta().generation
+            && (kept(a) == kept(b) || valid(a) == valid(b))
     }
 
     /// Forgets a model: it was deleted, or its present state can't be decoded.
@@ -120,49 +159,102 @@ impl Cache {
         gone
     }
 
-    /// Notes a child as a watch shows it, unless a later state of it is known.
-    pub fn child_seen(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) {
+    /// Notes a child as a watch shows it, unless a later state of it is known. Returns whether a pass could tell the
+    /// difference: the events of the operator's own writes are no news.
+    pub fn child_seen(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> bool {
         let mut live = Live::of(object);
         let (known, model, wanted) = {
             let models = self.models.read();
             let entry = models.get(key);
             let known = entry.and_then(|entry| entry.children.get(&(kind, object.name_any())).cloned());
-            (known, entry.and_then(|e| e.model.clone()), entry.map(|e| e.wanted.clone()).unwrap_or_default())
+            // What the object holds is told by the answer to the write that is under way.
+            let is_sent = entry.is_some_and(|entry| entry.sent.contains(&kind));
+            let model = entry.filter(|_| !is_sent).and_then(|entry| entry.model.clone());
+            (known, model, entry.map(|e| e.wanted.clone()).unwrap_or_default())
         };
+        let mut is_news = true;
         live.holds = match known {
-            Some(known) if known.is_newer_than(&live) => return,
-            Some(known) if known.has_content_of(&live) => known.holds,
+            Some(known) if known.is_newer_than(&live) => return false,
+            Some(known) if known.has_content_of(&live) => {
+                is_news = false;
+                known.holds
+            }
             _ => model.and_then(|model| self.held(kind, object, &model, &wanted)),
         };
-        self.note(key, kind, object, live);
+        let rollout = (kind == ChildKind::Deployment).then(|| Rollout::of(object));
+        // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
+        let is_scaler = kind.is_scaler() && object.name_any() == key.name;
+        let scaler = is_scaler.then(|| (kind, scaler_report(object)));
+        self.note(key, (kind, object.name_any()), live, rollout, scaler) || is_news
     }
 
-    /// Notes a child as the API server answered to its apply.
-    pub fn child_applied(&self, key: &ModelKey, kind: ChildKind, answer: &DynamicObject) {
-        self.note(key, kind, answer, Live::applied(answer));
+    /// Notes that a child is being written, until [`Self::child_answered`].
+    pub fn child_sent(&self, key: &ModelKey, kind: ChildKind) {
+        self.change(key, |entry| {
+            entry.sent.insert(kind);
+        });
     }
 
-    fn note(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject, live: Live) {
+    /// Notes that a write came to its end, in whatever way.
+    pub fn child_answered(&self, key: &ModelKey, kind: ChildKind) {
+        self.change(key, |entry| {
+            entry.sent.remove(&kind);
+        });
+    }
+
+    /// Notes a child as the API server answered to its apply; of a Deployment also its state.
+    pub fn child_applied(&self, key: &ModelKey, child: (ChildKind, String), live: Live, rollout: Option<Rollout>) {
+        self.note(key, child, live, rollout, None);
+    }
+
+    /// Returns whether the state of the Deployment or of the scaler changed.
+    fn note(
+        &self,
+        key: &ModelKey,
+        child: (ChildKind, String),
+        mut live: Live,
+        rollout: Option<Rollout>,
+        scaler: Option<(ChildKind, ScalerReport)>,
+    ) -> bool {
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
-        let place = (kind, object.name_any());
-        if entry.children.get(&place).is_some_and(|known| known.is_newer_than(&live)) {
-            return;
+        if let Some(known) = entry.children.get_mut(&child) {
+            let is_unchanged = known.has_content_of(&live);
+            if known.is_newer_than(&live) {
+                // The watch has overtaken the answer.
+                if known.holds.is_none() && is_unchanged {
+                    known.holds = live.holds;
+                }
+                return false;
+            }
+            if is_unchanged {
+                live.continues(known);
+            }
         }
-        entry.children.insert(place, live);
-        if kind == ChildKind::Deployment {
-            entry.deployment = Some(Rollout::of(object));
+        entry.children.insert(child, live);
+        let is_news = rollout.is_some() && entry.deployment != rollout;
+        if rollout.is_some() {
+            entry.deployment = rollout;
         }
-        // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
-        if kind.is_scaler() && object.name_any() == key.name {
-            entry.scaler = Some((kind, scaler_report(object)));
+        if scaler.is_none() || entry.scaler == scaler {
+            return is_news;
         }
+        entry.scaler = scaler;
+        true
+    }
+
+    /// The models that can be decoded.
+    #[must_use]
+    pub fn models(&self) -> Vec<Arc<InferenceModel>> {
+        self.models.read().values().filter_map(|entry| entry.model.clone()).collect()
     }
 
     /// The hash of the child that the model should have, if the object holds every field of it.
     fn held(&self, kind: ChildKind, object: &DynamicObject, model: &InferenceModel, wanted: &Wanted) -> Option<String> {
         let hash = meta::hash_of(object)?;
-        let child = child(kind, &validate(model, &self.settings).ok()?).ok()?;
+        // Of the children only the Deployment depends on what it runs on.
+        let running = Running::of_deployment(&object.metadata);
+        let child = child(kind, &validate_running(model, running.as_ref(), &self.settings).ok()?).ok()?;
         wanted.remember(&child);
         let desired = child.object.filter(|desired| desired.name_any() == object.name_any())?;
         (meta::hash_of(&desired)? == hash && object_contains(object, &desired)).then(|| hash.to_owned())
@@ -198,6 +290,7 @@ impl Cache {
 
     /// Notes a worker pod.
     pub fn pod_seen(&self, key: &ModelKey, pod: &Pod) {
+        self.nodes.ask();
         let mut models = self.models.write();
         let pods = &mut models.entry(key.clone()).or_default().pods;
         pods.insert(pod.name_any(), (version(pod), report(pod)));
@@ -249,13 +342,5 @@ fn covers(namespace: Option<&str>, key: &ModelKey) -> bool {
     namespace.is_none_or(|namespace| namespace == key.namespace)
 }
 
-/// Children depend on the specification, on the owner's identity, on the template that the status pins, and on the number
-/// of workers that a scaler left behind.
-fn has_same_children(a: &InferenceModel, b: &InferenceModel) -> bool {
-    let kept = |model: &InferenceModel| {
-        let status = model.status.as_ref()?;
-        let left_behind = status.scaled_replicas.filter(|_| model.spec.autoscaling.is_none());
-        Some((status.runtime.clone(), left_behind))
-    };
-    a.uid() == b.uid() && a.meta().generation == b.meta().generation && kept(a) == kept(b)
-}
+#[cfg(test)]
+mod tests;

@@ -16,22 +16,30 @@ pub struct Live {
     /// Hash of the desired object of which every field is known to be there.
     pub holds: Option<String>,
     version: u64,
-    content: u64,
+    /// The earliest version that is known to have this content.
+    since: u64,
+    /// `None` when only the metadata was read.
+    content: Option<u64>,
 }
 
 impl Live {
     /// Reads an object of which is not known what it holds.
     #[must_use]
     pub fn of(object: &DynamicObject) -> Self {
-        let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
-        Self { owner: owner.map(|o| o.uid.clone()), holds: None, version: version(object), content: content(object) }
+        Self { content: Some(content(object)), ..Self::of_metadata(object) }
     }
 
-    /// Reads the API server's answer to an apply. Whatever it made of the desired object, a default
-    /// filled in or a quantity written in another way, is how the object has to look from now on.
+    /// Reads the API server's answer to an apply, or the metadata of it. Whatever it made of the desired object, a
+    /// default filled in or a quantity written in another way, is how the object has to look from now on.
     #[must_use]
-    pub fn applied(answer: &DynamicObject) -> Self {
-        Self { holds: meta::hash_of(answer).map(str::to_owned), ..Self::of(answer) }
+    pub fn applied(answer: &impl ResourceExt) -> Self {
+        Self { holds: meta::hash_in(answer.meta()).map(str::to_owned), ..Self::of_metadata(answer) }
+    }
+
+    fn of_metadata(object: &impl ResourceExt) -> Self {
+        let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+        let version = version(object);
+        Self { owner: owner.map(|o| o.uid.clone()), holds: None, version, since: version, content: None }
     }
 
     /// Whether this was read later than the other. The answer to a write may overtake the watch.
@@ -40,10 +48,19 @@ impl Live {
         self.version > other.version
     }
 
-    /// Whether nothing but the status and the bookkeeping of the API server differs.
+    /// Whether nothing but the status and the bookkeeping of the API server differs. The same version is the same
+    /// object, of which one may have seen the metadata only.
     #[must_use]
     pub fn has_content_of(&self, other: &Self) -> bool {
-        self.content == other.content
+        let is_between = |live: &Self, version| version < u64::MAX && (live.since..=live.version).contains(&version);
+        let is_same = self.content.is_some() && self.content == other.content;
+        is_same || is_between(self, other.version) || is_between(other, self.version)
+    }
+
+    /// Notes that an earlier state had the same content.
+    pub(super) fn continues(&mut self, earlier: &Self) {
+        self.since = self.since.min(earlier.since);
+        self.content = self.content.or(earlier.content);
     }
 }
 

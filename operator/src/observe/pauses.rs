@@ -7,12 +7,12 @@ use kube::runtime::utils::{Backoff, ResetTimerBackoff};
 const FIRST: Duration = Duration::from_millis(500);
 
 /// Short, so that an outage of the API server costs seconds after its end and not another half minute.
-const LONGEST: Duration = Duration::from_secs(8);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// A watch that ran for so long starts with the first pause again.
 const CALM: Duration = Duration::from_secs(60);
 
-/// 0.5 s, 1 s, 2 s … 8 s.
+/// 0.5 s, 1 s, 2 s, 4 s, 5 s.
 pub(super) fn pauses() -> impl Backoff {
     ResetTimerBackoff::new(Pauses(FIRST), CALM)
 }

@@ -25,15 +25,16 @@ pub struct Summary {
 }
 
 impl Wanted {
-    /// The summary of a kind; it is rendered the first time.
+    /// The summary of a kind, and the child too when it had to be rendered for that.
     ///
     /// # Errors
     /// As [`child`].
-    pub fn summary(&self, kind: ChildKind, model: &ValidModel) -> Result<Summary, serde_json::Error> {
+    pub fn summary(&self, kind: ChildKind, model: &ValidModel) -> Result<(Summary, Option<Child>), serde_json::Error> {
         if let Some(known) = self.children.lock().get(&kind) {
-            return Ok(known.clone());
+            return Ok((known.clone(), None));
         }
-        Ok(self.remember(&child(kind, model)?))
+        let child = child(kind, model)?;
+        Ok((self.remember(&child), Some(child)))
     }
 
     /// Remembers a child that was rendered.

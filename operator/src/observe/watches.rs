@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::PartialObjectMeta;
 use kube::core::{DynamicObject, NamespaceResourceScope};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -15,6 +16,7 @@ use tokio::task::JoinSet;
 use tracing::{error, warn};
 
 use super::listing::Listing;
+use super::nodes::NodesSink;
 use super::optional::OptionalKinds;
 use super::pauses::pauses;
 use super::{Cache, Guarded, ModelKey};
@@ -74,11 +76,15 @@ pub async fn start(
         cache: cache.clone(),
         metrics: metrics.clone(),
         trigger: trigger.clone(),
-        scope,
+        scope: scope.clone(),
     };
     // Children are compared with what their model wants as they are listed, so models come first.
     for listed in feed.models(&mut tasks) {
         listed.await?;
+    }
+    if scope == Scope::Cluster {
+        // Where a Role is all, nodes can't be read. Nobody waits for them: only series have their labels.
+        tasks.spawn(feed.clone().nodes());
     }
     let mut listing = feed.pods(&mut tasks);
     for kind in ChildKind::ALL.iter().copied().filter(|kind| !kind.is_optional()) {
@@ -144,6 +150,15 @@ impl Feed {
         self.scope.namespaces().into_iter().map(spawn).collect()
     }
 
+    async fn nodes(self) {
+        self.cache.nodes().needed().await;
+        // The labels are all that is wanted, and the status of a node changes often.
+        let api: Api<PartialObjectMeta<Node>> = Api::all(self.client.clone());
+        let sink = NodesSink::new(self.cache.clone());
+        let (listed, _) = oneshot::channel();
+        self.run("Node", watcher(api, config()), sink, listed).await;
+    }
+
     /// Takes the events of a watch into the cache, and tells which models they concern.
     async fn run<S: Sink>(
         self,
@@ -184,7 +199,7 @@ impl Feed {
 }
 
 /// What a watch does with its events. Each answer names the models that are concerned.
-trait Sink {
+pub(super) trait Sink {
     type Object;
     fn begin(&mut self);
     fn seen(&mut self, object: Self::Object) -> Vec<ModelKey>;
@@ -211,7 +226,9 @@ impl Sink for Models {
         match model.0 {
             Ok(mut model) => {
                 model.metadata.managed_fields = None;
-                self.cache.model_seen(model);
+                if !self.cache.model_seen(model) {
+                    return vec![];
+                }
             }
             Err(invalid) => {
                 error!(model = %key, error = %invalid.error, "Could not decode a model; a change of it is needed");
@@ -280,8 +297,7 @@ impl Sink for Children {
     fn seen(&mut self, object: DynamicObject) -> Vec<ModelKey> {
         let Some(key) = ModelKey::of_owner(&object) else { return vec![] };
         self.listing.saw(&key, &object.name_any());
-        self.cache.child_seen(&key, self.kind, &object);
-        vec![key]
+        if self.cache.child_seen(&key, self.kind, &object) { vec![key] } else { vec![] }
     }
 
     fn gone(&mut self, object: &DynamicObject) -> Vec<ModelKey> {

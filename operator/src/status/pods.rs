@@ -3,10 +3,13 @@
 use std::net::IpAddr;
 
 use belfry_crds::condition::Reason;
+use belfry_crds::contract::env;
 use belfry_crds::contract::load_failure::LoadFailure;
 use belfry_crds::contract::metrics::WAITING_REASONS;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt;
+
+use crate::resources;
 
 /// The facts of one pod that conditions and fleet metrics are computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,34 @@ pub struct PodReport {
     pub restarts: i32,
     /// Where it answers; `None` before it has an address.
     pub address: Option<IpAddr>,
+    /// Digest of the one model that it serves, 64 hexadecimal digits; `None` for a worker that serves any.
+    pub sha256: Option<String>,
+    /// The node on which it holds what it requests; `None` before it has one, and after it has ended.
+    pub node: Option<String>,
+    /// What its containers request.
+    pub requests: Requests,
+}
+
+/// What a pod holds of its node, whether it uses it or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Thousandths of a CPU.
+    pub cpu_millis: u64,
+    /// Bytes.
+    pub memory: u64,
+    /// NVIDIA GPUs.
+    pub gpus: u64,
+}
+
+impl Requests {
+    fn of(pod: &PodSpec) -> Self {
+        let sum = |name: &str, per_unit: u64| {
+            let requests =
+                pod.containers.iter().filter_map(|container| container.resources.as_ref()?.requests.as_ref());
+            requests.filter_map(|requests| resources::amount_of(requests.get(name)?, per_unit)).sum()
+        };
+        Self { cpu_millis: sum("cpu", 1000), memory: sum("memory", 1), gpus: sum(resources::GPU, 1) }
+    }
 }
 
 impl PodReport {
@@ -61,10 +92,11 @@ pub struct ContainerFailure {
 #[must_use]
 pub fn report(pod: &Pod) -> PodReport {
     let status = pod.status.clone().unwrap_or_default();
-    let container = status.container_statuses.iter().flatten().next();
+    let container = current(&status);
     let failure = container.and_then(failure);
     let waiting = container.and_then(waiting);
     let is_ready = condition(&status, "Ready") == Some("True");
+    let has_ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     PodReport {
         name: pod.name_any(),
         is_ready,
@@ -74,7 +106,25 @@ pub fn report(pod: &Pod) -> PodReport {
         waiting: waiting.as_ref().map(|(reason, _)| known(reason)),
         restarts: container.map_or(0, |c| c.restart_count),
         address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
+        sha256: pod.spec.as_ref().and_then(sha256),
+        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|_| !has_ended),
+        requests: pod.spec.as_ref().map(Requests::of).unwrap_or_default(),
     }
+}
+
+/// The container whose turn it is: one that copies the model, until it is done, and then the worker.
+fn current(status: &PodStatus) -> Option<&ContainerStatus> {
+    let is_done = |container: &&ContainerStatus| {
+        let ended = container.state.as_ref().and_then(|state| state.terminated.as_ref());
+        ended.is_some_and(|ended| ended.exit_code == 0)
+    };
+    let copying = status.init_container_statuses.iter().flatten().find(|container| !is_done(container));
+    copying.or_else(|| status.container_statuses.iter().flatten().next())
+}
+
+fn sha256(spec: &PodSpec) -> Option<String> {
+    let vars = spec.containers.iter().filter_map(|container| container.env.as_ref()).flatten();
+    vars.into_iter().find(|var| var.name == env::MODEL_SHA256)?.value.clone()
 }
 
 fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a str> {

@@ -24,6 +24,7 @@ pub(super) fn reason(cause: &RefusalCause) -> Reason {
 pub(super) fn of_message(message: &str) -> Option<Reason> {
     const ADMISSION: &[&str] = &[
         "admission webhook",
+        "failed calling webhook",
         "violates PodSecurity",
         "ValidatingAdmissionPolicy",
         "denied request",
@@ -69,6 +70,11 @@ mod tests {
             (
                 403,
                 "admission webhook \"policy.example.com\" denied the request: no images from there",
+                Reason::AdmissionRefused,
+            ),
+            (
+                500,
+                "Internal error occurred: failed calling webhook \"policy.example.com\": failed to call webhook: Post \"https://policy\"",
                 Reason::AdmissionRefused,
             ),
             (

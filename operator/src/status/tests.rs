@@ -1,8 +1,8 @@
 //! The status of a model, from the facts of a pass.
 
 use belfry_crds::InferenceModel;
-use belfry_crds::condition::{ConditionType, find};
-use belfry_crds::status::ChildState;
+use belfry_crds::condition::{ConditionType, Reason, find};
+use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -50,27 +50,38 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         waiting: None,
         restarts: 0,
         address: None,
+        sha256: None,
+        node: None,
+        requests: Requests::default(),
     };
     (0..count).map(pod).collect()
 }
 
 fn status_of(model: ValidModel, refused: Vec<Refusal>, deployment: &Rollout, pods: i32) -> InferenceModelStatus {
-    status_with(model, refused, deployment, pods, &ScalingFacts::default())
+    status_with(model, refused, deployment, &ready_pods(pods))
 }
 
 fn status_with(
     model: ValidModel,
     refused: Vec<Refusal>,
     deployment: &Rollout,
-    pods: i32,
+    pods: &[PodReport],
+) -> InferenceModelStatus {
+    status_scaled(model, refused, deployment, pods, &ScalingFacts::default())
+}
+
+fn status_scaled(
+    model: ValidModel,
+    refused: Vec<Refusal>,
+    deployment: &Rollout,
+    pods: &[PodReport],
     scaling: &ScalingFacts,
 ) -> InferenceModelStatus {
-    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap());
+    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap().0);
     let wanted = ChildKind::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
-    let pods = ready_pods(pods);
-    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), scaling, pods: &pods };
+    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), scaling, pods };
     status(&facts, None, Timestamp::UNIX_EPOCH)
 }
 
@@ -168,7 +179,7 @@ fn facts(metrics: MetricsSource) -> ScalingFacts {
 fn a_scaled_model_wants_what_the_scaler_asked_for_and_remembers_it() {
     let mut deployment = deployment(4, 4);
     deployment.replicas = Some(4);
-    let status = status_with(scaled(&json!({})), vec![], &deployment, 4, &facts(MetricsSource::Served));
+    let status = status_scaled(scaled(&json!({})), vec![], &deployment, &ready_pods(4), &facts(MetricsSource::Served));
     assert_eq!((status.loaded.as_deref(), status.scaled_replicas), (Some("4/4"), Some(4)));
     assert_eq!(seen(&status, ConditionType::ScalingReady), is("True", "ScalerActive"));
     assert_eq!(seen(&status, ConditionType::Ready), is("True", "Serving"));
@@ -182,7 +193,7 @@ fn a_scaler_without_metrics_is_not_ready_and_the_model_serves_on() {
     ] {
         let mut deployment = deployment(2, 2);
         deployment.replicas = Some(2);
-        let status = status_with(scaled(&json!({})), vec![], &deployment, 2, &facts(metrics));
+        let status = status_scaled(scaled(&json!({})), vec![], &deployment, &ready_pods(2), &facts(metrics));
         assert_eq!(seen(&status, ConditionType::ScalingReady), is("False", reason));
         assert_eq!(seen(&status, ConditionType::Ready), is("True", "Serving"));
     }
@@ -221,4 +232,92 @@ fn the_number_of_a_scaler_that_was_removed_is_taken_over_once() {
     for spec in [json!({"replicas": 2}), json!({"autoscaling": {"maxReplicas": 9}})] {
         assert_eq!(left_behind(&object(spec), true, Some(&deployment)), None);
     }
+}
+
+#[test]
+fn a_model_on_an_older_image_is_told_that_there_is_a_newer_one() {
+    let mut behind = model(&json!({}));
+    behind.runtime.available_image = "worker:new".into();
+    let told = runtime(&behind, None);
+    assert_eq!((told.upgrade, told.available_default_image.as_str()), (Upgrade::Available, "worker:new"));
+    let mut own_image = model(&json!({"runtime": {"image": "mine:1"}}));
+    own_image.runtime.available_image = "worker:new".into();
+    assert_eq!(runtime(&own_image, None).upgrade, Upgrade::UpToDate, "its pods would stay as they are");
+}
+
+#[test]
+fn where_a_model_was_moved_from_is_remembered_until_it_moves_again() {
+    let from = MovedFrom { template_revision: "1".into(), default_image: "worker:old".into() };
+    let moved = RuntimeStatus { moved_from: Some(from.clone()), ..runtime(&model(&json!({})), None) };
+    assert_eq!(runtime(&model(&json!({})), Some(&moved)).moved_from, Some(from));
+    let elsewhere = RuntimeStatus { default_image: "worker:other".into(), ..moved };
+    assert_eq!(runtime(&model(&json!({})), Some(&elsewhere)).moved_from, None);
+}
+
+#[test]
+fn a_source_of_every_kind_is_one_line() {
+    for (source, line) in [
+        (json!({"s3": {"uri": "s3://models/a/b"}}), "s3://models/a/b"),
+        (json!({"pvc": {"claimName": "c", "path": "a/b/"}}), "pvc/c/a/b"),
+        (json!({"oci": {"image": "r/m:1"}}), "r/m:1"),
+        (json!({"oci": {"image": "r/m:1", "path": "./a/"}}), "r/m:1:/a"),
+    ] {
+        let status = status_of(model(&json!({"model": {"source": source}})), vec![], &deployment(2, 2), 2);
+        assert_eq!(status.model.unwrap().requested, line);
+    }
+}
+
+#[test]
+fn only_workers_of_the_wanted_digest_count_as_loaded() {
+    let (old, new) = ("a".repeat(64), "b".repeat(64));
+    let source = json!({"pvc": {"claimName": "c"}});
+    let wanted = || model(&json!({"model": {"source": source, "sha256": new}}));
+    let pods = |digests: [&str; 2]| {
+        let digests = digests.map(|digest| Some(digest.to_owned()).filter(|digest| !digest.is_empty()));
+        ready_pods(2).into_iter().zip(digests).map(|(pod, sha256)| PodReport { sha256, ..pod }).collect::<Vec<_>>()
+    };
+    for (digests, loaded) in [([&old, ""], "0/2"), ([&old, &new], "1/2"), ([new.as_str(), &new], "2/2")] {
+        let status = status_with(wanted(), vec![], &deployment(2, 2), &pods(digests));
+        assert_eq!(status.loaded.as_deref(), Some(loaded));
+        assert_eq!(status.model.unwrap().sha256.as_deref(), Some(new.as_str()));
+    }
+    let any = status_with(model(&json!({})), vec![], &deployment(2, 2), &pods([&old, &new]));
+    assert_eq!(any.loaded.as_deref(), Some("2/2"));
+}
+
+/// A pod whose model is copied out of an image, with these states of the copy and of the worker.
+fn copying(copy: &Value, worker: &Value) -> PodReport {
+    let container = |name: &str, state: &Value| {
+        let mut container = json!({"name": name, "image": "i", "imageID": "i", "ready": false, "restartCount": 0});
+        container.as_object_mut().unwrap().extend(state.as_object().unwrap().clone());
+        json!([container])
+    };
+    let env = json!([{"name": "BELFRY_MODEL_SHA256", "value": "c".repeat(64)}]);
+    let pod = json!({
+        "metadata": {"name": "minilm-0"},
+        "spec": {"containers": [{"name": "worker", "env": env}]},
+        "status": {
+            "initContainerStatuses": container("copy-model", copy),
+            "containerStatuses": container("worker", worker),
+        },
+    });
+    report(&serde_json::from_value(pod).unwrap())
+}
+
+#[test]
+fn a_copy_that_stands_in_the_way_is_told_before_the_worker_that_waits_for_it() {
+    let initializing = json!({"state": {"waiting": {"reason": "PodInitializing"}}});
+    let pull = json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}});
+    assert_eq!(copying(&pull, &initializing).obstacle.unwrap().reason, Reason::ImagePullFailed);
+    let failed = json!({
+        "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "cp: can't stat '/m/.': No such file or directory\n"}},
+    });
+    let obstacle = copying(&failed, &initializing).obstacle.unwrap();
+    assert_eq!(obstacle.reason, Reason::WorkerCrashed);
+    assert!(obstacle.message.contains("can't stat '/m/.'"), "{}", obstacle.message);
+    let done = json!({"state": {"terminated": {"exitCode": 0}}});
+    let report = copying(&done, &pull);
+    assert_eq!(report.obstacle.unwrap().reason, Reason::ImagePullFailed);
+    assert_eq!(report.sha256, Some("c".repeat(64)));
 }

@@ -84,10 +84,17 @@ impl ValidEngine {
     /// A source that it can't read.
     pub(super) fn unreadable(&self, source: &ValidSource) -> Option<Problem> {
         let profile = profile(self.type_);
-        (!profile.downloads && matches!(source, ValidSource::HuggingFace(_))).then(|| {
-            let message = format!("{} downloads nothing: put its models on a claim and use pvc", profile.name);
-            Problem::new("spec.model.source.huggingFace", message)
-        })
+        match source {
+            ValidSource::HuggingFace(..) if !profile.downloads => {
+                let message = format!("{} downloads nothing: put its models on a claim and use pvc", profile.name);
+                Some(Problem::new("spec.model.source.huggingFace", message))
+            }
+            ValidSource::S3(..) => {
+                let message = "only Belfry's own worker downloads from a bucket: use pvc or oci";
+                Some(Problem::new("spec.model.source.s3", message))
+            }
+            ValidSource::HuggingFace(..) | ValidSource::Pvc { .. } | ValidSource::Oci { .. } => None,
+        }
     }
 
     /// Objectives whose series it does not have: they would always look as if they were met.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use belfry_crds::contract::metric::Exporter;
 use belfry_operator::monitoring;
 use expect_test::expect_file;
 use serde_json::Value;
@@ -22,7 +23,7 @@ pub(crate) fn queries() -> Vec<String> {
             .map(|query| query["expr"].as_str().unwrap().replace("$__rate_interval", "1m"))
             .collect::<Vec<_>>()
     };
-    all().into_iter().flat_map(of).collect()
+    every().into_iter().flat_map(of).collect()
 }
 
 fn panels(dashboard: &Value) -> Vec<&Value> {
@@ -37,10 +38,22 @@ fn all() -> [Value; 2] {
     [monitoring::dashboard(&models::small()), monitoring::dashboard(&models::objectives())]
 }
 
+/// Those of models, and the operator's.
+fn every() -> Vec<Value> {
+    all().into_iter().chain([monitoring::operator_dashboard()]).collect()
+}
+
 #[test]
 fn the_dashboard_is_as_it_was_reviewed() {
     let dashboard = monitoring::dashboard(&models::objectives());
     expect_file!["objectives.dashboard.json"].assert_eq(&(serde_json::to_string_pretty(&dashboard).unwrap() + "\n"));
+}
+
+#[test]
+fn the_chart_carries_the_dashboard_of_the_operator() {
+    let dashboard = monitoring::operator_dashboard();
+    let file = expect_file!["../../../charts/belfry/files/operator-dashboard.json"];
+    file.assert_eq(&(serde_json::to_string_pretty(&dashboard).unwrap() + "\n"));
 }
 
 #[test]
@@ -63,7 +76,7 @@ fn its_name_title_and_address_belong_to_one_model() {
 
 #[test]
 fn grafana_provisions_it() {
-    for dashboard in all() {
+    for dashboard in every() {
         assert!((39..=42).contains(&dashboard["schemaVersion"].as_u64().unwrap()));
         assert!(dashboard["id"].is_null() && dashboard["editable"] == false && dashboard.get("__inputs").is_none());
         assert_eq!(dashboard["templating"]["list"][0]["type"], "datasource");
@@ -75,7 +88,7 @@ fn grafana_provisions_it() {
 
 #[test]
 fn panels_have_their_own_identifier_and_place() {
-    for dashboard in all() {
+    for dashboard in every() {
         let mut identifiers = BTreeSet::new();
         let mut taken = BTreeSet::new();
         for panel in dashboard["panels"].as_array().unwrap() {
@@ -93,7 +106,7 @@ fn panels_have_their_own_identifier_and_place() {
 
 #[test]
 fn every_panel_says_what_it_shows() {
-    for dashboard in all() {
+    for dashboard in every() {
         let mut titles = BTreeSet::new();
         for panel in panels(&dashboard) {
             assert!(titles.insert(title(panel).to_owned()), "{} is there twice", title(panel));
@@ -120,24 +133,48 @@ fn every_query_goes_through_the_variable_and_reads_only_what_somebody_exports() 
         let recorded =
             monitoring::rules(model).groups.into_iter().flat_map(|group| group.rules).filter_map(|rule| rule.record);
         let sources = Sources::contract().prometheus().recorded(recorded);
-        for panel in panels(&dashboard) {
-            assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", title(panel));
-            let targets = panel["targets"].as_array().unwrap();
-            assert_eq!(targets.is_empty(), panel["type"] == "alertlist", "{}", title(panel));
-            let mut references = BTreeSet::new();
-            for target in targets {
-                assert_eq!(target["datasource"]["uid"], "${datasource}", "{}", title(panel));
-                assert!(references.insert(target["refId"].as_str().unwrap()), "{}", title(panel));
-                check(target["expr"].as_str().unwrap(), &sources);
-                let present = target["instant"].as_bool().unwrap_or(false);
-                assert!(present || panel["type"] != "table", "{}: a table of the present", title(panel));
-            }
-        }
-        for annotation in &dashboard["annotations"]["list"].as_array().unwrap()[1..] {
-            check(annotation["expr"].as_str().unwrap(), &sources);
-        }
+        check_queries(&dashboard, &sources);
         let pods = dashboard["templating"]["list"][1]["definition"].as_str().unwrap();
         check(pods.strip_prefix("label_values(").unwrap().strip_suffix(", pod)").unwrap(), &sources);
+    }
+}
+
+#[test]
+fn the_operators_dashboard_reads_only_the_operators_series() {
+    let sources = Sources::of(Exporter::Operator).and(Exporter::OperatorAboutModels).prometheus();
+    let dashboard = monitoring::operator_dashboard();
+    check_queries(&dashboard, &sources);
+    for panel in panels(&dashboard) {
+        for target in panel["targets"].as_array().unwrap() {
+            let expression = target["expr"].as_str().unwrap();
+            for selector in promql::selectors(&expression.replace("$__rate_interval", "1m")) {
+                let named = |name: &str| selector.matchers.matchers.iter().any(|matcher| matcher.name == name);
+                assert!(
+                    named("job") || named("component"),
+                    "{expression}: another operator's series would be read too"
+                );
+            }
+        }
+    }
+}
+
+/// Every query of a dashboard reads these sources, through the variable.
+fn check_queries(dashboard: &Value, sources: &Sources) {
+    for panel in panels(dashboard) {
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{}", title(panel));
+        let targets = panel["targets"].as_array().unwrap();
+        assert_eq!(targets.is_empty(), panel["type"] == "alertlist", "{}", title(panel));
+        let mut references = BTreeSet::new();
+        for target in targets {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{}", title(panel));
+            assert!(references.insert(target["refId"].as_str().unwrap()), "{}", title(panel));
+            check(target["expr"].as_str().unwrap(), sources);
+            let present = target["instant"].as_bool().unwrap_or(false);
+            assert!(present || panel["type"] != "table", "{}: a table of the present", title(panel));
+        }
+    }
+    for annotation in &dashboard["annotations"]["list"].as_array().unwrap()[1..] {
+        check(annotation["expr"].as_str().unwrap(), sources);
     }
 }
 

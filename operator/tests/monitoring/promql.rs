@@ -23,6 +23,11 @@ impl Sources {
         Self::matching(|candidate| candidate == exporter)
     }
 
+    pub(crate) fn and(mut self, exporter: Exporter) -> Self {
+        self.0.extend(Self::of(exporter).0);
+        self
+    }
+
     fn matching(belongs: impl Fn(Exporter) -> bool) -> Self {
         let mut series = BTreeMap::new();
         for metric in metrics::ALL.iter().filter(|metric| belongs(metric.exporter)) {

@@ -124,7 +124,7 @@ fn every_alert_of_the_table_has_rules_of_its_severities_and_only_the_table_makes
 
 #[test]
 fn rules_about_the_operator_read_only_its_own_series() {
-    let sources = Sources::of(Exporter::Operator).prometheus();
+    let sources = Sources::of(Exporter::Operator).and(Exporter::OperatorAboutModels).prometheus();
     for rule in monitoring::operator_rules().groups.iter().flat_map(|group| &group.rules) {
         promql::check(&rule.expr, &sources);
         assert!(rule.expr.contains(r#"job="belfry-operator""#), "{}", rule.expr);

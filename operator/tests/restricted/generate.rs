@@ -19,6 +19,8 @@ const TEXTS: &[&str] = &[
     "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
     "https://hub.example.com:8443/mirror",
     "http://10.0.0.1",
+    "s3://models/sentence-transformers/minilm",
+    "c8a3215429d69eed8dd3807d26524fa7bd7d0e679fbf5a2b71f2dcacc801ae6f",
     "/health",
     "/v2/health/ready",
     "99.9",
@@ -79,6 +81,7 @@ const PLAUSIBLE: &[(&str, &[&str])] = &[
     ("templateRevision", &["1"]),
     ("threshold", &["250ms", "500ms", "1s", "5s"]),
     ("thresholds", &["250ms", "500ms", "1s", "5s"]),
+    ("sizeLimit", &["1Gi", "500M"]),
     ("requests", &["1", "500m", "1Gi"]),
     ("limits", &["100", "2k", "64Gi"]),
     ("where", &["a", "minilm", "50"]),
@@ -166,6 +169,12 @@ impl Generator {
 
     fn object(&self, field: &str, schema: &Value, draw: &mut Draw) -> Value {
         let mut object = Map::new();
+        if field == "source" && draw.random.chance(90) {
+            // One of them has to be there, and no second; drawn alone, hardly a model would have its source.
+            let fields: Vec<_> = schema["properties"].as_object().into_iter().flatten().collect();
+            let (name, schema) = draw.random.of(&fields);
+            return json!({name.as_str(): self.value(name, schema, draw)});
+        }
         let required: Vec<_> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
             if required.contains(&name.as_str()) || draw.random.chance(draw.density) {

@@ -4,8 +4,17 @@
 use serde_json::Value;
 
 /// Volumes that `restricted` allows.
-const VOLUMES: &[&str] =
-    &["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+const VOLUMES: &[&str] = &[
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
 
 /// Everything of a pod template that breaks the level.
 pub(crate) fn violations(template: &Value) -> Vec<String> {

@@ -1,5 +1,7 @@
-//! A model's folder: reads files whole, within bounds, and never follows a link out of it.
+//! A model's folder: reads files whole, within bounds, never follows a link out of it, and keeps a manifest of what was
+//! read.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,7 @@ use std::path::{Path, PathBuf};
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use serde::de::DeserializeOwned;
 
+use super::digest::{Manifest, sha256};
 use super::{Result, failure};
 
 /// Largest file beside the weights: tokenizer.json of a large vocabulary is about 35 MB.
@@ -21,6 +24,8 @@ pub struct Folder {
     /// Where links may lead beside the folder itself: the blobs of a snapshot in a hub's cache.
     blobs: Option<PathBuf>,
     revision: String,
+    /// What was read so far.
+    manifest: RefCell<Manifest>,
 }
 
 impl Folder {
@@ -38,10 +43,11 @@ impl Folder {
         let snapshots = real.parent().filter(|parent| parent.ends_with("snapshots"));
         let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
         let commit = snapshots.and(real.file_name()).map(|name| name.to_string_lossy().into_owned());
-        Ok(Self { shown: path.to_owned(), real, blobs, revision: commit.unwrap_or_default() })
+        let (revision, manifest) = (commit.unwrap_or_default(), RefCell::default());
+        Ok(Self { shown: path.to_owned(), real, blobs, revision, manifest })
     }
 
-    /// The commit of a snapshot of the hub; empty for any other folder.
+    /// The commit of a snapshot of the hub, or what stands for one of a bucket; empty for any other folder.
     pub fn revision(&self) -> &str {
         &self.revision
     }
@@ -58,7 +64,18 @@ impl Folder {
         }
         let mut bytes = Vec::with_capacity(size as usize);
         file.read_to_end(&mut bytes).map_err(|error| self.corrupt(name, error))?;
+        self.loaded(name, sha256(&bytes));
         Ok(bytes)
+    }
+
+    /// Notes the digest of a file that was read in another way than by this.
+    pub fn loaded(&self, name: &str, sha256: String) {
+        self.manifest.borrow_mut().add(name, sha256);
+    }
+
+    /// The files that were read.
+    pub fn manifest(&self) -> Manifest {
+        self.manifest.borrow().clone()
     }
 
     /// Opens a file that the model needs, and tells its size.

@@ -1,199 +1,215 @@
-//! Downloads from the hub into the layout that its own clients use: models--owner--name/{blobs,refs,snapshots}.
+//! The Hugging Face hub, or a mirror of it: what a revision means, which files it has, and their bytes.
+//!
+//! Large files are redirected to a storage service that has its own credentials in the address. The hub's token goes to
+//! the hub's own host and to nobody else.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use std::{fs, thread};
+use std::path::Path;
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
-use hf_hub::api::sync::{ApiBuilder, ApiError, ApiRepo};
-use hf_hub::{Cache, Repo, RepoType};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
+use super::cache::{Blob, Store, is_name};
+use super::download::{Client, Listing, Method, Origin, Policy, Response, Trouble, accepted, fetch, header};
+use super::failure;
 use super::folder::Folder;
-use super::{Result, failure};
 use crate::args::Source;
+use crate::metrics::Metrics;
 
-/// Files beside the weights. The first two a model must have, but a message about a missing one is the folder's.
-const FILES: &[&str] = &[
-    "config.json",
-    "tokenizer.json",
-    "modules.json",
-    "1_Pooling/config.json",
-    "sentence_bert_config.json",
-    "tokenizer_config.json",
-];
+/// The public hub.
+const HUB: &str = "https://huggingface.co";
 
-/// A download that broke off is tried this often. The crate's own retries are not used: when a connection fails before
-/// the first byte, they append the whole file to the part that is there.
-const TRIES: usize = 4;
+/// Most redirects from an address to the bytes.
+const HOPS: usize = 5;
 
-/// Pause between two tries.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Most bytes of a list of files.
+const LIST_LIMIT: u64 = 16 << 20;
+
+/// What stands for itself in a part of a path.
+const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const REDIRECTS: &[u16] = &[301, 302, 303, 307, 308];
 
 /// Fetches a repository at a revision; what is in the cache is not fetched again.
-pub fn fetch(repo: &str, source: &Source) -> Result<Folder> {
-    let hub = Hub { repo, source };
-    fs::create_dir_all(&source.cache).map_err(|error| {
-        let message = format!("{}: cannot be created: {error}; mount a writable cache", source.cache.display());
-        failure(Reason::DownloadFailed, message)
-    })?;
-    // A commit never changes, so a complete snapshot of it needs no hub.
-    if let Some(folder) = hub.cached() {
-        return Ok(folder);
-    }
-    tracing::info!(repo, revision = source.hf_revision, "Downloading model");
-    hub.download()
+pub(crate) fn download(repo: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
+    let endpoint = source.hf_endpoint.as_deref().filter(|text| !text.is_empty()).unwrap_or(HUB).trim_end_matches('/');
+    let token = source.hf_token.as_ref().map(|token| token.reveal().trim()).filter(|token| !token.is_empty());
+    let client = Client::new(policy);
+    let hub = Hub { client, endpoint, repo, revision: &source.hf_revision, token, cache: &source.cache };
+    fetch(&hub, &Store::new(&source.cache, &format!("models--{}", repo.replace('/', "--"))), policy, metrics)
 }
 
 struct Hub<'a> {
+    client: Client,
+    endpoint: &'a str,
     repo: &'a str,
-    source: &'a Source,
+    revision: &'a str,
+    token: Option<&'a str>,
+    /// For messages.
+    cache: &'a Path,
+}
+
+#[derive(Deserialize)]
+struct Info {
+    sha: String,
+    #[serde(default)]
+    siblings: Vec<Sibling>,
+}
+
+#[derive(Deserialize)]
+struct Sibling {
+    rfilename: String,
 }
 
 impl Hub<'_> {
-    fn repo(&self, revision: &str) -> Repo {
-        Repo::with_revision(self.repo.to_owned(), RepoType::Model, revision.to_owned())
+    fn file(&self, revision: &str, name: &str) -> String {
+        let name: Vec<_> = name.split('/').map(encoded).collect();
+        format!("{}/{}/resolve/{}/{}", self.endpoint, self.repo, encoded(revision), name.join("/"))
     }
 
-    fn cache(&self) -> Cache {
-        Cache::new(self.source.cache.clone())
-    }
-
-    /// The snapshot in the cache, when the revision is a commit and the weights, which come last, are there.
-    fn cached(&self) -> Option<Folder> {
-        let revision = &self.source.hf_revision;
-        let commit = revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let cache = self.cache().repo(self.repo(revision));
-        let config = commit.then(|| cache.get("config.json")).flatten()?;
-        cache.get(COMPLETE)?;
-        Folder::open(config.parent()?).ok()
-    }
-
-    fn download(&self) -> Result<Folder> {
-        let builder = ApiBuilder::from_cache(self.cache())
-            .with_progress(false)
-            .with_retries(0)
-            .with_token(self.source.hf_token.clone().filter(|token| !token.is_empty()));
-        let builder = match &self.source.hf_endpoint {
-            Some(endpoint) => builder.with_endpoint(endpoint.trim_end_matches('/').to_owned()),
-            None => builder,
-        };
-        let api = builder.build().map_err(|error| self.explain("", &error))?;
-        let info = api.repo(self.repo(&self.source.hf_revision)).info().map_err(|error| self.explain("", &error))?;
-        // From here on the commit, so that a push in the middle cannot mix two versions.
-        let repo = api.repo(self.repo(&info.sha));
-        let names: Vec<&str> = info.siblings.iter().map(|sibling| sibling.rfilename.as_str()).collect();
-        let weights: Vec<&str> = if names.contains(&"model.safetensors") {
-            vec!["model.safetensors"]
-        } else {
-            names.iter().copied().filter(|name| name.starts_with("model") && name.contains(".safetensors")).collect()
-        };
-        if weights.is_empty() {
-            let message = format!(
-                "{}: has no model.safetensors, and pickled weights are never loaded because unpickling runs code; choose a repository with safetensors",
-                self.shown()
-            );
-            return Err(failure(Reason::FileMissing, message));
-        }
-        let mut folder = None;
-        for name in FILES.iter().filter(|name| names.contains(name)).chain(&weights) {
-            let path = self.file(&repo, name)?;
-            if *name == "config.json" {
-                folder = path.parent().map(Path::to_owned);
+    /// Sends a request, and follows redirects as far as `stop` lets it.
+    fn send(
+        &self,
+        method: Method,
+        url: String,
+        range: Option<u64>,
+        stop: impl Fn(&Response) -> bool,
+    ) -> Result<Response, Trouble> {
+        let mut url = url;
+        for _ in 0..=HOPS {
+            let mut headers = Vec::new();
+            headers.extend(range.map(|from| ("range", format!("bytes={from}-"))));
+            if origin(&url) == origin(self.endpoint) {
+                headers.extend(self.token.map(|token| ("authorization", format!("Bearer {token}"))));
             }
-        }
-        let folder = folder.ok_or_else(|| {
-            failure(
-                Reason::FileMissing,
-                format!("{}: has no config.json; it is no model that can be served", self.shown()),
-            )
-        })?;
-        // Best effort: without the mark the next start asks the hub again.
-        drop(fs::write(folder.join(COMPLETE), ""));
-        Folder::open(&folder)
-    }
-
-    /// Downloads a file, going on where an earlier try stopped.
-    fn file(&self, repo: &ApiRepo, name: &str) -> Result<PathBuf> {
-        let mut tries = 1;
-        loop {
-            let error = match repo.get(name) {
-                Ok(path) => return Ok(path),
-                Err(error) => error,
-            };
-            match status(&error) {
-                // A part that is already whole cannot be gone on with, and neither can one of another file.
-                Some(416) if tries < TRIES && self.forget_parts() => {}
-                None if tries < TRIES && matches!(error, ApiError::InvalidResume) && self.forget_parts() => {}
-                Some(..500) => return Err(self.explain(name, &error)),
-                _ if tries >= TRIES => return Err(self.explain(name, &error)),
-                _ => thread::sleep(PAUSE),
+            let response = self.client.send(method, &url, &headers)?;
+            if !REDIRECTS.contains(&response.status().as_u16()) || stop(&response) {
+                return Ok(response);
             }
-            tracing::warn!(file = name, tries, %error, "Download broke off");
-            tries += 1;
+            url = header(&response, "location")
+                .and_then(|to| target(&url, to))
+                .ok_or_else(|| Trouble::Connection("a redirect leads nowhere".to_owned()))?;
         }
-    }
-
-    /// Removes downloads that broke off; true if there was one.
-    fn forget_parts(&self) -> bool {
-        let blobs = self.source.cache.join(self.repo("").folder_name()).join("blobs");
-        let entries = fs::read_dir(blobs).into_iter().flatten().flatten();
-        let parts = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "part"));
-        parts.filter(|path| fs::remove_file(path).is_ok()).count() > 0
+        Err(Trouble::Connection(format!("more than {HOPS} redirects")))
     }
 
     /// `owner/name@revision`, the revision shortened as people write commits.
     fn shown(&self) -> String {
-        let revision = &self.source.hf_revision;
-        let short = if revision.len() == 40 && revision.is_ascii() { &revision[..7] } else { revision };
+        let short = if self.pinned() { &self.revision[..7] } else { self.revision };
         format!("{}@{short}", self.repo)
     }
+}
 
-    fn explain(&self, file: &str, error: &ApiError) -> LoadFailure {
+impl Origin for Hub<'_> {
+    fn shown(&self) -> String {
+        Hub::shown(self)
+    }
+
+    fn reference(&self) -> &str {
+        self.revision
+    }
+
+    fn pinned(&self) -> bool {
+        self.revision.len() == 40 && self.revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
+
+    fn list(&self) -> Result<Listing, Trouble> {
+        let url = format!("{}/api/models/{}/revision/{}", self.endpoint, self.repo, encoded(self.revision));
+        let response = accepted(self.send(Method::Get, url, None, |_| false)?, &[200])?;
+        let body = response.into_body().into_with_config().limit(LIST_LIMIT).read_to_vec();
+        let body = body.map_err(|error| Trouble::Connection(error.to_string()))?;
+        let info: Info = serde_json::from_slice(&body).map_err(|error| Trouble::Corrupt(error.to_string()))?;
+        if !is_name(&info.sha) {
+            return Err(Trouble::Corrupt("the hub names no commit".to_owned()));
+        }
+        Ok(Listing { revision: info.sha, names: info.siblings.into_iter().map(|file| file.rfilename).collect() })
+    }
+
+    /// The hub's own answer says what a file is, even where its bytes are somewhere else.
+    fn describe(&self, revision: &str, name: &str) -> Result<Blob, Trouble> {
+        let elsewhere = |response: &Response| header(response, "x-linked-etag").is_some();
+        let response = self.send(Method::Head, self.file(revision, name), None, elsewhere)?;
+        let response = accepted(response, &[200, 301, 302, 303, 307, 308])?;
+        let etag = header(&response, "x-linked-etag").or_else(|| header(&response, "etag"));
+        let size = header(&response, "x-linked-size").or_else(|| header(&response, "content-length"));
+        match (etag, size.and_then(|size| size.parse().ok())) {
+            (Some(etag), Some(size)) => Ok(Blob::of_hub(etag, size)),
+            _ => Err(Trouble::Corrupt("the hub does not say how long the file is, and has no ETag for it".to_owned())),
+        }
+    }
+
+    fn open(&self, revision: &str, name: &str, _: &Blob, from: u64) -> Result<Response, Trouble> {
+        let range = (from > 0).then_some(from);
+        let response = self.send(Method::Get, self.file(revision, name), range, |_| false)?;
+        accepted(response, &[200, 206])
+    }
+
+    fn explain(&self, file: &str, trouble: &Trouble) -> LoadFailure {
         let shown = self.shown();
         let of_file = if file.is_empty() { String::new() } else { format!(" for {file}") };
-        match (status(error), &self.source.hf_token) {
-            (Some(code @ (401 | 403)), None) => failure(
-                Reason::AuthFailed,
-                format!(
-                    "hub refused {shown} with {code}{of_file}: no token was sent; check the name of the repository, or set a token that may read it"
-                ),
-            ),
-            (Some(code @ (401 | 403)), Some(_)) => failure(
-                Reason::AuthFailed,
-                format!(
-                    "hub refused {shown} with {code}{of_file}: the token may not read it; accept the model's terms, or set another token"
-                ),
-            ),
-            (Some(404), _) => failure(
+        match trouble {
+            Trouble::Status { code: code @ (401 | 403), .. } => {
+                let why = match self.token {
+                    None => "no token was sent; check the name of the repository, or set a token that may read it",
+                    Some(_) => "the token may not read it; accept the model's terms, or set another token",
+                };
+                failure(Reason::AuthFailed, format!("hub refused {shown} with {code}{of_file}: {why}"))
+            }
+            Trouble::Status { code: 404, .. } => failure(
                 Reason::RevisionNotFound,
                 format!("hub does not know {shown}{of_file} (404): check the name of the repository and the revision"),
             ),
-            (Some(code), _) => failure(
+            Trouble::Status { code, .. } => failure(
                 Reason::DownloadFailed,
                 format!("hub answered {code} for {shown}{of_file}: try again later, or set another endpoint"),
             ),
-            (None, _) => {
-                let endpoint = self.source.hf_endpoint.as_deref().unwrap_or("the hub");
-                failure(
-                    Reason::DownloadFailed,
-                    format!(
-                        "download of {shown}{of_file} from {endpoint} failed: {error}; check the network, the endpoint and the space in the cache"
-                    ),
-                )
-            }
+            other => super::broken(&format!("{shown}{of_file} from {}", self.endpoint), self.cache, other),
         }
     }
 }
 
-/// Marks a snapshot whose files are all there.
-const COMPLETE: &str = ".belfry-complete";
+fn encoded(part: &str) -> String {
+    utf8_percent_encode(part, PART).to_string()
+}
 
-fn status(error: &ApiError) -> Option<u16> {
-    match error {
-        ApiError::RequestError(error) => match error.as_ref() {
-            ureq::Error::StatusCode(code) => Some(*code),
-            _ => None,
-        },
-        _ => None,
+/// Scheme, host and port of an address.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find(['/', '?', '#']).map_or(url, |end| &url[..host + end])
+}
+
+/// Where a redirect leads. Never from https to http.
+fn target(from: &str, to: &str) -> Option<String> {
+    if to.starts_with('/') && !to.starts_with("//") {
+        return Some(format!("{}{to}", origin(from)));
+    }
+    let allowed = to.starts_with("https://") || (to.starts_with("http://") && from.starts_with("http://"));
+    allowed.then(|| to.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_followed_only_to_where_it_may_lead() {
+        let rows = [
+            ("https://a/x", "/y?z", Some("https://a/y?z")),
+            ("https://a/x", "https://b/y", Some("https://b/y")),
+            ("http://a:1/x", "http://b/y", Some("http://b/y")),
+            ("https://a/x", "http://a/y", None),
+            ("https://a/x", "//b/y", None),
+            ("https://a/x", "file:///etc/passwd", None),
+        ];
+        for (from, to, expected) in rows {
+            assert_eq!(target(from, to).as_deref(), expected, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn another_port_is_another_origin() {
+        assert_eq!(origin("https://a:1/x"), "https://a:1");
+        assert_ne!(origin("https://a:1/x"), origin("https://a:2/x"));
+        assert_ne!(origin("https://a.evil/x"), origin("https://a"));
+        assert_eq!(origin("https://a?x"), "https://a");
     }
 }

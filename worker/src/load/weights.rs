@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 
 use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
+use super::digest::Hasher;
 use super::folder::Folder;
 use super::{Result, failure};
 use crate::torch::{Device, one_line};
@@ -25,13 +25,15 @@ const HEADER_LIMIT: u64 = 100_000_000;
 /// Most files of one model.
 const FILES_LIMIT: usize = 256;
 
+/// Bytes that are read at once when nothing is loaded.
+const PIECE: u64 = 4 << 20;
+
 /// Files that other loaders would unpickle, which means to run whatever code is in them.
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "tf_model.h5"];
 
 /// The tensors of a model, by name, of the device's type and on the device.
 pub struct Weights {
     tensors: HashMap<String, Tensor>,
-    digest: String,
     /// For messages.
     path: String,
 }
@@ -45,19 +47,14 @@ impl Weights {
     /// Reads model.safetensors, or the files that model.safetensors.index.json lists.
     pub fn read(folder: &Folder, device: &Device) -> Result<Self> {
         let files = files(folder)?;
-        let mut hash = Sha256::new();
         let mut tensors = HashMap::new();
         for name in &files {
-            let mut reader = Reader { folder, name, device, hash: &mut hash, tensors: &mut tensors };
-            reader.file()?;
+            let broken = |error: io::Error| folder.corrupt(name, error);
+            let reader =
+                Reader { folder, name, device, tensors: &mut tensors, hasher: Hasher::start().map_err(broken)? };
+            folder.loaded(name, reader.file()?.finish().map_err(broken)?);
         }
-        let digest = format!("{:x}", hash.finalize());
-        Ok(Self { tensors, digest, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
-    }
-
-    /// SHA-256 of the weights' file; of several, that of all of them one after the other, in the order of their names.
-    pub fn digest(&self) -> &str {
-        &self.digest
+        Ok(Self { tensors, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
     }
 
     pub fn has(&self, name: &str) -> bool {
@@ -79,6 +76,24 @@ impl Weights {
         }
         self.tensors.remove(name).ok_or_else(|| failure(Reason::WeightsMismatch, name))
     }
+}
+
+/// Reads the files for the manifest only.
+pub fn hash(folder: &Folder) -> Result<()> {
+    for name in files(folder)? {
+        let broken = |error: io::Error| folder.corrupt(&name, error);
+        let (mut file, _) = folder.file(&name)?;
+        let hasher = Hasher::start().map_err(broken)?;
+        loop {
+            let mut piece = Vec::new();
+            if file.by_ref().take(PIECE).read_to_end(&mut piece).map_err(broken)? == 0 {
+                break;
+            }
+            hasher.update(piece);
+        }
+        folder.loaded(&name, hasher.finish().map_err(broken)?);
+    }
+    Ok(())
 }
 
 /// The files to read, in the order of their names.
@@ -112,12 +127,12 @@ struct Reader<'a> {
     folder: &'a Folder,
     name: &'a str,
     device: &'a Device,
-    hash: &'a mut Sha256,
     tensors: &'a mut HashMap<String, Tensor>,
+    hasher: Hasher,
 }
 
 impl Reader<'_> {
-    fn file(&mut self) -> Result<()> {
+    fn file(self) -> Result<Hasher> {
         let (mut file, size) = self.folder.file(self.name)?;
         self.device
             .fits(size)
@@ -137,13 +152,14 @@ impl Reader<'_> {
                     })?;
                     self.tensors.insert(name, tensor);
                 }
+                self.hasher.update(bytes);
             }
         }
-        Ok(())
+        Ok(self.hasher)
     }
 
     /// Reads the header, and checks that the tensors that it lists fill the file exactly.
-    fn metadata(&mut self, file: &mut File, size: u64) -> Result<Metadata> {
+    fn metadata(&self, file: &mut File, size: u64) -> Result<Metadata> {
         let no_safetensors = |why: &str| self.folder.corrupt(self.name, format!("it is no safetensors file: {why}"));
         if size < 8 {
             return Err(no_safetensors("it is shorter than a header"));
@@ -154,7 +170,7 @@ impl Reader<'_> {
         if length > HEADER_LIMIT.min(size - 8) {
             return Err(no_safetensors(&format!("it announces a header of {length} bytes and has {size}")));
         }
-        self.hash.update(prefix);
+        self.hasher.update(prefix.to_vec());
         let header = self.bytes(file, length as usize)?;
         let metadata: Metadata = serde_json::from_slice(&header)
             .map_err(|error| self.folder.corrupt(self.name, format!("its header is broken: {error}")))?;
@@ -163,13 +179,13 @@ impl Reader<'_> {
             let why = format!("it has {size} bytes and its header describes {expected}, so it is not complete");
             return Err(self.folder.corrupt(self.name, why));
         }
+        self.hasher.update(header);
         Ok(metadata)
     }
 
-    fn bytes(&mut self, file: &mut File, length: usize) -> Result<Vec<u8>> {
+    fn bytes(&self, file: &mut File, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes).map_err(|error| self.folder.corrupt(self.name, error))?;
-        self.hash.update(&bytes);
         Ok(bytes)
     }
 }

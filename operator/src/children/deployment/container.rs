@@ -1,16 +1,17 @@
 //! The container of a worker: settings, probes and confinement.
 
 use belfry_crds::contract::{
-    CACHE_MOUNT, DRAIN_DELAY_SECONDS, LIVENESS_PATH, MODEL_MOUNT, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
+    DRAIN_DELAY_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
-use belfry_crds::inference_model::{self as api, HuggingFaceSource, SecretKeyRef};
+use belfry_crds::inference_model::{self as api, SecretKeyRef};
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
     SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::validate::{ValidModel, ValidSource};
+use super::source;
+use crate::validate::ValidModel;
 
 /// Name of the worker's container.
 pub(super) const WORKER: &str = "worker";
@@ -79,7 +80,7 @@ pub(super) fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> 
 
 fn environment(model: &ValidModel) -> Vec<EnvVar> {
     let runtime = &model.runtime;
-    let mut vars = source_environment(&model.source);
+    let mut vars = source::environment(model);
     vars.extend([
         plain(env::SERVED_NAME, model.served_names.first().unwrap_or(&model.name)),
         plain(env::DEVICE, runtime.device.as_str()),
@@ -109,22 +110,6 @@ pub(super) fn of_user(model: &ValidModel) -> impl Iterator<Item = EnvVar> {
         Some(secret) => from_secret(name, secret),
         None => plain(name, value.as_deref().unwrap_or_default()),
     })
-}
-
-fn source_environment(source: &ValidSource) -> Vec<EnvVar> {
-    match source {
-        ValidSource::Pvc { path, .. } if path.is_empty() => vec![plain(env::MODEL, MODEL_MOUNT)],
-        ValidSource::Pvc { path, .. } => vec![plain(env::MODEL, format!("{MODEL_MOUNT}/{path}"))],
-        ValidSource::HuggingFace(hub) => hub_environment(hub),
-    }
-}
-
-fn hub_environment(hub: &HuggingFaceSource) -> Vec<EnvVar> {
-    let mut vars =
-        vec![plain(env::HF_REPO, &hub.repo), plain(env::HF_REVISION, &hub.revision), plain(env::CACHE, CACHE_MOUNT)];
-    vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
-    vars.extend(hub.token_secret_ref.as_ref().map(|secret| from_secret(env::HF_TOKEN, secret)));
-    vars
 }
 
 pub(super) fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {

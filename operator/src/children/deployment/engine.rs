@@ -33,13 +33,13 @@ pub(super) fn container(model: &ValidModel, engine: &ValidEngine, volume_mounts:
 
 fn environment(model: &ValidModel, engine: &ValidEngine) -> Vec<EnvVar> {
     let mut vars = vec![plain("HOME", CACHE_MOUNT), plain("HF_HOME", format!("{CACHE_MOUNT}/huggingface"))];
-    if let ValidSource::HuggingFace(hub) = &model.source {
+    if let ValidSource::HuggingFace(hub, _) = &model.source {
         vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
         vars.extend(hub.token_secret_ref.as_ref().map(|secret| from_secret(env::HF_TOKEN, secret)));
     }
     // Nobody but its user knows how such an engine is told what to serve: `$(BELFRY_MODEL)` in its arguments does.
     if engine.type_ == EngineType::Custom {
-        vars.push(plain(env::MODEL, arguments::location(&model.source)));
+        vars.push(plain(env::MODEL, model.source.location()));
     }
     vars.extend(of_user(model));
     vars

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use belfry_crds::contract::{CACHE_MOUNT, MODEL_MOUNT};
+use belfry_crds::contract::CACHE_MOUNT;
 use k8s_openapi::api::core::v1::{
-    EmptyDirVolumeSource, LocalObjectReference, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
-    PodTemplateSpec, SeccompProfile, Volume, VolumeMount,
+    EmptyDirVolumeSource, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Volume,
+    VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::meta::{Component, add_labels, pod_labels};
 use super::container::{container, some};
-use super::{engine, placement};
-use crate::validate::{ValidModel, ValidSource};
+use super::{engine, placement, source};
+use crate::validate::ValidModel;
 
 /// User and group of the worker; the image's own.
 const UID: i64 = 65_532;
@@ -23,6 +23,7 @@ const GRACE_SECONDS: i64 = 15;
 /// The pod template of a model.
 pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
     let (volumes, mounts) = volumes(model);
+    let is_shared = source::writes_to_a_claim(&model.source);
     let container = match &model.engine {
         None => container(model, mounts),
         Some(engine) => engine::container(model, engine, mounts),
@@ -37,6 +38,8 @@ pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
                 run_as_non_root: Some(true),
                 run_as_user: Some(UID),
                 run_as_group: Some(UID),
+                fs_group: is_shared.then_some(UID),
+                fs_group_change_policy: is_shared.then(|| "OnRootMismatch".into()),
                 seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..Default::default() }),
                 ..Default::default()
             }),
@@ -55,6 +58,7 @@ pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
                     .map(|secret| LocalObjectReference { name: secret.name.clone() })
                     .collect(),
             ),
+            init_containers: source::init_containers(model),
             containers: vec![container],
             volumes: Some(volumes),
             ..Default::default()
@@ -78,9 +82,9 @@ fn some_map(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> 
 
 /// What the container sees of files: the model, and for other engines a place to write and shared memory.
 fn volumes(model: &ValidModel) -> (Vec<Volume>, Vec<VolumeMount>) {
-    let mut all = vec![volume(&model.source)];
+    let mut all = vec![(source::volume(&model.source), source::mount(&model.source))];
     if model.engine.is_some() {
-        if !matches!(model.source, ValidSource::HuggingFace(_)) {
+        if model.source.download().is_none() {
             all.push(scratch("cache", CACHE_MOUNT, None));
         }
         // Processes of one engine exchange tensors here; the 64 MiB of a container are too few. It counts as memory.
@@ -96,27 +100,4 @@ fn scratch(name: &str, path: &str, medium: Option<&str>) -> (Volume, VolumeMount
         Volume { name: name.into(), empty_dir: Some(empty), ..Default::default() },
         VolumeMount { name: name.into(), mount_path: path.into(), ..Default::default() },
     )
-}
-
-/// The volume that the model is read from, and where the worker sees it.
-fn volume(source: &ValidSource) -> (Volume, VolumeMount) {
-    match source {
-        ValidSource::Pvc { claim_name, .. } => (
-            Volume {
-                name: "model".into(),
-                persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
-                    claim_name: claim_name.clone(),
-                    read_only: Some(true),
-                }),
-                ..Default::default()
-            },
-            VolumeMount {
-                name: "model".into(),
-                mount_path: MODEL_MOUNT.into(),
-                read_only: Some(true),
-                ..Default::default()
-            },
-        ),
-        ValidSource::HuggingFace(_) => scratch("cache", CACHE_MOUNT, None),
-    }
 }

@@ -19,6 +19,12 @@ fn story(model: &ValidModel, name: &'static str, desired: &[(&str, u32)], ready:
 }
 
 pub(in crate::monitoring) fn model_down(model: &ValidModel) -> Vec<Case> {
+    let mut cases = lost_replicas(model);
+    cases.extend(wanted_replicas(model));
+    cases
+}
+
+fn lost_replicas(model: &ValidModel) -> Vec<Case> {
     vec![
         story(
             model,
@@ -41,6 +47,23 @@ pub(in crate::monitoring) fn model_down(model: &ValidModel) -> Vec<Case> {
         story(model, "fires when a new model is not ready after 15 minutes", &[("1", 80)], &[("0", 80)])
             .quiet("15m15s")
             .fires("15m30s", &[down(1)]),
+        story(model, "stays quiet in a rolling update", &[("1", 60)], &[("1", 20), ("2", 4), ("1", 36)])
+            .quiet("5m30s")
+            .quiet("6m30s"),
+        story(
+            model,
+            "stays quiet when the operator exports nothing",
+            &[("2", 20), ("stale", 1), ("_", 19)],
+            &[("2", 20), ("stale", 1), ("_", 19)],
+        )
+        .quiet("6m")
+        .quiet("9m"),
+    ]
+}
+
+/// The user changes how many replicas there should be.
+fn wanted_replicas(model: &ValidModel) -> Vec<Case> {
+    vec![
         story(
             model,
             "stays quiet when a model is scaled to zero, and resolves by it",
@@ -51,6 +74,15 @@ pub(in crate::monitoring) fn model_down(model: &ValidModel) -> Vec<Case> {
         .quiet("9m")
         .fires("12m", &[down(2)])
         .quiet("15m"),
+        story(
+            model,
+            "stays quiet while a model is suspended, and while it loads afterwards",
+            &[("2", 20), ("0", 100), ("2", 40)],
+            &[("2", 21), ("0", 129), ("2", 10)],
+        )
+        .quiet("5m30s")
+        .quiet("25m")
+        .quiet("37m"),
         story(
             model,
             "stays quiet while a model loads that was scaled from zero",
@@ -77,17 +109,6 @@ pub(in crate::monitoring) fn model_down(model: &ValidModel) -> Vec<Case> {
         .quiet("25m15s")
         .fires("25m30s", &[down(1)])
         .fires("34m", &[down(1)]),
-        story(model, "stays quiet in a rolling update", &[("1", 60)], &[("1", 20), ("2", 4), ("1", 36)])
-            .quiet("5m30s")
-            .quiet("6m30s"),
-        story(
-            model,
-            "stays quiet when the operator exports nothing",
-            &[("2", 20), ("stale", 1), ("_", 19)],
-            &[("2", 20), ("stale", 1), ("_", 19)],
-        )
-        .quiet("6m")
-        .quiet("9m"),
     ]
 }
 

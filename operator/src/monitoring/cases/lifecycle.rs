@@ -47,6 +47,9 @@ pub(in crate::monitoring) fn model_load_failed(model: &ValidModel) -> Vec<Case> 
         Case::new("stays quiet when the model is scaled to zero")
             .with(loaded("False", "ScaledToZero"), hold(&[("1", 80)]))
             .quiet("19m"),
+        Case::new("stays quiet while the model is suspended")
+            .with(loaded("False", "Suspended"), hold(&[("1", 80)]))
+            .quiet("19m"),
         Case::new("stays quiet when the worker crashes for another reason, which is InferenceWorkerCrashLooping")
             .with(loaded("False", "WorkerCrashed"), hold(&[("1", 80)]))
             .quiet("19m"),
@@ -115,6 +118,9 @@ pub(in crate::monitoring) fn rollout_stuck(model: &ValidModel) -> Vec<Case> {
         Case::new("stays quiet in a rolling update")
             .with(progressing("True", "RollingOut"), hold(&[("1", 80)]))
             .quiet("5m")
+            .quiet("19m"),
+        Case::new("stays quiet while the model is suspended")
+            .with(progressing("True", "Suspended"), hold(&[("1", 80)]))
             .quiet("19m"),
         Case::new("stays quiet when the model is deleted")
             .with(progressing("False", "ProgressDeadlineExceeded"), hold(&[("1", 2), ("stale", 1), ("_", 20)]))

@@ -4,8 +4,8 @@ use belfry_crds::contract::metrics;
 
 use super::expected;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::promql::{Level, Scope, Total};
-use crate::monitoring::rule_test::{Case, grow, hold};
+use crate::monitoring::promql::{Level, Scope};
+use crate::monitoring::rule_test::{Case, hold};
 use crate::validate::ValidModel;
 
 fn up(pod: &str) -> Level {
@@ -42,34 +42,40 @@ pub(in crate::monitoring) fn operator_down(_: &ValidModel) -> Vec<Case> {
     ]
 }
 
-fn passes(outcome: &str) -> Total {
-    Scope::job(OPERATOR_JOB).counter(&metrics::RECONCILES).eq("outcome", outcome)
+fn leader(pod: &str) -> Level {
+    Scope::job(OPERATOR_JOB).gauge(&metrics::LEADER).eq("pod", pod)
 }
 
-pub(in crate::monitoring) fn reconcile_errors(_: &ValidModel) -> Vec<Case> {
-    let fires = expected(
+pub(in crate::monitoring) fn no_leader(_: &ValidModel) -> Vec<Case> {
+    let none = expected(
         &[],
-        "Belfry's operator: 40 passes over models failed in 10 minutes",
-        "Passes of the operator have been failing for 15 minutes, 40 of them in the last 10. Its log names the model and the error.",
+        "Belfry's operator: 0 instances have worked for 3 minutes",
+        "Instances of the operator answer Prometheus, and for 3 minutes none of them has worked: each waits for the Lease, or for its \
+         watches. Models go on serving as they are.",
     );
     vec![
-        Case::new("fires when passes go on failing, and resolves ten minutes after the last failure")
-            .with(passes("failed"), grow(&[(0, 20), (1, 80), (0, 60)]))
-            .quiet("20m")
-            .fires("20m15s", std::slice::from_ref(&fires))
-            .fires("25m", &[fires])
-            .quiet("35m15s"),
-        Case::new("stays quiet on a single conflict")
-            .with(passes("failed"), hold(&[("0", 20), ("1", 100)]))
-            .quiet("14m")
-            .quiet("25m"),
-        Case::new("stays quiet on specifications that are refused")
-            .with(passes("invalid"), grow(&[(1, 120)]))
-            .quiet("20m")
-            .quiet("29m"),
-        Case::new("stays quiet when the operator restarts and its counters begin anew")
-            .with(passes("failed"), hold(&[("7", 20), ("0", 100)]))
-            .quiet("10m")
-            .quiet("25m"),
+        Case::new("fires three minutes after the leader is gone and nobody follows, and resolves with the next")
+            .with(leader("belfry-operator-a"), hold(&[("1", 20), ("stale", 1), ("_", 59)]))
+            .with(leader("belfry-operator-b"), hold(&[("0", 40), ("1", 40)]))
+            .quiet("7m45s")
+            .fires("8m", std::slice::from_ref(&none))
+            .fires("9m45s", std::slice::from_ref(&none))
+            .quiet("10m"),
+        Case::new("fires when an operator never gets its watches")
+            .with(leader("belfry-operator-a"), hold(&[("0", 40)]))
+            .quiet("2m45s")
+            .fires("3m", &[none]),
+        Case::new("stays quiet when a leader dies and another takes over")
+            .with(leader("belfry-operator-a"), hold(&[("1", 20), ("stale", 1), ("_", 59)]))
+            .with(leader("belfry-operator-b"), hold(&[("0", 22), ("1", 58)]))
+            .quiet("5m15s")
+            .quiet("9m"),
+        Case::new("stays quiet when one works and another waits")
+            .with(leader("belfry-operator-a"), hold(&[("1", 80)]))
+            .with(leader("belfry-operator-b"), hold(&[("0", 80)]))
+            .quiet("19m"),
+        Case::new("stays quiet when nothing answers, which is InferenceOperatorDown")
+            .with(leader("belfry-operator-a"), hold(&[("1", 20), ("stale", 1), ("_", 59)]))
+            .quiet("19m"),
     ]
 }

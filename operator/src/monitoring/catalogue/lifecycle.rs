@@ -103,13 +103,17 @@ fn model_not_loaded_runbook() -> Runbook {
             query("For how many seconds has it been loading?", |scope| {
                 format!("time() - {}", by("max", &["pod"], scope.gauge(&metrics::MODEL_LOAD_START)))
             }),
+            query("How many bytes of a download are missing?", |scope| {
+                let bytes = |metric| by("max", &["pod"], scope.gauge(metric));
+                format!("{} - {}", bytes(&metrics::DOWNLOAD_SIZE), bytes(&metrics::DOWNLOAD_DONE))
+            }),
             query("How long did it take other pods, in seconds?", |scope| {
                 format!("{} > 0", scope.gauge(&metrics::MODEL_LOAD_DURATION))
             }),
             shell("What does the pod say? Set POD from the label of the alert", "kubectl -n \"$NAMESPACE\" logs \"$POD\" --tail=50"),
         ],
         mitigation: vec![
-            cause("It downloads.", "The hub or the mirror is slow, or the model is large: wait, or put it on a claim (`spec.model.source.pvc`)."),
+            cause("It downloads.", "The hub or the bucket is slow, or the model is large: wait, share one download among the replicas (`spec.model.cache`), or put the model on a claim (`spec.model.source.pvc`)."),
             cause("It reads from a claim, slowly.", "Look at the storage of the claim; a network file system with many readers is the usual cause."),
             cause("It neither downloads nor reads.", "Delete the pod and keep its logs; it is a fault of the worker."),
             cause("It was always that slow.", "Nothing is broken: more replicas or a smaller model are the cure."),

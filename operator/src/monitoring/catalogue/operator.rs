@@ -53,55 +53,63 @@ fn operator_down_runbook() -> Runbook {
     }
 }
 
-/// Passes over models fail again and again.
-pub(super) const RECONCILE_ERRORS: Alert = Alert {
-    name: "InferenceOperatorReconcileErrors",
+/// Operators answer and none of them works.
+pub(super) const NO_LEADER: Alert = Alert {
+    name: "InferenceOperatorNoLeader",
     category: Category::Lifecycle,
     component: Component::Operator,
-    impact: "Changes to at least one model do not arrive; models go on serving as they are.",
-    severities: &[Severity::Warning],
-    rules: Rules::Operator(reconcile_errors),
-    runbook: reconcile_errors_runbook,
-    cases: cases::operator::reconcile_errors,
+    impact: "Models go on serving; changes to them do not arrive, what is deleted stays away, and conditions are out of date, so that alerts that read them (InferenceModelLoadFailed among them) can't ring.",
+    severities: &[Severity::Critical],
+    rules: Rules::Operator(no_leader),
+    runbook: no_leader_runbook,
+    cases: cases::operator::no_leader,
 };
 
-/// A single failure is in the window for ten minutes, which is less than `for`. A specification that
-/// is refused is its owner's matter: outcome `invalid`, and a condition.
-fn reconcile_errors() -> Vec<Firing> {
-    let failed = Scope::job(OPERATOR_JOB).counter(&metrics::RECONCILES).eq("outcome", "failed");
+/// A leader that ends without a word is followed after 20 s. One that starts works as soon as its watches have listed.
+fn no_leader() -> Vec<Firing> {
     vec![Firing {
-        severity: Severity::Warning,
-        expr: format!("sum({}) > 0", failed.increase("10m")),
-        for_: Some("15m"),
+        severity: Severity::Critical,
+        expr: format!("max({}) == 0", Scope::job(OPERATOR_JOB).gauge(&metrics::LEADER)),
+        for_: Some("3m"),
         keep_firing_for: None,
         labels: vec![],
-        summary: "Belfry's operator: {{ $value | humanize }} passes over models failed in 10 minutes".into(),
-        description: "Passes of the operator have been failing for 15 minutes, {{ $value | humanize }} of them in the last 10. Its log names \
-            the model and the error."
+        summary: "Belfry's operator: 0 instances have worked for 3 minutes".into(),
+        description: "Instances of the operator answer Prometheus, and for 3 minutes none of them has worked: each waits for the Lease, or for \
+            its watches. Models go on serving as they are."
             .into(),
     }]
 }
 
-fn reconcile_errors_runbook() -> Runbook {
-    let failed = Scope::job(OPERATOR_JOB).counter(&metrics::API_WRITES).eq("result", "error").rate("10m");
+fn no_leader_runbook() -> Runbook {
+    let of = |metric| by("max", &["pod"], Scope::job(OPERATOR_JOB).gauge(metric));
     Runbook {
-        meaning: "The operator could not finish a pass over a model, and tries again with growing pauses. Specifications that it refuses are not counted.".into(),
+        meaning: "An operator works when its watches have listed what exists and, where there are several, when it holds the Lease \
+            `belfry-operator`. None does."
+            .into(),
         diagnosis: vec![
-            operator("Which model, and which error?", "logs", "--prefix --tail=200"),
-            shell("Which models are not as they should be?", "kubectl get inferencemodels -A -o wide"),
-            Step { ask: "Which kind of object can't be written?", with: Tool::Query(by("sum", &["kind"], failed)) },
+            operator("What do they wait for? Look for the watch or the lease that fails", "logs", "--prefix --tail=100"),
+            operator("Are they ready? One that is not has not listed all kinds yet", "get pods", "-o wide"),
+            shell("Who holds the lease, and since when?", "kubectl get leases -A --field-selector metadata.name=belfry-operator -o yaml"),
+            query("Which instances answer?", of(&metrics::LEADER)),
         ],
         mitigation: vec![
-            cause("`forbidden`.", "The operator's ClusterRole is older than the operator: install the chart of the same version."),
-            cause("`conflict`, on one field.", "Somebody else applies that field: `kubectl get -o yaml --show-managed-fields` names the manager. Make one of the two let go."),
-            cause("An admission webhook refuses an object.", "Its message says what it wants."),
-            cause("Time-outs.", "The API server is overloaded or gone; other controllers show it too."),
+            cause("The log says that a list is refused or does not come back.", "The API server is down or the operator lacks a right: go on with [InferenceOperatorRequestsRefused](InferenceOperatorRequestsRefused.md)."),
+            cause("The log says that the lease can't be read or written.", "The Role `belfry-operator-lease` is missing: install the chart of the same version, with `replicas` above 1."),
+            cause("The lease is held by a pod that is gone.", "It ends by itself after 15 s. If its time goes on moving, that pod still runs: delete it."),
         ],
-        resolves: "When no pass has failed for ten minutes.".into(),
+        resolves: "As soon as one instance works.".into(),
     }
 }
 
-fn operator(ask: &'static str, command: &str, flags: &str) -> Step {
-    let command = format!("kubectl {command} -A -l app.kubernetes.io/name={OPERATOR_JOB} {flags}");
+/// A question to Prometheus about the operator.
+pub(super) fn query(ask: &'static str, expression: impl Into<String>) -> Step {
+    Step { ask, with: Tool::Query(expression.into()) }
+}
+
+/// A command about the pods of the operator.
+pub(super) fn operator(ask: &'static str, command: &str, flags: &str) -> Step {
+    // Logs are those of one namespace; other commands find the operator wherever it was installed.
+    let place = if command == "logs" { "-n belfry-system" } else { "-A" };
+    let command = format!("kubectl {command} {place} -l app.kubernetes.io/name={OPERATOR_JOB} {flags}");
     shell(ask, command.trim_end())
 }

@@ -64,7 +64,8 @@ fn state(workers: &Scope) -> Panel {
     .query("{{pod}}", expr)
 }
 
-fn table(title: &str, description: &str) -> Panel {
+/// Series of the present as lines of a table: their labels, without time and value.
+pub(super) fn table(title: &str, description: &str) -> Panel {
     Panel::new("table", title, "none", description)
         .size(12, 6)
         .options(json!({ "cellHeight": "sm", "showHeader": true }))

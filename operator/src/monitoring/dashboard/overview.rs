@@ -56,13 +56,15 @@ pub(super) fn availability(model: &ValidModel) -> Option<f64> {
 }
 
 pub(super) fn alerts(scope: &Scope) -> Row {
+    Row { title: "Alerts", panels: vec![alert_list(scope, "Alerts of this model that ring or are about to.")] }
+}
+
+/// The alerts of a scope.
+pub(super) fn alert_list(scope: &Scope, description: &str) -> Panel {
     let options = json!({
         "alertInstanceLabelFilter": scope.matchers(), "alertName": "", "dashboardAlerts": false, "datasource": "${datasource}",
         "groupBy": [], "groupMode": "default", "maxItems": 20, "showInactiveAlerts": false, "sortOrder": 3, "viewMode": "list",
         "stateFilter": { "error": true, "firing": true, "noData": false, "normal": false, "pending": true, "recovering": true },
     });
-    let list = Panel::new("alertlist", "Alerts", "none", "Alerts of this model that ring or are about to.")
-        .size(24, 8)
-        .options(options);
-    Row { title: "Alerts", panels: vec![list] }
+    Panel::new("alertlist", "Alerts", "none", description).size(24, 8).options(options)
 }

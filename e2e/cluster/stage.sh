@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Makes a rig ready for an operator that runs as a process beside it: the kinds that it works with, the rights that the
+# chart gives it, and a kubeconfig with which it has these rights and no others.
+#
+# usage: stage.sh KUBECONFIG OUT   KUBECONFIG of an administrator; OUT is written for the operator
+#
+# Of the Prometheus Operator's kinds only the two are defined that Belfry writes; the others only cost time.
+set -euo pipefail
+source "$(dirname "$0")/env.sh"
+[ $# = 2 ] || { sed -n '5p' "$0" | cut -c3- >&2; exit 2; }
+export KUBECONFIG=$1 PATH=$bin:$PATH
+out=$2
+namespace=belfry-system
+operator=belfry-operator
+module=github.com/prometheus-operator/prometheus-operator
+
+folder=$(GOWORK=off go -C "$root/e2e/tools/prometheus-operator" mod download -json $module | jq -r .Dir)
+kinds=("$root/crds/inferencemodels.yaml")
+for kind in servicemonitors prometheusrules; do
+  kinds+=("$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml")
+done
+for file in "${kinds[@]}"; do
+  kubectl apply --server-side --filename "$file" >/dev/null
+  kubectl wait --for=condition=Established --timeout=30s --filename "$file" >/dev/null
+done
+kubectl create namespace $namespace >/dev/null
+helm template belfry "$root/charts/belfry" --namespace $namespace --show-only templates/rbac.yaml \
+  | kubectl apply --server-side --filename - >/dev/null
+
+cp "$KUBECONFIG" "$out"
+token=$(kubectl create token $operator --namespace $namespace --duration=24h)
+KUBECONFIG=$out kubectl config set-credentials $operator --token="$token" >/dev/null
+KUBECONFIG=$out kubectl config set-context belfry --user=$operator >/dev/null
+KUBECONFIG=$out kubectl config delete-user admin >/dev/null

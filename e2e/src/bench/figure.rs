@@ -1,0 +1,155 @@
+//! What was measured, beside what it is compared with and what it should be.
+
+use serde::Serialize;
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    pub metric: String,
+    /// Models in the cluster.
+    pub models: usize,
+    /// Unit of `ours` and `reference`.
+    pub unit: &'static str,
+    /// What the operator needed.
+    pub ours: Option<f64>,
+    /// What the plain client needed for the same.
+    pub reference: Option<f64>,
+    /// `ours` by `reference`.
+    pub ratio: Option<f64>,
+    /// What it should be, in words; none for a figure that only explains others.
+    pub target: Option<String>,
+    /// Whether it is as it should be.
+    pub holds: Option<bool>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Target {
+    /// At most that much.
+    AtMost(f64),
+    /// Exactly that much.
+    Exactly(f64),
+    /// At most that many times the reference.
+    TimesReference(f64),
+}
+
+impl Figure {
+    /// A figure of the operator's alone.
+    pub fn ours(models: usize, metric: impl Into<String>, unit: &'static str, ours: f64) -> Self {
+        let metric = metric.into();
+        Self { metric, models, unit, ours: Some(ours), reference: None, ratio: None, target: None, holds: None }
+    }
+
+    /// A figure of the plain client's alone.
+    pub fn reference(models: usize, metric: impl Into<String>, unit: &'static str, reference: f64) -> Self {
+        Self { ours: None, ..Self::ours(models, metric, unit, 0.0) }.beside(reference)
+    }
+
+    /// What the plain client needed.
+    pub fn beside(mut self, reference: f64) -> Self {
+        self.reference = Some(reference);
+        self.ratio = self.ours.filter(|_| reference > 0.0).map(|ours| ours / reference);
+        self
+    }
+
+    /// What it should be.
+    pub fn should(mut self, target: Target) -> Self {
+        let holds = |value: Option<f64>, is_good: &dyn Fn(f64) -> bool| value.map(is_good);
+        (self.target, self.holds) = match target {
+            Target::AtMost(most) => (Some(format!("≤ {most}")), holds(self.ours, &|ours| ours <= most)),
+            // Counts by model are ratios of two counts, and exact only up to the last bits.
+            Target::Exactly(it) => (Some(format!("= {it}")), holds(self.ours, &|ours| (ours - it).abs() < 1e-6)),
+            Target::TimesReference(most) => (Some(format!("≤ {most} ×")), holds(self.ratio, &|ratio| ratio <= most)),
+        };
+        self
+    }
+
+    /// The same, if the condition holds; else the figure without a target.
+    pub fn should_if(self, condition: bool, target: Target) -> Self {
+        if condition { self.should(target) } else { self }
+    }
+}
+
+/// The figures as a table for people.
+pub fn table(figures: &[Figure]) -> String {
+    let number = |value: Option<f64>| value.map_or_else(String::new, short);
+    let mut rows =
+        vec![["models", "metric", "ours", "reference", "ratio", "unit", "target", "holds"].map(str::to_owned)];
+    rows.extend(figures.iter().map(|figure| {
+        let holds = figure.holds.map_or("", |holds| if holds { "yes" } else { "NO" });
+        [
+            figure.models.to_string(),
+            figure.metric.clone(),
+            number(figure.ours),
+            number(figure.reference),
+            figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            figure.unit.to_owned(),
+            figure.target.clone().unwrap_or_default(),
+            holds.to_owned(),
+        ]
+    }));
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let line = |row: &[String; 8]| {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        cells.join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Three digits that matter, and no more than the number has.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.4}"),
+    }
+}
+
+/// The value that the share `percent` of the samples does not exceed, by the nearest rank; 0 without samples.
+pub fn percentile(samples: &[f64], percent: usize) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (samples.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_is_judged_and_not_the_figure_itself() {
+        let time = Figure::ours(100, "time", "s", 12.0).beside(10.0);
+        assert_eq!(time.clone().should(Target::TimesReference(1.25)).holds, Some(true));
+        assert_eq!(time.should(Target::TimesReference(1.1)).holds, Some(false));
+    }
+
+    #[test]
+    fn a_figure_without_a_target_is_not_judged() {
+        let figure = Figure::ours(100, "CPU", "s", 1.0).should_if(false, Target::AtMost(0.0));
+        assert_eq!((figure.target, figure.holds), (None, None));
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_seen() {
+        let samples: Vec<_> = (1..=50).rev().map(f64::from).collect();
+        assert_eq!([50, 99, 100].map(|percent| percentile(&samples, percent)), [25.0, 50.0, 50.0]);
+        assert_eq!(percentile(&[], 50), 0.0);
+    }
+
+    #[test]
+    fn the_table_names_what_is_missed() {
+        let figures = [
+            Figure::ours(100, "writes at rest", "requests", 0.0).should(Target::Exactly(0.0)),
+            Figure::ours(100, "RSS", "MB", 30.25).should(Target::AtMost(25.0)),
+        ];
+        let text = table(&figures);
+        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().last().unwrap()).collect();
+        assert_eq!(lines, ["holds", "yes", "NO"]);
+        assert!(text.contains("30.2"), "{text}");
+    }
+}

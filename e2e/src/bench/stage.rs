@@ -1,0 +1,128 @@
+//! A rig that is ready for either side of the comparison. Both get a new one, prepared in the same way, because the
+//! size of what is stored and what the API server did before change its speed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::{Api, Client};
+
+use super::plain::{self, Verb};
+use super::process::cpu_seconds;
+use crate::rig::{Part, Rig, connect};
+use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, wait};
+
+/// Where the models are.
+pub(super) const NAMESPACE: &str = "models";
+
+/// Models of the warm-up.
+const WARM_UP: usize = 8;
+
+/// A control plane with the kinds and the rights that the operator needs, and an empty namespace.
+pub(super) struct Stage {
+    /// The control plane.
+    pub(super) rig: Rig,
+    /// An administrator, whose requests the audit log leaves out.
+    pub(super) admin: Client,
+    /// A client with the operator's rights, and the same checks on each request.
+    pub(super) as_operator: Client,
+}
+
+impl Stage {
+    /// Starts a control plane and warms it up.
+    pub(super) async fn new(name: &str, sample: &str) -> Result<Self> {
+        let rig = Rig::start(name)?;
+        prepare(&rig.kubeconfig(), &operator_kubeconfig(&rig))?;
+        let stage = Self { admin: rig.client().await?, as_operator: connect(&operator_kubeconfig(&rig)).await?, rig };
+        stage.warm_up(sample).await?;
+        stage.create_namespace(NAMESPACE).await?;
+        Ok(stage)
+    }
+
+    /// Kubeconfig of the operator's service account.
+    pub(super) fn operator_kubeconfig(&self) -> PathBuf {
+        operator_kubeconfig(&self.rig)
+    }
+
+    /// User name of the operator, in the audit log.
+    pub(super) fn user() -> String {
+        format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}")
+    }
+
+    /// Processor time that the API server has used, in seconds.
+    pub(super) fn api_server_seconds(&self) -> Result<f64> {
+        cpu_seconds(self.rig.pid(Part::ApiServer)?)
+    }
+
+    /// Makes a namespace.
+    #[allow(clippy::disallowed_methods, reason = "nothing is applied twice here")]
+    pub(super) async fn create_namespace(&self, name: &str) -> Result<()> {
+        let metadata = ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() };
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        Api::all(self.admin.clone()).create(&PostParams::default(), &namespace).await?;
+        Ok(())
+    }
+
+    /// The first requests of a kind are slow: the API server builds its schema. Nothing of the warm-up stays.
+    async fn warm_up(&self, sample: &str) -> Result<()> {
+        const NAME: &str = "warm-up";
+        self.create_namespace(NAME).await?;
+        let round = async |number: usize| {
+            let models = plain::models(sample, NAME, WARM_UP * (number + 1))?.split_off(WARM_UP * number);
+            let models = plain::create(&self.admin, models, 8).await?;
+            for _ in 0..2 {
+                plain::send(&self.as_operator, plain::requests(&models, Verb::Apply, true)?, 8).await?;
+            }
+            anyhow::Ok(())
+        };
+        // The API server serves a new kind a moment after it is established.
+        let mut number = 0;
+        wait::until("the new kinds are served", secs(30), async || {
+            number += 1;
+            round(number).await
+        })
+        .await?;
+        let namespaces = Api::<Namespace>::all(self.admin.clone());
+        namespaces.delete(NAME, &DeleteParams::default()).await?;
+        wait::until("the warm-up is gone", secs(60), async || match namespaces.get_opt(NAME).await? {
+            Some(namespace) => bail!("{:?}", namespace.status),
+            None => Ok(()),
+        })
+        .await
+    }
+
+    /// Lets the controllers of Kubernetes, which allow themselves 20 requests a second, do in minutes what would take
+    /// an hour: only what comes after a measured burst may be hurried.
+    pub(super) fn hurry_controllers(&self) -> Result<()> {
+        self.rig.restart_controller_manager(&["--kube-api-qps=2000", "--kube-api-burst=2000"])
+    }
+}
+
+/// The number of requests at once with which a plain client is fastest here, and the seconds of each that was tried.
+pub(super) async fn best_concurrency(sample: &str, models: usize) -> Result<(usize, Vec<(usize, Duration)>)> {
+    let stage = Stage::new("trial", sample).await?;
+    let mut tried = vec![];
+    for at_once in [8, 16, 32, 64] {
+        let namespace = format!("trial-{at_once}");
+        stage.create_namespace(&namespace).await?;
+        let models = plain::create(&stage.admin, plain::models(sample, &namespace, models)?, at_once).await?;
+        let requests = plain::requests(&models, Verb::Apply, true)?;
+        tried.push((at_once, plain::send(&stage.as_operator, requests, at_once).await?));
+    }
+    let best = tried.iter().min_by_key(|(_, time)| *time).context("nothing was tried")?.0;
+    Ok((best, tried))
+}
+
+fn operator_kubeconfig(rig: &Rig) -> PathBuf {
+    rig.kubeconfig().with_file_name("operator.kubeconfig")
+}
+
+fn prepare(kubeconfig: &Path, operator_kubeconfig: &Path) -> Result<()> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/stage.sh");
+    let output = Command::new(script).arg(kubeconfig).arg(operator_kubeconfig).output()?;
+    ensure!(output.status.success(), "stage.sh: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! `make bench-operator`: what many models cost. Prints a table, and writes the same as JSON.
+//!
+//! A target that is missed is a figure like any other; only a measurement that fails ends badly.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use belfry_e2e::bench::figure::table;
+use belfry_e2e::bench::process::Program;
+use belfry_e2e::bench::{Options, run};
+use belfry_e2e::report;
+use clap::Parser;
+
+/// Measures the operator on control planes of its own, beside a plain client that sends the same.
+#[derive(Parser)]
+struct Args {
+    /// Models, for one measurement each.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1000])]
+    models: Vec<usize>,
+
+    /// Requests of the plain client at once. Default: the fastest of four that are tried first.
+    #[arg(long)]
+    at_once: Option<usize>,
+
+    /// Sample of config/samples that all models are made from.
+    #[arg(long, default_value = "minimal")]
+    sample: String,
+
+    /// The operator's executable. Default: the release build.
+    #[arg(long)]
+    operator: Option<PathBuf>,
+
+    /// Where the figures are written. Default: bench/operator.json in Cargo's target folder.
+    #[arg(long)]
+    out: Option<PathBuf>,
+
+    /// More arguments of the operator, after `--`.
+    #[arg(last = true)]
+    operator_args: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    let target = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
+    let path = args.operator.unwrap_or_else(|| target.join("release/belfry-operator"));
+    let path =
+        path.canonicalize().with_context(|| format!("no operator at {}: run make bench-operator", path.display()))?;
+    let operator = Program { path, args: args.operator_args };
+    let options = Options { operator, sample: args.sample, models: args.models, at_once: args.at_once };
+    let figures = run(&options).await?;
+
+    let out = args.out.unwrap_or_else(|| target.join("bench/operator.json"));
+    fs::create_dir_all(out.parent().context("a file in no folder")?)?;
+    fs::write(&out, serde_json::to_string_pretty(&figures)? + "\n")?;
+    write!(std::io::stdout(), "{}", table(&figures))?;
+    let missed = figures.iter().filter(|figure| figure.holds == Some(false)).count();
+    report(&format!("{missed} targets missed; all figures are in {}", out.display()));
+    Ok(())
+}

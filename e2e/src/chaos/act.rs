@@ -1,0 +1,255 @@
+//! One test on the stage: a namespace, a proxy and an operator of its own.
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use belfry_crds::InferenceModel;
+use belfry_operator::kind::ChildKind;
+use futures::FutureExt;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use super::Operator;
+use super::snapshot::{self, Snapshot, models};
+use super::stage::{Stage, Taken};
+use crate::proxy::{Call, Proxy};
+use crate::rig::Part;
+use crate::{FIELD_MANAGER, Outcome, report, secs, wait};
+
+/// So long without a request other than a watch is silence. The operator pauses for up to 1.2 s after a first failure.
+pub const SILENCE: Duration = Duration::from_millis(1500);
+
+/// How long anything may take that is not a question of time.
+pub const PATIENCE: Duration = secs(60);
+
+/// What a test has to itself.
+pub struct Act<'a> {
+    /// The control plane.
+    pub stage: &'a Stage,
+    /// An administrator, past the proxy.
+    pub client: Client,
+    /// Its namespace.
+    pub namespace: String,
+    /// What the operator takes for the API server.
+    pub proxy: Proxy,
+    /// The operator; the test starts it.
+    pub operator: Operator,
+}
+
+/// Runs a test on the stage, and leaves the stage as it was.
+pub async fn on_stage(test: &str, body: impl AsyncFnOnce(&mut Act<'_>) -> Result<()>) -> Outcome {
+    let taken = Taken::take().await?;
+    let stage = taken.stage()?;
+    let mut act = Act::new(stage, test).await?;
+    let begun = Instant::now();
+    let outcome = AssertUnwindSafe(body(&mut act)).catch_unwind().await;
+    let outcome = outcome.map(|outcome| outcome.and_then(|()| act.wrote_in_its_namespace_only()));
+    report(&format!("{test} took {} s, {} faults", begun.elapsed().as_secs(), act.proxy.injected()));
+    if !matches!(outcome, Ok(Ok(()))) {
+        let why = outcome.as_ref().map_or_else(|_| "a panic".into(), |result| format!("{:?}", result.as_ref().err()));
+        report(&format!("{test} failed: {why}; the operator's last lines:\n{}", act.operator.last_lines()));
+        act.heal()?;
+    }
+    let left = act.leave().await;
+    match outcome {
+        Err(panic) => resume_unwind(panic),
+        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(())) => left.map_err(Into::into),
+    }
+}
+
+impl<'a> Act<'a> {
+    async fn new(stage: &'a Stage, test: &str) -> Result<Self> {
+        let client = stage.rig.client().await?;
+        stage.kubectl(&["create", "namespace", test], "")?;
+        let proxy = Proxy::start(stage.access().await?)?;
+        let operator = Operator::new(stage.rig.place().0.join(test), &proxy.address())?;
+        Ok(Self { stage, client, namespace: test.to_owned(), proxy, operator })
+    }
+
+    /// The models of this namespace.
+    pub fn models(&self) -> Api<DynamicObject> {
+        self.api(&ApiResource::erase::<InferenceModel>(&()))
+    }
+
+    /// Children of a kind in this namespace.
+    pub fn children(&self, kind: ChildKind) -> Api<DynamicObject> {
+        self.api(&kind.api_resource())
+    }
+
+    /// Objects of a kind in this namespace.
+    pub fn api(&self, resource: &ApiResource) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, resource)
+    }
+
+    /// Creates or changes a model, as `kubectl apply --server-side` does.
+    pub async fn apply(&self, model: &Value) -> Result<DynamicObject> {
+        let name = model["metadata"]["name"].as_str().context("a model without a name")?;
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        self.models().patch(name, &params, &Patch::Apply(model)).await.with_context(|| format!("can't apply {model}"))
+    }
+
+    /// Deletes a model, and lets the garbage collector take its children.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.models()
+            .delete(name, &DeleteParams::background())
+            .await
+            .with_context(|| format!("can't delete {name}"))?;
+        Ok(())
+    }
+
+    /// Changes an object of this namespace, as somebody else would.
+    pub async fn edit(&self, kind: ChildKind, name: &str, change: &Value) -> Result<DynamicObject> {
+        let params = PatchParams { field_manager: Some("somebody".into()), ..Default::default() };
+        let edited = self.children(kind).patch(name, &params, &Patch::Merge(change)).await;
+        edited.with_context(|| format!("can't edit {} {name}", kind.as_str()))
+    }
+
+    /// What is in this namespace.
+    pub async fn snapshot(&self) -> Result<Snapshot> {
+        snapshot::children(&self.client, &self.namespace).await
+    }
+
+    /// A condition of a model, as `STATUS Reason: message`, once it is about the present generation.
+    pub async fn condition(&self, model: &str, type_: &str) -> Result<String> {
+        condition(&self.models().get(model).await?, type_)
+    }
+
+    /// Waits until a condition begins with that text.
+    pub async fn until_condition(&self, model: &str, type_: &str, text: &str, limit: Duration) -> Result<String> {
+        wait::until(&format!("{model} {type_} {text}"), limit, async || {
+            let condition = self.condition(model, type_).await?;
+            ensure!(condition.starts_with(text), "{condition}");
+            Ok(condition)
+        })
+        .await
+    }
+
+    /// Waits until every model is accepted as it now is, and the operator has fallen silent. Gives what is there.
+    pub async fn settled(&self, limit: Duration) -> Result<Snapshot> {
+        wait::until("the operator settles", limit, async || {
+            for model in models(&self.client, &self.namespace).await? {
+                let condition = condition(&model, "SpecAccepted").with_context(|| model.name_any())?;
+                ensure!(condition.starts_with("True"), "{} {condition}", model.name_any());
+            }
+            ensure!(self.proxy.idle() >= SILENCE, "requests go on, the last one: {}", self.proxy.last());
+            Ok(())
+        })
+        .await?;
+        self.snapshot().await
+    }
+
+    /// Waits until there is what is expected and nothing else, and the operator has fallen silent.
+    pub async fn until_same(&self, expected: &Snapshot, limit: Duration) -> Result<()> {
+        let begun = Instant::now();
+        wait::until("the state of a run without faults", limit, async || {
+            snapshot::same(&self.snapshot().await?, expected)
+        })
+        .await?;
+        let settled = self.settled(limit.saturating_sub(begun.elapsed()).max(SILENCE * 3)).await?;
+        snapshot::same(&settled, expected)
+    }
+
+    /// What a run without faults makes of these models. The operator has to run.
+    pub async fn expected(&self, models: &[Value]) -> Result<Snapshot> {
+        for model in models {
+            self.apply(model).await?;
+        }
+        let snapshot = self.settled(PATIENCE).await?;
+        ensure!(snapshot.len() >= models.len() * 5, "too few objects to prove anything: {:?}", snapshot.keys());
+        Ok(snapshot)
+    }
+
+    /// Deletes all models, and waits until their children are gone.
+    pub async fn clear(&self) -> Result<()> {
+        self.models().delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
+        self.until_same(&Snapshot::new(), PATIENCE).await
+    }
+
+    /// Deletes all models but one.
+    pub async fn clear_but(&self, kept: &str) -> Result<()> {
+        for model in models(&self.client, &self.namespace).await? {
+            if model.name_any() != kept {
+                self.delete(&model.name_any()).await?;
+            }
+        }
+        wait::until("the other children are gone", PATIENCE, async || {
+            let left = self.snapshot().await?;
+            ensure!(left.keys().all(|key| key.contains(kept)), "{:?}", left.keys());
+            Ok(())
+        })
+        .await
+    }
+
+    /// A new process of the operator that finds nothing to do: what the old one left is complete, status included.
+    pub async fn a_fresh_operator_writes_nothing(&mut self) -> Result<()> {
+        self.operator.kill()?;
+        self.proxy.behave();
+        let mark = self.proxy.mark();
+        self.operator.start().await?;
+        self.settled(PATIENCE).await?;
+        let writes = self.proxy.writes_since(mark);
+        ensure!(writes.is_empty(), "a fresh operator found something to write: {}", list(&writes));
+        Ok(())
+    }
+
+    /// Kills the operator and starts it again.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.operator.kill()?;
+        self.operator.start().await
+    }
+
+    fn wrote_in_its_namespace_only(&self) -> Result<()> {
+        let calls = self.proxy.since(0);
+        let mut writes = calls.iter().filter(|call| call.verb.is_write() && call.is_work());
+        let foreign = writes.find(|call| call.namespace != self.namespace);
+        match foreign {
+            Some(call) => bail!("a write outside the model's namespace: {call}"),
+            None => Ok(()),
+        }
+    }
+
+    async fn leave(mut self) -> Result<()> {
+        self.operator.kill()?;
+        let everything = ListParams::default();
+        // What is gone already is as good.
+        drop(self.models().delete_collection(&DeleteParams::background(), &everything).await);
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        drop(namespaces.delete(&self.namespace, &DeleteParams::background()).await);
+        wait::until("the models are gone", PATIENCE, async || {
+            let left = models(&self.client, &self.namespace).await?;
+            ensure!(left.is_empty(), "{} models", left.len());
+            Ok(())
+        })
+        .await
+    }
+
+    /// Starts parts of the control plane that were killed, and lets those go on that were stopped.
+    pub fn heal(&self) -> Result<()> {
+        for part in [Part::Etcd, Part::ApiServer, Part::ControllerManager] {
+            // A part that does not run gets no signal.
+            drop(self.stage.rig.signal(part, Signal::CONT));
+            self.stage.rig.start_part(part)?;
+        }
+        Ok(())
+    }
+}
+
+/// The targets of some requests.
+pub fn list(calls: &[Call]) -> String {
+    calls.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn condition(model: &DynamicObject, type_: &str) -> Result<String> {
+    let conditions = model.data["status"]["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let condition = conditions.iter().find(|condition| condition["type"] == *type_);
+    let condition = condition.with_context(|| format!("no condition {type_}"))?;
+    let (observed, generation) = (condition["observedGeneration"].as_i64(), model.metadata.generation);
+    ensure!(observed == generation, "{type_} is of generation {observed:?}, and not {generation:?}");
+    let word = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+    Ok(format!("{} {}: {}", word("status"), word("reason"), word("message")))
+}

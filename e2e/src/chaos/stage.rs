@@ -1,0 +1,178 @@
+//! The control planes that the fault tests of a program share, one test at a time on each.
+
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use kube::Config;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
+
+use crate::rig::Rig;
+use crate::{OPERATOR, SYSTEM_NAMESPACE};
+
+/// A control plane that knows the kinds of Belfry and of the Prometheus Operator, and the operator's roles.
+pub struct Stage {
+    /// The control plane.
+    pub rig: Rig,
+    /// Shown for the operator.
+    token: String,
+}
+
+/// The optional kinds.
+pub const MONITORING_KINDS: [(&str, &str); 2] =
+    [("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")];
+
+/// As many tests as run at once have a stage of their own: most want all models of a cluster for themselves.
+const STAGES: usize = 3;
+
+static FREE: Semaphore = Semaphore::const_new(STAGES);
+static POOL: [Mutex<Option<Stage>>; STAGES] = [const { Mutex::const_new(None) }; STAGES];
+
+/// A stage that nobody else uses.
+pub(super) struct Taken {
+    stage: MutexGuard<'static, Option<Stage>>,
+    _permit: SemaphorePermit<'static>,
+}
+
+impl Taken {
+    /// Waits until a stage is free. The first test on each starts it.
+    pub(super) async fn take() -> Result<Self> {
+        let permit = FREE.acquire().await?;
+        let free = POOL.iter().enumerate().find_map(|(number, stage)| Some((number, stage.try_lock().ok()?)));
+        let (number, mut stage) = free.context("more tests than stages")?;
+        if stage.is_none() {
+            *stage = Some(Stage::start(number)?);
+        }
+        Ok(Self { stage, _permit: permit })
+    }
+
+    pub(super) fn stage(&self) -> Result<&Stage> {
+        self.stage.as_ref().context("no stage")
+    }
+}
+
+impl Stage {
+    fn start(number: usize) -> Result<Self> {
+        let mut stage = Self { rig: Rig::start(&format!("chaos-{number}"))?, token: String::new() };
+        // Statics are never dropped, so somebody else has to end the control plane with this process.
+        stage.end_with_this_process()?;
+        stage.define_models()?;
+        for (kind, plural) in MONITORING_KINDS {
+            stage.apply(&definition(kind, plural))?;
+        }
+        stage.token = stage.install_roles(SYSTEM_NAMESPACE, VALUES)?;
+        Ok(stage)
+    }
+
+    /// How the operator of the chart reaches the API server.
+    pub async fn access(&self) -> Result<Config> {
+        self.rig.config_with(&self.token).await
+    }
+
+    /// Makes a namespace with the service account and the roles of a chart of its own, and gives a token of the account.
+    pub fn install_roles(&self, namespace: &str, values: &str) -> Result<String> {
+        self.kubectl(&["create", "namespace", namespace], "")?;
+        self.kubectl(&["apply", "--server-side", "--filename", "-"], &roles(namespace, values)?)?;
+        self.token(namespace, OPERATOR)
+    }
+
+    /// A token of a service account, for longer than any test.
+    pub fn token(&self, namespace: &str, account: &str) -> Result<String> {
+        let token = self.kubectl(&["create", "token", account, "--namespace", namespace, "--duration=24h"], "")?;
+        Ok(token.trim().to_owned())
+    }
+
+    fn end_with_this_process(&self) -> Result<()> {
+        let script = manifest("e2e/cluster/rig.sh");
+        let (folder, port) = self.rig.place();
+        Command::new("bash")
+            .args(["-c", r#"tail --pid="$0" --follow /dev/null; exec "$@""#, &std::process::id().to_string()])
+            .args([script.as_os_str(), "down".as_ref(), folder.as_os_str(), port.to_string().as_ref()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Whoever interrupts the tests from the keyboard does not interrupt this.
+            .process_group(0)
+            .spawn()
+            .context("no bash")?;
+        Ok(())
+    }
+
+    /// Defines `InferenceModel` as it is released.
+    pub fn define_models(&self) -> Result<()> {
+        let path = manifest("crds/inferencemodels.yaml");
+        let path = path.to_str().context("a path that is no text")?;
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", path], "")?;
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "--filename", path], "").map(drop)
+    }
+
+    /// Applies an object as an administrator.
+    pub fn apply(&self, object: &Value) -> Result<()> {
+        let arguments = ["apply", "--server-side", "--force-conflicts", "--filename", "-"];
+        self.kubectl(&arguments, &object.to_string()).map(drop)
+    }
+
+    /// An error holds what promtool finds wrong with the spec of a PrometheusRule.
+    pub fn check_rules(&self, spec: &Value) -> Result<()> {
+        let mut promtool = Command::new(tool("promtool"));
+        promtool.args(["check", "rules"]);
+        // JSON is YAML.
+        run(promtool, &spec.to_string()).map(drop)
+    }
+
+    /// Runs kubectl as an administrator; gives its output.
+    pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut kubectl = Command::new(tool("kubectl"));
+        kubectl.arg("--kubeconfig").arg(self.rig.kubeconfig()).args(arguments);
+        run(kubectl, input)
+    }
+}
+
+/// A definition of a monitoring kind that takes every object.
+pub fn definition(kind: &str, plural: &str) -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+        "spec": {
+            "group": "monitoring.coreos.com", "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}
+
+/// Values with which the chart grants all that the operator may need.
+pub const VALUES: &str = "replicas=2,monitoring.authentication=true";
+
+/// The operator's roles, as the chart grants them with these values.
+pub fn roles(namespace: &str, values: &str) -> Result<String> {
+    let mut helm = Command::new(tool("helm"));
+    helm.args(["template", OPERATOR, "--namespace", namespace, "--show-only", "templates/rbac.yaml", "--set", values]);
+    helm.arg(manifest("charts/belfry"));
+    run(helm, "")
+}
+
+fn run(mut command: Command, input: &str) -> Result<String> {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    child.stdin.take().context("no input")?.write_all(input.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// A program that `e2e/tools/build.sh` made.
+fn tool(name: &str) -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_default();
+    let cache = std::env::var_os("BELFRY_CACHE").map_or_else(|| cache.join("belfry"), PathBuf::from);
+    cache.join("tools/bin").join(name)
+}
+
+/// A file of the project.
+fn manifest(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}

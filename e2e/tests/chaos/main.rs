@@ -1,0 +1,22 @@
+//! The operator's real program under faults, on a control plane of its own. Each module is a kind of fault, each test
+//! a sentence. `docs/faults.md` says which fault of the catalogue is tested where.
+//!
+//! `CHAOS_SEED` repeats a run, `CHAOS=long` makes it longer; see the target `chaos` of the Makefile.
+
+mod answers;
+mod catalogue;
+mod crash;
+mod definitions;
+mod hands;
+mod hostile;
+mod leader;
+mod lifetimes;
+mod outage;
+mod owners;
+mod random;
+mod refusals;
+mod rights;
+mod scope;
+mod scrapers;
+mod walk;
+mod watches;

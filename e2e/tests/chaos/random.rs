@@ -1,0 +1,179 @@
+//! Random faults during random work. The seed is printed; `CHAOS_SEED` repeats it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use belfry_e2e::chaos::dice::{self, Dice};
+use belfry_e2e::chaos::specs::{VARIANTS, variant};
+use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, on_stage, snapshot};
+use belfry_e2e::proxy::{Call, Fault, Refusal, Verb, WatchEnd};
+use belfry_e2e::{Outcome, report, secs, wait};
+use belfry_operator::kind::ChildKind;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+/// Models that are worked on.
+const MODELS: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
+
+/// Faults to put in before faults end and everything has to be in order.
+const FAULTS_A_ROUND: u64 = 60;
+
+/// Bound of one round with faults. The operator's pauses grow with its failures, so that faults get rarer.
+const ROUND: Duration = secs(40);
+
+#[tokio::test]
+async fn random_faults_lose_duplicate_and_orphan_nothing() -> Outcome {
+    on_stage("random", async |act| {
+        let seed = dice::seed()?;
+        let faults = if dice::is_long() { 2_000 } else { 200 };
+        report(&format!("CHAOS_SEED={seed} for {faults} faults"));
+        let mut run = Run { seed, dice: Dice::new(seed), wanted: BTreeMap::new(), kills: 0 };
+        run.faults(act, faults).await.with_context(|| format!("CHAOS_SEED={seed}"))
+    })
+    .await
+}
+
+/// What a run without faults makes of each model with each specification.
+type Expectations = BTreeMap<(&'static str, usize), Snapshot>;
+
+struct Run {
+    seed: u64,
+    dice: Dice,
+    /// The specification that each model has now; none for a model that was deleted.
+    wanted: BTreeMap<&'static str, usize>,
+    kills: u32,
+}
+
+impl Run {
+    async fn faults(&mut self, act: &mut Act<'_>, faults: u64) -> Result<()> {
+        act.operator.start().await?;
+        let expectations = expectations(act).await?;
+        let mut rounds = 0;
+        while act.proxy.injected() < faults {
+            rounds += 1;
+            ensure!(rounds <= faults / 5, "faults do not come up: {} in {rounds} rounds", act.proxy.injected());
+            self.round(act).await?;
+            self.recover(act, &expectations).await.with_context(|| format!("round {rounds}"))?;
+        }
+        report(&format!("{} faults, {} of them kills, in {rounds} rounds", act.proxy.injected(), self.kills));
+        act.a_fresh_operator_writes_nothing().await
+    }
+
+    /// Works on the models while faults befall the operator.
+    async fn round(&mut self, act: &mut Act<'_>) -> Result<()> {
+        let (seed, before) = (self.seed, act.proxy.injected());
+        act.proxy.play(move |call| fault(&mut Dice::named(seed, &call.to_string()), call));
+        act.proxy.end_watches(*self.dice.one_of(&[WatchEnd::Close, WatchEnd::Cut, WatchEnd::Gone]));
+        let begun = std::time::Instant::now();
+        while act.proxy.injected() < before + FAULTS_A_ROUND && begun.elapsed() < ROUND {
+            for _ in 0..3 {
+                self.work(act).await?;
+            }
+            let more = act.proxy.injected() + 6;
+            let struck = wait::until("some faults", secs(2), async || {
+                ensure!(act.proxy.injected() >= more, "too few");
+                Ok(())
+            });
+            let froze = tokio::select! {
+                biased;
+                () = act.proxy.frozen() => true,
+                // When there is nothing left to strike, the next work brings more.
+                _ = struck => false,
+            };
+            if froze {
+                self.kills += 1;
+                act.operator.kill()?;
+                act.operator.spawn()?;
+            }
+            let ended = act.operator.ended()?;
+            ensure!(ended.is_none(), "the operator ended by itself: {ended:?}");
+        }
+        Ok(())
+    }
+
+    /// Somebody does something to a model or to one of its children.
+    async fn work(&mut self, act: &Act<'_>) -> Result<()> {
+        let name = *self.dice.one_of(&MODELS);
+        if !self.wanted.contains_key(name) || self.dice.percent(40) {
+            return self.specify(act, name).await;
+        }
+        match self.dice.below(3) {
+            0 => {
+                self.wanted.remove(name);
+                act.delete(name).await
+            }
+            1 => {
+                let kind = *self.dice.one_of(ChildKind::ALL);
+                // The operator may not have made it yet, or may not make it at all.
+                drop(act.children(kind).delete(name, &DeleteParams::background()).await);
+                Ok(())
+            }
+            _ => {
+                let change = json!({"spec": {"replicas": 7}});
+                drop(act.edit(ChildKind::Deployment, name, &change).await);
+                Ok(())
+            }
+        }
+    }
+
+    async fn specify(&mut self, act: &Act<'_>, name: &'static str) -> Result<()> {
+        let index = self.dice.below(VARIANTS);
+        self.wanted.insert(name, index);
+        act.apply(&variant(name, index)).await.map(drop)
+    }
+
+    /// The faults end, and everything has to come in order.
+    async fn recover(&mut self, act: &mut Act<'_>, expectations: &Expectations) -> Result<()> {
+        act.proxy.behave();
+        if self.dice.percent(50) {
+            act.restart().await?;
+        }
+        let expected = self.wanted.iter().filter_map(|wanted| expectations.get(&(*wanted.0, *wanted.1)));
+        let expected: Snapshot = expected.flat_map(Clone::clone).collect();
+        act.until_same(&expected, PATIENCE).await
+    }
+}
+
+async fn expectations(act: &Act<'_>) -> Result<Expectations> {
+    let mut found = Expectations::new();
+    for index in 0..VARIANTS {
+        let models: Vec<_> = MODELS.iter().map(|name| variant(name, index)).collect();
+        let all = act.expected(&models).await?;
+        found.extend(MODELS.iter().map(|name| ((*name, index), snapshot::of_model(&all, name))));
+    }
+    act.clear().await?;
+    Ok(found)
+}
+
+/// The fault that befalls a request, if any.
+fn fault(dice: &mut Dice, call: &Call) -> Option<Fault> {
+    let share = if call.verb == Verb::Watch { 30 } else { 20 };
+    if !dice.percent(share) {
+        return None;
+    }
+    let pause = Fault::Delay(Duration::from_millis(dice.below(400) as u64));
+    let refusal = Refusal::new(*dice.one_of(&[500, 503, 504]));
+    let patience = Refusal { code: 429, retry_after: Some(1) };
+    Some(match call.verb {
+        Verb::Watch => {
+            let ends = [WatchEnd::Close, WatchEnd::Cut, WatchEnd::Garbage, WatchEnd::Gone];
+            Fault::EndWatch(dice.below(6), *dice.one_of(&ends))
+        }
+        Verb::List | Verb::Get => {
+            dice.one_of(&[pause, Fault::Refuse(refusal), Fault::Refuse(patience), Fault::BreakBefore]).clone()
+        }
+        _ if dice.percent(4) => Fault::Freeze,
+        _ => dice
+            .one_of(&[
+                pause,
+                Fault::Refuse(refusal),
+                Fault::Refuse(patience),
+                Fault::Refuse(Refusal::new(409)),
+                Fault::LoseAnswer(refusal),
+                Fault::BreakBefore,
+                Fault::BreakAfter,
+            ])
+            .clone(),
+    })
+}

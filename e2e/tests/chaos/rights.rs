@@ -1,0 +1,169 @@
+//! The rights that the chart grants are those that the operator uses, as the audit log tells: no more and no less.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use belfry_crds::InferenceModel;
+use belfry_e2e::audit::{Audit, Entry};
+use belfry_e2e::chaos::specs::variant;
+use belfry_e2e::chaos::{Act, PATIENCE, VALUES, on_stage, roles};
+use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, wait};
+use belfry_operator::children::children;
+use belfry_operator::settings::Settings;
+use belfry_operator::validate::validate;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Group, plural with the subresource, verb.
+type Right = (String, String, String);
+
+/// Rights that no request shows. Some clusters let only who has this one make children that block the deletion of their
+/// owner.
+const UNSEEN: &[(&str, &str, &str)] = &[("belfry.dev", "inferencemodels/finalizers", "update")];
+
+/// What nobody should grant to an operator that works in the namespaces of others.
+const DANGEROUS: &[&str] = &["*", "escalate", "bind", "impersonate"];
+
+#[tokio::test]
+async fn every_right_that_is_granted_is_used_and_every_right_that_is_used_is_granted() -> Outcome {
+    on_stage("rights", async |act| {
+        let audit = Audit::at_end(act.stage.rig.audit_log())?;
+        let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}");
+        everything_that_it_does(act).await?;
+        let entries = audit.of_user(&user)?;
+        let refused: Vec<_> =
+            entries.iter().filter(|entry| entry.response_status.code == 403).map(|e| &e.uri).collect();
+        ensure!(refused.is_empty(), "a right is missing: {refused:?}");
+
+        let used: BTreeSet<Right> = entries.iter().flat_map(rights_of).collect();
+        let granted = granted(act)?;
+        let more: Vec<_> = used.difference(&granted).collect();
+        ensure!(more.is_empty(), "used by a right that the chart does not grant: {more:?}");
+        let is_seen = |right: &&Right| !UNSEEN.contains(&(&right.0, &right.1, &right.2));
+        let idle: Vec<_> = granted.difference(&used).filter(is_seen).collect();
+        ensure!(idle.is_empty(), "granted and never used: {idle:?}");
+
+        for (group, resource, verb) in &granted {
+            let words = [group.as_str(), resource, verb];
+            ensure!(!words.iter().any(|word| DANGEROUS.contains(word)), "{words:?}");
+            ensure!(!["secrets", "pods/exec"].contains(&resource.as_str()), "{words:?}");
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// All that an operator with every option does in its life.
+async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
+    act.stage.kubectl(&["delete", "lease", OPERATOR, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found"], "")?;
+    let election = ["--leader-election", "--own-namespace", SYSTEM_NAMESPACE, "--identity", "one"];
+    act.operator.with(&[&election[..], &["--metrics-authentication"]].concat());
+    act.operator.start().await?;
+    let token = act.stage.token(&act.namespace, "default")?;
+    act.operator.get_with("/metrics", &format!("Authorization: Bearer {token}"))?;
+
+    act.expected(&[variant("m", 1)]).await?;
+    // What can be switched off is deleted.
+    let mut bare = variant("m", 1);
+    bare["spec"]["observability"]["dashboard"] = json!({"enabled": false});
+    bare["spec"]["network"] = json!({"networkPolicy": {"mode": "None"}});
+    act.apply(&bare).await?;
+    act.settled(PATIENCE).await?;
+    // The same event a second time is counted and not made again.
+    let mut wrong = variant("m", 1);
+    wrong["spec"]["runtime"]["templateRevision"] = json!("of-another-time");
+    for _ in 0..2 {
+        act.apply(&wrong).await?;
+        act.until_condition("m", "SpecAccepted", "False Invalid", PATIENCE).await?;
+        act.apply(&variant("m", 1)).await?;
+        act.settled(PATIENCE).await?;
+    }
+    // Whose an object is that stands where a child should, it has to ask.
+    let taken = variant("taken", 1);
+    for namesake in namesakes(&act.namespace, &taken)? {
+        act.stage.apply(&namesake)?;
+    }
+    act.apply(&taken).await?;
+    act.until_condition("taken", "SpecAccepted", "False NameConflict", PATIENCE).await?;
+    act.delete("taken").await?;
+    // The lease is renewed every 5 s.
+    let renewals =
+        || act.proxy.since(0).iter().filter(|call| call.resource == "leases" && call.verb.is_write()).count();
+    wait::until("the lease is renewed", PATIENCE, async || {
+        ensure!(renewals() >= 2, "not yet");
+        Ok(())
+    })
+    .await?;
+    act.operator.terminate(PATIENCE).await.map(drop)
+}
+
+/// Objects with the names of a model's children that belong to nobody.
+fn namesakes(namespace: &str, model: &Value) -> Result<Vec<Value>> {
+    let mut model: InferenceModel = serde_json::from_value(model.clone())?;
+    model.metadata.namespace = Some(namespace.to_owned());
+    let valid = validate(&model, &Settings::default()).map_err(|problems| anyhow!("{problems:?}"))?;
+    let objects = children(&valid)?.into_iter().filter_map(|child| child.object);
+    let unowned = objects.map(|mut object| {
+        object.metadata.labels = None;
+        object.metadata.annotations = None;
+        object.metadata.owner_references = None;
+        Ok(serde_json::to_value(object)?)
+    });
+    unowned.collect()
+}
+
+/// The rights that a request needed.
+fn rights_of(entry: &Entry) -> Vec<Right> {
+    let object = &entry.object_ref;
+    let resource = match object.subresource.as_str() {
+        "" => object.resource.clone(),
+        subresource => format!("{}/{subresource}", object.resource),
+    };
+    let right = |verb: &str| (object.api_group.clone(), resource.clone(), verb.to_owned());
+    // An apply that makes the object is a creation, too.
+    let creates = entry.verb == "patch" && entry.response_status.code == 201;
+    [Some(right(&entry.verb)), creates.then(|| right("create"))].into_iter().flatten().collect()
+}
+
+/// What the roles grant that the chart binds to the operator.
+fn granted(act: &Act<'_>) -> Result<BTreeSet<Right>> {
+    let text = roles(SYSTEM_NAMESPACE, VALUES)?;
+    let objects = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize).collect::<Result<Vec<_>, _>>()?;
+    let bound = objects.iter().filter(|object| is_binding(object)).map(|object| &object["roleRef"]);
+    let mut granted = BTreeSet::new();
+    for reference in bound {
+        let is_it =
+            |object: &&Value| object["kind"] == reference["kind"] && object["metadata"]["name"] == reference["name"];
+        let role = match objects.iter().find(is_it) {
+            Some(role) => role.clone(),
+            // One of Kubernetes itself.
+            None => {
+                let name = reference["name"].as_str().context("a binding of no role")?;
+                serde_json::from_str(&act.stage.kubectl(&["get", "clusterrole", name, "--output=json"], "")?)?
+            }
+        };
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            granted.extend(product(rule));
+        }
+    }
+    ensure!(granted.len() > 20, "the chart grants only {granted:?}");
+    Ok(granted)
+}
+
+fn is_binding(object: &Value) -> bool {
+    object["kind"].as_str().is_some_and(|kind| kind.ends_with("RoleBinding"))
+        && object["subjects"][0]["name"] == OPERATOR
+}
+
+fn product(rule: &Value) -> Vec<Right> {
+    let words = |field: &str| -> Vec<String> {
+        rule[field].as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+    };
+    let mut rights = vec![];
+    for group in words("apiGroups") {
+        for resource in words("resources") {
+            rights.extend(words("verbs").into_iter().map(|verb| (group.clone(), resource.clone(), verb)));
+        }
+    }
+    rights
+}

@@ -1,0 +1,65 @@
+//! A model that comes from a bucket, and one that is not the model that its digest names.
+
+use anyhow::{Context, Result, ensure};
+use belfry_crds::InferenceModel;
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::contract::load_failure::LoadFailureReason;
+use belfry_e2e::bucket::Bucket;
+use belfry_e2e::files::Server;
+use belfry_e2e::{Namespace, Outcome, in_namespace, report, sample, secs};
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+
+/// A bucket with the sample's folder, the Secret with its key, and the sample with the bucket's address. One pod keeps what
+/// it downloads, because the cluster has no claim that many could write to.
+async fn bucket(ns: &Namespace) -> Result<(Server, InferenceModel)> {
+    let mut model = sample("minilm-s3")?;
+    model.spec.replicas = Some(1);
+    model.spec.model.cache = None;
+    let source = model.spec.model.source.s3.as_mut().context("the sample has no s3 source")?;
+    let bucket = Bucket::of_folder(&ns.cluster.model_dir, &source.uri)?;
+    let secret = source.credentials_secret_ref.clone().context("the sample has no credentialsSecretRef")?;
+    let id = secret.access_key_id_key.unwrap_or_else(|| "AWS_ACCESS_KEY_ID".into());
+    let key = secret.secret_access_key_key.unwrap_or_else(|| "AWS_SECRET_ACCESS_KEY".into());
+    let object = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": secret.name}, "stringData": {id: bucket.access_key_id, key: "secret"},
+    });
+    ns.apply::<Secret>(&object).await?;
+    let server = bucket.serve().await?;
+    source.endpoint = Some(format!("http://{}:{}", ns.cluster.node_address().await?, server.port));
+    Ok((server, model))
+}
+
+#[tokio::test]
+async fn a_folder_in_a_bucket_is_downloaded_checked_and_serves() -> Outcome {
+    in_namespace("bucket", async |ns| {
+        let (_server, model) = bucket(ns).await?;
+        ensure!(model.spec.model.sha256.is_some(), "the sample has no digest");
+        let model = ns.serve(&model).await?;
+        let took = model.until_serving().await?;
+        report(&format!("a model from a bucket is Ready after {:.1} s", took.as_secs_f64()));
+        let vector = model.embed(&["A text."]).await?.pop().context("no vector")?;
+        ensure!(vector.len() == 384, "{} dimensions", vector.len());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_model_with_another_digest_is_refused_by_both_names() -> Outcome {
+    in_namespace("bucket-digest", async |ns| {
+        let (_server, mut model) = bucket(ns).await?;
+        let right = model.spec.model.sha256.replace("0".repeat(64)).context("the sample has no digest")?;
+        let model = ns.serve(&model).await?;
+        let reason = Reason::Load(LoadFailureReason::DigestMismatch);
+        let message =
+            model.until((ConditionType::ModelLoaded, ConditionStatus::False, reason), secs(60)).await?.message;
+        for part in [right, "0".repeat(64)] {
+            ensure!(message.contains(&part), "the message does not name {part}: {message}");
+        }
+        ensure!(message.lines().count() == 1, "more than one line: {message}");
+        Ok(())
+    })
+    .await
+}

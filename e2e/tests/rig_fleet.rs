@@ -1,0 +1,129 @@
+//! Series about models, from the watches of a real API server: where pods run, what they request, and how long that is told.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, ensure};
+use belfry_e2e::rig::Rig;
+use belfry_e2e::{secs, wait};
+use belfry_operator::metrics::{Metrics, fleet};
+use belfry_operator::observe::{self, Cache, Scope, Watches};
+use belfry_operator::settings::Settings;
+use http::Request;
+use kube::Client;
+use serde_json::{Value, json};
+
+const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const MODELS: &str = "/apis/belfry.dev/v1alpha1/namespaces/default/inferencemodels";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const NODES: &str = "/api/v1/nodes";
+
+async fn send(client: &Client, method: &str, path: &str, content: &str, body: &Value) -> Result<()> {
+    let request = Request::builder().method(method).uri(path).header("content-type", content);
+    client
+        .request_text(request.body(body.to_string().into_bytes())?)
+        .await
+        .with_context(|| format!("{method} {path}"))?;
+    Ok(())
+}
+
+async fn create(client: &Client, path: &str, body: &Value) -> Result<()> {
+    // Kinds, and the service account that admission wants for a pod, are there a moment after what brings them.
+    wait::until(path, secs(30), async || send(client, "POST", path, "application/json", body).await).await
+}
+
+fn manifest(path: &str) -> Result<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    Ok(serde_yaml::from_str(&std::fs::read_to_string(&path).with_context(|| path.display().to_string())?)?)
+}
+
+fn node(name: &str, zone: &str) -> Value {
+    let labels = json!({
+        "topology.kubernetes.io/zone": zone, "karpenter.sh/capacity-type": "spot", "nvidia.com/gpu.product": "NVIDIA-L4",
+    });
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}})
+}
+
+/// A worker's pod as the scheduler leaves it.
+fn pod(model: &str, node: &str) -> Value {
+    let labels = json!({"app.kubernetes.io/managed-by": "belfry-operator", "belfry.dev/model": model});
+    let resources = json!({"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "1Gi"}});
+    let container = json!({"name": "worker", "image": "belfry-worker:1", "resources": resources});
+    let metadata = json!({"name": format!("{model}-1"), "labels": labels});
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"nodeName": node, "containers": [container]}})
+}
+
+/// The reading half of an operator.
+struct Reader {
+    cache: Arc<Cache>,
+    metrics: Arc<Metrics>,
+    /// Dropping them ends the watches.
+    _watches: Watches,
+}
+
+impl Reader {
+    async fn start(client: &Client, scope: Scope) -> Result<Self> {
+        let (cache, metrics) = (Arc::new(Cache::new(Settings::default())), Arc::new(Metrics::new()?));
+        let watches = observe::start(client, &cache, &metrics, scope).await?;
+        Ok(Self { cache, metrics, _watches: watches })
+    }
+
+    fn scrape(&self) -> String {
+        fleet(self.cache.clone(), self.metrics.clone()).collect()
+    }
+
+    async fn shows(&self, series: &str) -> Result<()> {
+        wait::until(series, secs(20), async || {
+            let text = self.scrape();
+            ensure!(text.lines().any(|line| line == series), "{text}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_tells_where_pods_run_and_forgets_models_that_are_gone() -> Result<()> {
+    let rig = Rig::start("fleet")?;
+    let client = rig.client().await?;
+    create(&client, CRDS, &manifest("crds/inferencemodels.yaml")?).await?;
+    let mut model = manifest("config/samples/minimal.yaml")?;
+    model["metadata"]["name"] = json!("minilm");
+    create(&client, MODELS, &model).await?;
+    create(&client, NODES, &node("n1", "zone-a")).await?;
+
+    let whole = Reader::start(&client, Scope::Cluster).await?;
+    ensure!(whole.cache.sizes().contains(&("nodes", 0)), "nodes are read although there is no pod");
+    create(&client, PODS, &pod("minilm", "n1")).await?;
+    let place = |zone: &str| {
+        format!(r#"{{namespace="default",model="minilm",zone="{zone}",capacity_type="spot",gpu="NVIDIA-L4"}}"#)
+    };
+    whole.shows(&format!("belfry_model_placed_replicas{} 1", place("zone-a"))).await?;
+    whole.shows(&format!("belfry_model_requested_cpu_cores{} 0.5", place("zone-a"))).await?;
+    whole.shows(&format!("belfry_model_requested_memory_bytes{} 1073741824", place("zone-a"))).await?;
+
+    let moved = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": "zone-b"}}});
+    send(&client, "PATCH", &format!("{NODES}/n1"), "application/merge-patch+json", &moved).await?;
+    whole.shows(&format!("belfry_model_placed_replicas{} 1", place("zone-b"))).await?;
+
+    // Where a Role is all, nodes are not asked for, and nothing else is missing.
+    let listed = Reader::start(&client, Scope::Namespaces(["default".to_owned()].into())).await?;
+    let unknown = r#"{namespace="default",model="minilm",zone="",capacity_type="unknown",gpu=""}"#;
+    listed.shows(&format!("belfry_model_placed_replicas{unknown} 1")).await?;
+    wait::holds("nodes are not read", secs(3), async || {
+        ensure!(listed.cache.sizes().contains(&("nodes", 0)), "{:?}", listed.cache.sizes());
+        Ok(())
+    })
+    .await?;
+
+    send(&client, "DELETE", &format!("{MODELS}/minilm"), "application/json", &json!({})).await?;
+    for reader in [&whole, &listed] {
+        wait::until("no series is left", secs(20), async || {
+            let text = reader.scrape();
+            ensure!(text.is_empty(), "{text}");
+            Ok(())
+        })
+        .await?;
+    }
+    Ok(())
+}

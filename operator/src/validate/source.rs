@@ -1,0 +1,249 @@
+//! `spec.model` → where the model comes from, with every question answered.
+
+use belfry_crds::contract::{MODEL_MOUNT, defaults};
+use belfry_crds::inference_model::{
+    Cache, CacheMode, HuggingFaceSource, Model, OciMount, OciSource, PullPolicy, S3Source, Source,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::Problem;
+use crate::resources;
+
+/// Where a model comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ValidSource {
+    /// A folder of a claim.
+    Pvc {
+        /// Name of the claim.
+        claim_name: String,
+        /// Folder within the claim, relative; empty for its root.
+        path: String,
+    },
+    /// A folder of an image.
+    Oci {
+        /// Reference of the image.
+        image: String,
+        /// Folder within the image, relative; empty for its root.
+        path: String,
+        /// When the kubelet pulls it.
+        pull_policy: PullPolicy,
+        /// How it gets into the pod.
+        mount: OciMount,
+    },
+    /// A repository on the hub.
+    HuggingFace(HuggingFaceSource, Download),
+    /// A folder in a bucket.
+    S3(S3Source, Download),
+}
+
+/// What is kept of a download, and how long it may take.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Download {
+    /// Claim that all replicas share; `None` for a volume of each pod's own.
+    pub claim_name: Option<String>,
+    /// Most bytes of a pod's own volume.
+    pub size_limit: Option<Quantity>,
+    /// `None` leaves them to the worker, as templates do that are older than these settings.
+    pub timeouts: Option<Timeouts>,
+}
+
+/// Waits of a download, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Of the whole.
+    pub download: u32,
+    /// Without a byte.
+    pub stall: u32,
+}
+
+impl ValidSource {
+    /// Where a container finds the model: a folder, a repository on the hub, or a folder in a bucket.
+    #[must_use]
+    pub fn location(&self) -> String {
+        match self {
+            Self::Pvc { path, .. } | Self::Oci { path, mount: OciMount::ImageVolume, .. } if !path.is_empty() => {
+                format!("{MODEL_MOUNT}/{path}")
+            }
+            Self::Pvc { .. } | Self::Oci { .. } => MODEL_MOUNT.into(),
+            Self::HuggingFace(hub, _) => hub.repo.clone(),
+            Self::S3(bucket, _) => bucket.uri.clone(),
+        }
+    }
+
+    /// The download that a worker makes before it serves, if it makes one.
+    #[must_use]
+    pub const fn download(&self) -> Option<&Download> {
+        match self {
+            Self::HuggingFace(_, download) | Self::S3(_, download) => Some(download),
+            Self::Pvc { .. } | Self::Oci { .. } => None,
+        }
+    }
+
+    /// Where a worker downloads from: nowhere, or an address, which is empty for the public one.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        match self {
+            Self::HuggingFace(hub, _) => Some(hub.endpoint.as_deref().unwrap_or_default()),
+            Self::S3(bucket, _) => Some(bucket.endpoint.as_deref().unwrap_or_default()),
+            Self::Pvc { .. } | Self::Oci { .. } => None,
+        }
+    }
+}
+
+/// Checks the source of a model whose pods have so many seconds to start.
+pub(super) fn source(model: &Model, start_seconds: i32) -> Result<ValidSource, Vec<Problem>> {
+    let cache = model.cache.as_ref();
+    let Source { hugging_face, s3, pvc, oci: image } = &model.source;
+    match (hugging_face, s3, pvc, image) {
+        (Some(hub), None, None, None) => {
+            let is_plain = cache.is_none() && start_seconds == defaults::STARTUP_BUDGET_SECONDS;
+            let timeouts = (!is_plain).then(|| timeouts(cache, start_seconds));
+            Ok(ValidSource::HuggingFace(hub.clone(), download(cache, timeouts, start_seconds)?))
+        }
+        (None, Some(bucket), None, None) => {
+            let timeouts = timeouts(cache, start_seconds);
+            Ok(ValidSource::S3(bucket.clone(), download(cache, Some(timeouts), start_seconds)?))
+        }
+        (None, None, Some(pvc), None) => {
+            let path = pvc.path.as_deref().unwrap_or_default().trim_matches('/');
+            Ok(ValidSource::Pvc { claim_name: pvc.claim_name.clone(), path: path.into() })
+        }
+        (None, None, None, Some(image)) => oci(image),
+        _ => Err(vec![Problem::new("spec.model.source", "set exactly one of huggingFace, s3, pvc and oci")]),
+    }
+}
+
+fn oci(source: &OciSource) -> Result<ValidSource, Vec<Problem>> {
+    let path = source.path.as_deref().unwrap_or_default();
+    let path = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/");
+    let mount = source.mount.unwrap_or_default();
+    if mount == OciMount::InitContainerCopy && path.is_empty() {
+        // The root of a running container has /proc in it, and the volume that is copied to.
+        let message = "a copy needs a folder of the image: put the model into one, or set mount: ImageVolume";
+        return Err(vec![Problem::new("spec.model.source.oci.path", message)]);
+    }
+    let pull_policy = source.pull_policy.unwrap_or_default();
+    Ok(ValidSource::Oci { image: source.image.clone(), path, pull_policy, mount })
+}
+
+fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i32) -> Result<Download, Vec<Problem>> {
+    let mut problems = vec![];
+    let cache = cache.cloned().unwrap_or_default();
+    let shared = cache.mode == Some(CacheMode::SharedPVC);
+    if shared != cache.claim_name.is_some() {
+        let message = "set it with mode: SharedPVC, and only then";
+        problems.push(Problem::new("spec.model.cache.claimName", message));
+    }
+    if timeouts.is_some_and(|timeouts| i64::from(timeouts.download) >= i64::from(start_seconds)) {
+        let message = format!(
+            "a pod has {start_seconds} seconds to start, and the kubelet would end it in the middle: set less, or raise spec.probes.startupBudgetSeconds"
+        );
+        problems.push(Problem::new("spec.model.cache.downloadTimeoutSeconds", message));
+    }
+    let size_limit = cache.size_limit.as_ref().and_then(|limit| {
+        let text = match limit {
+            IntOrString::Int(bytes) => bytes.to_string(),
+            IntOrString::String(text) => text.clone(),
+        };
+        let quantity = resources::quantity(&text);
+        if quantity.is_none() {
+            let message = format!("{text:?} is no quantity: write it as \"20Gi\"");
+            problems.push(Problem::new("spec.model.cache.sizeLimit", message));
+        }
+        quantity
+    });
+    if problems.is_empty() {
+        Ok(Download { claim_name: cache.claim_name, size_limit, timeouts })
+    } else {
+        Err(problems)
+    }
+}
+
+/// A download ends a minute before the kubelet would end the pod, so that there is a reason to read, or at half the time
+/// where that is later. The CRD bounds all of them below by 1, so that only a hand-made object can be negative.
+fn timeouts(cache: Option<&Cache>, start_seconds: i32) -> Timeouts {
+    let seconds = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok());
+    let start = seconds(Some(start_seconds)).unwrap_or_default();
+    Timeouts {
+        download: seconds(cache.and_then(|cache| cache.download_timeout_seconds))
+            .unwrap_or(start.saturating_sub(60).max(start / 2)),
+        stall: seconds(cache.and_then(|cache| cache.stall_timeout_seconds)).unwrap_or(defaults::STALL_TIMEOUT_SECONDS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn check(model: Value) -> Result<ValidSource, String> {
+        check_within(900, model)
+    }
+
+    fn check_within(start_seconds: i32, model: Value) -> Result<ValidSource, String> {
+        let model: Model = serde_json::from_value(model).unwrap();
+        source(&model, start_seconds)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    }
+
+    fn hub(cache: Value) -> Value {
+        json!({"source": {"huggingFace": {"repo": "a/b", "revision": "main"}}, "cache": cache})
+    }
+
+    #[test]
+    fn a_model_has_exactly_one_source() {
+        for source in [json!({}), json!({"pvc": {"claimName": "a"}, "oci": {"image": "a"}})] {
+            assert!(check(json!({ "source": source })).unwrap_err().contains("exactly one of"));
+        }
+    }
+
+    #[test]
+    fn a_download_without_settings_leaves_its_waits_to_the_worker() {
+        let Ok(ValidSource::HuggingFace(_, download)) = check(hub(Value::Null)) else { panic!("it is valid") };
+        assert_eq!(download, Download::default());
+        let Ok(ValidSource::HuggingFace(_, download)) = check(hub(json!({"stallTimeoutSeconds": 5}))) else {
+            panic!("it is valid")
+        };
+        assert_eq!(download.timeouts, Some(Timeouts { download: 840, stall: 5 }));
+    }
+
+    #[test]
+    fn a_download_ends_before_the_kubelet_ends_the_pod() {
+        for (start, download) in [(3600, 3540), (900, 840), (60, 30), (10, 5)] {
+            let Ok(ValidSource::HuggingFace(_, found)) = check_within(start, hub(json!({}))) else {
+                panic!("it is valid")
+            };
+            assert_eq!(found.timeouts.map(|timeouts| timeouts.download), Some(download));
+        }
+        let Ok(ValidSource::HuggingFace(_, found)) = check_within(3600, hub(Value::Null)) else {
+            panic!("it is valid")
+        };
+        assert_eq!(found.timeouts, Some(Timeouts { download: 3540, stall: 30 }));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_by_field() {
+        for (cache, field) in [
+            (json!({"mode": "SharedPVC"}), "spec.model.cache.claimName: "),
+            (json!({"claimName": "c"}), "spec.model.cache.claimName: "),
+            (json!({"downloadTimeoutSeconds": 900}), "spec.model.cache.downloadTimeoutSeconds: a pod has 900 seconds"),
+            (json!({"sizeLimit": "many"}), "spec.model.cache.sizeLimit: "),
+        ] {
+            let problems = check(hub(cache)).unwrap_err();
+            assert!(problems.starts_with(field), "{problems}");
+        }
+        for root in [Value::Null, json!("."), json!("./")] {
+            let copy = json!({"source": {"oci": {"image": "a", "mount": "InitContainerCopy", "path": root}}});
+            assert!(check(copy).unwrap_err().starts_with("spec.model.source.oci.path: "));
+        }
+    }
+
+    #[test]
+    fn a_size_is_spelt_as_the_api_server_spells_it() {
+        let Ok(ValidSource::HuggingFace(_, download)) = check(hub(json!({"sizeLimit": "2048Mi"}))) else {
+            panic!("it is valid")
+        };
+        assert_eq!(download.size_limit, Some(Quantity("2Gi".into())));
+    }
+}

@@ -1,0 +1,220 @@
+//! From an origin into the cache: one driver for every place that models are downloaded from.
+//!
+//! An [`Origin`] says which files there are and opens them; what it must not care about is here: what the cache already
+//! holds, whose turn it is to download, going on with a part, retries, time-outs and progress.
+
+mod file;
+mod http;
+mod progress;
+mod retry;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
+
+pub(crate) use self::http::{Client, Method, Response, accepted, header, retryable};
+use self::progress::Progress;
+use self::retry::Tries;
+use super::cache::lease::{Lease, Leases, Turn};
+use super::cache::{Blob, Store};
+use super::folder::Folder;
+use super::{Result, failure};
+use crate::args::Source;
+use crate::metrics::Metrics;
+
+/// Files beside the weights. The first two a model must have, but a message about a missing one is the folder's.
+const FILES: &[&str] = &[
+    "config.json",
+    "tokenizer.json",
+    "modules.json",
+    "1_Pooling/config.json",
+    "sentence_bert_config.json",
+    "tokenizer_config.json",
+];
+
+/// Pause between two looks at another worker's download.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Why a request did not bring what it was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The server answered with this status, and the beginning of this body.
+    Status { code: u16, body: String, retry_after: Option<Duration> },
+    /// A connection brought no byte for as long as a stall may last.
+    Stalled,
+    /// No connection, or one that broke.
+    Connection(String),
+    /// What came is not what was announced.
+    Corrupt(String),
+    /// The time of the whole download is over.
+    Timeout,
+    /// The cache can't be written.
+    Disk(String),
+}
+
+/// Waits of a download.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Policy {
+    /// End of the whole download.
+    pub(crate) deadline: Instant,
+    /// How long a connection may bring nothing.
+    pub(crate) stall: Duration,
+    /// Pause before the first retry; it doubles with each.
+    pub(crate) pause: Duration,
+}
+
+impl Policy {
+    /// The waits that the arguments ask for, from now on.
+    pub(crate) fn starting_at(now: Instant, source: &Source) -> Self {
+        Self {
+            deadline: now + Duration::from_secs(source.download_timeout_seconds),
+            stall: Duration::from_secs(source.stall_timeout_seconds),
+            pause: Duration::from_millis(source.download_pause_ms),
+        }
+    }
+}
+
+/// What an origin holds at the moment.
+pub(crate) struct Listing {
+    /// Names the content: a commit, or a digest of the list. Never another content under the same name.
+    pub(crate) revision: String,
+    /// Paths of all files.
+    pub(crate) names: Vec<String>,
+}
+
+/// A place that models are downloaded from.
+pub(crate) trait Origin {
+    /// The model, for messages.
+    fn shown(&self) -> String;
+    /// What a person asked for: a branch or a commit.
+    fn reference(&self) -> &str;
+    /// True when the reference can only ever mean itself.
+    fn pinned(&self) -> bool;
+    /// What the reference means now, and the files there.
+    fn list(&self) -> std::result::Result<Listing, Trouble>;
+    /// Size and identity of a file.
+    fn describe(&self, revision: &str, name: &str) -> std::result::Result<Blob, Trouble>;
+    /// A file's bytes from an offset on: 206, or 200 and all of them.
+    fn open(&self, revision: &str, name: &str, blob: &Blob, from: u64) -> std::result::Result<Response, Trouble>;
+    /// A trouble in one line that says what to do; the file is empty for the list.
+    fn explain(&self, file: &str, trouble: &Trouble) -> LoadFailure;
+}
+
+/// Brings a model into the cache, unless it is there.
+pub(crate) fn fetch(origin: &dyn Origin, store: &Store, policy: Policy, metrics: &Metrics) -> Result<Folder> {
+    // What is pinned never changes, so a complete snapshot of it needs no network.
+    if origin.pinned()
+        && let Some(folder) = store.complete(origin.reference())
+    {
+        return Folder::open(&folder);
+    }
+    let download = Download { origin, store, policy, progress: Progress::new(metrics) };
+    let listing = match download.retry("", || origin.list()) {
+        Ok(listing) => listing,
+        Err(trouble) => return download.without_network(&trouble),
+    };
+    let names = needed(origin, &listing.names)?;
+    if let Some(folder) = store.complete(&listing.revision).or_else(|| store.holds(&listing.revision, &names)) {
+        return Folder::open(&folder);
+    }
+    tracing::info!(model = origin.shown(), revision = listing.revision, "Downloading model");
+    download.run(&listing.revision, &names)
+}
+
+struct Download<'a> {
+    origin: &'a dyn Origin,
+    store: &'a Store,
+    policy: Policy,
+    progress: Progress<'a>,
+}
+
+impl Download<'_> {
+    /// Runs a step until it succeeds, or fails for good.
+    fn retry<T>(
+        &self,
+        file: &str,
+        mut step: impl FnMut() -> std::result::Result<T, Trouble>,
+    ) -> std::result::Result<T, Trouble> {
+        let mut tries = Tries::new(self.policy, &self.progress);
+        loop {
+            match step() {
+                Ok(value) => return Ok(value),
+                Err(trouble) => tries.again(file, trouble, false)?,
+            }
+        }
+    }
+
+    /// The origin can't be reached: what it last said is better than nothing, as long as it did not refuse.
+    fn without_network(&self, trouble: &Trouble) -> Result<Folder> {
+        let explained = self.origin.explain("", trouble);
+        let unreachable = matches!(trouble, Trouble::Connection(_) | Trouble::Stalled) || retryable(trouble);
+        let revision = if self.origin.pinned() {
+            Some(self.origin.reference().to_owned())
+        } else {
+            self.store.remembered(self.origin.reference())
+        };
+        let cached = revision.filter(|_| unreachable).and_then(|revision| self.store.usable(&revision));
+        let Some(folder) = cached else { return Err(explained) };
+        tracing::warn!(why = explained.message, folder = %folder.display(), "Model is taken from the cache as it is");
+        Folder::open(&folder)
+    }
+
+    fn run(&self, revision: &str, names: &[String]) -> Result<Folder> {
+        let explain = |file: &str, trouble: &Trouble| self.origin.explain(file, trouble);
+        self.store.create().map_err(|trouble| explain("", &trouble))?;
+        let Some(_lease) = self.turn(revision).map_err(|trouble| explain("", &trouble))? else {
+            return Folder::open(&self.store.snapshot(revision));
+        };
+        let mut files = Vec::with_capacity(names.len());
+        for name in names {
+            let blob = self.retry(name, || self.origin.describe(revision, name)).map_err(|t| explain(name, &t))?;
+            files.push((name, blob));
+        }
+        self.progress.expect(files.iter().map(|(_, blob)| blob.size).sum());
+        for (name, blob) in &files {
+            self.file(revision, name, blob).map_err(|trouble| explain(name, &trouble))?;
+        }
+        self.store.finish(revision, self.origin.reference(), self.origin.pinned());
+        Folder::open(&self.store.snapshot(revision))
+    }
+
+    /// Waits until it is this worker's turn to download; `None` when another worker has done it meanwhile.
+    fn turn(&self, revision: &str) -> std::result::Result<Option<Lease>, Trouble> {
+        let mut leases = Leases::new(self.store.lease(), self.policy.stall);
+        let mut told = false;
+        loop {
+            match leases.try_take().map_err(|error| Trouble::Disk(error.to_string()))? {
+                // Another worker may have finished between the last look and the turn.
+                Turn::Ours(lease) => return Ok(self.store.complete(revision).is_none().then_some(lease)),
+                Turn::Others if self.store.complete(revision).is_some() => return Ok(None),
+                Turn::Others if Instant::now() >= self.policy.deadline => return Err(Trouble::Timeout),
+                Turn::Others if told => {}
+                Turn::Others => tracing::info!("Another worker downloads the model; waiting for it"),
+            }
+            told = true;
+            thread::sleep(POLL);
+        }
+    }
+}
+
+/// The files that are loaded, the weights last.
+fn needed(origin: &dyn Origin, names: &[String]) -> Result<Vec<String>> {
+    let has = |name: &str| names.iter().any(|other| other == name);
+    let missing = |why: &str| Err(failure(Reason::FileMissing, format!("{}: {why}", origin.shown())));
+    let weights: Vec<String> = if has("model.safetensors") {
+        vec!["model.safetensors".to_owned()]
+    } else {
+        let shard = |name: &&String| name.starts_with("model") && name.contains(".safetensors") && !name.contains('/');
+        names.iter().filter(shard).cloned().collect()
+    };
+    if weights.is_empty() {
+        return missing(
+            "has no model.safetensors, and pickled weights are never loaded because unpickling runs code; choose a source with safetensors",
+        );
+    }
+    if !has("config.json") {
+        return missing("has no config.json; it is no model that can be served");
+    }
+    Ok(FILES.iter().filter(|name| has(name)).map(|name| (*name).to_owned()).chain(weights).collect())
+}
