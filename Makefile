@@ -54,7 +54,8 @@ chaos: ## At least 2,000 faults between the operator and an API server; CHAOS_SE
 .PHONY: upgrade-test
 upgrade-test: PREVIOUS ?=
 upgrade-test: ## An upgrade of the operator moves no pod; PREVIOUS=COMMIT is the version before
-	@e2e/tools/build.sh kubernetes
+	@e2e/tools/clients.sh
+	@e2e/tools/build.sh kubernetes prometheus
 	@e2e/upgrade.sh $(PREVIOUS)
 
 .PHONY: bench-operator bench-operator-large

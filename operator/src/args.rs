@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use belfry_crds::contract::defaults;
 use clap::{Parser, ValueEnum};
+use http::Uri;
 
 use crate::observe::Scope;
 use crate::scaling::ScalingArgs;
@@ -38,6 +39,12 @@ pub struct Args {
     /// Seconds that a moved model must be ready before the next one moves, 0 to 86400.
     #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES_SOAK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub template_upgrades_soak_seconds: u32,
+
+    /// Address of the Prometheus that evaluates the models' rules, such as http://prometheus.monitoring:9090. While an alert
+    /// about availability or an objective fires for a model that a staged upgrade moved, it moves no other. Without this
+    /// only readiness counts.
+    #[arg(long, env = "BELFRY_PROMETHEUS_URL", value_parser = prometheus_url)]
+    pub prometheus_url: Option<Uri>,
 
     /// Namespaces whose models are served, with commas between them; all of them without this. With it a Role in each
     /// of them is enough.
@@ -80,6 +87,13 @@ pub enum TemplateUpgrades {
     Staged,
 }
 
+/// An address that a request can be sent to. A query would get in the way of the questions.
+fn prometheus_url(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    let is_address = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+    if is_address { Ok(uri) } else { Err("write it as http://HOST:PORT or https://HOST:PORT/PATH".into()) }
+}
+
 impl Args {
     /// How fast a staged upgrade goes; `None` when users move their models themselves.
     #[must_use]
@@ -101,5 +115,20 @@ impl Args {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings { worker_image: self.worker_image.clone(), runbook_base_url: self.runbook_base_url.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prometheus_is_named_by_a_whole_address() {
+        for address in ["http://prometheus.monitoring:9090", "https://prometheus.example/prometheus"] {
+            assert_eq!(prometheus_url(address).unwrap(), address.parse::<Uri>().unwrap());
+        }
+        for address in ["prometheus:9090", "/api", "ftp://host", "http://host/?a=b", ""] {
+            assert!(prometheus_url(address).is_err(), "{address}");
+        }
     }
 }

@@ -20,10 +20,10 @@ use crate::apply;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, ModelKey, Watches};
 use crate::scaling::Scaling;
-use crate::upgrade::Policy;
 use backoff::{Backoff, Cause, jittered};
 use pass::{Ended, reconcile};
 use queue::Queue;
+pub use upgrades::Upgrades;
 
 /// Models that are worked on at the same time. A pass waits for the API server most of its time.
 const CONCURRENCY: usize = 16;
@@ -50,8 +50,6 @@ pub struct Context {
     pub scaling: Arc<Scaling>,
     /// Writer of events.
     pub recorder: Recorder,
-    /// How fast models move to the newest template; `None` leaves that to their users.
-    pub upgrades: Option<Policy>,
 }
 
 /// Why a pass has to be repeated.
@@ -86,15 +84,21 @@ impl Error {
     }
 }
 
-/// Runs until `shutdown` ends, and lets running passes finish.
+/// Runs until `shutdown` ends, and lets running passes finish. Without `upgrades` only users move their models to the
+/// newest template.
 ///
 /// # Errors
 /// A watch ended: that leaves the operator blind, and a new process sees again.
-pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Watches { trigger: _trigger, mut triggers, mut tasks } = watches;
+pub async fn run(
+    context: Arc<Context>,
+    watches: Watches,
+    upgrades: Option<Upgrades>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Watches { trigger, mut triggers, mut tasks } = watches;
     let mut work = Work { context, queue: Queue::default(), backoff: Backoff::default(), passes: JoinSet::new() };
-    if let Some(policy) = work.context.upgrades {
-        tasks.spawn(upgrades::run(work.context.clone(), policy));
+    if let Some(upgrades) = upgrades {
+        tasks.spawn(upgrades::run(work.context.clone(), upgrades, trigger.clone()));
     }
     for key in work.context.cache.keys() {
         work.queue.add(key, Instant::now());
@@ -167,6 +171,7 @@ impl Work {
         let pause = match &result {
             Ok(Ended::Gone) => None,
             Ok(Ended::Converged { .. }) => Some(jittered(RESYNC, &key, 0)),
+            Ok(Ended::TakenOver) => Some(DEBOUNCE),
             Ok(Ended::Refused) => Some(self.backoff.next(&key, Cause::Refusal)),
             Err(error) => {
                 let pause = self.backoff.next(&key, error.cause());
@@ -175,7 +180,7 @@ impl Work {
                 Some(pause)
             }
         };
-        if matches!(result, Ok(Ended::Gone | Ended::Converged { .. })) {
+        if matches!(result, Ok(Ended::Gone | Ended::TakenOver | Ended::Converged { .. })) {
             self.backoff.clear(&key);
         }
         self.queue.done(key, pause.map(|pause| Instant::now() + pause));

@@ -30,6 +30,7 @@ pub mod apply;
 pub mod scaling;
 pub mod status;
 pub mod upgrade;
+pub mod prometheus;
 pub mod events;
 pub mod metrics;
 pub mod server;

@@ -14,10 +14,11 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::children::meta::MANAGER;
 use crate::client::connect;
-use crate::controller::{self, Context};
+use crate::controller::{self, Context, Upgrades};
 use crate::lease::Candidate;
 use crate::metrics::Metrics;
 use crate::observe::{self, Cache};
+use crate::prometheus::Prometheus;
 use crate::scaling::Scaling;
 use crate::server::{Authenticator, Probes, router};
 
@@ -38,6 +39,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     });
     let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
     let candidate = candidate(&args, &client)?;
+    let upgrades = upgrades(&args)?;
     let mut stop = Stop::listen()?;
 
     // Whoever waits for the lease watches already, so that it can take over at once.
@@ -63,8 +65,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, metrics, scaling, recorder, upgrades: args.upgrades() });
-    let mut controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
+    let context = Arc::new(Context { client, cache, metrics, scaling, recorder });
+    let ended = async { ended.await.unwrap_or(()) };
+    let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
@@ -81,6 +84,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         warn!(%error, "Could not give up the lease; it ends by itself");
     }
     Ok(())
+}
+
+fn upgrades(args: &Args) -> anyhow::Result<Option<Upgrades>> {
+    let Some(policy) = args.upgrades() else { return Ok(None) };
+    let prometheus = args.prometheus_url.clone().map(Prometheus::new).transpose()?;
+    Ok(Some(Upgrades { policy, prometheus }))
 }
 
 fn candidate(args: &Args, client: &Client) -> anyhow::Result<Option<Candidate>> {

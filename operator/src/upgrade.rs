@@ -1,8 +1,10 @@
 //! Staged upgrades: which models move to the template and the image of this operator, and when.
 //!
 //! Pure, with the time passed in. What was moved stands in the status of each model, so that another
-//! operator goes on where this one stopped. Nothing here asks whether a model answers well, only
-//! whether it answers: the soak time is for the alerts, and for whoever hears them.
+//! operator goes on where this one stopped. Whether a model answers well, and not only whether it
+//! answers, its alerts know: where the installation names a Prometheus, those that fire stop the rest.
+
+use std::collections::BTreeSet;
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason, find};
 use belfry_crds::status::{MovedFrom, RuntimeStatus, Upgrade};
@@ -10,6 +12,7 @@ use belfry_crds::{InferenceModel, InferenceModelSpec, InferenceModelStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
+use crate::observe::ModelKey;
 use crate::settings::Settings;
 use crate::template::{Pin, Running};
 
@@ -22,22 +25,25 @@ pub struct Policy {
     pub soak_seconds: i64,
 }
 
-/// The models whose turn it is. None while one that moved does not answer: what broke it would break the next.
+/// The models whose turn it is. None while one that moved does not answer, or is among those that burn: what broke it would
+/// break the next.
 #[must_use]
 pub fn due<'a, M: AsRef<InferenceModel>>(
     models: &'a [M],
     policy: Policy,
     settings: &Settings,
+    burning: &BTreeSet<ModelKey>,
     now: Timestamp,
 ) -> Vec<&'a InferenceModel> {
     let models: Vec<&InferenceModel> = models.iter().map(AsRef::as_ref).collect();
     let moved: Vec<_> = models.iter().filter(|model| is_moved(model, settings)).collect();
-    if moved.iter().any(|model| !answers(model)) {
+    let burns = |model: &InferenceModel| burning.contains(&ModelKey::of(model));
+    if moved.iter().any(|model| !answers(model) || burns(model)) {
         return vec![];
     }
     let has_arrived = |model: &InferenceModel| has_no_pods(model) || is_ready_for(model, policy.soak_seconds, now);
     let under_way = moved.iter().filter(|model| !has_arrived(model)).count();
-    let waiting = models.into_iter().filter(|model| is_waiting(model, settings));
+    let waiting = models.into_iter().filter(|model| is_waiting(model, settings) && !burns(model));
     waiting.take(policy.at_once.saturating_sub(under_way)).collect()
 }
 

@@ -26,10 +26,10 @@ pub struct Autoscaling {
     /// Most workers, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub max_replicas: i32,
-    /// What the workers have to do, at most 3, each of another type. The one that asks for most workers counts.
+    /// What the workers have to do, at most 4, each of another type. The one that asks for most workers counts.
     /// Default: a queue depth of 16 texts for each worker.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 3))]
+    #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub metrics: Vec<ScalingMetric>,
     /// How fast the number may move. Default: the HorizontalPodAutoscaler's own, which is at once upwards, and the
@@ -67,13 +67,14 @@ pub enum ScalingProvider {
 pub struct ScalingMetric {
     /// What is measured.
     pub r#type: ScalingMetricType,
-    /// What one worker should have, on the average over all of them, 1 to 1000000: texts, requests or milliseconds.
+    /// What one worker should have, on the average over all of them, 1 to 1000000: texts, requests, milliseconds or per cent.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub average_value: i32,
 }
 
 /// What is measured. QueueDepth: texts that wait for a forward pass. InFlightRequests: requests that were accepted and
 /// not answered yet. QueueDelayMilliseconds: how long texts waited that were answered since the last reading.
+/// DeviceBusyPercent: the share of the time since the last reading in which GPU or CPU worked on forward passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ScalingMetricType {
     /// Texts that wait.
@@ -82,11 +83,14 @@ pub enum ScalingMetricType {
     InFlightRequests,
     /// Milliseconds of waiting.
     QueueDelayMilliseconds,
+    /// Per cent of the device's time.
+    DeviceBusyPercent,
 }
 
 impl ScalingMetricType {
     /// Every type.
-    pub const ALL: &[Self] = &[Self::QueueDepth, Self::InFlightRequests, Self::QueueDelayMilliseconds];
+    pub const ALL: &[Self] = 
+        &[Self::QueueDepth, Self::InFlightRequests, Self::QueueDelayMilliseconds, Self::DeviceBusyPercent];
 
     /// The type as the API spells it.
     #[must_use]
@@ -95,6 +99,7 @@ impl ScalingMetricType {
             Self::QueueDepth => "QueueDepth",
             Self::InFlightRequests => "InFlightRequests",
             Self::QueueDelayMilliseconds => "QueueDelayMilliseconds",
+            Self::DeviceBusyPercent => "DeviceBusyPercent",
         }
     }
 
@@ -105,6 +110,7 @@ impl ScalingMetricType {
             Self::QueueDepth => "belfry_model_queue_depth",
             Self::InFlightRequests => "belfry_model_in_flight_requests",
             Self::QueueDelayMilliseconds => "belfry_model_queue_delay_milliseconds",
+            Self::DeviceBusyPercent => "belfry_model_device_busy_percent",
         }
     }
 }

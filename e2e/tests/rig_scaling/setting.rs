@@ -97,7 +97,7 @@ impl Operator {
             recorder,
         });
         let (end, ended) = oneshot::channel();
-        let controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
+        let controller = tokio::spawn(controller::run(context, watches, None, async { ended.await.unwrap_or(()) }));
         Ok(Self { end, controller, metrics, served })
     }
 

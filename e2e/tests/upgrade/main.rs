@@ -14,8 +14,10 @@ use belfry_e2e::rig::Rig;
 use belfry_e2e::{Outcome, report, secs, wait};
 use belfry_operator::kind::ChildKind;
 
+mod bell;
 mod fleet;
 
+use bell::Bell;
 use fleet::Fleet;
 
 const OLD: &str = "belfry-worker:old";
@@ -97,15 +99,21 @@ async fn upgrade() -> Result<()> {
     staged(&fleet, &present, &rig).await
 }
 
-/// Two models are well. One moves, the other when the first is ready again.
+/// Two models are well. One moves, the other when the first is ready again and none of its alerts fires.
 async fn staged(fleet: &Fleet, present: &Version, rig: &Rig) -> Result<()> {
     let (first, second) = ("minilm", "minimal");
-    let args = ["--worker-image", NEW, "--template-upgrades=Staged", "--template-upgrades-soak-seconds=0"];
+    let bell = Bell::start(rig.place().0).await?;
+    let prometheus = format!("--prometheus-url={}", bell.url());
+    let staged = ["--template-upgrades=Staged", "--template-upgrades-soak-seconds=0"];
+    let args = ["--worker-image", NEW, staged[0], staged[1], &prometheus];
     let mut operator = present.start(rig, &args).await?;
     wait::until("the first model moves", secs(30), async || is_on(fleet, first, NEW).await).await?;
     let waits = async || is_on(fleet, second, OLD).await;
     wait::holds("the second waits for the first", secs(12), waits).await?;
+    bell.ring(&[first]).await?;
     fleet.until_ready(first).await?;
+    wait::holds("the second waits while the first burns", secs(12), waits).await?;
+    bell.ring(&[]).await?;
     wait::until("the second model moves", secs(30), async || is_on(fleet, second, NEW).await).await?;
     fleet.until_ready(second).await?;
     let from = fleet.runtime(second).await?.moved_from.context("it is not told where it came from")?;

@@ -69,5 +69,8 @@ fn query(model: &ValidModel, type_: ScalingMetricType) -> String {
             // A worker that answered nobody would be 0 / 0. Where none answered, only an empty queue means no delay.
             format!("1000 * sum({waited} / ({answered} > 0)) or 0 * ({depth} == 0)")
         }
+        ScalingMetricType::DeviceBusyPercent => {
+            format!("100 * sum({})", scope.counter(&metrics::DEVICE_BUSY).rate(WINDOW))
+        }
     }
 }

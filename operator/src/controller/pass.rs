@@ -21,6 +21,8 @@ pub(super) enum Ended {
     },
     /// A child was refused, which time may heal.
     Refused,
+    /// The status took over what a scaler left behind, and the next pass builds the children from it.
+    TakenOver,
 }
 
 impl Ended {
@@ -30,6 +32,7 @@ impl Ended {
             Self::Gone => None,
             Self::Converged { outcome } => Some(outcome),
             Self::Refused => Some("refused"),
+            Self::TakenOver => Some("applied"),
         }
     }
 }
@@ -44,9 +47,8 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
     }
     let has_scaler = observed.children.keys().any(|(kind, name)| kind.is_scaler() && *name == key.name);
     if let Some(taken_over) = left_behind(model, has_scaler, observed.deployment.as_ref()) {
-        // The change of the status calls for the next pass, which builds the children from it.
         write_status::write(model, taken_over, context).await?;
-        return Ok(Ended::Converged { outcome: "applied" });
+        return Ok(Ended::TakenOver);
     }
     let pass = match validate_running(model, observed.running(), context.cache.settings()) {
         Ok(valid) => {

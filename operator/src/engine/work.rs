@@ -16,6 +16,8 @@ pub struct Work {
     pub in_flight: Vec<Source>,
     /// The histogram of the seconds that answered requests have waited.
     pub queue_time: Vec<Source>,
+    /// The seconds in which the device worked.
+    pub busy: Vec<Source>,
 }
 
 impl Work {
@@ -27,6 +29,7 @@ impl Work {
                 queue_depth: vec![Source::new(metrics::QUEUE_DEPTH.name)],
                 in_flight: vec![Source::new(metrics::ACTIVE_REQUESTS.name)],
                 queue_time: vec![Source::new(metrics::REQUEST_DURATION.name).equal("phase", "queue")],
+                busy: vec![Source::new(metrics::DEVICE_BUSY.name)],
             };
         };
         let mapped = |ours: &Metric, phase: Option<&str>| {
@@ -40,6 +43,7 @@ impl Work {
             queue_depth: mapped(&metrics::QUEUE_DEPTH, None),
             in_flight: mapped(&metrics::ACTIVE_REQUESTS, None),
             queue_time: mapped(&metrics::REQUEST_DURATION, Some("queue")),
+            busy: mapped(&metrics::DEVICE_BUSY, None),
         }
     }
 
@@ -51,6 +55,7 @@ impl Work {
             ScalingMetricType::QueueDepth => !self.queue_depth.is_empty(),
             ScalingMetricType::InFlightRequests => !self.in_flight.is_empty(),
             ScalingMetricType::QueueDelayMilliseconds => !self.queue_time.is_empty() && !self.queue_depth.is_empty(),
+            ScalingMetricType::DeviceBusyPercent => !self.busy.is_empty(),
         }
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Reading {
     pub(super) in_flight: Option<f64>,
     /// Seconds that answered requests have waited, and how many these were, since the worker began.
     pub(super) waited: Option<(f64, f64)>,
+    /// Seconds in which the device worked since the worker began.
+    pub(super) busy: Option<f64>,
 }
 
 impl Reading {
@@ -31,8 +33,10 @@ impl Reading {
             queue_depth: total(exposition, &work.queue_depth, ""),
             in_flight: total(exposition, &work.in_flight, ""),
             waited: total(exposition, &work.queue_time, "_sum").zip(total(exposition, &work.queue_time, "_count")),
+            busy: total(exposition, &work.busy, ""),
         };
-        let is_empty = reading.queue_depth.is_none() && reading.in_flight.is_none() && reading.waited.is_none();
+        let Self { at: _, queue_depth, in_flight, waited, busy } = reading;
+        let is_empty = queue_depth.or(in_flight).or(busy).is_none() && waited.is_none();
         (!is_empty).then_some(reading)
     }
 }
@@ -102,7 +106,17 @@ impl Worker {
             ScalingMetricType::QueueDepth => self.last.queue_depth,
             ScalingMetricType::InFlightRequests => self.last.in_flight,
             ScalingMetricType::QueueDelayMilliseconds => self.queue_delay(),
+            ScalingMetricType::DeviceBusyPercent => self.busy_percent(),
         }
+    }
+
+    /// The share of the time between the two readings. A forward pass counts when it ends, so that a long one may seem
+    /// to have taken more than there was.
+    fn busy_percent(&self) -> Option<f64> {
+        let before = self.before?;
+        let busy = self.last.busy? - before.busy?;
+        let share = busy / self.last.at.duration_since(before.at).as_secs_f64();
+        (busy >= 0.0 && share.is_finite()).then(|| 100.0 * share.min(1.0))
     }
 
     /// The mean over the requests that were answered between the two readings. Where none was, an empty queue means no

@@ -61,8 +61,14 @@ fn moves(model: &mut InferenceModel, second: i64) {
 }
 
 fn turn(models: &[InferenceModel], policy: Policy, second: i64) -> Vec<String> {
+    turn_beside(models, policy, &[], second)
+}
+
+fn turn_beside(models: &[InferenceModel], policy: Policy, burning: &[&str], second: i64) -> Vec<String> {
     let models: Vec<_> = models.iter().cloned().map(Arc::new).collect();
-    due(&models, policy, &settings(), at(second)).into_iter().map(ResourceExt::name_any).collect()
+    let key = |name: &&str| ModelKey { namespace: "search".into(), name: (*name).into() };
+    let burning = burning.iter().map(key).collect();
+    due(&models, policy, &settings(), &burning, at(second)).into_iter().map(ResourceExt::name_any).collect()
 }
 
 #[test]
@@ -97,6 +103,17 @@ fn a_moved_model_that_does_not_answer_stops_the_others_also_after_its_soak_time(
     assert_eq!(turn(&models, many, 2000), [""; 0]);
     set(&mut models[0], ConditionType::Available, "True", 2000);
     assert_eq!(turn(&models, many, 2001), ["b", "c"]);
+}
+
+#[test]
+fn a_moved_model_that_breaks_its_objective_stops_the_others_and_one_that_never_moved_stops_itself() {
+    let mut models = [model("a"), model("b"), model("c")];
+    assert_eq!(turn_beside(&models, ONE, &["a"], 100), ["b"]);
+    moves(&mut models[0], 100);
+    set(&mut models[0], ConditionType::Ready, "True", 110);
+    assert_eq!(turn_beside(&models, ONE, &["a"], 1000), [""; 0]);
+    assert_eq!(turn_beside(&models, ONE, &["b"], 1000), ["c"]);
+    assert_eq!(turn_beside(&models, ONE, &[], 1000), ["b"]);
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn unreadable(metric: &ScalingMetric) -> Problem {
         ScalingMetricType::QueueDelayMilliseconds => {
             "inference_request_duration_seconds of the phase queue, and inference_queue_depth"
         }
+        ScalingMetricType::DeviceBusyPercent => "inference_device_busy_seconds_total",
     };
     let type_ = metric.r#type.as_str();
     let message = format!("the engine has no {type_}: choose another type, or map {needs} in spec.engine.metrics");

@@ -17,6 +17,7 @@ inference_request_duration_seconds_sum{phase=\"total\"} 9
 inference_request_duration_seconds_count{phase=\"total\"} 9
 inference_request_duration_seconds_sum{phase=\"queue\"} 1.5
 inference_request_duration_seconds_count{phase=\"queue\"} 10
+inference_device_busy_seconds_total 7.5
 ";
 
 fn own() -> Work {
@@ -29,13 +30,14 @@ fn engine(engine: serde_json::Value) -> Work {
 }
 
 fn reading(at: Instant, depth: f64, seconds: f64, count: f64) -> Reading {
-    Reading { at, queue_depth: Some(depth), in_flight: None, waited: Some((seconds, count)) }
+    Reading { at, queue_depth: Some(depth), in_flight: None, waited: Some((seconds, count)), busy: Some(seconds) }
 }
 
 #[test]
 fn a_workers_exposition_is_read() {
     let at = Instant::now();
-    let expected = Reading { at, queue_depth: Some(12.0), in_flight: Some(3.0), waited: Some((1.5, 10.0)) };
+    let expected =
+        Reading { at, queue_depth: Some(12.0), in_flight: Some(3.0), waited: Some((1.5, 10.0)), busy: Some(7.5) };
     assert_eq!(Reading::parse(EXPOSITION, &own(), at), Some(expected));
 }
 
@@ -67,7 +69,7 @@ vllm:request_queue_time_seconds_sum{engine=\"0\"} 3.5
 vllm:request_queue_time_seconds_count{engine=\"0\"} 7.0
 ";
     let at = Instant::now();
-    let expected = Reading { at, queue_depth: Some(2.0), in_flight: Some(7.0), waited: Some((3.5, 7.0)) };
+    let expected = Reading { at, queue_depth: Some(2.0), in_flight: Some(7.0), waited: Some((3.5, 7.0)), busy: None };
     assert_eq!(Reading::parse(exposition, &work, at), Some(expected));
 }
 
@@ -90,6 +92,17 @@ fn the_queue_delay_is_measured_between_two_readings() {
     assert_eq!(soon.value(ScalingMetricType::QueueDelayMilliseconds), None, "too soon after the first");
     let later = Worker::read(Some(soon), reading(begun + Duration::from_secs(9), 3.0, 5.0, 20.0));
     assert_eq!(later.value(ScalingMetricType::QueueDelayMilliseconds), Some(1000.0 * 3.0 / 8.0));
+}
+
+#[test]
+fn the_use_of_the_device_is_measured_between_two_readings_and_is_never_more_than_whole() {
+    let begun = Instant::now();
+    let first = Worker::read(None, reading(begun, 0.0, 1.0, 10.0));
+    assert_eq!(first.value(ScalingMetricType::DeviceBusyPercent), None);
+    for (busy, expected) in [(3.0, Some(25.0)), (1.0, Some(0.0)), (10.0, Some(100.0)), (0.5, None)] {
+        let later = Worker::read(Some(first), reading(begun + Duration::from_secs(8), 0.0, busy, 20.0));
+        assert_eq!(later.value(ScalingMetricType::DeviceBusyPercent), expected, "{busy}");
+    }
 }
 
 #[test]
