@@ -90,7 +90,8 @@ pub enum TemplateUpgrades {
 /// An address that a request can be sent to. A query would get in the way of the questions.
 fn prometheus_url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
-    let is_address = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+    let is_address =
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
     if is_address { Ok(uri) } else { Err("write it as http://HOST:PORT or https://HOST:PORT/PATH".into()) }
 }
 

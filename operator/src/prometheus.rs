@@ -77,7 +77,9 @@ impl Prometheus {
 
 fn query() -> String {
     let [down, slow] = [Category::Availability, Category::Objective].map(Category::as_str);
-    format!(r#"group by (namespace, model) (ALERTS{{alertstate="firing",category=~"{down}|{slow}",model!="",namespace!=""}})"#)
+    format!(
+        r#"group by (namespace, model) (ALERTS{{alertstate="firing",category=~"{down}|{slow}",model!="",namespace!=""}})"#
+    )
 }
 
 #[cfg(test)]

@@ -13,11 +13,11 @@ mod pod;
 mod rollout;
 mod source;
 
-use belfry_crds::InferenceModel;
 use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{
     Batching, Device, Dtype, InferenceModelSpec, PodTemplate, Queue, Runtime, Scheduling, ScrapeInterval, Task,
 };
+use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 pub use autoscaling::{Scaler, ValidAutoscaling};

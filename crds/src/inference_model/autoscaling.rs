@@ -89,7 +89,7 @@ pub enum ScalingMetricType {
 
 impl ScalingMetricType {
     /// Every type.
-    pub const ALL: &[Self] = 
+    pub const ALL: &[Self] =
         &[Self::QueueDepth, Self::InFlightRequests, Self::QueueDelayMilliseconds, Self::DeviceBusyPercent];
 
     /// The type as the API spells it.

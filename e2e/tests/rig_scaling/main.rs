@@ -8,11 +8,11 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionType, find};
 use belfry_e2e::rig::Rig;
-use belfry_e2e::{secs, wait};
+use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ impl Model {
             "task": "Embedding", "model": {"source": {"pvc": {"claimName": "models"}}}, "engine": engine, "replicas": 2,
         });
         let model = InferenceModel::new(NAME, serde_json::from_value(spec)?);
-        models.create(&PostParams::default(), &model).await?;
+        models.patch(NAME, &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(&model)).await?;
         Ok(Self { client: client.clone(), workers, models, deployments: Api::default_namespaced(client.clone()) })
     }
 

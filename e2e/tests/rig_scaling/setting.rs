@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use axum::http::StatusCode;
 use axum::routing::get;
 use belfry_crds::InferenceModel;
-use belfry_e2e::{secs, wait};
+use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use belfry_operator::controller;
 use belfry_operator::metrics::Metrics;
 use belfry_operator::observe::{self, Cache, Scope};
@@ -22,7 +22,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
@@ -41,7 +41,8 @@ where
     K: Resource + Clone + DeserializeOwned + Serialize + std::fmt::Debug,
 {
     let object: K = serde_json::from_value(object)?;
-    api.create(&PostParams::default(), &object).await.with_context(|| object.name_any())?;
+    let params = PatchParams::apply(FIELD_MANAGER);
+    api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await.with_context(|| object.name_any())?;
     Ok(())
 }
 
@@ -121,7 +122,7 @@ impl Operator {
     }
 
     fn series(&self, name: &str) -> Result<Vec<String>> {
-        let exposition = self.metrics.expose(&[])?;
+        let exposition = self.metrics.expose()?;
         Ok(exposition.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect())
     }
 

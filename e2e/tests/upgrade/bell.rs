@@ -80,7 +80,8 @@ impl Drop for Bell {
 
 fn rule_file(models: &[&str]) -> String {
     let alert = |model: &&str| {
-        let labels = json!({"namespace": "default", "model": model, "category": "availability", "severity": "critical"});
+        let labels =
+            json!({"namespace": "default", "model": model, "category": "availability", "severity": "critical"});
         json!({"alert": "InferenceModelOutage", "expr": "vector(1)", "labels": labels})
     };
     let rules: Vec<_> = models.iter().map(alert).collect();

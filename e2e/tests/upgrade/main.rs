@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use belfry_crds::status::{RuntimeStatus, Upgrade};
 use belfry_crds::contract::metrics::API_WRITES;
+use belfry_crds::status::{RuntimeStatus, Upgrade};
 use belfry_e2e::chaos::{self, Operator};
 use belfry_e2e::rig::Rig;
 use belfry_e2e::{Outcome, report, secs, wait};

@@ -41,6 +41,14 @@ struct Entry {
     pods: BTreeMap<String, (u64, PodReport)>,
 }
 
+/// What a child tells beside itself.
+struct Told {
+    /// A Deployment: how far its pods are.
+    rollout: Option<Rollout>,
+    /// A scaler: what its controller says.
+    scaler: Option<(ChildKind, ScalerReport)>,
+}
+
 impl Entry {
     fn is_empty(&self) -> bool {
         self.model.is_none() && self.children.is_empty() && self.pods.is_empty()
@@ -138,9 +146,7 @@ impl Cache {
             Some((status.runtime.clone(), left_behind))
         };
         let valid = |model| validate(model, &self.settings);
-        a.uid() == b.uid()
-            && a.meta().generation == b.meta().generation
-            && (kept(a) == kept(b) || valid(a) == valid(b))
+        a.uid() == b.uid() && a.meta().generation == b.meta().generation && (kept(a) == kept(b) || valid(a) == valid(b))
     }
 
     /// Forgets a model: it was deleted, or its present state can't be decoded.
@@ -181,11 +187,13 @@ impl Cache {
             }
             _ => model.and_then(|model| self.held(kind, object, &model, &wanted)),
         };
-        let rollout = (kind == ChildKind::Deployment).then(|| Rollout::of(object));
         // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
         let is_scaler = kind.is_scaler() && object.name_any() == key.name;
-        let scaler = is_scaler.then(|| (kind, scaler_report(object)));
-        self.note(key, (kind, object.name_any()), live, rollout, scaler) || is_news
+        let told = Told {
+            rollout: (kind == ChildKind::Deployment).then(|| Rollout::of(object)),
+            scaler: is_scaler.then(|| (kind, scaler_report(object))),
+        };
+        self.note(key, (kind, object.name_any()), live, told) || is_news
     }
 
     /// Notes that a child is being written, until [`Self::child_answered`].
@@ -204,18 +212,12 @@ impl Cache {
 
     /// Notes a child as the API server answered to its apply; of a Deployment also its state.
     pub fn child_applied(&self, key: &ModelKey, child: (ChildKind, String), live: Live, rollout: Option<Rollout>) {
-        self.note(key, child, live, rollout, None);
+        self.note(key, child, live, Told { rollout, scaler: None });
     }
 
     /// Returns whether the state of the Deployment or of the scaler changed.
-    fn note(
-        &self,
-        key: &ModelKey,
-        child: (ChildKind, String),
-        mut live: Live,
-        rollout: Option<Rollout>,
-        scaler: Option<(ChildKind, ScalerReport)>,
-    ) -> bool {
+    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, told: Told) -> bool {
+        let Told { rollout, scaler } = told;
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
         if let Some(known) = entry.children.get_mut(&child) {

@@ -110,7 +110,7 @@ pub fn left_behind(
     let replicas = deployment.and_then(|deployment| deployment.replicas).filter(|_| is_removed)?;
     let status = model.status.clone().unwrap_or_default();
     (status.scaled_replicas != Some(replicas))
-        .then(|| InferenceModelStatus { scaled_replicas: Some(replicas), ..status })
+        .then_some(InferenceModelStatus { scaled_replicas: Some(replicas), ..status })
 }
 
 /// The condition of a model with a scaler.
