@@ -111,6 +111,8 @@ reasons! {
     Valid;
     /// The specification contradicts itself or the cluster; the message names the field.
     Invalid;
+    /// The cluster has no image volumes, which `spec.model.source.oci` asks for.
+    ImageVolumesMissing;
     /// Every replica has the model in memory.
     Loaded;
     /// Containers are being created, or the worker reads the model.

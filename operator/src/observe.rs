@@ -80,6 +80,8 @@ pub struct Rollout {
     pub status: DeploymentStatus,
     /// Template and image that its pods run on, if the operator wrote them down.
     pub running: Option<Running>,
+    /// Its pods mount an image. An API server without image volumes forgets that it was asked to, without a word.
+    pub mounts_image: bool,
 }
 
 impl Observed {
@@ -96,7 +98,9 @@ impl Rollout {
     pub fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
         let replicas = object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
+        let volumes = object.data.pointer("/spec/template/spec/volumes").and_then(serde_json::Value::as_array);
         Self {
+            mounts_image: volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.get("image").is_some())),
             generation: object.metadata.generation,
             replicas: replicas.and_then(|replicas| i32::try_from(replicas).ok()),
             status: status.unwrap_or_default(),

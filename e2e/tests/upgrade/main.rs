@@ -83,7 +83,11 @@ async fn upgrade() -> Result<()> {
     let of_children = ChildKind::ALL.iter().map(|kind| of(&writes, kind.as_str())).sum::<u64>();
     let models = u64::try_from(count)?;
     let limit = if other.is_some() { models * u64::try_from(ChildKind::ALL.len())? } else { 0 };
-    ensure!(of_children <= limit, "{of_children} writes of children, and not at most {limit}");
+    ensure!(
+        of_children <= limit,
+        "{of_children} writes of children, and not at most {limit}: {}",
+        operator.last_lines()
+    );
     ensure!(of(&writes, "InferenceModel") <= 2 * models, "too many writes of statuses: {writes:?}");
     ensure!(fleet.templates().await? == before, "the new operator changed a pod template");
     ensure!(fleet.runtime("minimal").await?.upgrade == Upgrade::Available, "the status names no upgrade");

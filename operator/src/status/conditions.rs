@@ -30,7 +30,7 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
         return invalid(facts);
     };
     let rollout = Rollout::new(model, facts);
-    let accepted = spec_accepted(&applied.refused);
+    let accepted = spec_accepted(model, facts, &applied.refused);
     let loaded = model_loaded(&rollout);
     let available = available(&rollout);
     let progressing = progressing(&rollout);
@@ -122,7 +122,13 @@ impl<'a> Rollout<'a> {
     }
 }
 
-fn spec_accepted(refused: &[Refusal]) -> Verdict {
+fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> Verdict {
+    let is_image_lost = facts.deployment.is_some_and(|deployment| !deployment.mounts_image);
+    if is_image_lost && model.source.is_image_volume() {
+        let message = "the cluster has no image volumes, and mounts an empty folder in place of the model: set \
+                       spec.model.source.oci.mount: InitContainerCopy, or have the cluster's feature gate ImageVolume switched on";
+        return verdict(False, Reason::ImageVolumesMissing, message);
+    }
     let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring() && !refusal.kind.is_scaler());
     match serving.next() {
         Some(refusal) => refused_verdict(refusal),

@@ -268,6 +268,17 @@ fn a_source_of_every_kind_is_one_line() {
 }
 
 #[test]
+fn a_cluster_that_forgot_the_image_to_mount_is_told_before_the_worker_that_misses_its_files() {
+    let oci = |mount: &str| {
+        let source = json!({"oci": {"image": "r/m:1", "path": "a", "mount": mount}});
+        let ill = [PodReport { is_ready: false, ..ready_pods(1).remove(0) }];
+        status_with(model(&json!({"model": {"source": source}})), vec![], &deployment(1, 1), &ill)
+    };
+    assert_eq!(seen(&oci("ImageVolume"), ConditionType::Ready), is("False", "ImageVolumesMissing"));
+    assert_eq!(seen(&oci("InitContainerCopy"), ConditionType::SpecAccepted), is("True", "Valid"));
+}
+
+#[test]
 fn only_workers_of_the_wanted_digest_count_as_loaded() {
     let (old, new) = ("a".repeat(64), "b".repeat(64));
     let source = json!({"pvc": {"claimName": "c"}});
