@@ -51,6 +51,13 @@ chaos: ## At least 2,000 faults between the operator and an API server; CHAOS_SE
 	cargo build --locked --package belfry-operator
 	CHAOS=long cargo test --locked --package belfry-e2e --test chaos -- --test-threads=3 $(TESTS)
 
+.PHONY: upgrade-test
+upgrade-test: PREVIOUS ?=
+upgrade-test: ## An upgrade of the operator moves no pod; PREVIOUS=COMMIT is the version before
+	@e2e/tools/clients.sh
+	@e2e/tools/build.sh kubernetes prometheus
+	@e2e/upgrade.sh $(PREVIOUS)
+
 .PHONY: bench-operator bench-operator-large
 bench-operator: MODELS ?= 100,1000
 bench-operator: ## Measure the operator beside a plain client, with MODELS=100,1000 models

@@ -20,18 +20,22 @@ struct Args {
 enum Command {
     /// Print the objects that the operator would apply for the models in a file.
     Render(render::Args),
-    /// Say which models would restart their pods between two versions of the operator, and why.
+    /// Say which models would restart their pods between two versions of the operator, and why. Ends with 0 when none
+    /// would, with 2 when one or more would, and with 1 when that can't be told.
     Diff(diff::Args),
 }
 
 fn main() -> ExitCode {
     let output = match Args::parse().command {
-        Command::Render(args) => render::render(&args),
+        Command::Render(args) => render::render(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Diff(args) => diff::diff(&args),
     };
-    let written = output.and_then(|text| Ok(std::io::stdout().write_all(text.as_bytes())?));
+    let written = output.and_then(|(text, code)| {
+        std::io::stdout().write_all(text.as_bytes())?;
+        Ok(code)
+    });
     match written {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // One line: what, where, why.
             let _ = writeln!(std::io::stderr(), "belfry: {error:#}");

@@ -7,13 +7,16 @@ use anyhow::{Context, bail};
 use belfry_crds::InferenceModel;
 use belfry_operator::children::children;
 use belfry_operator::settings::Settings;
-use belfry_operator::validate::validate;
+use belfry_operator::validate::{Problem, validate};
 use serde::Deserialize;
+
+/// The kind that is rendered.
+const MODEL: &str = "InferenceModel";
 
 /// Which file, and the settings of the operator that reach the children.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// YAML with one or more InferenceModels; `-` reads standard input. A model that comes from a
+    /// YAML with one or more InferenceModels, or a folder of such files; `-` reads standard input. A model that comes from a
     /// cluster (`kubectl get im NAME -o yaml`) renders byte for byte what the operator applied.
     #[arg(short, long)]
     filename: PathBuf,
@@ -38,6 +41,13 @@ pub(crate) struct Operator {
     runbook_base_url: String,
 }
 
+impl Operator {
+    /// The settings that an operator with these arguments has.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings { worker_image: self.worker_image.clone(), runbook_base_url: self.runbook_base_url.clone() }
+    }
+}
+
 /// The children of every model in the file, as a stream of YAML documents.
 pub(crate) fn render(args: &Args) -> anyhow::Result<String> {
     render_file(&args.filename, &args.operator)
@@ -45,21 +55,49 @@ pub(crate) fn render(args: &Args) -> anyhow::Result<String> {
 
 /// The same for any file.
 pub(crate) fn render_file(path: &Path, operator: &Operator) -> anyhow::Result<String> {
-    let name = path.display();
-    let settings =
-        Settings { worker_image: operator.worker_image.clone(), runbook_base_url: operator.runbook_base_url.clone() };
     let mut output = String::new();
-    for (place, value) in documents(path)? {
-        for value in items(value) {
-            let mut model = parse(value).with_context(|| place.clone())?;
-            model.metadata.namespace.get_or_insert_with(|| operator.namespace.clone());
-            output += &render_model(&model, &settings).with_context(|| place.clone())?;
-        }
-    }
-    if output.is_empty() {
-        bail!("{name} holds no InferenceModel");
+    for (place, model) in models(path, operator)? {
+        output += &render_model(&model, &operator.settings()).with_context(|| place)?;
     }
     Ok(output)
+}
+
+/// The models in a file or in the files of a folder, at least one, each with its place for messages.
+pub(crate) fn models(path: &Path, operator: &Operator) -> anyhow::Result<Vec<(String, InferenceModel)>> {
+    let mut found = vec![];
+    for file in files(path)? {
+        for (place, value) in documents(&file)? {
+            for value in items(value) {
+                // Beside models, a folder may hold what other programs read.
+                if path.is_dir() && kind(&value) != MODEL {
+                    continue;
+                }
+                let mut model = parse(value).with_context(|| place.clone())?;
+                model.metadata.namespace.get_or_insert_with(|| operator.namespace.clone());
+                found.push((place.clone(), model));
+            }
+        }
+    }
+    if found.is_empty() {
+        bail!("{} holds no InferenceModel", path.display());
+    }
+    Ok(found)
+}
+
+/// The YAML files of a folder, in the order of their names, without those of folders in it; any other path is itself.
+fn files(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = vec![];
+    for entry in std::fs::read_dir(path).with_context(|| format!("can't read {}", path.display()))? {
+        let file = entry?.path();
+        if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// The documents of a YAML file that hold something, each with its place for messages.
@@ -95,19 +133,20 @@ fn read(path: &Path) -> std::io::Result<String> {
 }
 
 fn parse(value: serde_yaml::Value) -> anyhow::Result<InferenceModel> {
-    let kind = value.get("kind").and_then(serde_yaml::Value::as_str).unwrap_or("nothing");
-    if kind != "InferenceModel" {
-        bail!("kind is {kind}, not InferenceModel");
+    let kind = kind(&value);
+    if kind != MODEL {
+        bail!("kind is {kind}, not {MODEL}");
     }
     Ok(serde_yaml::from_value(value)?)
 }
 
+fn kind(value: &serde_yaml::Value) -> &str {
+    value.get("kind").and_then(serde_yaml::Value::as_str).unwrap_or("nothing")
+}
+
 fn render_model(model: &InferenceModel, settings: &Settings) -> anyhow::Result<String> {
     let name = model.metadata.name.as_deref().context("metadata.name is missing")?;
-    let valid = validate(model, settings).map_err(|problems| {
-        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("InferenceModel {name}: {}", problems.join("; "))
-    })?;
+    let valid = validate(model, settings).map_err(|problems| refused(name, &problems))?;
     let mut output = String::new();
     for child in children(&valid)? {
         if let Some(object) = child.object {
@@ -116,4 +155,32 @@ fn render_model(model: &InferenceModel, settings: &Settings) -> anyhow::Result<S
         }
     }
     Ok(output)
+}
+
+/// What is wrong with a model, in one line.
+pub(crate) fn refused(name: &str, problems: &[Problem]) -> anyhow::Error {
+    let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("InferenceModel {name}: {}", problems.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_gives_the_models_of_its_files_and_passes_over_other_kinds() {
+        let folder = std::env::temp_dir().join(format!("belfry-cli-folder-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let sample = std::fs::read_to_string("../config/samples/minimal.yaml").unwrap();
+        std::fs::write(folder.join("b.yaml"), &sample).unwrap();
+        std::fs::write(folder.join("a.yml"), format!("kind: Kustomization\n---\n{sample}")).unwrap();
+        std::fs::write(folder.join("notes.txt"), "no YAML: at: all").unwrap();
+        let operator =
+            Operator { namespace: "search".into(), worker_image: "w:1".into(), runbook_base_url: String::new() };
+        let models = models(&folder, &operator);
+        std::fs::remove_dir_all(&folder).unwrap();
+        let places: Vec<_> =
+            models.unwrap().into_iter().map(|(place, _)| place.rsplit('/').next().unwrap().to_owned()).collect();
+        assert_eq!(places, ["a.yml, document 2", "b.yaml, document 1"]);
+    }
 }

@@ -17,6 +17,8 @@ pub enum ConditionType {
     Available,
     /// The rollout goes on, or is complete.
     Progressing,
+    /// The scaler reads its metrics and may move the number of replicas. Only with `spec.autoscaling`.
+    ScalingReady,
     /// ServiceMonitor, PrometheusRule and dashboard are in the cluster.
     MonitoringReady,
 }
@@ -29,6 +31,7 @@ impl ConditionType {
         Self::ModelLoaded,
         Self::Available,
         Self::Progressing,
+        Self::ScalingReady,
         Self::MonitoringReady,
     ];
 
@@ -41,6 +44,7 @@ impl ConditionType {
             Self::ModelLoaded => "ModelLoaded",
             Self::Available => "Available",
             Self::Progressing => "Progressing",
+            Self::ScalingReady => "ScalingReady",
             Self::MonitoringReady => "MonitoringReady",
         }
     }
@@ -107,6 +111,8 @@ reasons! {
     Valid;
     /// The specification contradicts itself or the cluster; the message names the field.
     Invalid;
+    /// The cluster has no image volumes, which `spec.model.source.oci` asks for.
+    ImageVolumesMissing;
     /// Every replica has the model in memory.
     Loaded;
     /// Containers are being created, or the worker reads the model.
@@ -145,7 +151,17 @@ reasons! {
     ReplicasAvailable;
     /// All monitoring objects are in the cluster.
     ObjectsApplied;
-    /// The cluster has no ServiceMonitor or PrometheusRule kind; the model serves without them.
+    /// The scaler reads its metrics, and it alone owns the number of replicas.
+    ScalerActive;
+    /// No metric can be had: the number of replicas stays, or is raised to `spec.autoscaling.fallbackReplicas`.
+    MetricsMissing;
+    /// The operator serves no external metrics: it was installed without them, or another adapter does.
+    ExternalMetricsUnavailable;
+    /// Another scaler is set on the same Deployment; the message names it.
+    ForeignScaler;
+    /// The scaler can't read or write the number of replicas; the message has its words.
+    ScalerFailed;
+    /// The cluster lacks a kind of a child: ServiceMonitor, PrometheusRule or ScaledObject; the model serves without it.
     CustomResourceDefinitionMissing;
     /// The API server refused a child; the message names it.
     ApplyFailed;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::InferenceModelStatus;
 
+mod autoscaling;
 mod engine;
 mod labels;
 mod network;
@@ -20,6 +21,11 @@ mod pod_template;
 mod rollout;
 mod runtime;
 mod source;
+
+pub use autoscaling::{
+    Autoscaling, ScalingBehavior, ScalingMetric, ScalingMetricType, ScalingPolicy, ScalingPolicySelect,
+    ScalingPolicyType, ScalingProvider, ScalingRules,
+};
 pub use engine::{Engine, EnginePorts, EngineProbes, EngineType, MappedMetric, MetricMapping};
 pub use labels::is_free_pod_key;
 pub use network::{Network, Peer, PolicyMode, PolicyRules};
@@ -65,6 +71,7 @@ pub use source::{
         json_path = ".status.conditions[?(@.type==\"MonitoringReady\")].status"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Upgrade", type_ = "string", json_path = ".status.runtime.upgrade", priority = 1),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
     printcolumn(
         name = "Message",
@@ -78,6 +85,8 @@ pub use source::{
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.runtime) || !has(self.runtime.dtype) || self.runtime.dtype != 'float16' || (has(self.runtime.device) && self.runtime.device == 'cuda')")
     .message("spec.runtime.dtype: float16 needs spec.runtime.device: cuda; on a CPU use auto, float32 or bfloat16"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.replicas) || !has(self.autoscaling)")
+    .message("spec.replicas and spec.autoscaling: remove one of them; a scaler owns the number of workers"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.runtime) || !(has(self.runtime.image) || has(self.runtime.dtype) || has(self.runtime.threads) || has(self.runtime.batching) || has(self.runtime.queue))")
     .message("spec.runtime: image, dtype, threads, batching and queue are of Belfry's own worker: remove them, and use spec.engine.image and spec.engine.args"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.podTemplate) || !has(self.podTemplate.extraArgs)")
@@ -98,6 +107,9 @@ pub struct InferenceModelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
+    /// How many workers there are, decided by what they have to do, in place of replicas. Default: replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
     /// `true` ends all pods and keeps everything else, replicas among it, until it is false again. Alerts stay quiet.
     /// Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,6 +17,8 @@ pub mod condition;
 #[cfg(feature = "kubernetes")]
 pub mod inference_model;
 #[cfg(feature = "kubernetes")]
+pub mod keda;
+#[cfg(feature = "kubernetes")]
 pub mod monitoring;
 #[cfg(feature = "kubernetes")]
 pub mod status;

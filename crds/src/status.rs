@@ -11,7 +11,7 @@ pub struct InferenceModelStatus {
     /// Generation of the specification that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready, SpecAccepted, ModelLoaded, Available, Progressing and MonitoringReady; True is the good state.
+    /// Ready, SpecAccepted, ModelLoaded, Available, Progressing, ScalingReady and MonitoringReady; True is the good state.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -25,6 +25,9 @@ pub struct InferenceModelStatus {
     /// serve the model of that digest: during the change to another one, the old replicas don't count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,
+    /// Worker pods that a scaler asked for last. They stay when spec.autoscaling is removed and spec.replicas is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled_replicas: Option<i32>,
     /// Label selector of the worker pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
@@ -100,6 +103,36 @@ pub struct RuntimeStatus {
     pub template_revision: String,
     /// Newest revision that this operator knows; set `spec.runtime.templateRevision` to it to move there.
     pub available_template_revision: String,
+    /// Image that this operator gives to new models.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub available_default_image: String,
+    /// Whether this operator has a newer template or default image than the pods run on.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+    /// What the model ran on before a staged upgrade brought it to the present template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<MovedFrom>,
+}
+
+/// Whether the operator has something newer for a model's pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum Upgrade {
+    /// The pods are as those of a new model would be.
+    #[default]
+    UpToDate,
+    /// There is a newer template revision, or another default image. The pods stay until somebody moves the model, or its
+    /// turn comes in a staged upgrade.
+    Available,
+}
+
+/// A template and an image that a model ran on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MovedFrom {
+    /// Revision of the pod template.
+    pub template_revision: String,
+    /// Image that belonged to it.
+    pub default_image: String,
 }
 
 /// Why a worker's container ended.

@@ -29,7 +29,7 @@ start_part() {
     kube-apiserver)
       # shellcheck disable=SC2086  # the flags are words of their own
       start_api_server --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
-        --endpoint-reconciler-type=none ${RIG_API_SERVER_FLAGS:-}
+        --endpoint-reconciler-type=none --feature-gates=ImageVolume=true ${RIG_API_SERVER_FLAGS:-}
       must_wait 60 "the API server" kube-apiserver kube get --raw /readyz ;;
     kube-controller-manager) start_controller_manager --secure-port=0 "${@:2}" ;;
     *) fail "the rig has no part $1" ;;

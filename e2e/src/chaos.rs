@@ -12,6 +12,6 @@ pub mod specs;
 mod stage;
 
 pub use act::{Act, PATIENCE, SILENCE, list, on_stage};
-pub use process::Operator;
+pub use process::{Operator, present};
 pub use snapshot::Snapshot;
 pub use stage::{MONITORING_KINDS, Stage, VALUES, definition, roles};

@@ -29,6 +29,7 @@ pub mod volume;
 pub mod wait;
 pub mod weights;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use cluster::{Answer, Cluster};
@@ -47,6 +48,14 @@ pub const FIELD_MANAGER: &str = "belfry-e2e";
 /// That many seconds.
 pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// A program that `e2e/tools/build.sh` or `e2e/tools/clients.sh` made.
+pub fn tool(name: &str) -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_default();
+    let cache = std::env::var_os("BELFRY_CACHE").map_or_else(|| cache.join("belfry"), PathBuf::from);
+    cache.join("tools/bin").join(name)
 }
 
 /// Writes a figure where people see it although the test passes: the test harness keeps back what

@@ -81,7 +81,7 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
         applied.wanted.push((kind, wanted.clone()));
         let refuse = |cause| Refusal { kind, name: wanted.name.clone(), cause };
         if observed.missing_kinds.contains(&kind) {
-            applied.refused.push(refuse(RefusalCause::KindMissing));
+            applied.refused.extend(wanted.hash.is_some().then(|| refuse(RefusalCause::KindMissing)));
             continue;
         }
         let live = observed.children.get(&(kind, wanted.name.clone()));

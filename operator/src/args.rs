@@ -4,10 +4,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use belfry_crds::contract::defaults;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
+use http::Uri;
 
 use crate::observe::Scope;
+use crate::scaling::ScalingArgs;
 use crate::settings::Settings;
+use crate::upgrade::Policy;
 
 /// Runs InferenceModels: workers, monitoring, alerts and dashboards.
 #[derive(Clone, Debug, Parser)]
@@ -24,6 +27,24 @@ pub struct Args {
     /// Where runbooks stand when a specification names no other place.
     #[arg(long, env = "BELFRY_RUNBOOK_BASE_URL", default_value = defaults::RUNBOOK_BASE_URL)]
     pub runbook_base_url: String,
+
+    /// Who moves models to the pod template and the worker image of this operator.
+    #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES", value_enum, default_value_t, ignore_case = true)]
+    pub template_upgrades: TemplateUpgrades,
+
+    /// Models that a staged upgrade moves at the same time, 1 to 100.
+    #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES_AT_ONCE", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub template_upgrades_at_once: u8,
+
+    /// Seconds that a moved model must be ready before the next one moves, 0 to 86400.
+    #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES_SOAK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    pub template_upgrades_soak_seconds: u32,
+
+    /// Address of the Prometheus that evaluates the models' rules, such as http://prometheus.monitoring:9090. While an alert
+    /// about availability or an objective fires for a model that a staged upgrade moved, it moves no other. Without this
+    /// only readiness counts.
+    #[arg(long, env = "BELFRY_PROMETHEUS_URL", value_parser = prometheus_url)]
+    pub prometheus_url: Option<Uri>,
 
     /// Namespaces whose models are served, with commas between them; all of them without this. With it a Role in each
     /// of them is enough.
@@ -49,9 +70,41 @@ pub struct Args {
     /// Write logs as one JSON object a line.
     #[arg(long, env = "BELFRY_LOG_JSON")]
     pub json_logs: bool,
+
+    /// External metrics for HorizontalPodAutoscalers.
+    #[command(flatten)]
+    pub scaling: ScalingArgs,
+}
+
+/// Who moves models to the pod template and the worker image of this operator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum TemplateUpgrades {
+    /// Their users, each by `spec.runtime`. An upgrade of the operator moves none.
+    #[default]
+    Manual,
+    /// The operator, some at a time. It waits until they are ready again, and stops while one of them does not answer.
+    Staged,
+}
+
+/// An address that a request can be sent to. A query would get in the way of the questions.
+fn prometheus_url(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("{error}"))?;
+    let is_address =
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+    if is_address { Ok(uri) } else { Err("write it as http://HOST:PORT or https://HOST:PORT/PATH".into()) }
 }
 
 impl Args {
+    /// How fast a staged upgrade goes; `None` when users move their models themselves.
+    #[must_use]
+    pub fn upgrades(&self) -> Option<Policy> {
+        (self.template_upgrades == TemplateUpgrades::Staged).then(|| Policy {
+            at_once: self.template_upgrades_at_once.into(),
+            soak_seconds: self.template_upgrades_soak_seconds.into(),
+        })
+    }
+
     /// The namespaces to watch.
     #[must_use]
     pub fn scope(&self) -> Scope {
@@ -63,5 +116,20 @@ impl Args {
     #[must_use]
     pub fn settings(&self) -> Settings {
         Settings { worker_image: self.worker_image.clone(), runbook_base_url: self.runbook_base_url.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prometheus_is_named_by_a_whole_address() {
+        for address in ["http://prometheus.monitoring:9090", "https://prometheus.example/prometheus"] {
+            assert_eq!(prometheus_url(address).unwrap(), address.parse::<Uri>().unwrap());
+        }
+        for address in ["prometheus:9090", "/api", "ftp://host", "http://host/?a=b", ""] {
+            assert!(prometheus_url(address).is_err(), "{address}");
+        }
     }
 }

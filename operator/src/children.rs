@@ -4,10 +4,12 @@
 
 pub mod dashboard;
 pub mod deployment;
+pub mod horizontal_pod_autoscaler;
 pub mod meta;
 pub mod network_policy;
 pub mod pod_disruption_budget;
 pub mod prometheus_rule;
+pub mod scaled_object;
 pub mod service;
 pub mod service_account;
 pub mod service_monitor;
@@ -49,6 +51,10 @@ pub fn child(kind: ChildKind, model: &ValidModel) -> Result<Child, serde_json::E
         ChildKind::Deployment => stamped(kind, Some(deployment::deployment(model))),
         ChildKind::Service => stamped(kind, Some(service::service(model))),
         ChildKind::PodDisruptionBudget => stamped(kind, Some(pod_disruption_budget::pod_disruption_budget(model))),
+        ChildKind::HorizontalPodAutoscaler => {
+            stamped(kind, horizontal_pod_autoscaler::horizontal_pod_autoscaler(model))
+        }
+        ChildKind::ScaledObject => stamped(kind, scaled_object::scaled_object(model)),
         ChildKind::ConfigMap => stamped(kind, dashboard::dashboard(model)),
         ChildKind::ServiceMonitor => stamped(kind, Some(service_monitor::service_monitor(model))),
         ChildKind::PrometheusRule => stamped(kind, Some(prometheus_rule::prometheus_rule(model))),

@@ -3,6 +3,7 @@
 mod backoff;
 mod pass;
 pub mod queue;
+mod upgrades;
 mod write_status;
 
 use std::panic::AssertUnwindSafe;
@@ -18,9 +19,11 @@ use tracing::{error, warn};
 use crate::apply;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, ModelKey, Watches};
+use crate::scaling::Scaling;
 use backoff::{Backoff, Cause, jittered};
 use pass::{Ended, reconcile};
 use queue::Queue;
+pub use upgrades::Upgrades;
 
 /// Models that are worked on at the same time. A pass waits for the API server most of its time.
 const CONCURRENCY: usize = 16;
@@ -43,6 +46,8 @@ pub struct Context {
     pub cache: Arc<Cache>,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
+    /// The metrics of models that are scaled.
+    pub scaling: Arc<Scaling>,
     /// Writer of events.
     pub recorder: Recorder,
 }
@@ -79,13 +84,22 @@ impl Error {
     }
 }
 
-/// Runs until `shutdown` ends, and lets running passes finish.
+/// Runs until `shutdown` ends, and lets running passes finish. Without `upgrades` only users move their models to the
+/// newest template.
 ///
 /// # Errors
 /// A watch ended: that leaves the operator blind, and a new process sees again.
-pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Watches { mut triggers, mut tasks } = watches;
+pub async fn run(
+    context: Arc<Context>,
+    watches: Watches,
+    upgrades: Option<Upgrades>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let Watches { trigger, mut triggers, mut tasks } = watches;
     let mut work = Work { context, queue: Queue::default(), backoff: Backoff::default(), passes: JoinSet::new() };
+    if let Some(upgrades) = upgrades {
+        tasks.spawn(upgrades::run(work.context.clone(), upgrades, trigger.clone()));
+    }
     for key in work.context.cache.keys() {
         work.queue.add(key, Instant::now());
     }
@@ -104,7 +118,7 @@ pub async fn run(context: Arc<Context>, watches: Watches, shutdown: impl Future<
             }
             Some(ended) = work.passes.join_next() => work.finish(ended),
             () = sleep_until(due) => {}
-            ended = tasks.join_next() => anyhow::bail!("a watch ended by itself: {ended:?}"),
+            ended = tasks.join_next() => anyhow::bail!("a watch or the staged upgrade ended by itself: {ended:?}"),
         }
     }
     while work.passes.join_next().await.is_some() {}
@@ -157,6 +171,7 @@ impl Work {
         let pause = match &result {
             Ok(Ended::Gone) => None,
             Ok(Ended::Converged { .. }) => Some(jittered(RESYNC, &key, 0)),
+            Ok(Ended::TakenOver) => Some(DEBOUNCE),
             Ok(Ended::Refused) => Some(self.backoff.next(&key, Cause::Refusal)),
             Err(error) => {
                 let pause = self.backoff.next(&key, error.cause());
@@ -165,7 +180,7 @@ impl Work {
                 Some(pause)
             }
         };
-        if matches!(result, Ok(Ended::Gone | Ended::Converged { .. })) {
+        if matches!(result, Ok(Ended::Gone | Ended::TakenOver | Ended::Converged { .. })) {
             self.backoff.clear(&key);
         }
         self.queue.done(key, pause.map(|pause| Instant::now() + pause));

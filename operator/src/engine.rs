@@ -12,10 +12,12 @@ mod sglang;
 mod tei;
 mod triton;
 mod vllm;
+pub mod work;
 
 use belfry_crds::inference_model::EngineType;
 
 pub use mapping::{Mapping, Source};
+pub use work::Work;
 
 /// What is known of an engine.
 #[derive(Clone, Debug, PartialEq)]

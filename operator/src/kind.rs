@@ -1,7 +1,9 @@
 //! The kinds of objects that the operator writes for a model.
 
+use belfry_crds::keda::ScaledObject;
 use belfry_crds::monitoring::{PrometheusRule, ServiceMonitor};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
@@ -20,6 +22,10 @@ pub enum ChildKind {
     Service,
     /// How many workers a drain may take at once.
     PodDisruptionBudget,
+    /// Who scales the workers.
+    HorizontalPodAutoscaler,
+    /// Who scales the workers, where KEDA is to do it.
+    ScaledObject,
     /// The Grafana dashboard.
     ConfigMap,
     /// What Prometheus scrapes.
@@ -37,6 +43,8 @@ impl ChildKind {
         Self::Deployment,
         Self::Service,
         Self::PodDisruptionBudget,
+        Self::HorizontalPodAutoscaler,
+        Self::ScaledObject,
         Self::ConfigMap,
         Self::ServiceMonitor,
         Self::PrometheusRule,
@@ -51,6 +59,8 @@ impl ChildKind {
             Self::Deployment => "Deployment",
             Self::Service => "Service",
             Self::PodDisruptionBudget => "PodDisruptionBudget",
+            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Self::ScaledObject => "ScaledObject",
             Self::ConfigMap => "ConfigMap",
             Self::ServiceMonitor => "ServiceMonitor",
             Self::PrometheusRule => "PrometheusRule",
@@ -66,6 +76,8 @@ impl ChildKind {
             Self::Deployment => ApiResource::erase::<Deployment>(&()),
             Self::Service => ApiResource::erase::<Service>(&()),
             Self::PodDisruptionBudget => ApiResource::erase::<PodDisruptionBudget>(&()),
+            Self::HorizontalPodAutoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+            Self::ScaledObject => ApiResource::erase::<ScaledObject>(&()),
             Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
             Self::ServiceMonitor => ApiResource::erase::<ServiceMonitor>(&()),
             Self::PrometheusRule => ApiResource::erase::<PrometheusRule>(&()),
@@ -75,7 +87,13 @@ impl ChildKind {
     /// Whether the kind comes from a CRD that a cluster may lack.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::ServiceMonitor | Self::PrometheusRule)
+        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::ScaledObject)
+    }
+
+    /// Whether the object decides how many workers there are.
+    #[must_use]
+    pub const fn is_scaler(self) -> bool {
+        matches!(self, Self::HorizontalPodAutoscaler | Self::ScaledObject)
     }
 
     /// Whether the object only watches the model, and never carries its traffic.

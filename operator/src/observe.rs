@@ -31,7 +31,8 @@ pub use wanted::{Summary, Wanted};
 pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
 use crate::kind::ChildKind;
-use crate::status::PodReport;
+use crate::status::{PodReport, ScalerReport};
+use crate::template::Running;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;
@@ -45,6 +46,8 @@ pub struct Observed {
     pub children: BTreeMap<(ChildKind, String), Live>,
     /// The state of the Deployment of the workers, if it is there.
     pub deployment: Option<Rollout>,
+    /// What the scaler of the workers says, if it is there.
+    pub scaler: Option<ScalerReport>,
     /// What the model's worker pods say.
     pub pods: Vec<PodReport>,
     /// Optional kinds that the cluster does not know.
@@ -71,8 +74,22 @@ pub struct View<'a> {
 pub struct Rollout {
     /// Generation of its specification.
     pub generation: Option<i64>,
+    /// Pods that it asks for, whoever decided it.
+    pub replicas: Option<i32>,
     /// What its controller says.
     pub status: DeploymentStatus,
+    /// Template and image that its pods run on, if the operator wrote them down.
+    pub running: Option<Running>,
+    /// Its pods mount an image. An API server without image volumes forgets that it was asked to, without a word.
+    pub mounts_image: bool,
+}
+
+impl Observed {
+    /// What the pods run on by their Deployment, for a model whose status was lost.
+    #[must_use]
+    pub fn running(&self) -> Option<&Running> {
+        self.deployment.as_ref().and_then(|deployment| deployment.running.as_ref())
+    }
 }
 
 impl Rollout {
@@ -80,6 +97,14 @@ impl Rollout {
     #[must_use]
     pub fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
-        Self { generation: object.metadata.generation, status: status.unwrap_or_default() }
+        let replicas = object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
+        let volumes = object.data.pointer("/spec/template/spec/volumes").and_then(serde_json::Value::as_array);
+        Self {
+            mounts_image: volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.get("image").is_some())),
+            generation: object.metadata.generation,
+            replicas: replicas.and_then(|replicas| i32::try_from(replicas).ok()),
+            status: status.unwrap_or_default(),
+            running: Running::of_deployment(&object.metadata),
+        }
     }
 }

@@ -14,10 +14,12 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::children::meta::MANAGER;
 use crate::client::connect;
-use crate::controller::{self, Context};
+use crate::controller::{self, Context, Upgrades};
 use crate::lease::Candidate;
 use crate::metrics::Metrics;
 use crate::observe::{self, Cache};
+use crate::prometheus::Prometheus;
+use crate::scaling::Scaling;
 use crate::server::{Authenticator, Probes, router};
 
 /// Runs the operator until SIGTERM or SIGINT.
@@ -37,21 +39,24 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     });
     let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
     let candidate = candidate(&args, &client)?;
+    let upgrades = upgrades(&args)?;
     let mut stop = Stop::listen()?;
 
     // Whoever waits for the lease watches already, so that it can take over at once.
     let started = async {
         let watches = observe::start(&client, &cache, &metrics, args.scope()).await;
         let watches = watches.context("a watch ended before it had listed its kind")?;
+        let scaling = Scaling::new(cache.clone(), watches.trigger.clone());
+        let scaling_tasks = scaling.serve(client.clone(), &args.scaling).await?;
         probes.is_ready.store(true, Ordering::Release);
         info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
         let term = match &candidate {
             Some(candidate) => Some((candidate, candidate.lead().await)),
             None => None,
         };
-        anyhow::Ok((watches, term))
+        anyhow::Ok((watches, term, scaling, scaling_tasks))
     };
-    let (watches, term) = tokio::select! {
+    let (watches, term, scaling, mut scaling_tasks) = tokio::select! {
         started = started => started?,
         () = stop.wait() => return Ok(()),
     };
@@ -60,11 +65,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, metrics, recorder });
-    let mut controller = tokio::spawn(controller::run(context, watches, async { ended.await.unwrap_or(()) }));
+    let context = Arc::new(Context { client, cache, metrics, scaling, recorder });
+    let ended = async { ended.await.unwrap_or(()) };
+    let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
+        Some(ended) = scaling_tasks.join_next() => anyhow::bail!("the external metrics ended by themselves: {ended:?}"),
         error = held(term) => return Err(error.context("this operator leads no more")),
         () = stop.wait() => {}
     }
@@ -77,6 +84,12 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         warn!(%error, "Could not give up the lease; it ends by itself");
     }
     Ok(())
+}
+
+fn upgrades(args: &Args) -> anyhow::Result<Option<Upgrades>> {
+    let Some(policy) = args.upgrades() else { return Ok(None) };
+    let prometheus = args.prometheus_url.clone().map(Prometheus::new).transpose()?;
+    Ok(Some(Upgrades { policy, prometheus }))
 }
 
 fn candidate(args: &Args, client: &Client) -> anyhow::Result<Option<Candidate>> {

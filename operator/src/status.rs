@@ -7,15 +7,17 @@ mod children;
 mod conditions;
 mod pods;
 mod refusal;
+mod scaling;
 
 use belfry_crds::InferenceModelStatus;
 use belfry_crds::condition::{self, ConditionType};
-use belfry_crds::status::{LastFailure, ModelStatus, RuntimeStatus};
+use belfry_crds::status::{LastFailure, ModelStatus, RuntimeStatus, Upgrade};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 pub use conditions::Verdict;
 pub use pods::{PodReport, Requests, report};
+pub use scaling::{MetricsSource, ScalerReport, ScalingFacts, left_behind, scaler_report};
 
 use crate::apply::Applied;
 use crate::children::{meta, service};
@@ -46,6 +48,8 @@ pub struct Facts<'a> {
     pub pass: &'a Pass,
     /// The Deployment, as it is after the pass.
     pub deployment: Option<&'a Rollout>,
+    /// What is known of the scaler.
+    pub scaling: &'a ScalingFacts,
     /// What the pods say.
     pub pods: &'a [PodReport],
 }
@@ -73,14 +77,17 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
             // A worker that was started with a digest serves that model or none.
             let is_wanted = |pod: &&PodReport| model.sha256.is_none() || pod.sha256 == model.sha256;
             let loaded = facts.pods.iter().filter(|pod| pod.is_ready && !pod.is_terminating).filter(is_wanted).count();
-            Some(format!("{loaded}/{}", model.replicas))
+            Some(format!("{loaded}/{}", scaling::wanted(model, facts.deployment)))
+        }),
+        scaled_replicas: model.map_or(kept.scaled_replicas, |model| {
+            scaling::scaled_replicas(model, facts.deployment, kept.scaled_replicas)
         }),
         selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
         model: model.map_or(kept.model, |model| {
             Some(ModelStatus { requested: requested(&model.source), sha256: model.sha256.clone() })
         }),
-        runtime: model.map_or(kept.runtime, |model| Some(runtime(model))),
+        runtime: model.map_or(kept.runtime.clone(), |model| Some(runtime(model, kept.runtime.as_ref()))),
         last_failure: facts.pods.iter().find_map(last_failure),
         children: match facts.pass {
             Pass::Applied { applied, .. } => children::children(&applied.wanted, &applied.refused),
@@ -101,13 +108,20 @@ fn requested(source: &ValidSource) -> String {
     }
 }
 
-fn runtime(model: &ValidModel) -> RuntimeStatus {
-    RuntimeStatus {
-        image: model.runtime.image.clone(),
-        default_image: model.runtime.default_image.clone(),
-        template_revision: model.runtime.template_revision.as_str().into(),
+fn runtime(model: &ValidModel, previous: Option<&RuntimeStatus>) -> RuntimeStatus {
+    let runtime = &model.runtime;
+    let mut next = RuntimeStatus {
+        image: runtime.image.clone(),
+        default_image: runtime.default_image.clone(),
+        template_revision: runtime.template_revision.as_str().into(),
         available_template_revision: TemplateRevision::NEWEST.as_str().into(),
-    }
+        available_default_image: runtime.available_image.clone(),
+        upgrade: if runtime.is_behind() { Upgrade::Available } else { Upgrade::UpToDate },
+        moved_from: None,
+    };
+    let pin = |status: &RuntimeStatus| (status.template_revision.clone(), status.default_image.clone());
+    next.moved_from = previous.filter(|p| pin(p) == pin(&next)).and_then(|p| p.moved_from.clone());
+    next
 }
 
 fn last_failure(pod: &PodReport) -> Option<LastFailure> {

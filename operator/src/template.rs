@@ -2,13 +2,24 @@
 //!
 //! A new operator may bring a better template and a newer worker, but moving a model there restarts
 //! it, and an upgrade of the operator must not restart models (invariant 4). So a model keeps the
-//! revision and the image that it was created with, which its status remembers, until its
-//! specification names another revision.
+//! revision and the image that it was created with until its specification names another revision, or
+//! its turn comes in a staged upgrade ([`crate::upgrade`]).
+//!
+//! The status remembers them. Backups often leave a status out, so the Deployment carries them too.
+
+use std::collections::BTreeMap;
 
 use belfry_crds::status::RuntimeStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::settings::Settings;
 use crate::validate::Problem;
+
+/// Annotation of a Deployment: the revision of its pod template.
+const REVISION_ANNOTATION: &str = "belfry.dev/template-revision";
+
+/// Annotation of a Deployment: the image that belongs to the revision.
+const IMAGE_ANNOTATION: &str = "belfry.dev/default-image";
 
 /// A revision of the pod template that this operator can still render.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,37 +51,77 @@ impl TemplateRevision {
 
 /// The revision and the image that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pin {
+pub struct Pin<Revision = TemplateRevision> {
     /// Revision of the pod template.
-    pub revision: TemplateRevision,
+    pub revision: Revision,
     /// Image of the worker.
     pub image: String,
 }
 
 impl Pin {
+    /// What a new model gets.
+    #[must_use]
+    pub fn newest(settings: &Settings) -> Self {
+        Self { revision: TemplateRevision::NEWEST, image: settings.worker_image.clone() }
+    }
+
     /// What the specification names, else what the model already runs on, else the newest.
     ///
     /// # Errors
     /// A revision that this operator does not know.
-    pub fn choose(
-        specified: Option<&str>,
-        running: Option<&RuntimeStatus>,
-        settings: &Settings,
-    ) -> Result<Self, Problem> {
-        let newest = Self { revision: TemplateRevision::NEWEST, image: settings.worker_image.clone() };
+    pub fn choose(specified: Option<&str>, running: Option<&Running>, settings: &Settings) -> Result<Self, Problem> {
         let running = match running {
-            Some(running) => Some((parse(&running.template_revision)?, running.default_image.clone())),
+            Some(Running { revision, image }) => Some(Self { revision: parse(revision)?, image: image.clone() }),
             None => None,
         };
-        let specified = specified.map(parse).transpose()?;
-        Ok(match (specified, running) {
-            (None, None) => newest,
-            (Some(revision), None) => Self { revision, ..newest },
-            (None, Some((revision, image))) => Self { revision, image },
-            (Some(revision), Some((current, image))) if revision == current => Self { revision, image },
-            (Some(revision), Some(_)) => Self { revision, ..newest },
-        })
+        Ok(Self::of(specified.map(parse).transpose()?, running, Self::newest(settings)))
     }
+}
+
+impl<Revision: PartialEq> Pin<Revision> {
+    /// Naming the revision that runs already moves nothing, the image included.
+    fn of(specified: Option<Revision>, running: Option<Self>, newest: Self) -> Self {
+        match (specified, running) {
+            (None, None) => newest,
+            (None, Some(running)) => running,
+            (Some(revision), Some(running)) if revision == running.revision => running,
+            (Some(revision), _) => Self { revision, ..newest },
+        }
+    }
+}
+
+/// What a model runs on, in the words of its status or of its Deployment. Another version of the operator may have
+/// written them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Revision of the pod template.
+    pub revision: String,
+    /// Image that belongs to it.
+    pub image: String,
+}
+
+impl Running {
+    /// What a status says.
+    #[must_use]
+    pub fn of_status(status: &RuntimeStatus) -> Self {
+        Self { revision: status.template_revision.clone(), image: status.default_image.clone() }
+    }
+
+    /// What a Deployment says; `None` when nobody annotated it.
+    #[must_use]
+    pub fn of_deployment(metadata: &ObjectMeta) -> Option<Self> {
+        let annotation = |key| metadata.annotations.as_ref()?.get(key).cloned();
+        Some(Self { revision: annotation(REVISION_ANNOTATION)?, image: annotation(IMAGE_ANNOTATION)? })
+    }
+}
+
+/// The annotations of a Deployment that [`Running::of_deployment`] reads.
+#[must_use]
+pub fn annotations(revision: TemplateRevision, image: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (REVISION_ANNOTATION.to_owned(), revision.as_str().to_owned()),
+        (IMAGE_ANNOTATION.to_owned(), image.to_owned()),
+    ])
 }
 
 fn parse(name: &str) -> Result<TemplateRevision, Problem> {
@@ -91,13 +142,17 @@ mod tests {
         Settings { worker_image: "worker:new".into(), ..Settings::default() }
     }
 
-    fn running() -> RuntimeStatus {
-        RuntimeStatus {
+    fn running() -> Running {
+        Running::of_status(&RuntimeStatus {
             image: "worker:by-hand".into(),
             default_image: "worker:old".into(),
             template_revision: "1".into(),
-            available_template_revision: "1".into(),
-        }
+            ..RuntimeStatus::default()
+        })
+    }
+
+    fn pin(revision: u8, image: &str) -> Pin<u8> {
+        Pin { revision, image: image.into() }
     }
 
     #[test]
@@ -122,5 +177,25 @@ mod tests {
     fn an_unknown_revision_is_refused_by_name() {
         let problem = Pin::choose(Some("99"), None, &upgraded()).unwrap_err();
         assert!(problem.to_string().contains("\"99\""), "{problem}");
+    }
+
+    #[test]
+    fn a_revision_that_the_specification_names_is_moved_to_at_once_with_the_image_of_this_operator() {
+        assert_eq!(Pin::of(Some(2), Some(pin(1, "old")), pin(2, "new")), pin(2, "new"));
+        assert_eq!(Pin::of(Some(1), Some(pin(2, "old")), pin(2, "new")), pin(1, "new"));
+    }
+
+    #[test]
+    fn nothing_but_the_specification_moves_a_model_to_a_newer_revision() {
+        assert_eq!(Pin::of(None, Some(pin(1, "old")), pin(2, "new")), pin(1, "old"));
+        assert_eq!(Pin::of(Some(1), Some(pin(1, "old")), pin(2, "new")), pin(1, "old"));
+    }
+
+    #[test]
+    fn a_deployment_tells_what_it_was_annotated_with_and_a_foreign_one_nothing() {
+        let annotated = |annotations| ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
+        let own = annotated(annotations(TemplateRevision::V1, "worker:old"));
+        assert_eq!(Running::of_deployment(&own), Some(running()));
+        assert_eq!(Running::of_deployment(&annotated(BTreeMap::new())), None);
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod autoscaling;
 mod engine;
 mod monitoring;
 mod pod;
@@ -19,6 +20,7 @@ use belfry_crds::inference_model::{
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
+pub use autoscaling::{Scaler, ValidAutoscaling};
 pub use engine::ValidEngine;
 pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
 pub use rollout::{Replace, ValidRollout};
@@ -26,7 +28,7 @@ pub use source::{Download, Timeouts, ValidSource};
 
 use crate::resources;
 use crate::settings::Settings;
-use crate::template::{Pin, TemplateRevision};
+use crate::template::{Pin, Running, TemplateRevision};
 
 /// A specification with every question answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,8 +47,10 @@ pub struct ValidModel {
     pub sha256: Option<String>,
     /// Names that requests use for it; the first is the one in answers.
     pub served_names: Vec<String>,
-    /// Wanted worker pods; 0 while the model is suspended.
+    /// Wanted worker pods, unless they are scaled; 0 while the model is suspended.
     pub replicas: i32,
+    /// Who decides the number of worker pods in place of `replicas`; nobody while the model is suspended.
+    pub autoscaling: Option<ValidAutoscaling>,
     /// The model has no pods for as long as its user says so.
     pub is_suspended: bool,
     /// CPU, memory and devices of one worker.
@@ -80,6 +84,8 @@ pub struct ValidRuntime {
     pub default_image: String,
     /// Revision of the pod template.
     pub template_revision: TemplateRevision,
+    /// Image that a new model would get.
+    pub available_image: String,
     /// Device of the tensors.
     pub device: Device,
     /// Type of weights and activations.
@@ -96,6 +102,16 @@ pub struct ValidRuntime {
     pub queue_capacity: u32,
     /// Milliseconds after which a request is given up.
     pub request_timeout_ms: u32,
+}
+
+impl ValidRuntime {
+    /// Whether the pods of a new model of the same specification would differ.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let follows_default = self.image == image_for(&self.default_image, self.device);
+        self.template_revision != TemplateRevision::NEWEST
+            || (follows_default && self.default_image != self.available_image)
+    }
 }
 
 /// Scraping, objectives, alerts and dashboards, with defaults applied.
@@ -172,14 +188,28 @@ impl fmt::Display for Problem {
 /// # Errors
 /// Every problem at once, each with its field.
 pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidModel, Vec<Problem>> {
+    validate_running(model, None, settings)
+}
+
+/// The same for a model in a cluster, of which the status may have been lost: then its Deployment tells what it runs on.
+///
+/// # Errors
+/// Every problem at once, each with its field.
+pub fn validate_running(
+    model: &InferenceModel,
+    deployment: Option<&Running>,
+    settings: &Settings,
+) -> Result<ValidModel, Vec<Problem>> {
     let mut problems = vec![];
     let spec = &model.spec;
+    let of_status = model.status.as_ref().and_then(|status| status.runtime.as_ref()).map(Running::of_status);
+    let running = of_status.or_else(|| deployment.cloned());
     let device = spec.runtime.as_ref().and_then(|r| r.device).unwrap_or_default();
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
     let startup_budget_seconds =
         spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
     let source = keep(source::source(&spec.model, startup_budget_seconds), &mut problems);
-    let runtime = keep(runtime(spec, model.status.as_ref(), settings), &mut problems);
+    let runtime = keep(runtime(spec, running.as_ref(), settings), &mut problems);
     let engine = spec.engine.as_ref().map(ValidEngine::new);
     problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));
     let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
@@ -190,7 +220,9 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     if let (Some(engine), Some(source)) = (&engine, &source) {
         problems.extend(engine.unreadable(source));
     }
-    let (Some(resources), Some(source), Some(runtime), Some(monitoring)) = (resources, source, runtime, monitoring)
+    let autoscaling = keep(autoscaling::autoscaling(spec.autoscaling.as_ref(), engine.as_ref()), &mut problems);
+    let (Some(resources), Some(source), Some(runtime), Some(monitoring), Some(autoscaling)) =
+        (resources, source, runtime, monitoring, autoscaling)
     else {
         return Err(problems);
     };
@@ -208,7 +240,8 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
             names => names.to_vec(),
         },
         name,
-        replicas: wanted_replicas(spec),
+        replicas: wanted_replicas(spec, model.status.as_ref()),
+        autoscaling: autoscaling.filter(|_| spec.suspend != Some(true)),
         is_suspended: spec.suspend == Some(true),
         resources,
         runtime,
@@ -223,10 +256,15 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     })
 }
 
-/// Worker pods that a specification wants: none while it is suspended.
+/// Worker pods that a specification wants: none while it is suspended, and else those that it names, or those that a
+/// scaler left behind.
 #[must_use]
-pub fn wanted_replicas(spec: &InferenceModelSpec) -> i32 {
-    if spec.suspend == Some(true) { 0 } else { spec.replicas.unwrap_or(defaults::REPLICAS) }
+pub fn wanted_replicas(spec: &InferenceModelSpec, status: Option<&InferenceModelStatus>) -> i32 {
+    if spec.suspend == Some(true) {
+        return 0;
+    }
+    let left_behind = status.and_then(|status| status.scaled_replicas);
+    spec.replicas.or(left_behind).unwrap_or(defaults::REPLICAS)
 }
 
 fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
@@ -235,13 +273,12 @@ fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option
 
 fn runtime(
     spec: &InferenceModelSpec,
-    status: Option<&InferenceModelStatus>,
+    running: Option<&Running>,
     settings: &Settings,
 ) -> Result<ValidRuntime, Vec<Problem>> {
     let runtime = spec.runtime.clone().unwrap_or_default();
     let Runtime { image, template_revision, device, dtype, threads, batching, queue } = runtime;
-    let pin = Pin::choose(template_revision.as_deref(), status.and_then(|s| s.runtime.as_ref()), settings)
-        .map_err(|problem| vec![problem])?;
+    let pin = Pin::choose(template_revision.as_deref(), running, settings).map_err(|problem| vec![problem])?;
     let Batching { max_batch_tokens, max_batch_size, max_client_batch_size } = batching.unwrap_or_default();
     let Queue { capacity, request_timeout_ms } = queue.unwrap_or_default();
     let device = device.unwrap_or_default();
@@ -250,6 +287,7 @@ fn runtime(
         image: image.unwrap_or_else(|| image_for(&pin.image, device)),
         default_image: pin.image,
         template_revision: pin.revision,
+        available_image: settings.worker_image.clone(),
         device,
         dtype: dtype.unwrap_or_default(),
         threads: threads.unwrap_or(0),

@@ -210,6 +210,7 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     let done = Instant::now();
     app.metrics.batch_size.observe(packed.texts() as f64);
     app.metrics.batch_tokens.observe(packed.tokens() as f64);
+    app.metrics.device_busy.inc_by((done - taken).as_secs_f64());
     app.inbox.lock().queue.observe(packed.texts(), done - taken);
     app.lifecycle.pass_ended(done, done - taken);
     match rows {

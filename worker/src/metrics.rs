@@ -6,8 +6,8 @@ use belfry_crds::contract::metric::{self, Kind, Metric};
 use belfry_crds::contract::metrics as contract;
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, TextEncoder,
+    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 use crate::error::Endpoint;
@@ -31,6 +31,7 @@ pub struct Metrics {
     pub tokens: IntCounterVec,
     pub batch_size: Histogram,
     pub batch_tokens: Histogram,
+    pub device_busy: Counter,
     pub queue_depth: IntGauge,
     pub queue_capacity: IntGauge,
     pub active_requests: IntGauge,
@@ -66,6 +67,7 @@ impl Metrics {
             tokens: register(r, IntCounterVec::new(opts(&contract::TOKENS), &labels(&contract::TOKENS))?)?,
             batch_size: histogram(r, &contract::BATCH_SIZE)?,
             batch_tokens: histogram(r, &contract::BATCH_TOKENS)?,
+            device_busy: register(r, Counter::with_opts(opts(&contract::DEVICE_BUSY))?)?,
             queue_depth: register(r, IntGauge::with_opts(opts(&contract::QUEUE_DEPTH))?)?,
             queue_capacity: register(r, IntGauge::with_opts(opts(&contract::QUEUE_CAPACITY))?)?,
             active_requests: register(r, IntGauge::with_opts(opts(&contract::ACTIVE_REQUESTS))?)?,

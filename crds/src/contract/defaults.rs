@@ -5,6 +5,10 @@
 
 /// Worker replicas.
 pub const REPLICAS: i32 = 1;
+/// Fewest workers of a model that is scaled.
+pub const MIN_REPLICAS: i32 = 1;
+/// Texts that wait for each worker of a model that is scaled by nothing else.
+pub const SCALING_QUEUE_DEPTH: i32 = 16;
 /// CPU that a worker asks for.
 pub const CPU_REQUEST: &str = "500m";
 /// Memory that a worker asks for, and its limit.

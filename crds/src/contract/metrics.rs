@@ -88,6 +88,8 @@ metrics! {
     Worker Histogram BATCH_TOKENS = "inference_batch_tokens" ["tokens"] ()
         buckets &[16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65536.0];
         "Tokens in one forward pass."
+    Worker Counter DEVICE_BUSY = "inference_device_busy_seconds_total" ["seconds"] ();
+        "Time in which the device worked on forward passes; its rate is the share of the device that is in use."
     Worker Gauge QUEUE_DEPTH = "inference_queue_depth" ["texts"] ();
         "Texts that wait for a forward pass."
     Worker Gauge QUEUE_CAPACITY = "inference_queue_capacity" ["texts"] ();
@@ -232,6 +234,8 @@ pub const WRITTEN_KINDS: &[&str] = &[
     "PodDisruptionBudget",
     "NetworkPolicy",
     "ConfigMap",
+    "HorizontalPodAutoscaler",
+    "ScaledObject",
     "ServiceMonitor",
     "PrometheusRule",
     "Event",

@@ -154,6 +154,8 @@ mapped_metrics! {
     RequestDuration = "inference_request_duration_seconds";
     /// Counter of tokens that went into the model.
     Tokens = "inference_tokens_total";
+    /// Counter of the seconds in which the device worked on forward passes.
+    DeviceBusy = "inference_device_busy_seconds_total";
     /// Gauge of what waits for the model.
     QueueDepth = "inference_queue_depth";
     /// Gauge of how much may wait.

@@ -11,8 +11,9 @@ pub struct Runtime {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub image: Option<String>,
-    /// Revision of the pod template. Default: the newest at creation, and never moved by an upgrade of the operator;
-    /// status.runtime.availableTemplateRevision names the newest.
+    /// Revision of the pod template. Default: the newest at creation, and not moved by an upgrade of the operator unless
+    /// the installation has staged upgrades; status.runtime.availableTemplateRevision names the newest. A revision that is
+    /// named here is moved to at once, and kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     pub template_revision: Option<String>,

@@ -10,7 +10,7 @@ use belfry_crds::InferenceModel;
 use belfry_operator::apply::Applied;
 use belfry_operator::children::meta::MANAGER;
 use belfry_operator::settings::Settings;
-use belfry_operator::status::{Facts, Pass, status};
+use belfry_operator::status::{Facts, Pass, ScalingFacts, status};
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request};
 use k8s_openapi::jiff::Timestamp;
@@ -90,7 +90,9 @@ pub(super) fn requests(models: &[InferenceModel], verb: Verb, with_status: bool)
 fn status_patch(model: &InferenceModel, settings: &Settings) -> Result<Request<Vec<u8>>> {
     let valid = operator::valid(model, settings)?;
     let pass = Pass::Applied { model: Box::new(valid), applied: Box::new(Applied::default()) };
-    let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment: None, pods: &[] };
+    let scaling = ScalingFacts::default();
+    let facts =
+        Facts { generation: model.metadata.generation, pass: &pass, deployment: None, scaling: &scaling, pods: &[] };
     let body = json!({
         "apiVersion": InferenceModel::api_version(&()),
         "kind": InferenceModel::kind(&()),

@@ -20,7 +20,8 @@ const START: std::time::Duration = secs(30);
 
 /// The operator, running or not. Dropping it ends it.
 pub struct Operator {
-    folder: PathBuf,
+    program: PathBuf,
+    kubeconfig: PathBuf,
     listen: SocketAddr,
     args: Vec<String>,
     child: Option<Child>,
@@ -36,9 +37,15 @@ impl Operator {
             "users": [{"name": "nobody", "user": {}}],
             "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
         });
-        fs::write(folder.join("kubeconfig"), kubeconfig.to_string())?;
+        let path = folder.join("kubeconfig");
+        fs::write(&path, kubeconfig.to_string())?;
+        Self::of_version(present()?, path)
+    }
+
+    /// The program of some version, which will speak with that kubeconfig. Its log lies beside it.
+    pub fn of_version(program: PathBuf, kubeconfig: PathBuf) -> Result<Self> {
         let listen = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        Ok(Self { folder, listen, args: vec![], child: None })
+        Ok(Self { program, kubeconfig, listen, args: vec![], child: None })
     }
 
     /// From its next start on with these arguments.
@@ -49,10 +56,9 @@ impl Operator {
     /// Starts it, without waiting for anything.
     pub fn spawn(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "the operator runs already");
-        let program = program()?;
         let log = File::options().create(true).append(true).open(self.log())?;
-        let child = Command::new(&program)
-            .env("KUBECONFIG", self.folder.join("kubeconfig"))
+        let child = Command::new(&self.program)
+            .env("KUBECONFIG", &self.kubeconfig)
             .env("RUST_LOG", "info,kube=warn")
             .env("NO_COLOR", "1")
             .arg("--listen")
@@ -62,7 +68,7 @@ impl Operator {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn();
-        self.child = Some(child.with_context(|| format!("can't run {}", program.display()))?);
+        self.child = Some(child.with_context(|| format!("can't run {}", self.program.display()))?);
         Ok(())
     }
 
@@ -145,7 +151,7 @@ impl Operator {
     }
 
     fn log(&self) -> PathBuf {
-        self.folder.join("operator.log")
+        self.kubeconfig.with_file_name("operator.log")
     }
 
     /// What it logged, from all of its lives.
@@ -169,8 +175,8 @@ impl Drop for Operator {
     }
 }
 
-/// `BELFRY_OPERATOR_BIN`, or what `cargo build` left.
-fn program() -> Result<PathBuf> {
+/// The present version: `BELFRY_OPERATOR_BIN`, or what `cargo build` left.
+pub fn present() -> Result<PathBuf> {
     let program = match std::env::var_os("BELFRY_OPERATOR_BIN") {
         Some(path) => PathBuf::from(path),
         None => {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use crate::rig::Rig;
-use crate::{OPERATOR, SYSTEM_NAMESPACE};
+use crate::{OPERATOR, SYSTEM_NAMESPACE, tool};
 
 /// A control plane that knows the kinds of Belfry and of the Prometheus Operator, and the operator's roles.
 pub struct Stage {
@@ -162,14 +162,6 @@ fn run(mut command: Command, input: &str) -> Result<String> {
     let output = child.wait_with_output()?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// A program that `e2e/tools/build.sh` made.
-fn tool(name: &str) -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_default();
-    let cache = std::env::var_os("BELFRY_CACHE").map_or_else(|| cache.join("belfry"), PathBuf::from);
-    cache.join("tools/bin").join(name)
 }
 
 /// A file of the project.

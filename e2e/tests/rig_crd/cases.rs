@@ -3,13 +3,16 @@
 
 use serde_json::{Value, json};
 
+mod scaling;
+
 pub(crate) type Wrong = (&'static str, Value, &'static [&'static str]);
 
 /// What the API server has to admit.
 pub(crate) fn right() -> Vec<(&'static str, Value)> {
     let rollout = |rollout: Value| json!({"rollout": rollout});
     let engine = |engine: Value| json!({"engine": engine});
-    vec![
+    let mut right = scaling::right();
+    right.extend([
         ("one replica more", rollout(json!({"maxSurge": 1, "maxUnavailable": 0}))),
         ("only maxSurge 0", rollout(json!({"maxSurge": 0}))),
         ("in place", rollout(json!({"strategy": "CapacityBound", "maxUnavailable": 2, "maxSurge": 0}))),
@@ -55,12 +58,13 @@ pub(crate) fn right() -> Vec<(&'static str, Value)> {
                 {"name": "inference_requests_total", "from": "a:b_total", "labels": {"status": "200"}},
             ]})),
         ),
-    ]
+    ]);
+    right
 }
 
 /// What it has to refuse.
 pub(crate) fn wrong() -> Vec<Wrong> {
-    [rollouts(), placement(), network(), pods(), engines(), mappings()].concat()
+    [rollouts(), scaling::wrong(), placement(), network(), pods(), engines(), mappings()].concat()
 }
 
 fn rollouts() -> Vec<Wrong> {

@@ -13,6 +13,7 @@ use crate::children::Child;
 use crate::children::meta::MANAGER;
 use crate::kind::ChildKind;
 use crate::observe::{Live, Rollout};
+use crate::scaling::handover::release_replicas;
 use crate::validate::ValidModel;
 
 pub(super) enum Failure {
@@ -37,7 +38,10 @@ impl Shell<'_> {
         let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
         match (plan, child.object.take()) {
             (Plan::Create, Some(object)) => self.create(&api, &child, object).await,
-            (Plan::Apply, Some(object)) => self.mend(&api, &child, &object).await,
+            (Plan::Apply, Some(object)) => {
+                self.release_replicas(&api, child.kind).await?;
+                self.mend(&api, &child, &object).await
+            }
             (Plan::Delete, None) => self.delete(&api, &child).await,
             (Plan::Conflict, _) => Err(Failure::Refused(RefusalCause::NameConflict)),
             (Plan::Keep | Plan::Create | Plan::Apply | Plan::Delete, _) => Ok(None),
@@ -51,6 +55,7 @@ impl Shell<'_> {
         match self.patch(api, child, Patch::Apply(&object)).await {
             Err(Failure::Transient(kube::Error::Api(status))) if status.code == 409 => {
                 self.refuse_foreign(api, &child.name).await?;
+                self.release_replicas(api, child.kind).await?;
                 object.metadata.resource_version = None;
                 self.patch(api, child, Patch::Apply(&object)).await
             }
@@ -66,6 +71,14 @@ impl Shell<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Before a Deployment that is there is applied.
+    async fn release_replicas(&self, api: &Api<DynamicObject>, kind: ChildKind) -> Result<(), Failure> {
+        if kind == ChildKind::Deployment && release_replicas(api, self.model).await.map_err(failure)? {
+            self.context.metrics.write(kind.as_str(), true);
+        }
+        Ok(())
     }
 
     async fn delete(&self, api: &Api<DynamicObject>, child: &Child) -> Outcome {

@@ -11,10 +11,11 @@ mod pod;
 mod source;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::meta::{Component, object_meta, selector};
-use crate::template::TemplateRevision;
+use crate::template::{self, TemplateRevision};
 use crate::validate::{Replace, ValidModel};
 
 /// Old ReplicaSets to keep for `kubectl rollout undo`.
@@ -26,11 +27,12 @@ pub fn deployment(model: &ValidModel) -> Deployment {
     let template = match model.runtime.template_revision {
         TemplateRevision::V1 => pod::template(model),
     };
-    let rollout = &model.rollout;
+    let (rollout, runtime) = (&model.rollout, &model.runtime);
+    let annotations = template::annotations(runtime.template_revision, &runtime.default_image);
     Deployment {
-        metadata: object_meta(model, Component::Worker),
+        metadata: ObjectMeta { annotations: Some(annotations), ..object_meta(model, Component::Worker) },
         spec: Some(DeploymentSpec {
-            replicas: Some(model.replicas),
+            replicas: model.owned_replicas(),
             selector: selector(model),
             strategy: Some(strategy(rollout.replace)),
             min_ready_seconds: (rollout.min_ready_seconds > 0).then_some(rollout.min_ready_seconds),

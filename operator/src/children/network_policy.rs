@@ -15,8 +15,8 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::meta::{Component, object_meta, selector};
-use crate::validate::{ValidModel, ValidPolicy, ValidSource};
+use super::meta::{Component, MANAGER, object_meta, selector};
+use crate::validate::{Scaler, ValidModel, ValidPolicy, ValidSource};
 
 /// The NetworkPolicy of a model, unless it is to have none.
 #[must_use]
@@ -44,10 +44,12 @@ fn ingress(model: &ValidModel, policy: &ValidPolicy) -> Vec<NetworkPolicyIngress
         return vec![NetworkPolicyIngressRule { ports: Some(ports), from: None }];
     }
     let callers = policy.allow_from.iter().map(peer).collect();
-    let prometheus = vec![prometheus(policy.prometheus_namespace.as_deref())];
+    let mut readers = vec![prometheus(policy.prometheus_namespace.as_deref())];
+    let is_read_by_us = model.autoscaling.as_ref().is_some_and(|scaling| scaling.scaler == Scaler::Hpa);
+    readers.extend(is_read_by_us.then(operator));
     vec![
         NetworkPolicyIngressRule { ports: Some(vec![named(PORT_NAME)]), from: Some(callers) },
-        NetworkPolicyIngressRule { ports: Some(vec![metrics]), from: Some(prometheus) },
+        NetworkPolicyIngressRule { ports: Some(vec![metrics]), from: Some(readers) },
     ]
 }
 
@@ -68,6 +70,15 @@ fn prometheus(namespace: Option<&str>) -> NetworkPolicyPeer {
             None => LabelSelector::default(),
         }),
         pod_selector: labels(&label("app.kubernetes.io/name", "prometheus")),
+        ..Default::default()
+    }
+}
+
+/// The operator, wherever it is installed: it reads what the workers have to do.
+fn operator() -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector: labels(&BTreeMap::from([("app.kubernetes.io/name".to_owned(), MANAGER.to_owned())])),
         ..Default::default()
     }
 }
@@ -102,7 +113,31 @@ fn port(protocol: &str, port: IntOrString) -> NetworkPolicyPort {
 
 #[cfg(test)]
 mod tests {
+    use belfry_crds::InferenceModel;
+
     use super::*;
+    use crate::settings::Settings;
+    use crate::validate::validate;
+
+    #[test]
+    fn the_operator_is_let_in_only_where_it_reads_the_workers_for_a_scaler() {
+        let lets_operator_in = |more: serde_json::Value| {
+            let policy = serde_json::json!({"allowFrom": [{"podLabels": {"app": "caller"}}]});
+            let mut spec = serde_json::json!({
+                "task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}}, "network": {"networkPolicy": policy},
+            });
+            spec["autoscaling"] = more;
+            let model = InferenceModel::new("m", serde_json::from_value(spec).unwrap());
+            let policy = network_policy(&validate(&model, &Settings::default()).unwrap());
+            serde_json::to_string(&policy).unwrap().contains(MANAGER_LABEL)
+        };
+        assert!(lets_operator_in(serde_json::json!({"maxReplicas": 2})));
+        assert!(!lets_operator_in(serde_json::Value::Null));
+        let keda = serde_json::json!({"provider": "KEDA", "maxReplicas": 2, "prometheusAddress": "http://p"});
+        assert!(!lets_operator_in(keda));
+    }
+
+    const MANAGER_LABEL: &str = r#""podSelector":{"matchLabels":{"app.kubernetes.io/name":"belfry-operator"}}"#;
 
     #[test]
     fn the_port_of_a_mirror_is_read_from_its_address() {

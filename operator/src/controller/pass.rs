@@ -6,8 +6,8 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Context, Error, write_status};
 use crate::apply::{self, RefusalCause, apply};
 use crate::observe::{ModelKey, Observed};
-use crate::status::{Facts, Pass, status};
-use crate::validate::validate;
+use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
+use crate::validate::validate_running;
 
 /// How a pass ended, when nothing has to be repeated at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub(super) enum Ended {
     },
     /// A child was refused, which time may heal.
     Refused,
+    /// The status took over what a scaler left behind, and the next pass builds the children from it.
+    TakenOver,
 }
 
 impl Ended {
@@ -30,6 +32,7 @@ impl Ended {
             Self::Gone => None,
             Self::Converged { outcome } => Some(outcome),
             Self::Refused => Some("refused"),
+            Self::TakenOver => Some("applied"),
         }
     }
 }
@@ -42,7 +45,12 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
         // The children are owned by the model, and the garbage collector takes them.
         return Ok(Ended::Gone);
     }
-    let pass = match validate(model, context.cache.settings()) {
+    let has_scaler = observed.children.keys().any(|(kind, name)| kind.is_scaler() && *name == key.name);
+    if let Some(taken_over) = left_behind(model, has_scaler, observed.deployment.as_ref()) {
+        write_status::write(model, taken_over, context).await?;
+        return Ok(Ended::TakenOver);
+    }
+    let pass = match validate_running(model, observed.running(), context.cache.settings()) {
         Ok(valid) => {
             let requests =
                 apply::Context { client: &context.client, cache: &context.cache, metrics: &context.metrics, key };
@@ -53,7 +61,8 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
     };
     context.metrics.restarts.observe(key.clone(), pods);
     let deployment = pass.deployment().or(observed.deployment.as_ref());
-    let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment, pods };
+    let scaling = ScalingFacts { scaler: observed.scaler.clone(), metrics: context.scaling.source(key) };
+    let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment, scaling: &scaling, pods };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok(pass.ended())

@@ -87,7 +87,7 @@ fn replicas(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     let reported =
         |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
     let states = [
-        ("desired", wanted_replicas(&view.model.spec)),
+        ("desired", wanted_replicas(&view.model.spec, view.model.status.as_ref())),
         ("current", reported(|status| status.replicas)),
         ("updated", reported(|status| status.updated_replicas)),
         ("ready", reported(|status| status.ready_replicas)),

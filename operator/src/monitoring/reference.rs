@@ -87,6 +87,9 @@ const fn condition(type_: ConditionType) -> &'static str {
         ConditionType::ModelLoaded => "Every replica loaded its model.",
         ConditionType::Available => "At least one replica answers requests.",
         ConditionType::Progressing => "The rollout goes on, or is complete.",
+        ConditionType::ScalingReady => {
+            "The scaler reads its metrics, and may move the number of replicas. Only with `spec.autoscaling`."
+        }
         ConditionType::MonitoringReady => "ServiceMonitor, PrometheusRule and dashboard are in the cluster.",
     }
 }

@@ -15,8 +15,9 @@ use crate::apply::object_contains;
 use crate::children::{child, meta};
 use crate::kind::ChildKind;
 use crate::settings::Settings;
-use crate::status::{PodReport, report};
-use crate::validate::validate;
+use crate::status::{PodReport, ScalerReport, report, scaler_report};
+use crate::template::Running;
+use crate::validate::{validate, validate_running};
 
 /// What the operator's watches know of the cluster.
 #[derive(Default)]
@@ -36,7 +37,16 @@ struct Entry {
     /// Kinds of which a write is not answered yet.
     sent: BTreeSet<ChildKind>,
     deployment: Option<Rollout>,
+    scaler: Option<(ChildKind, ScalerReport)>,
     pods: BTreeMap<String, (u64, PodReport)>,
+}
+
+/// What a child tells beside itself.
+struct Told {
+    /// A Deployment: how far its pods are.
+    rollout: Option<Rollout>,
+    /// A scaler: what its controller says.
+    scaler: Option<(ChildKind, ScalerReport)>,
 }
 
 impl Entry {
@@ -67,6 +77,7 @@ impl Cache {
             model: entry.model.clone()?,
             children: entry.children.clone(),
             deployment: entry.deployment.clone(),
+            scaler: entry.scaler.as_ref().map(|(_, scaler)| scaler.clone()),
             pods: entry.pods.values().map(|(_, pod)| pod.clone()).collect(),
             missing_kinds: self.missing_kinds.read().iter().copied().collect(),
             wanted: entry.wanted.clone(),
@@ -126,14 +137,16 @@ impl Cache {
         is_news
     }
 
-    /// Children depend on the specification, on the owner's identity, and on the template that the status pins. The
-    /// first status pins what was chosen without one.
+    /// Children depend on the specification, on the owner's identity, on the template that the status pins, and on the
+    /// number of workers that a scaler left behind. The first status pins what was chosen without one.
     fn has_same_children(&self, a: &InferenceModel, b: &InferenceModel) -> bool {
-        let runtime = |model: &InferenceModel| model.status.as_ref().and_then(|status| status.runtime.clone());
+        let kept = |model: &InferenceModel| {
+            let status = model.status.as_ref()?;
+            let left_behind = status.scaled_replicas.filter(|_| model.spec.autoscaling.is_none());
+            Some((status.runtime.clone(), left_behind))
+        };
         let valid = |model| validate(model, &self.settings);
-        a.uid() == b.uid()
-            && a.meta().generation == b.meta().generation
-            && (runtime(a) == runtime(b) || valid(a) == valid(b))
+        a.uid() == b.uid() && a.meta().generation == b.meta().generation && (kept(a) == kept(b) || valid(a) == valid(b))
     }
 
     /// Forgets a model: it was deleted, or its present state can't be decoded.
@@ -174,8 +187,13 @@ impl Cache {
             }
             _ => model.and_then(|model| self.held(kind, object, &model, &wanted)),
         };
-        let rollout = (kind == ChildKind::Deployment).then(|| Rollout::of(object));
-        self.note(key, (kind, object.name_any()), live, rollout) || is_news
+        // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
+        let is_scaler = kind.is_scaler() && object.name_any() == key.name;
+        let told = Told {
+            rollout: (kind == ChildKind::Deployment).then(|| Rollout::of(object)),
+            scaler: is_scaler.then(|| (kind, scaler_report(object))),
+        };
+        self.note(key, (kind, object.name_any()), live, told) || is_news
     }
 
     /// Notes that a child is being written, until [`Self::child_answered`].
@@ -194,11 +212,12 @@ impl Cache {
 
     /// Notes a child as the API server answered to its apply; of a Deployment also its state.
     pub fn child_applied(&self, key: &ModelKey, child: (ChildKind, String), live: Live, rollout: Option<Rollout>) {
-        self.note(key, child, live, rollout);
+        self.note(key, child, live, Told { rollout, scaler: None });
     }
 
-    /// Returns whether the state of the Deployment changed.
-    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, rollout: Option<Rollout>) -> bool {
+    /// Returns whether the state of the Deployment or of the scaler changed.
+    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, told: Told) -> bool {
+        let Told { rollout, scaler } = told;
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
         if let Some(known) = entry.children.get_mut(&child) {
@@ -219,13 +238,25 @@ impl Cache {
         if rollout.is_some() {
             entry.deployment = rollout;
         }
-        is_news
+        if scaler.is_none() || entry.scaler == scaler {
+            return is_news;
+        }
+        entry.scaler = scaler;
+        true
+    }
+
+    /// The models that can be decoded.
+    #[must_use]
+    pub fn models(&self) -> Vec<Arc<InferenceModel>> {
+        self.models.read().values().filter_map(|entry| entry.model.clone()).collect()
     }
 
     /// The hash of the child that the model should have, if the object holds every field of it.
     fn held(&self, kind: ChildKind, object: &DynamicObject, model: &InferenceModel, wanted: &Wanted) -> Option<String> {
         let hash = meta::hash_of(object)?;
-        let child = child(kind, &validate(model, &self.settings).ok()?).ok()?;
+        // Of the children only the Deployment depends on what it runs on.
+        let running = Running::of_deployment(&object.metadata);
+        let child = child(kind, &validate_running(model, running.as_ref(), &self.settings).ok()?).ok()?;
         wanted.remember(&child);
         let desired = child.object.filter(|desired| desired.name_any() == object.name_any())?;
         (meta::hash_of(&desired)? == hash && object_contains(object, &desired)).then(|| hash.to_owned())
@@ -237,6 +268,9 @@ impl Cache {
             entry.children.remove(&(kind, name.to_owned()));
             if kind == ChildKind::Deployment {
                 entry.deployment = None;
+            }
+            if name == key.name {
+                entry.scaler.take_if(|(known, _)| *known == kind);
             }
         });
     }

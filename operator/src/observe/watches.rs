@@ -51,6 +51,8 @@ impl Scope {
 
 /// The running watches. Dropping them ends the tasks.
 pub struct Watches {
+    /// Where others than the watches say which models changed.
+    pub trigger: mpsc::UnboundedSender<ModelKey>,
     /// Models of which something changed.
     pub triggers: mpsc::UnboundedReceiver<ModelKey>,
     /// The tasks. None of them ends by itself; one that does is a fault of the process.
@@ -69,8 +71,13 @@ pub async fn start(
 ) -> Result<Watches, oneshot::error::RecvError> {
     let (trigger, triggers) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
-    let feed =
-        Feed { client: client.clone(), cache: cache.clone(), metrics: metrics.clone(), trigger, scope: scope.clone() };
+    let feed = Feed {
+        client: client.clone(),
+        cache: cache.clone(),
+        metrics: metrics.clone(),
+        trigger: trigger.clone(),
+        scope: scope.clone(),
+    };
     // Children are compared with what their model wants as they are listed, so models come first.
     for listed in feed.models(&mut tasks) {
         listed.await?;
@@ -87,7 +94,7 @@ pub async fn start(
     for listed in listing {
         listed.await?;
     }
-    Ok(Watches { triggers, tasks })
+    Ok(Watches { trigger, triggers, tasks })
 }
 
 /// Answers when a kind has been listed for the first time.

@@ -30,20 +30,22 @@ pub(super) fn all(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
         return invalid(facts);
     };
     let rollout = Rollout::new(model, facts);
-    let accepted = spec_accepted(&applied.refused);
+    let accepted = spec_accepted(model, facts, &applied.refused);
     let loaded = model_loaded(&rollout);
     let available = available(&rollout);
     let progressing = progressing(&rollout);
     let ready = ready(&rollout, &[&accepted, &loaded, &available, &progressing]);
     let monitoring = monitoring_ready(model, &applied.refused);
-    vec![
+    let scaling = super::scaling::scaling_ready(model, facts.scaling, &applied.refused);
+    let always = [
         (ConditionType::Ready, ready),
         (ConditionType::SpecAccepted, accepted),
         (ConditionType::ModelLoaded, loaded),
         (ConditionType::Available, available),
         (ConditionType::Progressing, progressing),
         (ConditionType::MonitoringReady, monitoring),
-    ]
+    ];
+    always.into_iter().chain(scaling.map(|verdict| (ConditionType::ScalingReady, verdict))).collect()
 }
 
 /// A specification with problems is not acted on: what runs goes on, and nothing is known of the rest.
@@ -82,7 +84,7 @@ impl<'a> Rollout<'a> {
         let status = facts.deployment.map(|d| d.status.clone()).unwrap_or_default();
         let generation = facts.deployment.and_then(|d| d.generation);
         Self {
-            wanted: model.replicas,
+            wanted: super::scaling::wanted(model, facts.deployment),
             is_suspended: model.is_suspended,
             is_paused: model.rollout.is_paused,
             is_observed: generation.is_some() && status.observed_generation >= generation,
@@ -120,8 +122,14 @@ impl<'a> Rollout<'a> {
     }
 }
 
-fn spec_accepted(refused: &[Refusal]) -> Verdict {
-    let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring());
+fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> Verdict {
+    let is_image_lost = facts.deployment.is_some_and(|deployment| !deployment.mounts_image);
+    if is_image_lost && model.source.is_image_volume() {
+        let message = "the cluster has no image volumes, and mounts an empty folder in place of the model: set \
+                       spec.model.source.oci.mount: InitContainerCopy, or have the cluster's feature gate ImageVolume switched on";
+        return verdict(False, Reason::ImageVolumesMissing, message);
+    }
+    let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring() && !refusal.kind.is_scaler());
     match serving.next() {
         Some(refusal) => refused_verdict(refusal),
         None => verdict(True, Reason::Valid, "the specification is accepted"),

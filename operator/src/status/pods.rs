@@ -1,5 +1,7 @@
 //! What a worker pod says about itself.
 
+use std::net::IpAddr;
+
 use belfry_crds::condition::Reason;
 use belfry_crds::contract::env;
 use belfry_crds::contract::load_failure::LoadFailure;
@@ -26,6 +28,8 @@ pub struct PodReport {
     pub waiting: Option<&'static str>,
     /// Times that the container was restarted.
     pub restarts: i32,
+    /// Where it answers; `None` before it has an address.
+    pub address: Option<IpAddr>,
     /// Digest of the one model that it serves, 64 hexadecimal digits; `None` for a worker that serves any.
     pub sha256: Option<String>,
     /// The node on which it holds what it requests; `None` before it has one, and after it has ended.
@@ -101,6 +105,7 @@ pub fn report(pod: &Pod) -> PodReport {
         failure,
         waiting: waiting.as_ref().map(|(reason, _)| known(reason)),
         restarts: container.map_or(0, |c| c.restart_count),
+        address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
         sha256: pod.spec.as_ref().and_then(sha256),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|_| !has_ended),
         requests: pod.spec.as_ref().map(Requests::of).unwrap_or_default(),

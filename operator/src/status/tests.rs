@@ -2,7 +2,7 @@
 
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionType, Reason, find};
-use belfry_crds::status::ChildState;
+use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -49,6 +49,7 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         failure: None,
         waiting: None,
         restarts: 0,
+        address: None,
         sha256: None,
         node: None,
         requests: Requests::default(),
@@ -66,11 +67,21 @@ fn status_with(
     deployment: &Rollout,
     pods: &[PodReport],
 ) -> InferenceModelStatus {
+    status_scaled(model, refused, deployment, pods, &ScalingFacts::default())
+}
+
+fn status_scaled(
+    model: ValidModel,
+    refused: Vec<Refusal>,
+    deployment: &Rollout,
+    pods: &[PodReport],
+    scaling: &ScalingFacts,
+) -> InferenceModelStatus {
     let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap().0);
     let wanted = ChildKind::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
-    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), pods };
+    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), scaling, pods };
     status(&facts, None, Timestamp::UNIX_EPOCH)
 }
 
@@ -126,7 +137,8 @@ fn every_child_is_listed_with_its_hash_and_state() {
     let foreign = Refusal { kind: ChildKind::Service, name: "minilm".into(), cause: RefusalCause::NameConflict };
     let status = status_of(model(&json!({})), vec![missing, foreign], &deployment(2, 2), 2);
     let kinds: Vec<_> = status.children.iter().map(|child| child.kind.as_str()).collect();
-    assert_eq!(kinds, ChildKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>());
+    let unscaled = ChildKind::ALL.iter().filter(|kind| !kind.is_scaler());
+    assert_eq!(kinds, unscaled.map(|kind| kind.as_str()).collect::<Vec<_>>());
     for child in &status.children {
         let expected = match child.kind.as_str() {
             "ServiceMonitor" => (ChildState::Missing, Some("CustomResourceDefinitionMissing")),
@@ -153,6 +165,95 @@ fn the_requested_model_is_one_line() {
     assert_eq!(status.model.unwrap().requested, "owner/name@main");
 }
 
+fn scaled(more: &Value) -> ValidModel {
+    let mut scaling = json!({"minReplicas": 2, "maxReplicas": 6});
+    scaling.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    model(&json!({"replicas": null, "autoscaling": scaling}))
+}
+
+fn facts(metrics: MetricsSource) -> ScalingFacts {
+    ScalingFacts { scaler: Some(ScalerReport { is_observed: true, obstacle: None }), metrics }
+}
+
+#[test]
+fn a_scaled_model_wants_what_the_scaler_asked_for_and_remembers_it() {
+    let mut deployment = deployment(4, 4);
+    deployment.replicas = Some(4);
+    let status = status_scaled(scaled(&json!({})), vec![], &deployment, &ready_pods(4), &facts(MetricsSource::Served));
+    assert_eq!((status.loaded.as_deref(), status.scaled_replicas), (Some("4/4"), Some(4)));
+    assert_eq!(seen(&status, ConditionType::ScalingReady), is("True", "ScalerActive"));
+    assert_eq!(seen(&status, ConditionType::Ready), is("True", "Serving"));
+}
+
+#[test]
+fn a_scaler_without_metrics_is_not_ready_and_the_model_serves_on() {
+    for (metrics, reason) in [
+        (MetricsSource::Missing, "MetricsMissing"),
+        (MetricsSource::Unavailable("no APIService".into()), "ExternalMetricsUnavailable"),
+    ] {
+        let mut deployment = deployment(2, 2);
+        deployment.replicas = Some(2);
+        let status = status_scaled(scaled(&json!({})), vec![], &deployment, &ready_pods(2), &facts(metrics));
+        assert_eq!(seen(&status, ConditionType::ScalingReady), is("False", reason));
+        assert_eq!(seen(&status, ConditionType::Ready), is("True", "Serving"));
+    }
+}
+
+#[test]
+fn a_cluster_without_keda_says_what_to_install_and_accepts_the_specification() {
+    let keda = scaled(&json!({"provider": "KEDA", "prometheusAddress": "http://prometheus:9090"}));
+    let refusal = Refusal { kind: ChildKind::ScaledObject, name: "minilm".into(), cause: RefusalCause::KindMissing };
+    let status = status_of(keda, vec![refusal], &deployment(2, 2), 2);
+    assert_eq!(seen(&status, ConditionType::ScalingReady), is("False", "CustomResourceDefinitionMissing"));
+    assert_eq!(seen(&status, ConditionType::SpecAccepted), is("True", "Valid"));
+}
+
+#[test]
+fn a_model_without_a_scaler_has_no_condition_about_one() {
+    let status = status_of(model(&json!({})), vec![], &deployment(2, 2), 2);
+    assert!(find(&status.conditions, ConditionType::ScalingReady).is_none());
+}
+
+#[test]
+fn the_number_of_a_scaler_that_was_removed_is_taken_over_once() {
+    let object = |spec: Value| {
+        let mut all = json!({"task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}}});
+        all.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        InferenceModel::new("m", serde_json::from_value(all).unwrap())
+    };
+    let mut deployment = deployment(5, 5);
+    deployment.replicas = Some(5);
+    let mut model = object(json!({}));
+    let taken_over = left_behind(&model, true, Some(&deployment));
+    assert_eq!(taken_over.as_ref().and_then(|status| status.scaled_replicas), Some(5));
+    model.status = taken_over;
+    assert_eq!(left_behind(&model, true, Some(&deployment)), None);
+    assert_eq!(left_behind(&object(json!({})), false, Some(&deployment)), None);
+    for spec in [json!({"replicas": 2}), json!({"autoscaling": {"maxReplicas": 9}})] {
+        assert_eq!(left_behind(&object(spec), true, Some(&deployment)), None);
+    }
+}
+
+#[test]
+fn a_model_on_an_older_image_is_told_that_there_is_a_newer_one() {
+    let mut behind = model(&json!({}));
+    behind.runtime.available_image = "worker:new".into();
+    let told = runtime(&behind, None);
+    assert_eq!((told.upgrade, told.available_default_image.as_str()), (Upgrade::Available, "worker:new"));
+    let mut own_image = model(&json!({"runtime": {"image": "mine:1"}}));
+    own_image.runtime.available_image = "worker:new".into();
+    assert_eq!(runtime(&own_image, None).upgrade, Upgrade::UpToDate, "its pods would stay as they are");
+}
+
+#[test]
+fn where_a_model_was_moved_from_is_remembered_until_it_moves_again() {
+    let from = MovedFrom { template_revision: "1".into(), default_image: "worker:old".into() };
+    let moved = RuntimeStatus { moved_from: Some(from.clone()), ..runtime(&model(&json!({})), None) };
+    assert_eq!(runtime(&model(&json!({})), Some(&moved)).moved_from, Some(from));
+    let elsewhere = RuntimeStatus { default_image: "worker:other".into(), ..moved };
+    assert_eq!(runtime(&model(&json!({})), Some(&elsewhere)).moved_from, None);
+}
+
 #[test]
 fn a_source_of_every_kind_is_one_line() {
     for (source, line) in [
@@ -164,6 +265,17 @@ fn a_source_of_every_kind_is_one_line() {
         let status = status_of(model(&json!({"model": {"source": source}})), vec![], &deployment(2, 2), 2);
         assert_eq!(status.model.unwrap().requested, line);
     }
+}
+
+#[test]
+fn a_cluster_that_forgot_the_image_to_mount_is_told_before_the_worker_that_misses_its_files() {
+    let oci = |mount: &str| {
+        let source = json!({"oci": {"image": "r/m:1", "path": "a", "mount": mount}});
+        let ill = [PodReport { is_ready: false, ..ready_pods(1).remove(0) }];
+        status_with(model(&json!({"model": {"source": source}})), vec![], &deployment(1, 1), &ill)
+    };
+    assert_eq!(seen(&oci("ImageVolume"), ConditionType::Ready), is("False", "ImageVolumesMissing"));
+    assert_eq!(seen(&oci("InitContainerCopy"), ConditionType::SpecAccepted), is("True", "Valid"));
 }
 
 #[test]

@@ -30,7 +30,9 @@ pub struct ValidEngine {
 }
 
 impl ValidEngine {
-    pub(super) fn new(spec: &Engine) -> Self {
+    /// Fills in what the type brings.
+    #[must_use]
+    pub fn new(spec: &Engine) -> Self {
         let profile = profile(spec.type_);
         let ports = spec.ports.clone().unwrap_or_default();
         let probes = spec.probes.clone().unwrap_or_default();

@@ -71,6 +71,12 @@ impl ValidSource {
         }
     }
 
+    /// Whether pods mount the image that holds the model.
+    #[must_use]
+    pub const fn is_image_volume(&self) -> bool {
+        matches!(self, Self::Oci { mount: OciMount::ImageVolume, .. })
+    }
+
     /// The download that a worker makes before it serves, if it makes one.
     #[must_use]
     pub const fn download(&self) -> Option<&Download> {

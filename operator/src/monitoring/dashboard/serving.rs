@@ -115,6 +115,12 @@ pub(super) fn batching(workers: &Scope) -> Row {
             ),
             Panel::stacked("Tokens in a second", "cps", "Tokens that went through the model, by pod: the throughput.")
                 .query("{{pod}}", by("sum", &["pod"], workers.counter(&metrics::TOKENS).rate(RATE))),
+            Panel::lines(
+                "Device in use",
+                "percentunit",
+                "Share of the time in which GPU or CPU worked on forward passes, by pod.",
+            )
+            .query("{{pod}}", by("sum", &["pod"], workers.counter(&metrics::DEVICE_BUSY).rate(RATE))),
         ],
     }
 }

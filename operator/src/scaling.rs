@@ -1,0 +1,151 @@
+//! External metrics: what the HorizontalPodAutoscalers of models ask for.
+//!
+//! ```text
+//! HorizontalPodAutoscaler → API server → (front proxy, TLS) → api → workers' metrics
+//! ```
+//!
+//! The workers are read when somebody asks, so that a model without a scaler costs nothing. No value is ever made up: where
+//! nobody answers, the list is empty, and the HorizontalPodAutoscaler keeps the number of replicas. With
+//! `spec.autoscaling.fallbackReplicas`, a fleet of which nothing was heard for a minute has at least that many
+//! replicas: the operator then answers with the value that leads there, and writes nothing.
+
+mod api;
+mod certificate;
+mod exposition;
+mod front_proxy;
+pub mod handover;
+mod listener;
+mod options;
+mod registration;
+mod target;
+mod value;
+mod workers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use belfry_crds::inference_model::ScalingMetricType;
+use kube::Client;
+use parking_lot::{Mutex, RwLock};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::observe::{Cache, ModelKey};
+use crate::status::MetricsSource;
+use listener::{Identity, TlsListener};
+pub use options::{ScalingArgs, ServiceName};
+use registration::Registration;
+use target::Target;
+use workers::{Reader, Shared};
+
+/// Why nothing is served before somebody asks for it.
+const SWITCHED_OFF: &str = "the operator serves no external metrics: install the chart with externalMetrics.enabled=true, or use provider KEDA";
+
+/// What is known of the metrics of models.
+pub struct Scaling {
+    cache: Arc<Cache>,
+    reader: Reader,
+    heard: Mutex<BTreeMap<ModelKey, Shared>>,
+    /// Models whose fallback counts.
+    missing: RwLock<BTreeSet<ModelKey>>,
+    unavailable: RwLock<Option<String>>,
+    trigger: mpsc::UnboundedSender<ModelKey>,
+}
+
+impl Scaling {
+    /// Nothing is served yet. Models whose [`MetricsSource`] changes are sent to the trigger.
+    #[must_use]
+    pub fn new(cache: Arc<Cache>, trigger: mpsc::UnboundedSender<ModelKey>) -> Arc<Self> {
+        Arc::new(Self {
+            cache,
+            reader: Reader::default(),
+            heard: Mutex::default(),
+            missing: RwLock::default(),
+            unavailable: RwLock::new(Some(SWITCHED_OFF.into())),
+            trigger,
+        })
+    }
+
+    /// Serves the metrics, if there is an address for it. The tasks never end by themselves.
+    ///
+    /// # Errors
+    /// The address can't be bound, or no certificate can be made.
+    pub async fn serve(self: &Arc<Self>, client: Client, args: &ScalingArgs) -> anyhow::Result<JoinSet<()>> {
+        let mut tasks = JoinSet::new();
+        let Some(address) = args.external_metrics_listen else { return Ok(tasks) };
+        let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+        let identity = Identity::default();
+        let service = args.external_metrics_service.clone();
+        let registration = Registration::new(self.clone(), client, service, identity.clone())?;
+        let server = axum::serve(TlsListener::new(listener, identity)?, api::router(self.clone()));
+        // Until the registration has seen the cluster, conditions stay as they are.
+        *self.unavailable.write() = None;
+        tasks.spawn(registration.follow());
+        tasks.spawn(async { drop(server.await) });
+        Ok(tasks)
+    }
+
+    /// Whether the operator has the metrics of a model.
+    #[must_use]
+    pub fn source(&self, key: &ModelKey) -> MetricsSource {
+        if let Some(why) = self.unavailable.read().clone() {
+            return MetricsSource::Unavailable(why);
+        }
+        if self.missing.read().contains(key) { MetricsSource::Missing } else { MetricsSource::Served }
+    }
+
+    /// The value of a metric over all workers of a model; `None` where it can't be had.
+    async fn value(&self, key: &ModelKey, type_: ScalingMetricType) -> Option<f64> {
+        let target = Target::find(&self.cache, key)?;
+        let average = target.average(type_)?;
+        let heard = self.heard(key);
+        let mut heard = heard.lock().await;
+        let workers = self.reader.read(&heard.workers, &target).await;
+        let is_lost = heard.note(workers, target.ready.len(), Instant::now());
+        let fallback = target.scaling.fallback_replicas.filter(|_| is_lost);
+        let values: Vec<_> =
+            target.ready.iter().map(|(pod, _)| heard.workers.get(pod).and_then(|worker| worker.value(type_))).collect();
+        drop(heard);
+        self.set_missing(key, fallback.is_some());
+        match fallback {
+            Some(least) => Some(value::for_replicas(least.max(target.replicas), average)),
+            None => value::sum(&values, average),
+        }
+    }
+
+    fn heard(&self, key: &ModelKey) -> Shared {
+        let mut heard = self.heard.lock();
+        if !heard.contains_key(key) {
+            heard.retain(|known, _| Target::find(&self.cache, known).is_some());
+        }
+        heard.entry(key.clone()).or_default().clone()
+    }
+
+    fn set_missing(&self, key: &ModelKey, is_missing: bool) {
+        let mut missing = self.missing.write();
+        let is_news = if is_missing { missing.insert(key.clone()) } else { missing.remove(key) };
+        if is_news {
+            self.announce(key.clone());
+        }
+    }
+
+    fn set_unavailable(&self, unavailable: Option<String>) {
+        if std::mem::replace(&mut *self.unavailable.write(), unavailable.clone()) == unavailable {
+            return;
+        }
+        for key in self.cache.keys() {
+            let Some(observed) = self.cache.observed(&key) else { continue };
+            if observed.model.spec.autoscaling.is_some() {
+                self.announce(key);
+            }
+        }
+    }
+
+    fn announce(&self, key: ModelKey) {
+        // Nobody listens any more only when the process ends.
+        let _ = self.trigger.send(key);
+    }
+}
