@@ -18,7 +18,6 @@ mod stage;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use belfry_operator::kind::ChildKind;
 
 use burst::{Cost, Load};
 use figure::{Figure, Target, percentile};
@@ -27,7 +26,7 @@ use plain::Verb;
 use process::{Operator, Program};
 use stage::Stage;
 
-use crate::{report, secs};
+use crate::{UNSCALED, report, secs};
 
 /// How often an edit is made.
 const EDITS: usize = 50;
@@ -121,7 +120,7 @@ impl Bench<'_> {
 
         let by_model = |count: usize| count as f64 / models as f64;
         let writes = calls.iter().filter(|call| call.is_write() && call.what != HEARTBEAT).count();
-        let plain_writes = ChildKind::ALL.len() + 1;
+        let plain_writes = UNSCALED.len() + 1;
         let is_judged = models >= 1000;
         let mut figures = vec![
             Figure::ours(models, "first model created to last child and status", "s", ours.seconds)

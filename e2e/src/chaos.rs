@@ -14,4 +14,4 @@ mod stage;
 pub use act::{Act, PATIENCE, SILENCE, list, on_stage};
 pub use process::{Operator, present};
 pub use snapshot::Snapshot;
-pub use stage::{MONITORING_KINDS, Stage, VALUES, definition, roles};
+pub use stage::{MONITORING_KINDS, Stage, VALUES, definition, definition_name, roles};

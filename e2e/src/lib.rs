@@ -35,6 +35,7 @@ use std::time::Duration;
 pub use cluster::{Answer, Cluster};
 pub use model::{Served, sample};
 pub use namespace::{Namespace, Outcome, in_namespace};
+pub use objects::UNSCALED;
 
 /// Where the chart is installed.
 pub const SYSTEM_NAMESPACE: &str = "belfry-system";

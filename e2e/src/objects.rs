@@ -13,6 +13,18 @@ use crate::Namespace;
 /// What every namespace has.
 const OF_THE_CLUSTER: &[(&str, &str)] = &[("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt")];
 
+/// The kinds of which every model has one, unless it switches it off. A scaler only those have that ask for one.
+pub const UNSCALED: &[ChildKind] = &[
+    ChildKind::ServiceAccount,
+    ChildKind::NetworkPolicy,
+    ChildKind::Deployment,
+    ChildKind::Service,
+    ChildKind::PodDisruptionBudget,
+    ChildKind::ConfigMap,
+    ChildKind::ServiceMonitor,
+    ChildKind::PrometheusRule,
+];
+
 impl Namespace {
     /// Children of that kind in this namespace.
     pub fn children(&self, kind: ChildKind) -> Api<DynamicObject> {
@@ -25,7 +37,8 @@ impl Namespace {
 
     /// Everything of the kinds that a model brings with it, directly or not, as `Kind name`.
     pub async fn objects(&self) -> Result<Vec<String>> {
-        let mut resources: Vec<_> = ChildKind::ALL.iter().map(|kind| kind.api_resource()).collect();
+        let scaler = ChildKind::HorizontalPodAutoscaler;
+        let mut resources: Vec<_> = UNSCALED.iter().chain([&scaler]).map(|kind| kind.api_resource()).collect();
         resources.extend([
             ApiResource::erase::<Pod>(&()),
             ApiResource::erase::<ReplicaSet>(&()),

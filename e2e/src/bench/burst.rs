@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use belfry_operator::kind::ChildKind;
 use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::ListParams;
@@ -13,7 +12,7 @@ use kube::core::DynamicObject;
 use super::log::{Call, Log};
 use super::plain::{self, Verb};
 use super::stage::{NAMESPACE, Stage};
-use crate::wait;
+use crate::{UNSCALED, wait};
 
 /// What a burst cost.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +61,7 @@ pub(super) async fn by_operator(load: &Load, stage: &Stage, log: &mut Log) -> Re
         let new = log.look()?;
         seen.add(&new);
         calls.extend(new);
-        let (children, statuses) = (load.models * ChildKind::ALL.len(), load.models);
+        let (children, statuses) = (load.models * UNSCALED.len(), load.models);
         ensure!(seen.children.len() == children, "{} of {children} children", seen.children.len());
         ensure!(seen.statuses.len() == statuses, "{} of {statuses} statuses", seen.statuses.len());
         seen.last.context("nothing was written")
@@ -100,7 +99,7 @@ impl Seen {
 /// As many children of each kind as there are models, and none besides. Asked as an administrator, off the clock.
 async fn everything_exists(stage: &Stage, models: usize) -> Result<()> {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=belfry-operator");
-    for kind in ChildKind::ALL {
+    for kind in UNSCALED {
         let api: Api<DynamicObject> = Api::namespaced_with(stage.admin.clone(), NAMESPACE, &kind.api_resource());
         let found = api.list_metadata(&ours).await?.items.len();
         ensure!(found == models, "{found} objects of kind {}, and not {models}", kind.as_str());

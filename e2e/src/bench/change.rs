@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::plain::name;
 use super::stage::NAMESPACE;
-use crate::{operator, secs};
+use crate::{UNSCALED, operator, secs};
 
 /// A child that takes longer is lost.
 const LIMIT: std::time::Duration = secs(30);
@@ -42,7 +42,7 @@ pub(super) async fn edits(client: &Client, models: usize, samples: usize) -> Res
 pub(super) async fn deletions(client: &Client, models: usize, samples: usize) -> Result<Vec<f64>> {
     let mut seconds = vec![];
     for sample in 0..samples {
-        let kind = ChildKind::ALL[sample % ChildKind::ALL.len()];
+        let kind = UNSCALED[sample % UNSCALED.len()];
         let model: InferenceModel =
             Api::namespaced(client.clone(), NAMESPACE).get(&name(spread(sample, samples, models))).await?;
         let children = operator::render(&model, &Default::default())?;

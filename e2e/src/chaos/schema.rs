@@ -45,6 +45,9 @@ const KEYS: &[&str] = &["cpu", "memory", "nvidia.com/gpu", "release", "example.c
 /// A control plane without nodes still makes pods.
 const MOST_REPLICAS: i64 = 3;
 
+/// Fields that say how many pods there are.
+const REPLICAS: &[&str] = &["replicas", "minReplicas", "maxReplicas", "fallbackReplicas"];
+
 /// A place in a specification.
 #[derive(Clone, Debug)]
 struct Node {
@@ -170,10 +173,11 @@ fn object(schema: &Value, dice: &mut Dice, share: usize) -> Value {
 fn integer(schema: &Value, name: &str, dice: &mut Dice) -> i64 {
     let bound = |field: &str, default: f64| schema[field].as_f64().unwrap_or(default) as i64;
     let (least, most) = (bound("minimum", 0.0), bound("maximum", 100.0));
-    let most = if name == "replicas" { MOST_REPLICAS } else { most };
+    let is_replicas = REPLICAS.contains(&name);
+    let most = if is_replicas { MOST_REPLICAS } else { most };
     match dice.below(12) {
         0 => least - 1,
-        1 if name != "replicas" => most + 1,
+        1 if !is_replicas => most + 1,
         2..5 => least,
         5..8 => most,
         _ => i64::midpoint(least, most),

@@ -60,6 +60,10 @@ fn stripped(object: &DynamicObject, models: &[DynamicObject]) -> Result<Value> {
     if let Some(spec) = root.get_mut("spec").and_then(Value::as_object_mut) {
         // Addresses that the API server chose.
         spec.retain(|field, _| !matches!(field.as_str(), "clusterIP" | "clusterIPs"));
+        // Where the specification names no number of workers, it is the one that a scaler chose or left behind.
+        if object.owner_references().iter().any(|owner| models.iter().any(|model| is_free(model, &owner.uid))) {
+            spec.remove("replicas");
+        }
     }
     let metadata = root.get_mut("metadata").and_then(Value::as_object_mut).context("an object without metadata")?;
     metadata.retain(|field, _| !METADATA_OF_THE_SERVER.contains(&field.as_str()));
@@ -74,6 +78,10 @@ fn stripped(object: &DynamicObject, models: &[DynamicObject]) -> Result<Value> {
     });
     metadata.insert("ownerReferences".into(), owners.collect());
     Ok(value)
+}
+
+fn is_free(model: &DynamicObject, uid: &str) -> bool {
+    model.uid().as_deref() == Some(uid) && model.data["spec"]["replicas"].is_null()
 }
 
 /// The part of a snapshot that belongs to one model.

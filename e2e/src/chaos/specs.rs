@@ -4,7 +4,10 @@ use belfry_crds::InferenceModel;
 use serde_json::{Value, json};
 
 /// Number of [`variant`]s.
-pub const VARIANTS: usize = 6;
+pub const VARIANTS: usize = 7;
+
+/// The [`variant`] with a HorizontalPodAutoscaler. Without metrics it keeps the number of workers.
+pub const SCALED: usize = 6;
 
 /// A model of that name with one of the specifications; `index` is below [`VARIANTS`].
 pub fn variant(name: &str, index: usize) -> Value {
@@ -18,13 +21,14 @@ pub fn variant(name: &str, index: usize) -> Value {
         2 => (claim, json!({"replicas": 0, "observability": {"dashboard": {"enabled": false}}})),
         3 => (repository, json!({"observability": {"monitor": {"labels": {"release": "a"}, "interval": "5s"}}})),
         4 => (claim, json!({"runtime": {"threads": 2, "dtype": "float32", "batching": {"maxBatchTokens": 512}}})),
-        _ => (
+        5 => (
             repository,
             json!({
                 "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
                 "observability": {"owner": {"team": "search", "contact": "#search"}, "slos": [latency]},
             }),
         ),
+        _ => (claim, json!({"autoscaling": {"maxReplicas": 1}})),
     };
     let mut model = model(name, &json!({"task": "Embedding", "model": {"source": source}}));
     for (field, value) in more.as_object().into_iter().flatten() {

@@ -4,16 +4,19 @@ use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use belfry_operator::kind::ChildKind;
 use kube::Config;
+use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
 use crate::rig::Rig;
-use crate::{OPERATOR, SYSTEM_NAMESPACE, tool};
+use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, tool};
 
-/// A control plane that knows the kinds of Belfry and of the Prometheus Operator, and the operator's roles.
+/// A control plane that knows the kinds of Belfry, of the Prometheus Operator and of KEDA, and the operator's roles.
 pub struct Stage {
     /// The control plane.
     pub rig: Rig,
@@ -21,9 +24,8 @@ pub struct Stage {
     token: String,
 }
 
-/// The optional kinds.
-pub const MONITORING_KINDS: [(&str, &str); 2] =
-    [("ServiceMonitor", "servicemonitors"), ("PrometheusRule", "prometheusrules")];
+/// The kinds of the Prometheus Operator.
+pub const MONITORING_KINDS: [ChildKind; 2] = [ChildKind::ServiceMonitor, ChildKind::PrometheusRule];
 
 /// As many tests as run at once have a stage of their own: most want all models of a cluster for themselves.
 const STAGES: usize = 3;
@@ -60,8 +62,8 @@ impl Stage {
         // Statics are never dropped, so somebody else has to end the control plane with this process.
         stage.end_with_this_process()?;
         stage.define_models()?;
-        for (kind, plural) in MONITORING_KINDS {
-            stage.apply(&definition(kind, plural))?;
+        for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional()) {
+            stage.apply(&definition(*kind))?;
         }
         stage.token = stage.install_roles(SYSTEM_NAMESPACE, VALUES)?;
         Ok(stage)
@@ -106,7 +108,15 @@ impl Stage {
         let path = manifest("crds/inferencemodels.yaml");
         let path = path.to_str().context("a path that is no text")?;
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", path], "")?;
-        self.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "--filename", path], "").map(drop)
+        let begun = Instant::now();
+        loop {
+            // Before a new definition has a status at all, kubectl does not wait for one.
+            match self.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "--filename", path], "") {
+                Err(error) if begun.elapsed() > secs(30) => return Err(error),
+                Err(_) => {}
+                Ok(_) => return Ok(()),
+            }
+        }
     }
 
     /// Applies an object as an administrator.
@@ -131,16 +141,23 @@ impl Stage {
     }
 }
 
-/// A definition of a monitoring kind that takes every object.
-pub fn definition(kind: &str, plural: &str) -> Value {
+/// Name of the definition of a kind.
+pub fn definition_name(kind: ChildKind) -> String {
+    let ApiResource { group, plural, .. } = kind.api_resource();
+    format!("{plural}.{group}")
+}
+
+/// A definition of an optional kind that takes every object.
+pub fn definition(kind: ChildKind) -> Value {
+    let ApiResource { group, version, plural, kind: name, .. } = kind.api_resource();
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": format!("{plural}.monitoring.coreos.com")},
+        "metadata": {"name": definition_name(kind)},
         "spec": {
-            "group": "monitoring.coreos.com", "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+            "group": group, "scope": "Namespaced",
+            "names": {"kind": name, "plural": plural, "singular": name.to_lowercase(), "listKind": format!("{name}List")},
+            "versions": [{"name": version, "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
         },
     })
 }

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
-use belfry_e2e::chaos::{Act, MONITORING_KINDS, PATIENCE, definition, dice, on_stage};
+use belfry_e2e::chaos::{Act, MONITORING_KINDS, PATIENCE, definition, definition_name, dice, on_stage};
 use belfry_e2e::{Outcome, report, secs, wait};
 use belfry_operator::kind::ChildKind;
 use futures::FutureExt;
@@ -17,8 +17,8 @@ async fn with_definitions(test: &str, body: impl AsyncFnOnce(&mut Act<'_>) -> Re
     on_stage(test, async |act| {
         let outcome = AssertUnwindSafe(body(act)).catch_unwind().await;
         act.stage.define_models()?;
-        for (kind, plural) in MONITORING_KINDS {
-            act.stage.apply(&definition(kind, plural))?;
+        for kind in MONITORING_KINDS {
+            act.stage.apply(&definition(kind))?;
         }
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     })
@@ -98,16 +98,16 @@ async fn monitoring_kinds_may_be_absent_come_and_go() -> Outcome {
         act.clear().await?;
         let missing = "False CustomResourceDefinitionMissing";
         for _ in 0..if dice::is_long() { 3 } else { 1 } {
-            for (_, plural) in MONITORING_KINDS {
-                let name = format!("customresourcedefinition/{plural}.monitoring.coreos.com");
+            for kind in MONITORING_KINDS {
+                let name = format!("customresourcedefinition/{}", definition_name(kind));
                 act.stage.kubectl(&["delete", &name, "--wait=true", "--timeout=60s"], "")?;
             }
             act.apply(&variant("m", 1)).await?;
             act.until_condition("m", "MonitoringReady", missing, PATIENCE).await?;
             let accepted = act.condition("m", "SpecAccepted").await?;
             ensure!(accepted.starts_with("True"), "{accepted}");
-            for (kind, plural) in MONITORING_KINDS {
-                act.stage.apply(&definition(kind, plural))?;
+            for kind in MONITORING_KINDS {
+                act.stage.apply(&definition(kind))?;
             }
             act.until_condition("m", "MonitoringReady", "True", PATIENCE).await?;
             act.until_same(&expected, PATIENCE).await?;

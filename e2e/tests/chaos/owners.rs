@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{PATIENCE, on_stage};
-use belfry_e2e::{Outcome, secs, wait};
+use belfry_e2e::{Outcome, UNSCALED, secs, wait};
 use belfry_operator::kind::ChildKind;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
@@ -24,7 +24,7 @@ async fn a_model_that_is_deleted_and_made_again_gets_children_of_its_own() -> Ou
             .await?;
             act.apply(&variant("m", 1)).await?;
             act.until_same(&expected, PATIENCE).await?;
-            for kind in ChildKind::ALL.iter().filter(|kind| **kind != ChildKind::ConfigMap) {
+            for kind in UNSCALED.iter().filter(|kind| **kind != ChildKind::ConfigMap) {
                 let child = act.children(*kind).get("m").await?;
                 let is_old = child.owner_references().iter().any(|owner| owner.uid == old);
                 ensure!(!is_old, "the {} is the old model's", kind.as_str());

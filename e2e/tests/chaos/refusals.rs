@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, VALUES, dice, on_stage, roles};
-use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, secs, wait};
+use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, UNSCALED, secs, wait};
 use belfry_operator::kind::ChildKind;
 use serde_json::json;
 
@@ -151,7 +151,7 @@ fn foreign_objects(namespace: &str) -> Vec<(ChildKind, serde_json::Value)> {
 /// A child that is refused keeps no other back.
 async fn all_but_the_service(act: &Act<'_>) -> Result<()> {
     let without = act.snapshot().await?;
-    for kind in ChildKind::ALL.iter().filter(|kind| **kind != ChildKind::Service) {
+    for kind in UNSCALED.iter().filter(|kind| **kind != ChildKind::Service) {
         let is_there = without.keys().any(|key| key.starts_with(&format!("{} m", kind.as_str())));
         ensure!(is_there, "the refused Service keeps the {} back", kind.as_str());
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, anyhow, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::audit::{Audit, Entry};
-use belfry_e2e::chaos::specs::variant;
+use belfry_e2e::chaos::specs::{SCALED, variant};
 use belfry_e2e::chaos::{Act, PATIENCE, VALUES, on_stage, roles};
 use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, wait};
 use belfry_operator::children::children;
@@ -69,6 +69,14 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
     bare["spec"]["network"] = json!({"networkPolicy": {"mode": "None"}});
     act.apply(&bare).await?;
     act.settled(PATIENCE).await?;
+    // Who scales comes, changes and goes.
+    let mut by_keda = variant("m", SCALED);
+    by_keda["spec"]["autoscaling"]["provider"] = json!("KEDA");
+    by_keda["spec"]["autoscaling"]["prometheusAddress"] = json!("http://prometheus:9090");
+    for model in [&variant("m", SCALED), &by_keda, &variant("m", 1)] {
+        act.apply(model).await?;
+        act.settled(PATIENCE).await?;
+    }
     // The same event a second time is counted and not made again.
     let mut wrong = variant("m", 1);
     wrong["spec"]["runtime"]["templateRevision"] = json!("of-another-time");
@@ -79,13 +87,17 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
         act.settled(PATIENCE).await?;
     }
     // Whose an object is that stands where a child should, it has to ask.
-    let taken = variant("taken", 1);
-    for namesake in namesakes(&act.namespace, &taken)? {
-        act.stage.apply(&namesake)?;
+    for (name, scaling) in [("scaled", variant("m", SCALED)), ("by-keda", by_keda)] {
+        let mut taken = variant(name, SCALED);
+        taken["spec"] = scaling["spec"].clone();
+        for namesake in namesakes(&act.namespace, &taken)? {
+            act.stage.apply(&namesake)?;
+        }
+        act.apply(&taken).await?;
+        act.until_condition(name, "SpecAccepted", "False NameConflict", PATIENCE).await?;
+        act.until_condition(name, "ScalingReady", "False ForeignScaler", PATIENCE).await?;
+        act.delete(name).await?;
     }
-    act.apply(&taken).await?;
-    act.until_condition("taken", "SpecAccepted", "False NameConflict", PATIENCE).await?;
-    act.delete("taken").await?;
     // The lease is renewed every 5 s.
     let renewals =
         || act.proxy.since(0).iter().filter(|call| call.resource == "leases" && call.verb.is_write()).count();

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, SILENCE, Snapshot, list, on_stage, snapshot};
 use belfry_e2e::proxy::{Call, Fault, Verb, WatchEnd};
-use belfry_e2e::{Outcome, secs, wait};
+use belfry_e2e::{Outcome, UNSCALED, secs, wait};
 use belfry_operator::kind::ChildKind;
 use serde_json::json;
 
@@ -154,7 +154,7 @@ fn wrote_nothing(act: &Act<'_>, mark: usize) -> Result<()> {
 
 /// The operator notices a deleted child of each kind, and an edit.
 async fn still_sees(act: &mut Act<'_>, expected: &Snapshot) -> Result<()> {
-    for kind in ChildKind::ALL {
+    for kind in UNSCALED {
         let name = if *kind == ChildKind::ConfigMap { "m-dashboard" } else { "m" };
         act.children(*kind).delete(name, &kube::api::DeleteParams::background()).await?;
     }

@@ -6,7 +6,9 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_e2e::model::SERVING;
-use belfry_e2e::{Namespace, Outcome, Served, in_namespace, operator, prometheus, report, sample, secs, wait};
+use belfry_e2e::{
+    Namespace, Outcome, Served, UNSCALED, in_namespace, operator, prometheus, report, sample, secs, wait,
+};
 use belfry_operator::kind::ChildKind;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -113,7 +115,7 @@ async fn the_users_object_is_the_users() -> Outcome {
                 json!(entry)
             );
         }
-        for kind in ChildKind::ALL {
+        for kind in UNSCALED {
             for child in ns.children(*kind).list(&ListParams::default()).await? {
                 let copied = child.labels().contains_key("example.com/mark")
                     || child.annotations().contains_key("example.com/mark");

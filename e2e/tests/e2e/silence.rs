@@ -2,8 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::audit::{Audit, Entry};
-use belfry_e2e::{Outcome, Served, in_namespace, report, sample, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_e2e::{Outcome, Served, UNSCALED, in_namespace, report, sample, secs, wait};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
@@ -40,7 +39,7 @@ fn the_log_shows_what_the_operator_did(since: &Audit, namespace: &str) -> Result
     let entries = since.of_operator()?;
     let writes = entries.iter().filter(|entry| entry.verb == "patch" && entry.object_ref.namespace == namespace);
     let written: Vec<_> = writes.map(|entry| entry.object_ref.resource.clone()).collect();
-    for kind in ChildKind::ALL {
+    for kind in UNSCALED {
         let plural = kind.api_resource().plural;
         ensure!(written.contains(&plural), "the audit log has no write of {plural}, only of {written:?}");
     }
@@ -61,7 +60,7 @@ fn silent(since: &Audit, namespace: &str) -> Result<()> {
 /// The model and its children, each with its version.
 async fn versions(model: &Served<'_>) -> Result<Vec<String>> {
     let mut versions = vec![format!("InferenceModel {}", model.get().await?.resource_version().context("no version")?)];
-    for kind in ChildKind::ALL {
+    for kind in UNSCALED {
         for object in model.namespace.children(*kind).list(&ListParams::default()).await? {
             let version = object.resource_version().unwrap_or_default();
             versions.push(format!("{} {} {version}", kind.as_str(), object.name_any()));
