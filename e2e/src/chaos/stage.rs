@@ -83,7 +83,7 @@ impl Stage {
 
     /// A token of a service account, for longer than any test.
     pub fn token(&self, namespace: &str, account: &str) -> Result<String> {
-        let token = self.kubectl(&["create", "token", account, "--namespace", namespace, "--duration=24h"], "")?;
+        let token = self.at_last(&["create", "token", account, "--namespace", namespace, "--duration=24h"])?;
         Ok(token.trim().to_owned())
     }
 
@@ -108,13 +108,17 @@ impl Stage {
         let path = manifest("crds/inferencemodels.yaml");
         let path = path.to_str().context("a path that is no text")?;
         self.kubectl(&["apply", "--server-side", "--force-conflicts", "--filename", path], "")?;
+        // Before a new definition has a status at all, kubectl does not wait for one.
+        self.at_last(&["wait", "--for=condition=Established", "--timeout=30s", "--filename", path]).map(drop)
+    }
+
+    /// Runs kubectl until it succeeds, for what controllers of Kubernetes make a moment later.
+    fn at_last(&self, arguments: &[&str]) -> Result<String> {
         let begun = Instant::now();
         loop {
-            // Before a new definition has a status at all, kubectl does not wait for one.
-            match self.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", "--filename", path], "") {
-                Err(error) if begun.elapsed() > secs(30) => return Err(error),
-                Err(_) => {}
-                Ok(_) => return Ok(()),
+            match self.kubectl(arguments, "") {
+                Err(_) if begun.elapsed() < secs(30) => {}
+                result => return result,
             }
         }
     }
