@@ -18,8 +18,9 @@ use serde_json::{Value, json};
 const CRD: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/inferencemodels.belfry.dev";
 const MODELS: &str = "/apis/belfry.dev/v1alpha1/namespaces/default/inferencemodels";
 
-/// What has to stay as it is: generation and pod template of each Deployment, by name.
-pub(crate) type Templates = BTreeMap<String, (Option<i64>, Value)>;
+/// What has to stay as it is: the pod template of each Deployment, by name. The generation may grow: it counts new
+/// annotations of the Deployment, too.
+pub(crate) type Templates = BTreeMap<String, Value>;
 
 /// The models in the namespace `default`.
 pub(crate) struct Fleet {
@@ -104,13 +105,13 @@ impl Fleet {
         let deployments = self.deployments.list(&ListParams::default()).await?.items;
         let template = |deployment: Deployment| {
             let template = serde_json::to_value(deployment.spec.as_ref().map(|spec| &spec.template))?;
-            anyhow::Ok((deployment.name_any(), (deployment.metadata.generation, template)))
+            anyhow::Ok((deployment.name_any(), template))
         };
         deployments.into_iter().map(template).collect()
     }
 
     pub(crate) async fn image(&self, name: &str) -> Result<String> {
-        let (_, template) = self.templates().await?.remove(name).with_context(|| format!("no Deployment {name}"))?;
+        let template = self.templates().await?.remove(name).with_context(|| format!("no Deployment {name}"))?;
         Ok(template["spec"]["containers"][0]["image"].as_str().unwrap_or_default().to_owned())
     }
 
