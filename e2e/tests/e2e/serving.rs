@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::embed::cosine;
 use belfry_e2e::model::SERVING;
-use belfry_e2e::{Namespace, Outcome, Served, in_namespace, operator, report, sample, secs, wait};
+use belfry_e2e::{Namespace, Outcome, Served, UNSCALED, in_namespace, operator, report, sample, secs, wait};
 use belfry_operator::children::meta::{HASH_ANNOTATION, MANAGER};
 use http::{Request, header};
 use kube::ResourceExt;
@@ -75,9 +75,11 @@ async fn what_is_rendered_is_what_is_applied() -> Outcome {
         let model = ns.serve_sample().await?.get().await?;
         let uid = model.uid().context("a model without a UID")?;
         let children = operator::render(&model, &operator::settings(&ns.cluster).await?)?;
+        let rendered: Vec<_> = children.iter().filter(|child| child.object.is_some()).map(|child| child.kind).collect();
+        ensure!(UNSCALED.iter().all(|kind| rendered.contains(kind)), "only {rendered:?} are rendered for the sample");
         for child in children {
             let kind = child.kind.as_str();
-            let wanted = child.object.with_context(|| format!("the sample has no {kind}"))?;
+            let Some(wanted) = child.object else { continue };
             let api = ns.children(child.kind);
             let live = api.get(&child.name).await.with_context(|| format!("{kind} {} is missing", child.name))?;
             let owned = live.owner_references().iter().any(|o| o.uid == uid && o.controller == Some(true));
