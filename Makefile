@@ -25,27 +25,27 @@ demo: ## From nothing to a page and back, on this machine
 test: lint unit e2e ## Everything: lints, unit and golden tests, and e2e on a real cluster
 
 .PHONY: lint
-lint: libtorch ## Formatting, clippy, charts
+lint: target libtorch ## Formatting, clippy, charts
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	e2e/tools/clients.sh
 	e2e/lint-charts.sh
 
 .PHONY: unit
-unit: libtorch model ## Unit and golden tests
+unit: target libtorch model ## Unit and golden tests
 	e2e/tools/build.sh prometheus
 	cargo test --locked --package belfry-crds --package belfry-operator --package belfry-cli
 	# Optimized, as the images are: numerics on a real model take minutes otherwise.
 	cargo test --locked --release --package belfry-worker
 
 .PHONY: e2e
-e2e: libtorch cluster install ## Tests on the local cluster, and a short form of `make chaos`
+e2e: target libtorch cluster install ## Tests on the local cluster, and a short form of `make chaos`
 	cargo build --locked --package belfry-operator
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
 
 .PHONY: chaos
 chaos: TESTS ?=
-chaos: ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some
+chaos: target ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some
 	@e2e/tools/clients.sh
 	@e2e/tools/build.sh kubernetes prometheus
 	cargo build --locked --package belfry-operator
@@ -53,14 +53,14 @@ chaos: ## At least 2,000 faults between the operator and an API server; CHAOS_SE
 
 .PHONY: upgrade-test
 upgrade-test: PREVIOUS ?=
-upgrade-test: ## An upgrade of the operator moves no pod; PREVIOUS=COMMIT is the version before
+upgrade-test: target ## An upgrade of the operator moves no pod; PREVIOUS=COMMIT is the version before
 	@e2e/tools/clients.sh
 	@e2e/tools/build.sh kubernetes prometheus
 	@e2e/upgrade.sh $(PREVIOUS)
 
 .PHONY: bench-operator bench-operator-large
 bench-operator: MODELS ?= 100,1000
-bench-operator: ## Measure the operator beside a plain client, with MODELS=100,1000 models
+bench-operator: target ## Measure the operator beside a plain client, with MODELS=100,1000 models
 	@e2e/tools/clients.sh
 	@e2e/tools/build.sh kubernetes
 	cargo build --locked --release --package belfry-operator
@@ -71,7 +71,7 @@ bench-operator-large: ## The same with 10,000 models, for hours
 	@$(MAKE) bench-operator MODELS=10000
 
 .PHONY: golden
-golden: libtorch model ## Rewrite generated files and golden files; then read the diff
+golden: target libtorch model ## Rewrite generated files and golden files; then read the diff
 	UPDATE_EXPECT=1 cargo test --package belfry-crds --package belfry-operator
 
 .PHONY: cluster
@@ -96,6 +96,10 @@ images: libtorch ## Build the images of operator and worker, and import them int
 .PHONY: install
 install: model images ## Install the charts into the cluster of KUBECONFIG, by default the local one
 	@e2e/install.sh
+
+.PHONY: target
+target:
+	@e2e/tools/target.sh
 
 .PHONY: libtorch
 libtorch: ## Fetch libtorch into the cache

@@ -5,7 +5,12 @@ set -euo pipefail
 source "$(dirname "$0")/cluster/env.sh"
 mkdir -p "$state/images"
 cd "$root"
-cargo build --locked --release --package belfry-operator --package belfry-worker
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
+e2e/tools/target.sh
+# One by one, as the tests build them: together they would share dependencies with the features of both, and torch's would be
+# compiled twice.
+cargo build --locked --release --package belfry-operator
+cargo build --locked --release --package belfry-worker
 for part in operator worker; do
   read -r tar name _ < <(config/images/build.py "belfry-$part" --out "$state/images" --tag content)
   echo "$name" >"$state/images/$part.name"
