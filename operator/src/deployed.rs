@@ -1,0 +1,76 @@
+//! What a Deployment that is there tells of the choices it was made with. They stay as they are while it lives, so that
+//! no pod moves by itself (invariant 4).
+
+use kube::core::DynamicObject;
+use serde_json::Value;
+
+use crate::children::deployment::{COPY, MODEL_VOLUME};
+use crate::template::Running;
+
+/// The choices of a Deployment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deployed {
+    /// Template and image that its pods run on, if the operator wrote them down.
+    pub running: Option<Running>,
+    /// How a model out of an image gets into its pods.
+    pub from_image: FromImage,
+}
+
+/// How a model out of an image gets into a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FromImage {
+    /// The pods have their model from elsewhere.
+    #[default]
+    Not,
+    /// The image is mounted.
+    Mounted,
+    /// An init container copies it.
+    Copied,
+    /// It was to be mounted, and an API server without image volumes forgot that without a word: it left an empty folder.
+    Forgotten,
+}
+
+impl Deployed {
+    /// Reads a Deployment as the API server sends it.
+    #[must_use]
+    pub fn of(object: &DynamicObject) -> Self {
+        let pod = object.data.pointer("/spec/template/spec").unwrap_or(&Value::Null);
+        Self { running: Running::of_deployment(&object.metadata), from_image: FromImage::of(pod) }
+    }
+}
+
+impl FromImage {
+    fn of(pod: &Value) -> Self {
+        let named = |list: &str, name: &str| pod[list].as_array()?.iter().find(|element| element["name"] == name);
+        let Some(volume) = named("volumes", MODEL_VOLUME) else { return Self::Not };
+        match (volume.get("image").is_some(), volume.get("emptyDir").is_some(), named("initContainers", COPY)) {
+            (true, _, _) => Self::Mounted,
+            (false, true, Some(_)) => Self::Copied,
+            (false, true, None) => Self::Forgotten,
+            (false, false, _) => Self::Not,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_pod_tells_how_its_model_got_there() {
+        let of = |volume: Value, containers: Value| {
+            FromImage::of(&json!({"volumes": [{"name": "tmp", "emptyDir": {}}, volume], "initContainers": containers}))
+        };
+        let (copy, empty) = (json!([{"name": "copy-model"}]), json!({"name": "model", "emptyDir": {}}));
+        assert_eq!(of(json!({"name": "model", "image": {"reference": "a"}}), json!(null)), FromImage::Mounted);
+        assert_eq!(of(empty.clone(), copy), FromImage::Copied);
+        assert_eq!(of(empty, json!([{"name": "other"}])), FromImage::Forgotten);
+        assert_eq!(
+            of(json!({"name": "model", "persistentVolumeClaim": {"claimName": "c"}}), json!(null)),
+            FromImage::Not
+        );
+        assert_eq!(of(json!({"name": "cache", "emptyDir": {}}), json!(null)), FromImage::Not);
+        assert_eq!(FromImage::of(&Value::Null), FromImage::Not);
+    }
+}
