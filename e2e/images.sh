@@ -7,10 +7,7 @@ mkdir -p "$state/images"
 cd "$root"
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 e2e/tools/target.sh
-# One by one, as the tests build them: together they would share dependencies with the features of both, and torch's would be
-# compiled twice.
-cargo build --locked --release --package belfry-operator
-cargo build --locked --release --package belfry-worker
+cargo build --locked --release --package belfry-operator --package belfry-worker
 for part in operator worker; do
   read -r tar name _ < <(config/images/build.py "belfry-$part" --out "$state/images" --tag content)
   echo "$name" >"$state/images/$part.name"
