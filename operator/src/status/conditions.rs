@@ -127,7 +127,7 @@ fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> 
     let is_image_lost =
         facts.deployment.is_some_and(|deployment| deployment.deployed.from_image == FromImage::Forgotten);
     if is_image_lost && model.source.is_image_volume() {
-        let message = "the cluster has no image volumes, and mounts an empty folder in place of the model: set \
+        let message = "the cluster has no image volumes, and its pods would find no model: set \
                        spec.model.source.oci.mount: InitContainerCopy and the folder in path, or have the cluster's feature gate ImageVolume switched on";
         return verdict(False, Reason::ImageVolumesMissing, message);
     }
