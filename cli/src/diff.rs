@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use belfry_crds::InferenceModel;
 use belfry_operator::children::deployment::deployment;
+use belfry_operator::deployed::Deployed;
 use belfry_operator::template::{Running, TemplateRevision};
 use belfry_operator::upgrade::holds;
 use belfry_operator::validate::validate_running;
@@ -77,15 +78,16 @@ fn rendered(path: &Path) -> anyhow::Result<Templates> {
 fn staged(models: &Path, args: &Args) -> anyhow::Result<Report> {
     let settings = args.operator.settings();
     let image = args.from_worker_image.as_ref().unwrap_or(&settings.worker_image);
-    let before = Running { revision: TemplateRevision::NEWEST.as_str().into(), image: image.clone() };
+    let running = Running { revision: TemplateRevision::NEWEST.as_str().into(), image: image.clone() };
+    let before = Deployed { running: Some(running), ..Deployed::default() };
     let (mut from, mut to, mut held) = (Templates::new(), Templates::new(), vec![]);
     for (place, mut model) in render::models(models, &args.operator)? {
         let name = model.metadata.name.clone().context("metadata.name is missing")?;
         let namespace = model.metadata.namespace.clone().unwrap_or_default();
         let key = format!("{namespace}/{name}");
-        let template = |model: &InferenceModel, running| {
+        let template = |model: &InferenceModel, deployed| {
             let valid =
-                validate_running(model, running, &settings).map_err(|problems| render::refused(&name, &problems));
+                validate_running(model, deployed, &settings).map_err(|problems| render::refused(&name, &problems));
             anyhow::Ok(serde_json::to_value(deployment(&valid?))?["spec"]["template"].take())
         };
         let present = template(&model, Some(&before)).with_context(|| place.clone())?;

@@ -111,7 +111,7 @@ reasons! {
     Valid;
     /// The specification contradicts itself or the cluster; the message names the field.
     Invalid;
-    /// The cluster has no image volumes, which `spec.model.source.oci` asks for.
+    /// The cluster has no image volumes, which `spec.model.source.oci` asks for, and without a `path` nothing can be copied.
     ImageVolumesMissing;
     /// Every replica has the model in memory.
     Loaded;

@@ -19,9 +19,11 @@ kinds=("$root/crds/inferencemodels.yaml")
 for kind in servicemonitors prometheusrules; do
   kinds+=("$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml")
 done
+# Before a new definition has a status at all, kubectl does not wait for one.
+is_served() { timeout 30 bash -c 'until kubectl wait --for=condition=Established --filename "$0" >/dev/null 2>&1; do sleep 0.2; done' "$1"; }
 for file in "${kinds[@]}"; do
   kubectl apply --server-side --filename "$file" >/dev/null
-  kubectl wait --for=condition=Established --timeout=30s --filename "$file" >/dev/null
+  is_served "$file" || { echo "stage.sh: the API server does not serve $file" >&2; exit 1; }
 done
 kubectl create namespace $namespace >/dev/null
 helm template belfry "$root/charts/belfry" --namespace $namespace --show-only templates/rbac.yaml \

@@ -43,12 +43,17 @@ impl Part {
 impl Rig {
     /// Starts a control plane in a new folder of the name, on free ports.
     pub fn start(name: &str) -> Result<Self> {
+        Self::start_with(name, "")
+    }
+
+    /// The same, with more flags of the API server. [`Self::start_part`] would start it without them.
+    pub fn start_with(name: &str, api_server_flags: &str) -> Result<Self> {
         // Ports that were found free are taken only when the parts listen: two rigs at once might find the same.
         static STARTS: Mutex<()> = Mutex::new(());
         let _turn = STARTS.lock();
         let folder = std::env::temp_dir().join(format!("belfry-rig-{name}-{}", std::process::id()));
         let rig = Self { folder, port: three_free_ports()? };
-        rig.script("up", &[])?;
+        rig.run(rig.command("up").env("RIG_API_SERVER_FLAGS", api_server_flags))?;
         Ok(rig)
     }
 
@@ -75,6 +80,11 @@ impl Rig {
     /// Connects as an administrator.
     pub async fn client(&self) -> Result<Client> {
         connect(&self.kubeconfig()).await
+    }
+
+    /// How an administrator connects.
+    pub async fn config(&self) -> Result<Config> {
+        config(Kubeconfig::read_from(self.kubeconfig())?).await
     }
 
     /// How somebody connects who shows that token, and nothing else.
@@ -110,10 +120,18 @@ impl Rig {
     }
 
     fn script(&self, verb: &str, more: &[&str]) -> Result<()> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/rig.sh");
-        let port = self.port.to_string();
-        let output = Command::new(script).arg(verb).arg(&self.folder).arg(port).args(more).output()?;
-        ensure!(output.status.success(), "rig.sh {verb}: {}", String::from_utf8_lossy(&output.stderr));
+        self.run(self.command(verb).args(more))
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/rig.sh"));
+        command.arg(verb).arg(&self.folder).arg(self.port.to_string());
+        command
+    }
+
+    fn run(&self, command: &mut Command) -> Result<()> {
+        let output = command.output()?;
+        ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
 }

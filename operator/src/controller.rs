@@ -18,7 +18,7 @@ use tracing::{error, warn};
 
 use crate::apply;
 use crate::metrics::Metrics;
-use crate::observe::{Cache, ModelKey, Watches};
+use crate::observe::{Cache, ModelKey, Urgency, Watches};
 use crate::scaling::Scaling;
 use backoff::{Backoff, Cause, jittered};
 use pass::{Ended, reconcile};
@@ -101,7 +101,7 @@ pub async fn run(
         tasks.spawn(upgrades::run(work.context.clone(), upgrades, trigger.clone()));
     }
     for key in work.context.cache.keys() {
-        work.queue.add(key, Instant::now());
+        work.queue.add(key, Instant::now(), Urgency::Children);
     }
     work.context.metrics.concurrency(CONCURRENCY);
     let mut shutdown = std::pin::pin!(shutdown);
@@ -109,11 +109,11 @@ pub async fn run(
         let due = work.start_what_is_due();
         tokio::select! {
             () = &mut shutdown => break,
-            Some(key) = triggers.recv() => {
-                work.queue.add(key, Instant::now() + DEBOUNCE);
+            Some((key, urgency)) = triggers.recv() => {
+                work.queue.add(key, Instant::now() + DEBOUNCE, urgency);
                 // All that is there at once: starting passes costs more than adding a trigger.
-                while let Ok(key) = triggers.try_recv() {
-                    work.queue.add(key, Instant::now() + DEBOUNCE);
+                while let Ok((key, urgency)) = triggers.try_recv() {
+                    work.queue.add(key, Instant::now() + DEBOUNCE, urgency);
                 }
             }
             Some(ended) = work.passes.join_next() => work.finish(ended),
@@ -168,22 +168,22 @@ impl Work {
                 return;
             }
         };
-        let pause = match &result {
+        let again = match &result {
             Ok(Ended::Gone) => None,
-            Ok(Ended::Converged { .. }) => Some(jittered(RESYNC, &key, 0)),
-            Ok(Ended::TakenOver) => Some(DEBOUNCE),
-            Ok(Ended::Refused) => Some(self.backoff.next(&key, Cause::Refusal)),
+            Ok(Ended::Converged { .. }) => Some((jittered(RESYNC, &key, 0), Urgency::Status)),
+            Ok(Ended::Again) => Some((DEBOUNCE, Urgency::Children)),
+            Ok(Ended::Refused) => Some((self.backoff.next(&key, Cause::Refusal), Urgency::Children)),
             Err(error) => {
                 let pause = self.backoff.next(&key, error.cause());
                 let seconds = pause.as_secs();
                 warn!(model = %key, error = error as &dyn std::error::Error, retry_seconds = seconds, "A pass failed and will be repeated");
-                Some(pause)
+                Some((pause, Urgency::Children))
             }
         };
-        if matches!(result, Ok(Ended::Gone | Ended::TakenOver | Ended::Converged { .. })) {
+        if matches!(result, Ok(Ended::Gone | Ended::Again | Ended::Converged { .. })) {
             self.backoff.clear(&key);
         }
-        self.queue.done(key, pause.map(|pause| Instant::now() + pause));
+        self.queue.done(key, again.map(|(pause, urgency)| (Instant::now() + pause, urgency)));
     }
 }
 

@@ -30,8 +30,12 @@ fn is_told(type_: ConditionType, now: &Condition, before: Option<&Condition>) ->
     if QUIET.iter().any(|reason| reason.as_str() == now.reason) || now.status == ConditionStatus::Unknown.as_str() {
         return false;
     }
-    // What keeps a model from being ready stands in another condition, which tells it already.
     let is_true = |c: &Condition| c.status == ConditionStatus::True.as_str();
+    // What is as it should be from the beginning is no transition.
+    if before.is_none() && is_true(now) {
+        return false;
+    }
+    // What keeps a model from being ready stands in another condition, which tells it already.
     type_ != ConditionType::Ready || is_true(now) || before.is_some_and(is_true)
 }
 
@@ -71,6 +75,16 @@ mod tests {
     fn an_unchanged_status_tells_nothing() {
         let same = status(&[(ConditionType::Ready, "True", "Serving")]);
         assert!(reasons(&same, &same).is_empty());
+    }
+
+    #[test]
+    fn of_a_new_model_only_what_is_wrong_is_told() {
+        let new = InferenceModelStatus::default();
+        let good = status(&[(ConditionType::MonitoringReady, "True", "Applied")]);
+        let bad = status(&[(ConditionType::MonitoringReady, "False", "KindMissing")]);
+        assert!(reasons(&new, &good).is_empty());
+        assert_eq!(reasons(&new, &bad), ["KindMissing"]);
+        assert_eq!(reasons(&bad, &good), ["Applied"]);
     }
 
     #[test]

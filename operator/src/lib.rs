@@ -20,6 +20,7 @@ pub mod lease;
 pub mod controller;
 pub mod observe;
 pub mod template;
+pub mod deployed;
 pub mod resources;
 pub mod engine;
 pub mod validate;

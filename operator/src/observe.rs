@@ -12,6 +12,7 @@ mod nodes;
 mod optional;
 mod pauses;
 mod place;
+mod trigger;
 mod wanted;
 mod watches;
 
@@ -27,12 +28,13 @@ pub use key::ModelKey;
 pub use live::Live;
 pub use nodes::Nodes;
 pub use place::{Capacity, Place};
+pub use trigger::{Trigger, Triggers, Urgency};
 pub use wanted::{Summary, Wanted};
 pub use watches::{Scope, WATCH_SECONDS, Watches, start};
 
+use crate::deployed::Deployed;
 use crate::kind::ChildKind;
 use crate::status::{PodReport, ScalerReport};
-use crate::template::Running;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;
@@ -78,17 +80,15 @@ pub struct Rollout {
     pub replicas: Option<i32>,
     /// What its controller says.
     pub status: DeploymentStatus,
-    /// Template and image that its pods run on, if the operator wrote them down.
-    pub running: Option<Running>,
-    /// Its pods mount an image. An API server without image volumes forgets that it was asked to, without a word.
-    pub mounts_image: bool,
+    /// The choices that it was made with.
+    pub deployed: Deployed,
 }
 
 impl Observed {
-    /// What the pods run on by their Deployment, for a model whose status was lost.
+    /// The choices that the Deployment was made with, if it is there.
     #[must_use]
-    pub fn running(&self) -> Option<&Running> {
-        self.deployment.as_ref().and_then(|deployment| deployment.running.as_ref())
+    pub fn deployed(&self) -> Option<&Deployed> {
+        self.deployment.as_ref().map(|deployment| &deployment.deployed)
     }
 }
 
@@ -98,13 +98,11 @@ impl Rollout {
     pub fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().and_then(|status| serde_json::from_value(status).ok());
         let replicas = object.data.pointer("/spec/replicas").and_then(serde_json::Value::as_i64);
-        let volumes = object.data.pointer("/spec/template/spec/volumes").and_then(serde_json::Value::as_array);
         Self {
-            mounts_image: volumes.is_some_and(|volumes| volumes.iter().any(|volume| volume.get("image").is_some())),
             generation: object.metadata.generation,
             replicas: replicas.and_then(|replicas| i32::try_from(replicas).ok()),
             status: status.unwrap_or_default(),
-            running: Running::of_deployment(&object.metadata),
+            deployed: Deployed::of(object),
         }
     }
 }

@@ -30,10 +30,9 @@ use belfry_crds::inference_model::ScalingMetricType;
 use kube::Client;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::observe::{Cache, ModelKey};
+use crate::observe::{Cache, ModelKey, Triggers, Urgency};
 use crate::status::MetricsSource;
 use listener::{Identity, TlsListener};
 pub use options::{ScalingArgs, ServiceName};
@@ -52,13 +51,13 @@ pub struct Scaling {
     /// Models whose fallback counts.
     missing: RwLock<BTreeSet<ModelKey>>,
     unavailable: RwLock<Option<String>>,
-    trigger: mpsc::UnboundedSender<ModelKey>,
+    trigger: Triggers,
 }
 
 impl Scaling {
     /// Nothing is served yet. Models whose [`MetricsSource`] changes are sent to the trigger.
     #[must_use]
-    pub fn new(cache: Arc<Cache>, trigger: mpsc::UnboundedSender<ModelKey>) -> Arc<Self> {
+    pub fn new(cache: Arc<Cache>, trigger: Triggers) -> Arc<Self> {
         Arc::new(Self {
             cache,
             reader: Reader::default(),
@@ -146,6 +145,6 @@ impl Scaling {
 
     fn announce(&self, key: ModelKey) {
         // Nobody listens any more only when the process ends.
-        let _ = self.trigger.send(key);
+        let _ = self.trigger.send((key, Urgency::Status));
     }
 }

@@ -26,6 +26,7 @@ pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
 pub use rollout::{Replace, ValidRollout};
 pub use source::{Download, Timeouts, ValidSource};
 
+use crate::deployed::Deployed;
 use crate::resources;
 use crate::settings::Settings;
 use crate::template::{Pin, Running, TemplateRevision};
@@ -191,24 +192,25 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     validate_running(model, None, settings)
 }
 
-/// The same for a model in a cluster, of which the status may have been lost: then its Deployment tells what it runs on.
+/// The same for a model in a cluster, whose Deployment tells what was chosen for it. A status that was lost is replaced by
+/// that, too.
 ///
 /// # Errors
 /// Every problem at once, each with its field.
 pub fn validate_running(
     model: &InferenceModel,
-    deployment: Option<&Running>,
+    deployed: Option<&Deployed>,
     settings: &Settings,
 ) -> Result<ValidModel, Vec<Problem>> {
     let mut problems = vec![];
     let spec = &model.spec;
     let of_status = model.status.as_ref().and_then(|status| status.runtime.as_ref()).map(Running::of_status);
-    let running = of_status.or_else(|| deployment.cloned());
+    let running = of_status.or_else(|| deployed?.running.clone());
     let device = spec.runtime.as_ref().and_then(|r| r.device).unwrap_or_default();
     let resources = keep(resources::requirements(spec.resources.as_ref(), device), &mut problems);
     let startup_budget_seconds =
         spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
-    let source = keep(source::source(&spec.model, startup_budget_seconds), &mut problems);
+    let source = keep(source::source(&spec.model, startup_budget_seconds, deployed), &mut problems);
     let runtime = keep(runtime(spec, running.as_ref(), settings), &mut problems);
     let engine = spec.engine.as_ref().map(ValidEngine::new);
     problems.extend(spec.engine.iter().flat_map(ValidEngine::unspeakable));

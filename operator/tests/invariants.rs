@@ -7,8 +7,8 @@ mod support;
 use belfry_operator::children::deployment::deployment;
 use belfry_operator::children::meta::{hash, selector_labels};
 use belfry_operator::children::{child, children};
+use belfry_operator::deployed::Deployed;
 use belfry_operator::kind::ChildKind;
-use belfry_operator::observe::Rollout;
 use belfry_operator::settings::Settings;
 use belfry_operator::validate::{validate, validate_running};
 use expect_test::expect;
@@ -68,7 +68,7 @@ fn a_model_whose_status_was_lost_keeps_the_template_of_its_deployment() {
     for (name, model) in samples() {
         let before = valid(&model);
         let live = child(ChildKind::Deployment, &before).unwrap().object.unwrap();
-        let after = validate_running(&model, Rollout::of(&live).running.as_ref(), &newer).unwrap();
+        let after = validate_running(&model, Some(&Deployed::of(&live)), &newer).unwrap();
         assert_eq!(deployment(&before), deployment(&after), "{name}");
         // No other child depends on what the model runs on.
         for kind in ChildKind::ALL.iter().copied().filter(|kind| *kind != ChildKind::Deployment) {

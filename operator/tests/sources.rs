@@ -4,18 +4,31 @@
 
 mod support;
 
+use belfry_crds::InferenceModel;
+use belfry_operator::children::child;
 use belfry_operator::children::deployment::deployment;
+use belfry_operator::deployed::{Deployed, FromImage};
+use belfry_operator::kind::ChildKind;
 use belfry_operator::settings::Settings;
-use belfry_operator::validate::validate;
+use belfry_operator::validate::{ValidModel, validate, validate_running};
 use serde_json::{Value, json};
 
 use support::sample;
 
-/// The pod of the smallest sample with this `spec.model`.
-fn pod(model: &Value) -> Value {
+/// The smallest sample with this `spec.model`.
+fn model(source: &Value) -> InferenceModel {
     let mut object = serde_json::to_value(sample("minimal")).unwrap();
-    object["spec"]["model"] = model.clone();
-    let valid = validate(&serde_json::from_value(object).unwrap(), &Settings::default()).unwrap();
+    object["spec"]["model"] = source.clone();
+    serde_json::from_value(object).unwrap()
+}
+
+fn valid(model: &InferenceModel) -> ValidModel {
+    validate(model, &Settings::default()).unwrap()
+}
+
+/// Its pod.
+fn pod(source: &Value) -> Value {
+    let valid = valid(&model(source));
     serde_json::to_value(deployment(&valid)).unwrap()["spec"]["template"]["spec"].clone()
 }
 
@@ -68,6 +81,37 @@ fn the_key_of_a_bucket_comes_from_the_secret_and_only_its_token_is_optional() {
     assert_eq!(reference("AWS_SESSION_TOKEN"), json!({"name": "s", "key": "AWS_SESSION_TOKEN", "optional": true}));
     assert_eq!(env(&pod, "BELFRY_S3_REGION")["value"], "us-east-1");
     assert_eq!(env(&pod, "BELFRY_DOWNLOAD_TIMEOUT_SECONDS")["value"], "840");
+}
+
+#[test]
+fn an_image_is_mounted_unless_the_cluster_has_shown_that_it_can_not_be_and_a_pod_keeps_what_it_has() {
+    let found = |source: Value, from_image| {
+        let model = model(&json!({"source": {"oci": source}}));
+        let deployed = Deployed { from_image, running: None };
+        let valid = validate_running(&model, Some(&deployed), &Settings::default()).unwrap();
+        if valid.source.is_image_volume() { FromImage::Mounted } else { FromImage::Copied }
+    };
+    let folder = json!({"image": "r/m:1", "path": "a"});
+    assert_eq!(found(folder.clone(), FromImage::Not), FromImage::Mounted);
+    assert_eq!(found(folder.clone(), FromImage::Mounted), FromImage::Mounted);
+    assert_eq!(found(folder.clone(), FromImage::Forgotten), FromImage::Copied);
+    assert_eq!(found(folder, FromImage::Copied), FromImage::Copied);
+    // A root can't be copied, and a word of the user counts.
+    assert_eq!(found(json!({"image": "r/m:1"}), FromImage::Forgotten), FromImage::Mounted);
+    let asked = json!({"image": "r/m:1", "path": "a", "mount": "ImageVolume"});
+    assert_eq!(found(asked, FromImage::Forgotten), FromImage::Mounted);
+}
+
+#[test]
+fn what_a_rendered_deployment_tells_leads_to_the_same_again() {
+    for mount in ["ImageVolume", "InitContainerCopy"] {
+        let asked = model(&json!({"source": {"oci": {"image": "r/m:1", "path": "a", "mount": mount}}}));
+        let rendered = child(ChildKind::Deployment, &valid(&asked)).unwrap();
+        let silent = model(&json!({"source": {"oci": {"image": "r/m:1", "path": "a"}}}));
+        let deployed = Deployed::of(rendered.object.as_ref().unwrap());
+        let again = validate_running(&silent, Some(&deployed), &Settings::default()).unwrap();
+        assert_eq!(child(ChildKind::Deployment, &again).unwrap(), rendered, "{mount}");
+    }
 }
 
 #[test]

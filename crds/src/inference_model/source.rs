@@ -140,7 +140,8 @@ pub struct OciSource {
     /// When the kubelet pulls the image. Default `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
-    /// How the folder gets into the pod. Default `ImageVolume`.
+    /// How the folder gets into the pod. Default: ImageVolume where the cluster has image volumes, and else, if `path`
+    /// names a folder, InitContainerCopy. What a Deployment began with it keeps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<OciMount>,
 }
@@ -170,11 +171,10 @@ impl PullPolicy {
 }
 
 /// How a folder of an image gets into a pod.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum OciMount {
     /// The image is mounted read-only, and nothing is copied. The image needs nothing but the files; the cluster has to
     /// have image volumes (Kubernetes 1.35, or 1.33 with the feature gate ImageVolume, and a runtime that has them too).
-    #[default]
     ImageVolume,
     /// An init container runs the image and copies the folder into a volume of the pod, as any cluster can. The image
     /// has to hold a `cp`, and the pod takes the room of the model once more.

@@ -70,7 +70,8 @@ async fn until_seen(
     let api = children_of(client, kind);
     let before = api.get_metadata(child).await?;
     let watch = WatchParams::default().fields(&format!("metadata.name={child}"));
-    let events = api.watch_metadata(&watch, &before.resource_version().unwrap_or_default()).await?;
+    // From the present state on: the child's own version may be too old to be watched from.
+    let events = api.watch_metadata(&watch, "0").await?;
     let mut events = std::pin::pin!(events);
     change.await.with_context(|| format!("can't change {} {child}", kind.as_str()))?;
     let answered = Instant::now();

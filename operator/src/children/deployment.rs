@@ -14,6 +14,8 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+pub(crate) use source::{COPY, MODEL_VOLUME};
+
 use super::meta::{Component, object_meta, selector};
 use crate::template::{self, TemplateRevision};
 use crate::validate::{Replace, ValidModel};

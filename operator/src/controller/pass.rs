@@ -1,13 +1,15 @@
 //! One pass: `observe → validate → children → apply → status`. [`reconcile`] is the only place that
 //! sees every step.
 
+use belfry_crds::InferenceModel;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Context, Error, write_status};
-use crate::apply::{self, RefusalCause, apply};
+use crate::apply::{self, Applied, RefusalCause, apply};
 use crate::observe::{ModelKey, Observed};
+use crate::settings::Settings;
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
-use crate::validate::validate_running;
+use crate::validate::{ValidModel, validate_running};
 
 /// How a pass ended, when nothing has to be repeated at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +23,8 @@ pub(super) enum Ended {
     },
     /// A child was refused, which time may heal.
     Refused,
-    /// The status took over what a scaler left behind, and the next pass builds the children from it.
-    TakenOver,
+    /// This pass found out something that children depend on, and the next one builds them from it.
+    Again,
 }
 
 impl Ended {
@@ -32,7 +34,7 @@ impl Ended {
             Self::Gone => None,
             Self::Converged { outcome } => Some(outcome),
             Self::Refused => Some("refused"),
-            Self::TakenOver => Some("applied"),
+            Self::Again => Some("applied"),
         }
     }
 }
@@ -48,13 +50,16 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
     let has_scaler = observed.children.keys().any(|(kind, name)| kind.is_scaler() && *name == key.name);
     if let Some(taken_over) = left_behind(model, has_scaler, observed.deployment.as_ref()) {
         write_status::write(model, taken_over, context).await?;
-        return Ok(Ended::TakenOver);
+        return Ok(Ended::Again);
     }
-    let pass = match validate_running(model, observed.running(), context.cache.settings()) {
+    let pass = match validate_running(model, observed.deployed(), context.cache.settings()) {
         Ok(valid) => {
             let requests =
                 apply::Context { client: &context.client, cache: &context.cache, metrics: &context.metrics, key };
             let applied = apply(&valid, &observed, &requests).await?;
+            if has_another_choice(&valid, &applied, model, context.cache.settings()) {
+                return Ok(Ended::Again);
+            }
             Pass::Applied { model: Box::new(valid), applied: Box::new(applied) }
         }
         Err(problems) => Pass::Invalid(problems),
@@ -66,6 +71,12 @@ pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok(pass.ended())
+}
+
+/// The API server's answer may show that the cluster has no image volumes, so that the model has to be copied.
+fn has_another_choice(valid: &ValidModel, applied: &Applied, model: &InferenceModel, settings: &Settings) -> bool {
+    let Some(written) = &applied.deployment else { return false };
+    validate_running(model, Some(&written.deployed), settings).is_ok_and(|next| next.source != valid.source)
 }
 
 impl Pass {

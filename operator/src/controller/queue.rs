@@ -1,83 +1,108 @@
 //! Which models wait for a pass, and since when. Pure data, with the time passed in.
 //!
 //! A model waits at most once and is never worked on twice at the same time. A trigger that comes
-//! while its pass runs leads to one more pass afterwards.
+//! while its pass runs leads to one more pass afterwards. Children come before statuses: while a
+//! thousand models are applied from git, the status of one that is starting can wait a little.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use crate::observe::ModelKey;
+use crate::observe::{ModelKey, Urgency};
+
+/// How much longer than all children a status waits at most, while the children of others are written.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Models that wait and models that are worked on.
 #[derive(Debug, Default)]
 pub struct Queue {
-    due: BTreeSet<(Instant, ModelKey)>,
+    children: BTreeSet<(Instant, ModelKey)>,
+    statuses: BTreeSet<(Instant, ModelKey)>,
     models: BTreeMap<ModelKey, State>,
 }
 
 #[derive(Debug)]
 enum State {
-    Waiting {
-        due: Instant,
-    },
-    /// The time is that of the first trigger since the pass began.
-    Running {
-        again: Option<Instant>,
-    },
+    Waiting(Wait),
+    /// What was asked for since the pass began.
+    Running(Option<Wait>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    due: Instant,
+    urgency: Urgency,
+}
+
+impl Wait {
+    /// One pass for both.
+    fn and(self, other: Self) -> Self {
+        Self { due: self.due.min(other.due), urgency: self.urgency.min(other.urgency) }
+    }
 }
 
 impl Queue {
     /// Asks for a pass at that time, or earlier if one is already asked for.
-    pub fn add(&mut self, key: ModelKey, due: Instant) {
+    pub fn add(&mut self, key: ModelKey, due: Instant, urgency: Urgency) {
+        let wait = Wait { due, urgency };
         match self.models.get_mut(&key) {
-            Some(State::Running { again }) => *again = Some(again.map_or(due, |earlier| earlier.min(due))),
-            Some(State::Waiting { due: present }) if *present <= due => {}
-            Some(State::Waiting { due: present }) => {
-                self.due.remove(&(*present, key.clone()));
-                *present = due;
-                self.due.insert((due, key));
+            Some(State::Running(again)) => *again = Some(again.map_or(wait, |earlier| earlier.and(wait))),
+            Some(State::Waiting(present)) => {
+                let (before, after) = (*present, present.and(wait));
+                *present = after;
+                self.waiting(before.urgency).remove(&(before.due, key.clone()));
+                self.waiting(after.urgency).insert((after.due, key));
             }
             None => {
-                self.due.insert((due, key.clone()));
-                self.models.insert(key, State::Waiting { due });
+                self.waiting(urgency).insert((due, key.clone()));
+                self.models.insert(key, State::Waiting(wait));
             }
         }
     }
 
-    /// Takes the model that has been due for longest, if one is.
+    /// Takes the model that has been due for longest, if one is: of those whose children may be written, unless one
+    /// whose status has to be has waited [`PATIENCE`] longer.
     pub fn take(&mut self, now: Instant) -> Option<ModelKey> {
-        let (due, key) = self.due.first()?.clone();
-        if due > now {
-            return None;
-        }
-        self.due.remove(&(due, key.clone()));
-        self.models.insert(key.clone(), State::Running { again: None });
+        let first = |models: &BTreeSet<(Instant, ModelKey)>| Some(models.first()?.0).filter(|due| *due <= now);
+        let urgency = match (first(&self.children), first(&self.statuses)) {
+            (None, None) => return None,
+            (Some(child), Some(status)) if status + PATIENCE < child => Urgency::Status,
+            (Some(_), _) => Urgency::Children,
+            (None, Some(_)) => Urgency::Status,
+        };
+        let (_, key) = self.waiting(urgency).pop_first()?;
+        self.models.insert(key.clone(), State::Running(None));
         Some(key)
     }
 
     /// A pass ended. The model waits again if something changed meanwhile, or for its next pass.
-    pub fn done(&mut self, key: ModelKey, next: Option<Instant>) {
-        let again = match self.models.remove(&key) {
-            Some(State::Running { again }) => again,
-            Some(State::Waiting { due }) => Some(due),
-            None => None,
-        };
-        if let Some(due) = [again, next].into_iter().flatten().min() {
-            self.add(key, due);
+    pub fn done(&mut self, key: ModelKey, next: Option<(Instant, Urgency)>) {
+        if let Some(State::Running(Some(again))) = self.models.remove(&key) {
+            self.add(key.clone(), again.due, again.urgency);
+        }
+        if let Some((due, urgency)) = next {
+            self.add(key, due, urgency);
         }
     }
 
     /// When the next model is due.
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
-        self.due.first().map(|(due, _)| *due)
+        [&self.children, &self.statuses].into_iter().filter_map(|models| Some(models.first()?.0)).min()
     }
 
     /// Models that are due, and for how long the first of them has been.
     #[must_use]
     pub fn backlog(&self, now: Instant) -> (usize, Duration) {
         let age = self.next_due().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
-        (self.due.iter().take_while(|(due, _)| *due <= now).count(), age)
+        let due = |models: &BTreeSet<(Instant, ModelKey)>| models.iter().take_while(|(due, _)| *due <= now).count();
+        (due(&self.children) + due(&self.statuses), age)
+    }
+
+    fn waiting(&mut self, urgency: Urgency) -> &mut BTreeSet<(Instant, ModelKey)> {
+        match urgency {
+            Urgency::Children => &mut self.children,
+            Urgency::Status => &mut self.statuses,
+        }
     }
 }
 
@@ -97,7 +122,7 @@ mod tests {
     fn many_triggers_of_a_model_lead_to_one_pass_at_the_earliest_time() {
         let (mut queue, start) = (Queue::default(), Instant::now());
         for seconds in [9, 3, 5] {
-            queue.add(key("a"), after(start, seconds));
+            queue.add(key("a"), after(start, seconds), Urgency::Status);
         }
         assert_eq!(queue.next_due(), Some(after(start, 3)));
         assert_eq!(queue.take(after(start, 2)), None);
@@ -108,31 +133,56 @@ mod tests {
     #[test]
     fn a_trigger_during_a_pass_leads_to_one_more_pass_and_never_to_two_at_once() {
         let (mut queue, start) = (Queue::default(), Instant::now());
-        queue.add(key("a"), start);
+        queue.add(key("a"), start, Urgency::Children);
         queue.take(start).unwrap();
-        queue.add(key("a"), start);
+        queue.add(key("a"), start, Urgency::Children);
         assert_eq!(queue.take(start), None, "it is being worked on");
-        queue.done(key("a"), Some(after(start, 600)));
+        queue.done(key("a"), Some((after(start, 600), Urgency::Status)));
         assert_eq!(queue.take(start), Some(key("a")));
-        queue.done(key("a"), Some(after(start, 600)));
+        queue.done(key("a"), Some((after(start, 600), Urgency::Status)));
         assert_eq!(queue.next_due(), Some(after(start, 600)));
     }
 
     #[test]
     fn the_model_that_waits_for_longest_comes_first() {
         let (mut queue, start) = (Queue::default(), Instant::now());
-        queue.add(key("late"), after(start, 2));
-        queue.add(key("early"), after(start, 1));
+        queue.add(key("late"), after(start, 2), Urgency::Children);
+        queue.add(key("early"), after(start, 1), Urgency::Children);
         assert_eq!(queue.backlog(after(start, 5)), (2, Duration::from_secs(4)));
         assert_eq!(queue.take(after(start, 5)), Some(key("early")));
     }
 
     #[test]
+    fn children_come_before_statuses_until_a_status_has_waited_for_long() {
+        let (mut queue, start) = (Queue::default(), Instant::now());
+        queue.add(key("status"), start, Urgency::Status);
+        for (name, seconds) in [("new", 1), ("edited", 10), ("later", 11)] {
+            queue.add(key(name), after(start, seconds), Urgency::Children);
+        }
+        let now = after(start, 60);
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(now)).map(|key| key.name).collect();
+        assert_eq!(order, ["new", "edited", "status", "later"]);
+    }
+
+    #[test]
+    fn a_model_that_waits_for_its_status_comes_earlier_when_its_children_change() {
+        let (mut queue, start) = (Queue::default(), Instant::now());
+        queue.add(key("a"), after(start, 600), Urgency::Status);
+        queue.add(key("b"), start, Urgency::Children);
+        queue.add(key("a"), after(start, 1), Urgency::Children);
+        queue.add(key("a"), after(start, 2), Urgency::Status);
+        assert_eq!(queue.backlog(after(start, 3)), (2, Duration::from_secs(3)));
+        assert_eq!(queue.take(after(start, 3)), Some(key("b")));
+        assert_eq!(queue.take(after(start, 3)), Some(key("a")));
+        assert_eq!(queue.next_due(), None);
+    }
+
+    #[test]
     fn a_model_that_is_gone_leaves_nothing_behind() {
         let (mut queue, start) = (Queue::default(), Instant::now());
-        queue.add(key("a"), start);
+        queue.add(key("a"), start, Urgency::Children);
         queue.take(start).unwrap();
         queue.done(key("a"), None);
-        assert!(queue.models.is_empty() && queue.due.is_empty());
+        assert!(queue.models.is_empty() && queue.next_due().is_none());
     }
 }

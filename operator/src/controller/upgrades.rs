@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use belfry_crds::InferenceModel;
 use k8s_openapi::jiff::Timestamp;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::{Context, write_status};
-use crate::observe::ModelKey;
+use crate::observe::{ModelKey, Triggers, Urgency};
 use crate::prometheus::Prometheus;
 use crate::template::Pin;
 use crate::upgrade::{Policy, due, moved};
@@ -29,7 +28,7 @@ pub struct Upgrades {
 }
 
 /// Runs until it is dropped. The pass of a model that moves is asked for by the trigger.
-pub(super) async fn run(context: Arc<Context>, upgrades: Upgrades, trigger: UnboundedSender<ModelKey>) {
+pub(super) async fn run(context: Arc<Context>, upgrades: Upgrades, trigger: Triggers) {
     let mut looks = tokio::time::interval(PERIOD);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // What is said once is not said again at every look.
@@ -38,7 +37,7 @@ pub(super) async fn run(context: Arc<Context>, upgrades: Upgrades, trigger: Unbo
         looks.tick().await;
         for key in look(&context, &upgrades, &mut said).await {
             // Nobody listens any more only when the process ends.
-            let _ = trigger.send(key);
+            let _ = trigger.send((key, Urgency::Children));
         }
     }
 }

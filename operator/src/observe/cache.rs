@@ -10,13 +10,13 @@ use kube::{Resource, ResourceExt};
 use parking_lot::RwLock;
 
 use super::live::version;
-use super::{Live, ModelKey, Nodes, Observed, Rollout, View, Wanted};
+use super::{Live, ModelKey, Nodes, Observed, Rollout, Urgency, View, Wanted};
 use crate::apply::object_contains;
 use crate::children::{child, meta};
+use crate::deployed::Deployed;
 use crate::kind::ChildKind;
 use crate::settings::Settings;
 use crate::status::{PodReport, ScalerReport, report, scaler_report};
-use crate::template::Running;
 use crate::validate::{validate, validate_running};
 
 /// What the operator's watches know of the cluster.
@@ -165,9 +165,9 @@ impl Cache {
         gone
     }
 
-    /// Notes a child as a watch shows it, unless a later state of it is known. Returns whether a pass could tell the
-    /// difference: the events of the operator's own writes are no news.
-    pub fn child_seen(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> bool {
+    /// Notes a child as a watch shows it, unless a later state of it is known. Returns what a pass could make of the
+    /// difference; `None` when it could make nothing: the events of the operator's own writes are no news.
+    pub fn child_seen(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Option<Urgency> {
         let mut live = Live::of(object);
         let (known, model, wanted) = {
             let models = self.models.read();
@@ -180,7 +180,7 @@ impl Cache {
         };
         let mut is_news = true;
         live.holds = match known {
-            Some(known) if known.is_newer_than(&live) => return false,
+            Some(known) if known.is_newer_than(&live) => return None,
             Some(known) if known.has_content_of(&live) => {
                 is_news = false;
                 known.holds
@@ -193,7 +193,8 @@ impl Cache {
             rollout: (kind == ChildKind::Deployment).then(|| Rollout::of(object)),
             scaler: is_scaler.then(|| (kind, scaler_report(object))),
         };
-        self.note(key, (kind, object.name_any()), live, told) || is_news
+        let has_told = self.note(key, (kind, object.name_any()), live, told);
+        if is_news { Some(Urgency::Children) } else { has_told.then_some(Urgency::Status) }
     }
 
     /// Notes that a child is being written, until [`Self::child_answered`].
@@ -235,8 +236,12 @@ impl Cache {
         }
         entry.children.insert(child, live);
         let is_news = rollout.is_some() && entry.deployment != rollout;
-        if rollout.is_some() {
-            entry.deployment = rollout;
+        if let Some(rollout) = rollout {
+            let before = entry.deployment.replace(rollout);
+            let from_image = |rollout: &Rollout| rollout.deployed.from_image;
+            if before.as_ref().map(from_image) != entry.deployment.as_ref().map(from_image) {
+                entry.wanted = Arc::default();
+            }
         }
         if scaler.is_none() || entry.scaler == scaler {
             return is_news;
@@ -254,9 +259,9 @@ impl Cache {
     /// The hash of the child that the model should have, if the object holds every field of it.
     fn held(&self, kind: ChildKind, object: &DynamicObject, model: &InferenceModel, wanted: &Wanted) -> Option<String> {
         let hash = meta::hash_of(object)?;
-        // Of the children only the Deployment depends on what it runs on.
-        let running = Running::of_deployment(&object.metadata);
-        let child = child(kind, &validate_running(model, running.as_ref(), &self.settings).ok()?).ok()?;
+        // Of the children only the Deployment depends on the choices that it was made with.
+        let deployed = (kind == ChildKind::Deployment).then(|| Deployed::of(object));
+        let child = child(kind, &validate_running(model, deployed.as_ref(), &self.settings).ok()?).ok()?;
         wanted.remember(&child);
         let desired = child.object.filter(|desired| desired.name_any() == object.name_any())?;
         (meta::hash_of(&desired)? == hash && object_contains(object, &desired)).then(|| hash.to_owned())

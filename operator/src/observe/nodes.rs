@@ -13,7 +13,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 use tokio::sync::Notify;
 
 use super::watches::Sink;
-use super::{Cache, ModelKey, Place};
+use super::{Cache, Place, Trigger};
 
 /// What is known of the nodes.
 #[derive(Default)]
@@ -64,19 +64,19 @@ impl Sink for NodesSink {
     }
 
     /// No pass depends on a node, so that none is asked for: the next scrape reads the new place.
-    fn seen(&mut self, node: Self::Object) -> Vec<ModelKey> {
+    fn seen(&mut self, node: Self::Object) -> Vec<Trigger> {
         let (name, place) = (node.name_any(), Place::of(node.labels()));
         self.cache.nodes().set(&name, place);
         self.listed.insert(name);
         vec![]
     }
 
-    fn gone(&mut self, node: &Self::Object) -> Vec<ModelKey> {
+    fn gone(&mut self, node: &Self::Object) -> Vec<Trigger> {
         self.cache.nodes().places.write().remove(&node.name_any());
         vec![]
     }
 
-    fn end(&mut self) -> Vec<ModelKey> {
+    fn end(&mut self) -> Vec<Trigger> {
         let listed = std::mem::take(&mut self.listed);
         self.cache.nodes().places.write().retain(|name, _| listed.contains(name));
         vec![]
@@ -86,6 +86,7 @@ impl Sink for NodesSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::ModelKey;
 
     fn node(name: &str, zone: &str) -> PartialObjectMeta<Node> {
         let labels = serde_json::json!({"topology.kubernetes.io/zone": zone, "kubernetes.io/hostname": name});

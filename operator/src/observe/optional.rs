@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
+use super::Urgency;
 use super::pauses::pauses;
 use super::watches::{Feed, Listed, Scope, config};
 use crate::kind::ChildKind;
@@ -128,7 +129,7 @@ impl OptionalKinds {
         if self.feed.cache.set_missing(kind, is_missing) {
             for key in self.feed.cache.keys() {
                 // Nobody listens any more only when the process ends.
-                let _ = self.feed.trigger.send(key);
+                let _ = self.feed.trigger.send((key, Urgency::Children));
             }
         }
     }

@@ -19,7 +19,7 @@ use super::listing::Listing;
 use super::nodes::NodesSink;
 use super::optional::OptionalKinds;
 use super::pauses::pauses;
-use super::{Cache, Guarded, ModelKey};
+use super::{Cache, Guarded, ModelKey, Trigger, Triggers, Urgency};
 use crate::children::meta::MANAGER;
 use crate::kind::ChildKind;
 use crate::metrics::Metrics;
@@ -52,9 +52,9 @@ impl Scope {
 /// The running watches. Dropping them ends the tasks.
 pub struct Watches {
     /// Where others than the watches say which models changed.
-    pub trigger: mpsc::UnboundedSender<ModelKey>,
+    pub trigger: Triggers,
     /// Models of which something changed.
-    pub triggers: mpsc::UnboundedReceiver<ModelKey>,
+    pub triggers: mpsc::UnboundedReceiver<Trigger>,
     /// The tasks. None of them ends by itself; one that does is a fault of the process.
     pub tasks: JoinSet<()>,
 }
@@ -106,8 +106,7 @@ pub(super) struct Feed {
     pub(super) client: Client,
     pub(super) cache: Arc<Cache>,
     pub(super) metrics: Arc<Metrics>,
-    // Unbounded, and bounded all the same: whoever reads it merges the triggers of a model, and never waits.
-    pub(super) trigger: mpsc::UnboundedSender<ModelKey>,
+    pub(super) trigger: Triggers,
     pub(super) scope: Scope,
 }
 
@@ -189,8 +188,8 @@ impl Feed {
                     vec![]
                 }
             };
-            for key in concerned {
-                if self.trigger.send(key).is_err() {
+            for trigger in concerned {
+                if self.trigger.send(trigger).is_err() {
                     return;
                 }
             }
@@ -202,9 +201,9 @@ impl Feed {
 pub(super) trait Sink {
     type Object;
     fn begin(&mut self);
-    fn seen(&mut self, object: Self::Object) -> Vec<ModelKey>;
-    fn gone(&mut self, object: &Self::Object) -> Vec<ModelKey>;
-    fn end(&mut self) -> Vec<ModelKey>;
+    fn seen(&mut self, object: Self::Object) -> Vec<Trigger>;
+    fn gone(&mut self, object: &Self::Object) -> Vec<Trigger>;
+    fn end(&mut self) -> Vec<Trigger>;
 }
 
 struct Models {
@@ -220,7 +219,7 @@ impl Sink for Models {
         self.listing.begin();
     }
 
-    fn seen(&mut self, model: Guarded) -> Vec<ModelKey> {
+    fn seen(&mut self, model: Guarded) -> Vec<Trigger> {
         let key = ModelKey::of(&model);
         self.listing.saw(&key, "");
         match model.0 {
@@ -235,17 +234,17 @@ impl Sink for Models {
                 self.cache.model_gone(&key);
             }
         }
-        vec![key]
+        vec![(key, Urgency::Children)]
     }
 
-    fn gone(&mut self, model: &Guarded) -> Vec<ModelKey> {
+    fn gone(&mut self, model: &Guarded) -> Vec<Trigger> {
         let key = ModelKey::of(model);
         self.cache.model_gone(&key);
-        vec![key]
+        vec![(key, Urgency::Children)]
     }
 
-    fn end(&mut self) -> Vec<ModelKey> {
-        self.cache.keep_models(self.namespace.as_deref(), &self.listing.end())
+    fn end(&mut self) -> Vec<Trigger> {
+        all(self.cache.keep_models(self.namespace.as_deref(), &self.listing.end()), Urgency::Children)
     }
 }
 
@@ -262,21 +261,21 @@ impl Sink for Pods {
         self.listing.begin();
     }
 
-    fn seen(&mut self, pod: Pod) -> Vec<ModelKey> {
+    fn seen(&mut self, pod: Pod) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(&pod) else { return vec![] };
         self.listing.saw(&key, &pod.name_any());
         self.cache.pod_seen(&key, &pod);
-        vec![key]
+        vec![(key, Urgency::Status)]
     }
 
-    fn gone(&mut self, pod: &Pod) -> Vec<ModelKey> {
+    fn gone(&mut self, pod: &Pod) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(pod) else { return vec![] };
         self.cache.pod_gone(&key, &pod.name_any());
-        vec![key]
+        vec![(key, Urgency::Status)]
     }
 
-    fn end(&mut self) -> Vec<ModelKey> {
-        self.cache.keep_pods(self.namespace.as_deref(), &self.listing.end())
+    fn end(&mut self) -> Vec<Trigger> {
+        all(self.cache.keep_pods(self.namespace.as_deref(), &self.listing.end()), Urgency::Status)
     }
 }
 
@@ -294,21 +293,25 @@ impl Sink for Children {
         self.listing.begin();
     }
 
-    fn seen(&mut self, object: DynamicObject) -> Vec<ModelKey> {
+    fn seen(&mut self, object: DynamicObject) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(&object) else { return vec![] };
         self.listing.saw(&key, &object.name_any());
-        if self.cache.child_seen(&key, self.kind, &object) { vec![key] } else { vec![] }
+        self.cache.child_seen(&key, self.kind, &object).map(|urgency| (key, urgency)).into_iter().collect()
     }
 
-    fn gone(&mut self, object: &DynamicObject) -> Vec<ModelKey> {
+    fn gone(&mut self, object: &DynamicObject) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(object) else { return vec![] };
         self.cache.child_gone(&key, self.kind, &object.name_any());
-        vec![key]
+        vec![(key, Urgency::Children)]
     }
 
-    fn end(&mut self) -> Vec<ModelKey> {
-        self.cache.keep_children(self.kind, self.namespace.as_deref(), &self.listing.end())
+    fn end(&mut self) -> Vec<Trigger> {
+        all(self.cache.keep_children(self.kind, self.namespace.as_deref(), &self.listing.end()), Urgency::Children)
     }
+}
+
+fn all(keys: Vec<ModelKey>, urgency: Urgency) -> Vec<Trigger> {
+    keys.into_iter().map(|key| (key, urgency)).collect()
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>

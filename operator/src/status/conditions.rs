@@ -5,6 +5,7 @@ use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, PodReport, refusal};
 use crate::apply::{Refusal, RefusalCause};
+use crate::deployed::FromImage;
 use crate::validate::ValidModel;
 
 /// What a condition says.
@@ -123,10 +124,11 @@ impl<'a> Rollout<'a> {
 }
 
 fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> Verdict {
-    let is_image_lost = facts.deployment.is_some_and(|deployment| !deployment.mounts_image);
+    let is_image_lost =
+        facts.deployment.is_some_and(|deployment| deployment.deployed.from_image == FromImage::Forgotten);
     if is_image_lost && model.source.is_image_volume() {
-        let message = "the cluster has no image volumes, and mounts an empty folder in place of the model: set \
-                       spec.model.source.oci.mount: InitContainerCopy, or have the cluster's feature gate ImageVolume switched on";
+        let message = "the cluster has no image volumes, and its pods would find no model: set \
+                       spec.model.source.oci.mount: InitContainerCopy and the folder in path, or have the cluster's feature gate ImageVolume switched on";
         return verdict(False, Reason::ImageVolumesMissing, message);
     }
     let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring() && !refusal.kind.is_scaler());

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
+use crate::deployed::FromImage;
 use crate::kind::ChildKind;
 use crate::observe::{Rollout, Wanted};
 use crate::settings::Settings;
@@ -272,7 +273,9 @@ fn a_cluster_that_forgot_the_image_to_mount_is_told_before_the_worker_that_misse
     let oci = |mount: &str| {
         let source = json!({"oci": {"image": "r/m:1", "path": "a", "mount": mount}});
         let ill = [PodReport { is_ready: false, ..ready_pods(1).remove(0) }];
-        status_with(model(&json!({"model": {"source": source}})), vec![], &deployment(1, 1), &ill)
+        let mut forgotten = deployment(1, 1);
+        forgotten.deployed.from_image = FromImage::Forgotten;
+        status_with(model(&json!({"model": {"source": source}})), vec![], &forgotten, &ill)
     };
     assert_eq!(seen(&oci("ImageVolume"), ConditionType::Ready), is("False", "ImageVolumesMissing"));
     assert_eq!(seen(&oci("InitContainerCopy"), ConditionType::SpecAccepted), is("True", "Valid"));

@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::Problem;
+use crate::deployed::{Deployed, FromImage};
 use crate::resources;
 
 /// Where a model comes from.
@@ -98,7 +99,11 @@ impl ValidSource {
 }
 
 /// Checks the source of a model whose pods have so many seconds to start.
-pub(super) fn source(model: &Model, start_seconds: i32) -> Result<ValidSource, Vec<Problem>> {
+pub(super) fn source(
+    model: &Model,
+    start_seconds: i32,
+    deployed: Option<&Deployed>,
+) -> Result<ValidSource, Vec<Problem>> {
     let cache = model.cache.as_ref();
     let Source { hugging_face, s3, pvc, oci: image } = &model.source;
     match (hugging_face, s3, pvc, image) {
@@ -115,15 +120,19 @@ pub(super) fn source(model: &Model, start_seconds: i32) -> Result<ValidSource, V
             let path = pvc.path.as_deref().unwrap_or_default().trim_matches('/');
             Ok(ValidSource::Pvc { claim_name: pvc.claim_name.clone(), path: path.into() })
         }
-        (None, None, None, Some(image)) => oci(image),
+        (None, None, None, Some(image)) => oci(image, deployed.map(|deployed| deployed.from_image).unwrap_or_default()),
         _ => Err(vec![Problem::new("spec.model.source", "set exactly one of huggingFace, s3, pvc and oci")]),
     }
 }
 
-fn oci(source: &OciSource) -> Result<ValidSource, Vec<Problem>> {
+/// Without a word about it, an image is mounted, unless the cluster has shown that it can't be.
+fn oci(source: &OciSource, present: FromImage) -> Result<ValidSource, Vec<Problem>> {
     let path = source.path.as_deref().unwrap_or_default();
     let path = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/");
-    let mount = source.mount.unwrap_or_default();
+    let mount = source.mount.unwrap_or(match present {
+        FromImage::Copied | FromImage::Forgotten if !path.is_empty() => OciMount::InitContainerCopy,
+        _ => OciMount::ImageVolume,
+    });
     if mount == OciMount::InitContainerCopy && path.is_empty() {
         // The root of a running container has /proc in it, and the volume that is copied to.
         let message = "a copy needs a folder of the image: put the model into one, or set mount: ImageVolume";
@@ -189,7 +198,7 @@ mod tests {
 
     fn check_within(start_seconds: i32, model: Value) -> Result<ValidSource, String> {
         let model: Model = serde_json::from_value(model).unwrap();
-        source(&model, start_seconds)
+        source(&model, start_seconds, None)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     }
 

@@ -12,7 +12,10 @@ use crate::resources::GPU;
 use crate::validate::{Download, ValidModel, ValidSource};
 
 /// Name of the init container.
-const COPY: &str = "copy-model";
+pub(crate) const COPY: &str = "copy-model";
+
+/// Name of the volume that has the model, where it is not downloaded.
+pub(crate) const MODEL_VOLUME: &str = "model";
 
 /// The settings that name the model.
 pub(super) fn environment(model: &ValidModel) -> Vec<EnvVar> {
@@ -67,7 +70,7 @@ fn optional(mut var: EnvVar) -> EnvVar {
 
 /// The volume that the model is read from.
 pub(super) fn volume(source: &ValidSource) -> Volume {
-    let (model, cache) = (|| "model".to_owned(), || "cache".to_owned());
+    let (model, cache) = (|| MODEL_VOLUME.to_owned(), || "cache".to_owned());
     match source {
         ValidSource::Pvc { claim_name, .. } => {
             Volume { name: model(), persistent_volume_claim: Some(claim(claim_name, Some(true))), ..Default::default() }
@@ -103,7 +106,7 @@ pub(super) fn mount(source: &ValidSource) -> VolumeMount {
     match source.download() {
         Some(_) => VolumeMount { name: "cache".into(), mount_path: CACHE_MOUNT.into(), ..Default::default() },
         None => VolumeMount {
-            name: "model".into(),
+            name: MODEL_VOLUME.into(),
             mount_path: MODEL_MOUNT.into(),
             read_only: Some(true),
             ..Default::default()
@@ -127,7 +130,7 @@ pub(super) fn init_containers(model: &ValidModel) -> Option<Vec<Container>> {
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
         volume_mounts: Some(vec![VolumeMount {
-            name: "model".into(),
+            name: MODEL_VOLUME.into(),
             mount_path: MODEL_MOUNT.into(),
             ..Default::default()
         }]),

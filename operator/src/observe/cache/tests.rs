@@ -62,9 +62,9 @@ fn write(cache: &Cache, key: &ModelKey, seen_before: &[&str]) {
 fn the_event_of_an_own_write_of_a_child_is_no_news_and_an_edit_after_it_is() {
     let (cache, key) = cache();
     write(&cache, &key, &[]);
-    assert!(!cache.child_seen(&key, KIND, &service("5")));
+    assert_eq!(cache.child_seen(&key, KIND, &service("5")), None);
     assert!(held(&cache, &key).is_some());
-    assert!(cache.child_seen(&key, KIND, &edited("6")));
+    assert_eq!(cache.child_seen(&key, KIND, &edited("6")), Some(Urgency::Children));
     assert_eq!(held(&cache, &key), None);
 }
 
@@ -90,9 +90,9 @@ fn an_answer_tells_nothing_of_a_later_edit() {
 #[test]
 fn an_edit_is_news_and_is_held_against_what_is_wanted() {
     let (cache, key) = cache();
-    assert!(cache.child_seen(&key, KIND, &service("5")));
+    assert_eq!(cache.child_seen(&key, KIND, &service("5")), Some(Urgency::Children));
     assert!(held(&cache, &key).is_some());
-    assert!(cache.child_seen(&key, KIND, &edited("6")));
+    assert_eq!(cache.child_seen(&key, KIND, &edited("6")), Some(Urgency::Children));
     assert_eq!(held(&cache, &key), None);
 }
 
