@@ -33,7 +33,7 @@ lint: target libtorch ## Formatting, clippy, charts
 
 .PHONY: unit
 unit: target libtorch model ## Unit and golden tests
-	e2e/tools/build.sh prometheus
+	e2e/tools/build.sh prometheus alertmanager
 	cargo test --locked --package belfry-crds --package belfry-operator --package belfry-cli
 	# Optimized, as the images are: numerics on a real model take minutes otherwise.
 	cargo test --locked --release --package belfry-worker

@@ -19,7 +19,7 @@ pub enum ConditionType {
     Progressing,
     /// The scaler reads its metrics and may move the number of replicas. Only with `spec.autoscaling`.
     ScalingReady,
-    /// ServiceMonitor, PrometheusRule and dashboard are in the cluster.
+    /// ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for.
     MonitoringReady,
 }
 
@@ -161,7 +161,7 @@ reasons! {
     ForeignScaler;
     /// The scaler can't read or write the number of replicas; the message has its words.
     ScalerFailed;
-    /// The cluster lacks a kind of a child: ServiceMonitor, PrometheusRule or ScaledObject; the model serves without it.
+    /// The cluster lacks a kind of a child: ServiceMonitor, PrometheusRule, AlertmanagerConfig or ScaledObject; the model serves without it.
     CustomResourceDefinitionMissing;
     /// The API server refused a child; the message names it.
     ApplyFailed;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::InferenceModelStatus;
 
+mod alertmanager;
 mod autoscaling;
 mod engine;
 mod labels;
@@ -22,6 +23,10 @@ mod rollout;
 mod runtime;
 mod source;
 
+pub use alertmanager::{
+    Alertmanager, EmailReceiver, GroupLabel, MaintenanceWindow, Once, OpsgenieReceiver, PagerDutyReceiver, Receiver,
+    RouteSeverity, ServiceRegion, SlackReceiver, WebhookReceiver, Weekday, Weekly,
+};
 pub use autoscaling::{
     Autoscaling, ScalingBehavior, ScalingMetric, ScalingMetricType, ScalingPolicy, ScalingPolicySelect,
     ScalingPolicyType, ScalingProvider, ScalingRules,

@@ -13,6 +13,8 @@
 pub mod contract;
 
 #[cfg(feature = "kubernetes")]
+pub mod alertmanager;
+#[cfg(feature = "kubernetes")]
 pub mod condition;
 #[cfg(feature = "kubernetes")]
 pub mod inference_model;

@@ -4,7 +4,7 @@
 #
 # usage: stage.sh KUBECONFIG OUT   KUBECONFIG of an administrator; OUT is written for the operator
 #
-# Of the Prometheus Operator's kinds only the two are defined that Belfry writes; the others only cost time.
+# Of the Prometheus Operator's kinds only those are defined that Belfry writes; the others only cost time.
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 [ $# = 2 ] || { sed -n '5p' "$0" | cut -c3- >&2; exit 2; }
@@ -16,7 +16,7 @@ module=github.com/prometheus-operator/prometheus-operator
 
 folder=$(GOWORK=off go -C "$root/e2e/tools/prometheus-operator" mod download -json $module | jq -r .Dir)
 kinds=("$root/crds/inferencemodels.yaml")
-for kind in servicemonitors prometheusrules; do
+for kind in servicemonitors prometheusrules alertmanagerconfigs; do
   kinds+=("$folder/example/prometheus-operator-crd/monitoring.coreos.com_$kind.yaml")
 done
 # Before a new definition has a status at all, kubectl does not wait for one.

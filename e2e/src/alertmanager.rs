@@ -24,6 +24,26 @@ pub async fn active(cluster: &Cluster) -> Result<Vec<Alert>> {
     serde_json::from_str(&answer.body).context("Alertmanager's answer is no list of alerts")
 }
 
+/// Waits until the running Alertmanager has the receiver of a model. The Prometheus Operator names it after the object,
+/// and the kubelet brings the file up to date once a minute.
+pub async fn until_routed(
+    cluster: &Cluster,
+    namespace: &str,
+    model: &str,
+    receiver: &str,
+    limit: Duration,
+) -> Result<()> {
+    let name = format!("{namespace}/{model}/{receiver}");
+    wait::until(&format!("Alertmanager knows {name}"), limit, async || {
+        let address = cluster::service(prometheus::NAMESPACE, "alertmanager", "9093");
+        let status = cluster.get(&format!("{address}/api/v2/status")).await?.ok()?.json()?;
+        let text = status["config"]["original"].as_str().context("no configuration")?;
+        ensure!(text.contains(&name), "it does not");
+        Ok(())
+    })
+    .await
+}
+
 impl Served<'_> {
     /// The alerts about this model that ring now.
     pub async fn alerts(&self) -> Result<Vec<Alert>> {

@@ -21,6 +21,7 @@ pub mod model;
 pub mod namespace;
 pub mod objects;
 pub mod operator;
+pub mod pages;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;

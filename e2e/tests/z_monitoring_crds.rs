@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::inference_model::Alertmanager;
 use belfry_e2e::{Cluster, Namespace, Outcome, in_namespace, operator, report, sample, secs, wait};
 use belfry_operator::kind::ChildKind;
 use futures::FutureExt;
@@ -36,12 +37,14 @@ async fn scenario(ns: &Namespace, kinds: &[Kind]) -> Result<()> {
     for kind in kinds {
         kind.take_away(&ns.cluster).await?;
     }
-    let model = ns.serve(&sample("minilm")?).await?;
+    let mut model = sample("minilm")?;
+    model.spec.observability.get_or_insert_default().alertmanager = Some(Alertmanager::default());
+    let model = ns.serve(&model).await?;
     model.until_serving().await?;
     model.embed(&["It answers without monitoring."]).await?;
     let missing = (ConditionType::MonitoringReady, ConditionStatus::False, Reason::CustomResourceDefinitionMissing);
     let message = model.until(missing, secs(30)).await?.message;
-    for kind in ["ServiceMonitor", "PrometheusRule"] {
+    for kind in ["ServiceMonitor", "PrometheusRule", "AlertmanagerConfig"] {
         ensure!(message.contains(kind), "the message does not name {kind}: {message}");
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure: the same model gives the same bytes, in the operator and in `belfry render` (invariant 1).
 
+pub mod alertmanager_config;
 pub mod dashboard;
 pub mod deployment;
 pub mod horizontal_pod_autoscaler;
@@ -58,6 +59,7 @@ pub fn child(kind: ChildKind, model: &ValidModel) -> Result<Child, serde_json::E
         ChildKind::ConfigMap => stamped(kind, dashboard::dashboard(model)),
         ChildKind::ServiceMonitor => stamped(kind, Some(service_monitor::service_monitor(model))),
         ChildKind::PrometheusRule => stamped(kind, Some(prometheus_rule::prometheus_rule(model))),
+        ChildKind::AlertmanagerConfig => stamped(kind, alertmanager_config::alertmanager_config(model)),
     };
     Ok(Child { kind, name: meta::child_name(kind, model), object: object? })
 }

@@ -1,5 +1,6 @@
 //! The kinds of objects that the operator writes for a model.
 
+use belfry_crds::alertmanager::AlertmanagerConfig;
 use belfry_crds::keda::ScaledObject;
 use belfry_crds::monitoring::{PrometheusRule, ServiceMonitor};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -32,6 +33,8 @@ pub enum ChildKind {
     ServiceMonitor,
     /// Recording rules and alerts.
     PrometheusRule,
+    /// Who is paged.
+    AlertmanagerConfig,
 }
 
 impl ChildKind {
@@ -48,6 +51,7 @@ impl ChildKind {
         Self::ConfigMap,
         Self::ServiceMonitor,
         Self::PrometheusRule,
+        Self::AlertmanagerConfig,
     ];
 
     /// Name of the kind in the API.
@@ -64,6 +68,7 @@ impl ChildKind {
             Self::ConfigMap => "ConfigMap",
             Self::ServiceMonitor => "ServiceMonitor",
             Self::PrometheusRule => "PrometheusRule",
+            Self::AlertmanagerConfig => "AlertmanagerConfig",
         }
     }
 
@@ -81,13 +86,14 @@ impl ChildKind {
             Self::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
             Self::ServiceMonitor => ApiResource::erase::<ServiceMonitor>(&()),
             Self::PrometheusRule => ApiResource::erase::<PrometheusRule>(&()),
+            Self::AlertmanagerConfig => ApiResource::erase::<AlertmanagerConfig>(&()),
         }
     }
 
     /// Whether the kind comes from a CRD that a cluster may lack.
     #[must_use]
     pub const fn is_optional(self) -> bool {
-        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::ScaledObject)
+        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::AlertmanagerConfig | Self::ScaledObject)
     }
 
     /// Whether the object decides how many workers there are.
@@ -99,6 +105,6 @@ impl ChildKind {
     /// Whether the object only watches the model, and never carries its traffic.
     #[must_use]
     pub const fn is_monitoring(self) -> bool {
-        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::ConfigMap)
+        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::AlertmanagerConfig | Self::ConfigMap)
     }
 }

@@ -5,8 +5,8 @@
 //!                  (cache)   (pure)     (pure)     (I/O)   (pure)
 //! ```
 //!
-//! The modules stand in the order of that flow. `validate`, `children`, `monitoring` and `status`
-//! name no client, no clock and no environment; `belfry render` and the tests call them as the
+//! The modules stand in the order of that flow. `validate`, `children`, `monitoring`, `routing` and
+//! `status` name no client, no clock and no environment; `belfry render` and the tests call them as the
 //! controller does. Only `apply` and `controller` write to the cluster.
 
 #![warn(missing_docs)]
@@ -27,6 +27,7 @@ pub mod validate;
 pub mod kind;
 pub mod children;
 pub mod monitoring;
+pub mod routing;
 pub mod apply;
 pub mod scaling;
 pub mod status;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+mod alertmanager;
 mod autoscaling;
 mod engine;
 mod monitoring;
@@ -20,6 +21,7 @@ use belfry_crds::inference_model::{
 use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
+pub use alertmanager::{Channel, Times, ValidAlertmanager, ValidReceiver, Window};
 pub use autoscaling::{Scaler, ValidAutoscaling};
 pub use engine::ValidEngine;
 pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
@@ -132,6 +134,8 @@ pub struct ValidMonitoring {
     pub runbook_base_url: String,
     /// Labels of the dashboard's ConfigMap; `None` for no dashboard.
     pub dashboard_labels: Option<BTreeMap<String, String>>,
+    /// Who is paged by an AlertmanagerConfig of the model; `None` for no such object.
+    pub alertmanager: Option<ValidAlertmanager>,
 }
 
 /// A service level objective over 30 days.

@@ -81,7 +81,8 @@ const REDUNDANT: &[&str] = &[
 /// A field that is taken away changes an object: none is accepted and then forgotten.
 #[test]
 fn every_field_of_the_specification_reaches_a_child() {
-    let whole = ["full", "engine", "vllm", "minilm-s3", "minilm-oci", "minilm-oci-copy", "autoscaling", "keda"];
+    let whole =
+        ["full", "engine", "vllm", "minilm-s3", "minilm-oci", "minilm-oci-copy", "autoscaling", "keda", "paging"];
     for name in whole {
         let model = serde_json::to_value(sample(name)).unwrap();
         let whole = readable(&valid(&sample(name)));

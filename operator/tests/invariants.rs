@@ -38,6 +38,7 @@ fn the_pod_template_of_revision_1_is_frozen() {
         minilm-oci-copy 248200c9aa3048dc
         minilm-s3 7e9d9317a79389bb
         minimal f9467f651d8ab162
+        paging 02c90dd15aa0a3a4
         vllm 7ad55f9c1afacf78"#]]
     .assert_eq(&hashes.join("\n"));
 }

@@ -238,6 +238,7 @@ pub const WRITTEN_KINDS: &[&str] = &[
     "ScaledObject",
     "ServiceMonitor",
     "PrometheusRule",
+    "AlertmanagerConfig",
     "Event",
 ];
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alertmanager::Alertmanager;
 use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
 
 /// Scraping, objectives, alerts and dashboards.
@@ -27,6 +28,9 @@ pub struct Observability {
     /// The model's Grafana dashboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dashboard: Option<Dashboard>,
+    /// Who is paged, in an AlertmanagerConfig of the model. Default: none; the routes of your Alertmanager decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alertmanager: Option<Alertmanager>,
 }
 
 /// How Prometheus finds and scrapes the workers.

@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 /// Number of [`variant`]s.
 pub const VARIANTS: usize = 7;
 
+/// The [`variant`] with an AlertmanagerConfig.
+pub const PAGED: usize = 5;
+
 /// The [`variant`] with a HorizontalPodAutoscaler. Without metrics it keeps the number of workers.
 pub const SCALED: usize = 6;
 
@@ -14,6 +17,8 @@ pub fn variant(name: &str, index: usize) -> Value {
     let claim = json!({"pvc": {"claimName": "models"}});
     let repository = json!({"huggingFace": {"repo": "owner/name", "revision": "main"}});
     let availability = json!({"name": "availability", "indicator": "Availability", "objective": "99.9"});
+    let secret = json!({"name": "paging", "key": "address"});
+    let pager = json!({"receivers": [{"name": "pager", "webhook": {"urlSecretRef": secret}}]});
     let latency = json!({"name": "latency", "indicator": "Latency", "threshold": "250ms", "objective": "99"});
     let (source, more) = match index {
         0 => (claim, json!({})),
@@ -25,7 +30,9 @@ pub fn variant(name: &str, index: usize) -> Value {
             repository,
             json!({
                 "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}},
-                "observability": {"owner": {"team": "search", "contact": "#search"}, "slos": [latency]},
+                "observability": {
+                    "owner": {"team": "search", "contact": "#search"}, "slos": [latency], "alertmanager": pager,
+                },
             }),
         ),
         _ => (claim, json!({"autoscaling": {"maxReplicas": 1}})),

@@ -25,7 +25,8 @@ pub struct Stage {
 }
 
 /// The kinds of the Prometheus Operator.
-pub const MONITORING_KINDS: [ChildKind; 2] = [ChildKind::ServiceMonitor, ChildKind::PrometheusRule];
+pub const MONITORING_KINDS: [ChildKind; 3] =
+    [ChildKind::ServiceMonitor, ChildKind::PrometheusRule, ChildKind::AlertmanagerConfig];
 
 /// As many tests as run at once have a stage of their own: most want all models of a cluster for themselves.
 const STAGES: usize = 3;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use anyhow::{Context, Result, ensure};
-use belfry_e2e::chaos::specs::variant;
+use belfry_e2e::chaos::specs::{PAGED, variant};
 use belfry_e2e::chaos::{Act, MONITORING_KINDS, PATIENCE, definition, definition_name, dice, on_stage};
 use belfry_e2e::{Outcome, report, secs, wait};
 use belfry_operator::kind::ChildKind;
@@ -94,7 +94,7 @@ async fn an_operator_without_the_definition_of_its_models_waits_for_it() -> Outc
 async fn monitoring_kinds_may_be_absent_come_and_go() -> Outcome {
     with_definitions("monitoring-undefined", async |act| {
         act.operator.start().await?;
-        let expected = act.expected(&[variant("m", 1)]).await?;
+        let expected = act.expected(&[variant("m", PAGED)]).await?;
         act.clear().await?;
         let missing = "False CustomResourceDefinitionMissing";
         for _ in 0..if dice::is_long() { 3 } else { 1 } {
@@ -102,7 +102,7 @@ async fn monitoring_kinds_may_be_absent_come_and_go() -> Outcome {
                 let name = format!("customresourcedefinition/{}", definition_name(kind));
                 act.stage.kubectl(&["delete", &name, "--wait=true", "--timeout=60s"], "")?;
             }
-            act.apply(&variant("m", 1)).await?;
+            act.apply(&variant("m", PAGED)).await?;
             act.until_condition("m", "MonitoringReady", missing, PATIENCE).await?;
             let accepted = act.condition("m", "SpecAccepted").await?;
             ensure!(accepted.starts_with("True"), "{accepted}");

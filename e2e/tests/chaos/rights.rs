@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, anyhow, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::audit::{Audit, Entry};
-use belfry_e2e::chaos::specs::{SCALED, variant};
+use belfry_e2e::chaos::specs::{PAGED, SCALED, variant};
 use belfry_e2e::chaos::{Act, PATIENCE, VALUES, on_stage, roles};
 use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, wait};
 use belfry_operator::children::children;
@@ -63,6 +63,8 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
     act.operator.get_with("/metrics", &format!("Authorization: Bearer {token}"))?;
 
     act.expected(&[variant("m", 1)]).await?;
+    act.apply(&variant("m", PAGED)).await?;
+    act.settled(PATIENCE).await?;
     // What can be switched off is deleted.
     let mut bare = variant("m", 1);
     bare["spec"]["observability"]["dashboard"] = json!({"enabled": false});
@@ -90,6 +92,7 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
     for (name, scaling) in [("scaled", variant("m", SCALED)), ("by-keda", by_keda)] {
         let mut taken = variant(name, SCALED);
         taken["spec"] = scaling["spec"].clone();
+        taken["spec"]["observability"] = json!({"alertmanager": {}});
         for namesake in namesakes(&act.namespace, &taken)? {
             act.stage.apply(&namesake)?;
         }

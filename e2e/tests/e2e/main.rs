@@ -7,6 +7,7 @@ mod faults;
 mod http;
 mod hub;
 mod outage;
+mod paging;
 mod repair;
 mod serving;
 mod silence;

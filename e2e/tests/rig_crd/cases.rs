@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+mod paging;
 mod scaling;
 
 pub(crate) type Wrong = (&'static str, Value, &'static [&'static str]);
@@ -11,7 +12,7 @@ pub(crate) type Wrong = (&'static str, Value, &'static [&'static str]);
 pub(crate) fn right() -> Vec<(&'static str, Value)> {
     let rollout = |rollout: Value| json!({"rollout": rollout});
     let engine = |engine: Value| json!({"engine": engine});
-    let mut right = scaling::right();
+    let mut right = [scaling::right(), paging::right()].concat();
     right.extend([
         ("one replica more", rollout(json!({"maxSurge": 1, "maxUnavailable": 0}))),
         ("only maxSurge 0", rollout(json!({"maxSurge": 0}))),
@@ -64,7 +65,7 @@ pub(crate) fn right() -> Vec<(&'static str, Value)> {
 
 /// What it has to refuse.
 pub(crate) fn wrong() -> Vec<Wrong> {
-    [rollouts(), scaling::wrong(), placement(), network(), pods(), engines(), mappings()].concat()
+    [rollouts(), scaling::wrong(), paging::wrong(), placement(), network(), pods(), engines(), mappings()].concat()
 }
 
 fn rollouts() -> Vec<Wrong> {

@@ -11,6 +11,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 mod cases;
+mod routing;
 mod sources;
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";

@@ -90,7 +90,9 @@ const fn condition(type_: ConditionType) -> &'static str {
         ConditionType::ScalingReady => {
             "The scaler reads its metrics, and may move the number of replicas. Only with `spec.autoscaling`."
         }
-        ConditionType::MonitoringReady => "ServiceMonitor, PrometheusRule and dashboard are in the cluster.",
+        ConditionType::MonitoringReady => {
+            "ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for."
+        }
     }
 }
 

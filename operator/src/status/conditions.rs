@@ -247,7 +247,8 @@ fn monitoring_ready(model: &ValidModel, refused: &[Refusal]) -> Verdict {
     let mut monitoring = refused.iter().filter(|refusal| refusal.kind.is_monitoring());
     let Some(first) = monitoring.next() else {
         let dashboard = if model.monitoring.dashboard_labels.is_some() { ", dashboard" } else { "" };
-        let message = format!("ServiceMonitor, PrometheusRule{dashboard} are in the cluster");
+        let routing = if model.monitoring.alertmanager.is_some() { ", AlertmanagerConfig" } else { "" };
+        let message = format!("ServiceMonitor, PrometheusRule{dashboard}{routing} are in the cluster");
         return verdict(True, Reason::ObjectsApplied, message);
     };
     let mut first = refused_verdict(first);

@@ -138,8 +138,8 @@ fn every_child_is_listed_with_its_hash_and_state() {
     let foreign = Refusal { kind: ChildKind::Service, name: "minilm".into(), cause: RefusalCause::NameConflict };
     let status = status_of(model(&json!({})), vec![missing, foreign], &deployment(2, 2), 2);
     let kinds: Vec<_> = status.children.iter().map(|child| child.kind.as_str()).collect();
-    let unscaled = ChildKind::ALL.iter().filter(|kind| !kind.is_scaler());
-    assert_eq!(kinds, unscaled.map(|kind| kind.as_str()).collect::<Vec<_>>());
+    let always = ChildKind::ALL.iter().filter(|kind| !kind.is_scaler() && **kind != ChildKind::AlertmanagerConfig);
+    assert_eq!(kinds, always.map(|kind| kind.as_str()).collect::<Vec<_>>());
     for child in &status.children {
         let expected = match child.kind.as_str() {
             "ServiceMonitor" => (ChildState::Missing, Some("CustomResourceDefinitionMissing")),
@@ -149,6 +149,23 @@ fn every_child_is_listed_with_its_hash_and_state() {
         assert_eq!((child.state, child.reason.as_deref()), expected, "{}", child.kind);
         assert_eq!(child.hash.len(), 16, "{}", child.kind);
     }
+}
+
+#[test]
+fn routing_is_told_of_where_it_is_asked_for_and_missed_where_the_cluster_does_not_know_it() {
+    let paged = || model(&json!({"observability": {"alertmanager": {}}}));
+    let message = |status: &InferenceModelStatus| {
+        find(&status.conditions, ConditionType::MonitoringReady).unwrap().message.clone()
+    };
+    let status = status_of(paged(), vec![], &deployment(2, 2), 2);
+    assert!(message(&status).contains("AlertmanagerConfig"), "{}", message(&status));
+    let kind = ChildKind::AlertmanagerConfig;
+    let missing = Refusal { kind, name: "minilm".into(), cause: RefusalCause::KindMissing };
+    let status = status_of(paged(), vec![missing], &deployment(2, 2), 2);
+    let monitoring = seen(&status, ConditionType::MonitoringReady);
+    assert_eq!(monitoring, is("False", "CustomResourceDefinitionMissing"));
+    assert!(message(&status).contains("does not know AlertmanagerConfig"), "{}", message(&status));
+    assert_eq!(seen(&status, ConditionType::Ready), is("True", "Serving"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use belfry_crds::contract::threshold_seconds;
 use belfry_crds::inference_model::{Indicator, Observability, Slo};
 
+use super::alertmanager::alertmanager;
 use super::{Objective, Problem, Target, ValidMonitoring, keep};
 use crate::settings::Settings;
 
@@ -12,7 +13,9 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
     let spec = spec.cloned().unwrap_or_default();
     let owner = spec.owner.unwrap_or_default();
     let dashboard = spec.dashboard.unwrap_or_default();
+    let monitor = spec.monitor.unwrap_or_default();
     let mut problems = vec![];
+    let alertmanager = spec.alertmanager.as_ref().and_then(|it| keep(alertmanager(it, &monitor.labels), &mut problems));
     let objectives: Vec<_> =
         spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
     if !problems.is_empty() {
@@ -23,7 +26,6 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
     } else {
         dashboard.labels
     };
-    let monitor = spec.monitor.unwrap_or_default();
     Ok(ValidMonitoring {
         labels: monitor.labels,
         interval: monitor.interval.unwrap_or_default(),
@@ -36,6 +38,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
             .trim_end_matches('/')
             .to_owned(),
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
+        alertmanager,
     })
 }
 

@@ -58,6 +58,10 @@ const TEXTS: &[&str] = &[
     "<script>alert(1)</script>",
     "ünïcödé 模型",
     "]]]]}}}}\",\"evil\":[{",
+    "oncall@example.com",
+    "mail.example.com:587",
+    "2026-11-24T02:00:00Z",
+    "02:00",
 ];
 
 /// Keys of maps beside the texts.
@@ -85,7 +89,13 @@ const PLAUSIBLE: &[(&str, &[&str])] = &[
     ("requests", &["1", "500m", "1Gi"]),
     ("limits", &["100", "2k", "64Gi"]),
     ("where", &["a", "minilm", "50"]),
+    ("until", &["2026-11-24T04:00:00Z"]),
+    ("end", &["04:00", "24:00"]),
 ];
+
+/// Objects of which exactly one field has to be there. Drawn alone, hardly a model would have that.
+const ONE_OF: &[(&str, &[&str])] =
+    &[("receivers", &["slack", "pagerDuty", "email", "webhook", "opsgenie"]), ("maintenance", &["once", "weekly"])];
 
 /// Draws specifications.
 pub(crate) struct Generator {
@@ -180,6 +190,11 @@ impl Generator {
             if required.contains(&name.as_str()) || draw.random.chance(draw.density) {
                 object.insert(name.clone(), self.value(name, schema, draw));
             }
+        }
+        if let Some((_, fields)) = ONE_OF.iter().find(|(name, _)| *name == field) {
+            let chosen = *draw.random.of(fields);
+            fields.iter().for_each(|name| drop(object.remove(*name)));
+            object.insert(chosen.into(), self.value(chosen, &schema["properties"][chosen], draw));
         }
         let values = &schema["additionalProperties"];
         if values.is_object() {

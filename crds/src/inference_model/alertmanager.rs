@@ -1,0 +1,315 @@
+//! `spec.observability.alertmanager`: who is paged, by what, and when not.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
+use super::source::SecretKeyRef;
+
+/// Routes, receivers, inhibition and maintenance, in an AlertmanagerConfig of the model. Texts hold no braces: Alertmanager
+/// reads them as templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Alertmanager {
+    /// Labels on the AlertmanagerConfig, so that your Alertmanager selects it. Default: those of `monitor.labels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
+    #[x_kube(validation = kube::core::Rule::new(LABELS_RULE).message(LABELS_MESSAGE))]
+    pub labels: BTreeMap<String, String>,
+    /// Who is told, at most 8. Default: nobody; the inhibition rules are written all the same, for routes of your own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub receivers: Vec<Receiver>,
+    /// Labels by which alerts of the model are told apart into messages of their own. Default: none, so that an incident is
+    /// one message, whatever it sets off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 5))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
+    pub group_by: Vec<GroupLabel>,
+    /// How long the first message waits for more alerts, `1s` to `999h`. Default 10s, within which one fault sets off all
+    /// its alerts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), regex(pattern = DURATION))]
+    pub group_wait: Option<String>,
+    /// Least time between two messages about one incident that changes, `1s` to `999h`. Default 5m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), regex(pattern = DURATION))]
+    pub group_interval: Option<String>,
+    /// Windows in which nobody is told, at most 16. What still rings when one ends is told then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
+    pub maintenance: Vec<MaintenanceWindow>,
+}
+
+/// As Alertmanager writes times, with one unit.
+const DURATION: &str = "^[1-9][0-9]{0,2}[smh]$";
+
+/// Text in which nothing is a template and nothing another header.
+const PLAIN: &str = r"^[^\s{}]+$";
+
+/// An address of e-mail, without a name.
+const ADDRESS: &str = r"^[^\s{}<>(),;:\x22\\@\x00-\x1f\x7f]+@[A-Za-z0-9.-]+$";
+
+/// Labels that tell alerts of one model apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupLabel {
+    /// Name of the alert.
+    Alertname,
+    /// How soon somebody must look.
+    Severity,
+    /// What the alert is about.
+    Category,
+    /// The part of the system that is at fault.
+    Component,
+    /// The objective that is in danger.
+    Slo,
+}
+
+impl GroupLabel {
+    /// Name of the label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Alertname => "alertname",
+            Self::Severity => "severity",
+            Self::Category => "category",
+            Self::Component => "component",
+            Self::Slo => "slo",
+        }
+    }
+}
+
+/// The label `severity` of alerts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteSeverity {
+    /// Somebody must look now.
+    Critical,
+    /// Somebody must look within the working day.
+    Warning,
+    /// Good to know.
+    Info,
+}
+
+impl RouteSeverity {
+    /// Value of the label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// Who is told: exactly one of slack, pagerDuty, email, webhook and opsgenie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("[has(self.slack), has(self.pagerDuty), has(self.email), has(self.webhook), has(self.opsgenie)].filter(set, set).size() == 1")
+    .message("set exactly one of slack, pagerDuty, email, webhook and opsgenie: use one receiver for each"))]
+pub struct Receiver {
+    /// Name, unique within the list.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Severities that are told. Default: critical and warning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 3))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
+    pub severities: Vec<RouteSeverity>,
+    /// Whether the end of an incident is told, too. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_resolved: Option<bool>,
+    /// Time after which an incident that goes on is told again, `1s` to `999h`. Default 4h where critical alerts are told,
+    /// else 12h.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4), regex(pattern = DURATION))]
+    pub repeat_interval: Option<String>,
+    /// A channel of Slack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<SlackReceiver>,
+    /// A service of PagerDuty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pager_duty: Option<PagerDutyReceiver>,
+    /// E-mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<EmailReceiver>,
+    /// A program that takes Alertmanager's JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookReceiver>,
+    /// A team of Opsgenie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opsgenie: Option<OpsgenieReceiver>,
+}
+
+/// A channel of Slack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SlackReceiver {
+    /// Secret in the model's namespace with the address of the incoming webhook.
+    #[serde(rename = "webhookURLSecretRef")]
+    pub webhook_url_secret_ref: SecretKeyRef,
+    /// Channel, such as `#search-oncall`. Default: that of the webhook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 80), regex(pattern = PLAIN))]
+    pub channel: Option<String>,
+}
+
+/// A service of PagerDuty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PagerDutyReceiver {
+    /// Secret in the model's namespace with the integration key of the Events API v2.
+    pub routing_key_secret_ref: SecretKeyRef,
+    /// Where the account is. Default US.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<ServiceRegion>,
+}
+
+/// A team of Opsgenie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OpsgenieReceiver {
+    /// Secret in the model's namespace with the key of an API integration of the team.
+    #[serde(rename = "apiKeySecretRef")]
+    pub api_key_secret_ref: SecretKeyRef,
+    /// Where the account is. Default US.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<ServiceRegion>,
+}
+
+/// Where an account is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum ServiceRegion {
+    /// United States.
+    #[default]
+    US,
+    /// European Union.
+    EU,
+}
+
+/// A program that takes Alertmanager's JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WebhookReceiver {
+    /// Secret in the model's namespace with the address, which often holds a token.
+    #[serde(rename = "urlSecretRef")]
+    pub url_secret_ref: SecretKeyRef,
+}
+
+/// E-mail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("has(self.username) == has(self.passwordSecretRef)")
+    .message("username and passwordSecretRef belong together: set both, or none"))]
+pub struct EmailReceiver {
+    /// Addresses, 1 to 10.
+    #[schemars(length(min = 1, max = 10), extend("items" = serde_json::json!({"type": "string", "maxLength": 200, "pattern": ADDRESS})))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
+    pub to: Vec<String>,
+    /// Address of the sender.
+    #[schemars(length(max = 200), regex(pattern = ADDRESS))]
+    pub from: String,
+    /// Mail server, `host:port`. Required: without one, Alertmanager would load none of its configuration where it has no
+    /// server for all.
+    #[schemars(length(max = 260), regex(pattern = r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"))]
+    pub smarthost: String,
+    /// Name at the mail server. Default: no login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 200), regex(pattern = PLAIN))]
+    pub username: Option<String>,
+    /// Secret in the model's namespace with the password. Default: no login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_secret_ref: Option<SecretKeyRef>,
+    /// Whether the mail server has to offer TLS. Default true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "requireTLS")]
+    pub require_tls: Option<bool>,
+}
+
+/// A window in which nobody is told: exactly one of once and weekly. It is written as a calendar, so that it ends on time
+/// whatever becomes of the operator. All times are UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("has(self.once) != has(self.weekly)").message("set exactly one of once and weekly"))]
+pub struct MaintenanceWindow {
+    /// Name, unique within the list.
+    #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// `true` holds back critical alerts, too. Default false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suppress_pages: Option<bool>,
+    /// A window that does not come again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub once: Option<Once>,
+    /// A window that comes every week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weekly: Option<Weekly>,
+}
+
+/// From one minute to another, for at most seven days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = kube::core::Rule::new("timestamp(self.from) < timestamp(self.until) && timestamp(self.until) - timestamp(self.from) <= duration('168h')")
+    .message("until is after from, and at most seven days: correct it"))]
+pub struct Once {
+    /// First minute, such as `2026-11-24T02:00:00Z`.
+    #[schemars(length(max = 20), regex(pattern = MINUTE))]
+    pub from: String,
+    /// End, such as `2026-11-24T04:30:00Z`: a hard one.
+    #[schemars(length(max = 20), regex(pattern = MINUTE))]
+    pub until: String,
+}
+
+/// RFC 3339 in UTC, and a whole minute, which is as fine as Alertmanager's calendar is.
+const MINUTE: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:00Z$";
+
+/// Hours of some days of the week.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = kube::core::Rule::new("self.start < self.end")
+    .message("end is after start, and 24:00 at most: use a second window for what is after midnight"))]
+pub struct Weekly {
+    /// Days, at least one.
+    #[schemars(length(min = 1, max = 7))]
+    #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
+    pub days: Vec<Weekday>,
+    /// First minute, `00:00` to `23:59`.
+    #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
+    pub start: String,
+    /// End, `00:01` to `24:00`.
+    #[schemars(length(max = 5), regex(pattern = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"))]
+    pub end: String,
+}
+
+/// A day of the week.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[allow(missing_docs, reason = "their names say it")]
+pub enum Weekday {
+    Monday,
+    Tuesday,
+    Wednesday,
+    Thursday,
+    Friday,
+    Saturday,
+    Sunday,
+}
+
+impl Weekday {
+    /// As Alertmanager writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Monday => "monday",
+            Self::Tuesday => "tuesday",
+            Self::Wednesday => "wednesday",
+            Self::Thursday => "thursday",
+            Self::Friday => "friday",
+            Self::Saturday => "saturday",
+            Self::Sunday => "sunday",
+        }
+    }
+}

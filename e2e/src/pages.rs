@@ -1,0 +1,48 @@
+//! Somebody who is paged: a webhook that keeps what Alertmanager sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use crate::files::Server;
+use crate::wait;
+
+/// A webhook that pods reach.
+pub struct Pager {
+    /// Where it listens.
+    pub server: Server,
+    pages: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Pager {
+    /// Starts it.
+    pub async fn start() -> Result<Self> {
+        let pages = Arc::new(Mutex::new(vec![]));
+        let router = Router::new().route("/", post(keep)).with_state(pages.clone());
+        Ok(Self { server: Server::start(router).await?, pages })
+    }
+
+    /// Every message until now.
+    pub fn pages(&self) -> Vec<Value> {
+        self.pages.lock().clone()
+    }
+
+    /// Waits for a message with that status, `firing` or `resolved`.
+    pub async fn until(&self, status: &str, limit: Duration) -> Result<Value> {
+        wait::until(&format!("a page that is {status}"), limit, async || {
+            let pages = self.pages();
+            pages.iter().find(|page| page["status"] == status).cloned().with_context(|| format!("{pages:?}"))
+        })
+        .await
+    }
+}
+
+async fn keep(State(pages): State<Arc<Mutex<Vec<Value>>>>, Json(page): Json<Value>) {
+    pages.lock().push(page);
+}
