@@ -33,11 +33,15 @@ impl Pager {
         self.pages.lock().clone()
     }
 
-    /// Waits for a message with that status, `firing` or `resolved`.
-    pub async fn until(&self, status: &str, limit: Duration) -> Result<Value> {
-        wait::until(&format!("a page that is {status}"), limit, async || {
+    /// Waits for a message with that status, `firing` or `resolved`, in which the alert is.
+    pub async fn until(&self, status: &str, alert: &str, limit: Duration) -> Result<Value> {
+        let is_it = |page: &&Value| {
+            let mut alerts = page["alerts"].as_array().into_iter().flatten();
+            page["status"] == status && alerts.any(|one| one["labels"]["alertname"] == alert)
+        };
+        wait::until(&format!("a page that {alert} is {status}"), limit, async || {
             let pages = self.pages();
-            pages.iter().find(|page| page["status"] == status).cloned().with_context(|| format!("{pages:?}"))
+            pages.iter().find(is_it).cloned().with_context(|| format!("{pages:?}"))
         })
         .await
     }

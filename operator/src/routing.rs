@@ -21,7 +21,8 @@ const NOBODY: &str = "Nobody";
 /// The routing of a model's alerts.
 #[must_use]
 pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> AlertmanagerConfigSpec {
-    let mut group_by = vec!["namespace".to_owned(), "model".to_owned()];
+    // By severity, too: in one group, a warning that came first would hold the page back for the group interval.
+    let mut group_by: Vec<_> = ["namespace", "model", "severity"].map(str::to_owned).into();
     group_by.extend(alertmanager.group_by.iter().map(|label| label.as_str().to_owned()));
     let nobody = Receiver { name: NOBODY.into(), ..Receiver::default() };
     AlertmanagerConfigSpec {
@@ -41,7 +42,7 @@ pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> Alertman
     }
 }
 
-/// One route for a receiver, so that an incident is one message; two where a window holds back only what is not critical.
+/// One route for a receiver; two where a window holds back only what is not critical.
 fn routes(receiver: &ValidReceiver, windows: &[Window]) -> Vec<Route> {
     let (pages, others): (Vec<_>, Vec<_>) =
         receiver.severities.iter().partition(|severity| **severity == RouteSeverity::Critical);

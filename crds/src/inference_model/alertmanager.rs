@@ -23,10 +23,10 @@ pub struct Alertmanager {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub receivers: Vec<Receiver>,
-    /// Labels by which alerts of the model are told apart into messages of their own. Default: none, so that an incident is
-    /// one message, whatever it sets off.
+    /// Labels by which alerts of the model are told apart into messages of their own, beside their severity. Default: none,
+    /// so that an incident is one page, whatever it sets off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5))]
+    #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
     pub group_by: Vec<GroupLabel>,
     /// How long the first message waits for more alerts, `1s` to `999h`. Default 10s, within which one fault sets off all
@@ -60,8 +60,6 @@ const ADDRESS: &str = r"^[^\s{}<>(),;:\x22\\@\x00-\x1f\x7f]+@[A-Za-z0-9.-]+$";
 pub enum GroupLabel {
     /// Name of the alert.
     Alertname,
-    /// How soon somebody must look.
-    Severity,
     /// What the alert is about.
     Category,
     /// The part of the system that is at fault.
@@ -76,7 +74,6 @@ impl GroupLabel {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Alertname => "alertname",
-            Self::Severity => "severity",
             Self::Category => "category",
             Self::Component => "component",
             Self::Slo => "slo",
