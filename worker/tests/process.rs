@@ -133,6 +133,8 @@ fn after_the_delay_new_requests_are_refused_and_old_ones_finished() {
         metrics.contains("inference_active_requests 1").then_some(())
     });
     worker.signal("TERM");
+    // A request that came before the signal is seen would be accepted, and wait behind the long one.
+    eventually("it drains", || (worker.probe("/readyz") == Some(503)).then_some(()));
     let refused = eventually("a new request is refused", || {
         request(address, "POST /embed", EMBED).filter(|(status, _)| *status == 503)
     });
