@@ -18,7 +18,7 @@ pub struct ValidAlertmanager {
     pub labels: BTreeMap<String, String>,
     /// Who is told.
     pub receivers: Vec<ValidReceiver>,
-    /// Labels by which an incident is told apart, beside namespace and model.
+    /// Labels by which an incident is told apart, beside namespace, model and severity.
     pub group_by: Vec<GroupLabel>,
     /// How long the first message waits.
     pub group_wait: String,
