@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::InferenceModelStatus;
 
 mod alertmanager;
+mod alerts;
 mod autoscaling;
 mod engine;
 mod labels;
@@ -25,8 +26,9 @@ mod source;
 
 pub use alertmanager::{
     Alertmanager, EmailReceiver, GroupLabel, MaintenanceWindow, Once, OpsgenieReceiver, PagerDutyReceiver, Receiver,
-    RouteSeverity, ServiceRegion, SlackReceiver, WebhookReceiver, Weekday, Weekly,
+    ServiceRegion, SlackReceiver, WebhookReceiver, Weekday, Weekly,
 };
+pub use alerts::{AlertOverride, AlertProfile, AlertSeverity, Alerts};
 pub use autoscaling::{
     Autoscaling, ScalingBehavior, ScalingMetric, ScalingMetricType, ScalingPolicy, ScalingPolicySelect,
     ScalingPolicyType, ScalingProvider, ScalingRules,

@@ -11,7 +11,7 @@ mod message;
 mod window;
 
 use belfry_crds::alertmanager::{AlertmanagerConfigSpec, MatchType, Matcher, Receiver, Route};
-use belfry_crds::inference_model::RouteSeverity;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::validate::{ValidAlertmanager, ValidModel, ValidReceiver, Window};
 
@@ -45,7 +45,7 @@ pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> Alertman
 /// One route for a receiver; two where a window holds back only what is not critical.
 fn routes(receiver: &ValidReceiver, windows: &[Window]) -> Vec<Route> {
     let (pages, others): (Vec<_>, Vec<_>) =
-        receiver.severities.iter().partition(|severity| **severity == RouteSeverity::Critical);
+        receiver.severities.iter().partition(|severity| **severity == AlertSeverity::Critical);
     let all = || windows.iter().map(|window| window.name.clone()).collect::<Vec<_>>();
     let of_pages: Vec<_> = windows.iter().filter(|window| window.suppresses_pages).map(|w| w.name.clone()).collect();
     let is_alike = of_pages.len() == windows.len();
@@ -57,7 +57,7 @@ fn routes(receiver: &ValidReceiver, windows: &[Window]) -> Vec<Route> {
     }
 }
 
-fn route(receiver: &ValidReceiver, severities: &[&RouteSeverity], mute_time_intervals: Vec<String>) -> Route {
+fn route(receiver: &ValidReceiver, severities: &[&AlertSeverity], mute_time_intervals: Vec<String>) -> Route {
     let severities: Vec<_> = severities.iter().map(|severity| severity.as_str()).collect();
     Route {
         receiver: receiver.name.clone(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 mod alertmanager;
+mod alerts;
 mod autoscaling;
 mod engine;
 mod monitoring;
@@ -22,6 +23,7 @@ use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 pub use alertmanager::{Channel, Times, ValidAlertmanager, ValidReceiver, Window};
+pub use alerts::ValidAlerts;
 pub use autoscaling::{Scaler, ValidAutoscaling};
 pub use engine::ValidEngine;
 pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
@@ -126,6 +128,8 @@ pub struct ValidMonitoring {
     pub interval: ScrapeInterval,
     /// Objectives, in the order of the specification.
     pub objectives: Vec<Objective>,
+    /// Which alerts there are, and how they ring.
+    pub alerts: ValidAlerts,
     /// Label `team` of every alert.
     pub team: Option<String>,
     /// Annotation `contact` of every alert.

@@ -11,6 +11,8 @@ mod dashboard;
 mod documentation;
 #[path = "monitoring/models.rs"]
 mod models;
+#[path = "monitoring/profiles.rs"]
+mod profiles;
 #[path = "monitoring/promql.rs"]
 mod promql;
 #[path = "monitoring/promtool.rs"]

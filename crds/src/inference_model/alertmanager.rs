@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use super::alerts::AlertSeverity;
 use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
 use super::source::SecretKeyRef;
 
@@ -81,30 +82,6 @@ impl GroupLabel {
     }
 }
 
-/// The label `severity` of alerts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum RouteSeverity {
-    /// Somebody must look now.
-    Critical,
-    /// Somebody must look within the working day.
-    Warning,
-    /// Good to know.
-    Info,
-}
-
-impl RouteSeverity {
-    /// Value of the label.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
-}
-
 /// Who is told: exactly one of slack, pagerDuty, email, webhook and opsgenie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -118,7 +95,7 @@ pub struct Receiver {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
-    pub severities: Vec<RouteSeverity>,
+    pub severities: Vec<AlertSeverity>,
     /// Whether the end of an incident is told, too. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_resolved: Option<bool>,

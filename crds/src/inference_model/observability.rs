@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
 use super::alertmanager::Alertmanager;
+use super::alerts::Alerts;
 use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
 
 /// Scraping, objectives, alerts and dashboards.
@@ -22,6 +23,9 @@ pub struct Observability {
     #[x_kube(validation = kube::core::Rule::new("self.all(a, self.exists_one(b, b.indicator == a.indicator))")
         .message("at most one objective of each indicator: remove one"))]
     pub slos: Vec<Slo>,
+    /// Which of the alerts the model has, and how they ring. Default: all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<Alerts>,
     /// Who is told, and where help stands. It is written on every alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,

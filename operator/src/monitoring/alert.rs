@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use belfry_crds::contract::defaults;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 use belfry_crds::monitoring::Rule;
 
 use super::dashboard;
@@ -35,8 +36,8 @@ pub struct Alert {
 /// Whom an alert is about.
 #[derive(Clone, Copy, Debug)]
 pub enum Rules {
-    /// A model; the rules stand in the model's PrometheusRule.
-    Model(fn(&ValidModel) -> Vec<Firing>),
+    /// A model; the rules stand in the model's PrometheusRule, from that profile on.
+    Model(AlertProfile, fn(&ValidModel) -> Vec<Firing>),
     /// The operator; the rules come with the chart.
     Operator(fn() -> Vec<Firing>),
 }
@@ -133,12 +134,14 @@ impl Component {
 }
 
 impl Alert {
-    /// The alert's rules for one model; none for an alert about the operator.
+    /// The alert's rules for one model; none for an alert about the operator, and for one that the model does not want.
     #[must_use]
     pub fn of_model(&self, model: &ValidModel) -> Vec<Rule> {
         match self.rules {
-            Rules::Model(rules) => rules(model).iter().map(|firing| self.rule(firing, Some(model))).collect(),
-            Rules::Operator(_) => vec![],
+            Rules::Model(from, rules) if model.monitoring.alerts.has(self.name, from) => {
+                rules(model).iter().map(|firing| self.rule(firing, Some(model))).collect()
+            }
+            Rules::Model(..) | Rules::Operator(_) => vec![],
         }
     }
 
@@ -146,7 +149,7 @@ impl Alert {
     #[must_use]
     pub fn of_operator(&self) -> Vec<Rule> {
         match self.rules {
-            Rules::Model(_) => vec![],
+            Rules::Model(..) => vec![],
             Rules::Operator(rules) => rules().iter().map(|firing| self.rule(firing, None)).collect(),
         }
     }
@@ -158,11 +161,12 @@ impl Alert {
     }
 
     fn rule(&self, firing: &Firing, model: Option<&ValidModel>) -> Rule {
+        let wishes = model.map(|model| &model.monitoring.alerts);
         Rule {
             record: None,
             alert: Some(self.name.into()),
             expr: firing.expr.clone(),
-            for_: firing.for_.map(Into::into),
+            for_: wishes.and_then(|wishes| wishes.duration(self.name)).or(firing.for_).map(Into::into),
             keep_firing_for: firing.keep_firing_for.map(Into::into),
             labels: self.labels(firing, model),
             annotations: self.annotations(firing, model),
@@ -172,8 +176,10 @@ impl Alert {
     /// `namespace` and `model` are static: an `AlertmanagerConfig` routes by the namespace, and an
     /// expression such as `absent()` or `sum()` would lose it.
     fn labels(&self, firing: &Firing, model: Option<&ValidModel>) -> BTreeMap<String, String> {
+        let wished = model.and_then(|model| model.monitoring.alerts.severity(self.name));
+        let severity = wished.map_or(firing.severity.as_str(), AlertSeverity::as_str);
         let mut labels = BTreeMap::from([
-            ("severity".to_owned(), firing.severity.as_str().to_owned()),
+            ("severity".to_owned(), severity.to_owned()),
             ("component".to_owned(), self.component.as_str().to_owned()),
             ("category".to_owned(), self.category.as_str().to_owned()),
         ]);

@@ -18,7 +18,8 @@ pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
         let records: Vec<_> = engine.mappings.iter().flat_map(|mapping| mapping.records(model)).collect();
         groups.extend((!records.is_empty()).then(|| group("engine", records)));
     }
-    groups.push(group("alerts", model_alerts(model, |alert| alert.category != Category::Objective)));
+    let alerts = model_alerts(model, |alert| alert.category != Category::Objective);
+    groups.extend((!alerts.is_empty()).then(|| group("alerts", alerts)));
     // Rules of one group are evaluated in order, so that the alerts read what was just recorded.
     let mut objectives: Vec<_> =
         model.monitoring.objectives.iter().flat_map(|objective| objective::records(model, objective)).collect();

@@ -103,7 +103,7 @@ pub fn page(alert: &Alert) -> String {
     let Runbook { meaning, diagnosis, mitigation, resolves } = (alert.runbook)();
     let mut page = format!("# {}\n\n{}\n", alert.name, super::reference::GENERATED);
     let _ = writeln!(page, "\n## Meaning\n\n{meaning}\n\n## Impact\n\n{}\n\n## Diagnosis", alert.impact);
-    if matches!(alert.rules, Rules::Model(_)) || diagnosis.iter().any(Step::names_the_model) {
+    if matches!(alert.rules, Rules::Model(..)) || diagnosis.iter().any(Step::names_the_model) {
         page.push_str("\nTake both values from the labels of the alert; in queries, put them in place of `NAMESPACE` and `MODEL`.\n");
         page.push_str("\n```sh\nNAMESPACE=…  # label namespace\nMODEL=…      # label model\n```\n");
     }
@@ -129,13 +129,14 @@ pub fn page(alert: &Alert) -> String {
 #[must_use]
 pub fn index() -> String {
     let mut page = format!("# Runbooks\n\n{}\n\n{INTRODUCTION}\n\n", super::reference::GENERATED);
-    page.push_str("| alert | severity | category | impact |\n|---|---|---|---|\n");
+    page.push_str("| alert | profile | severity | category | impact |\n|---|---|---|---|---|\n");
     for alert in alerts() {
         let _ = writeln!(
             page,
-            "| [{}]({}) | {} | {} | {} |",
+            "| [{}]({}) | {} | {} | {} | {} |",
             alert.name,
             alert.runbook_file(),
+            profile(alert),
             alert.severities.iter().map(|severity| severity.as_str()).collect::<Vec<_>>().join(", "),
             alert.category.as_str(),
             alert.impact
@@ -145,8 +146,17 @@ pub fn index() -> String {
     page
 }
 
+/// The first profile that it belongs to; every installation has those about the operator.
+const fn profile(alert: &Alert) -> &'static str {
+    match alert.rules {
+        Rules::Model(from, _) => from.as_str(),
+        Rules::Operator(_) => "",
+    }
+}
+
 const INTRODUCTION: &str = "One page for each alert. `critical` wakes somebody: users are hurt now, or nobody would notice if they were. \
-`warning` waits for the working day. Every alert resolves by itself.";
+`warning` waits for the working day. Every alert resolves by itself. `spec.observability.alerts` chooses a profile (`Standard` has the alerts of `Minimal`, too), and \
+changes single alerts by name.";
 
 const INHIBITION: &str = r#"
 ## One page for each incident

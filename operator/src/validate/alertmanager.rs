@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belfry_crds::inference_model::{
-    Alertmanager, EmailReceiver, GroupLabel, MaintenanceWindow, Once, OpsgenieReceiver, PagerDutyReceiver, Receiver,
-    RouteSeverity, SlackReceiver, WebhookReceiver, Weekly,
+    AlertSeverity, Alertmanager, EmailReceiver, GroupLabel, MaintenanceWindow, Once, OpsgenieReceiver,
+    PagerDutyReceiver, Receiver, SlackReceiver, WebhookReceiver, Weekly,
 };
 use jiff::ToSpan;
 use jiff::civil::DateTime;
@@ -18,7 +18,7 @@ pub struct ValidAlertmanager {
     pub labels: BTreeMap<String, String>,
     /// Who is told.
     pub receivers: Vec<ValidReceiver>,
-    /// Labels by which an incident is told apart, beside namespace and model.
+    /// Labels by which an incident is told apart, beside namespace, model and severity.
     pub group_by: Vec<GroupLabel>,
     /// How long the first message waits.
     pub group_wait: String,
@@ -34,7 +34,7 @@ pub struct ValidReceiver {
     /// Name, unique within the model.
     pub name: String,
     /// What is told; never empty.
-    pub severities: BTreeSet<RouteSeverity>,
+    pub severities: BTreeSet<AlertSeverity>,
     /// Whether the end is told, too.
     pub send_resolved: bool,
     /// Time after which what goes on is told again.
@@ -128,9 +128,9 @@ fn repeated<'a>(list: &str, names: impl Iterator<Item = &'a String>) -> Option<P
 fn receiver(index: usize, spec: &Receiver) -> Result<ValidReceiver, Vec<Problem>> {
     let mut severities: BTreeSet<_> = spec.severities.iter().copied().collect();
     if severities.is_empty() {
-        severities.extend([RouteSeverity::Critical, RouteSeverity::Warning]);
+        severities.extend([AlertSeverity::Critical, AlertSeverity::Warning]);
     }
-    let repeat = if severities.contains(&RouteSeverity::Critical) { REPEAT_CRITICAL } else { REPEAT_OTHERS };
+    let repeat = if severities.contains(&AlertSeverity::Critical) { REPEAT_CRITICAL } else { REPEAT_OTHERS };
     let channels = [
         spec.slack.clone().map(Channel::Slack),
         spec.pager_duty.clone().map(Channel::PagerDuty),

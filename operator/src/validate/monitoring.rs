@@ -6,6 +6,7 @@ use belfry_crds::contract::threshold_seconds;
 use belfry_crds::inference_model::{Indicator, Observability, Slo};
 
 use super::alertmanager::alertmanager;
+use super::alerts::valid_alerts;
 use super::{Objective, Problem, Target, ValidMonitoring, keep};
 use crate::settings::Settings;
 
@@ -16,6 +17,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
     let monitor = spec.monitor.unwrap_or_default();
     let mut problems = vec![];
     let alertmanager = spec.alertmanager.as_ref().and_then(|it| keep(alertmanager(it, &monitor.labels), &mut problems));
+    let alerts = keep(valid_alerts(spec.alerts.as_ref()), &mut problems).unwrap_or_default();
     let objectives: Vec<_> =
         spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
     if !problems.is_empty() {
@@ -30,6 +32,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
         labels: monitor.labels,
         interval: monitor.interval.unwrap_or_default(),
         objectives,
+        alerts,
         team: owner.team,
         contact: owner.contact,
         runbook_base_url: owner

@@ -83,6 +83,7 @@ const KEYS: &[&str] = &[
 /// Fields whose meaning is checked beyond their schema, with texts that pass. Drawn from all texts, hardly a model would.
 const PLAUSIBLE: &[(&str, &[&str])] = &[
     ("templateRevision", &["1"]),
+    ("alert", &["InferenceModelDown", "InferenceErrorBudgetBurn", "InferenceQueueSaturated"]),
     ("threshold", &["250ms", "500ms", "1s", "5s"]),
     ("thresholds", &["250ms", "500ms", "1s", "5s"]),
     ("sizeLimit", &["1Gi", "500M"]),

@@ -1,6 +1,7 @@
 //! The model does not answer.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertProfile;
 
 use crate::monitoring::alert::{Alert, Category, Component, Firing, Rules, Severity};
 use crate::monitoring::cases;
@@ -22,7 +23,7 @@ pub(super) const MODEL_DOWN: Alert = Alert {
     component: Component::Worker,
     impact: "Callers of this model get no answer at all.",
     severities: &[Severity::Critical],
-    rules: Rules::Model(model_down),
+    rules: Rules::Model(AlertProfile::Minimal, model_down),
     runbook: model_down_runbook,
     cases: cases::availability::model_down,
 };
@@ -97,7 +98,7 @@ pub(super) const MODEL_OUTAGE: Alert = Alert {
     component: Component::Worker,
     impact: "More than half of the callers of this model get a 5xx.",
     severities: &[Severity::Critical],
-    rules: Rules::Model(model_outage),
+    rules: Rules::Model(AlertProfile::Minimal, model_outage),
     runbook: model_outage_runbook,
     cases: cases::availability::model_outage,
 };

@@ -3,6 +3,7 @@
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertProfile;
 
 use crate::monitoring::alert::{Alert, Category, Component, Firing, Rules, Severity};
 use crate::monitoring::cases;
@@ -19,7 +20,7 @@ pub(super) const MODEL_LOAD_FAILED: Alert = Alert {
     component: Component::Worker,
     impact: "At least one replica is missing. If none was ready before, the model does not serve.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(model_load_failed),
+    rules: Rules::Model(AlertProfile::Minimal, model_load_failed),
     runbook: model_load_failed_runbook,
     cases: cases::lifecycle::model_load_failed,
 };
@@ -74,7 +75,7 @@ pub(super) const MODEL_NOT_LOADED: Alert = Alert {
     component: Component::Worker,
     impact: "One replica does not serve; the others carry its share. If it is the only one, the model does not serve.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(model_not_loaded),
+    rules: Rules::Model(AlertProfile::Minimal, model_not_loaded),
     runbook: model_not_loaded_runbook,
     cases: cases::lifecycle::model_not_loaded,
 };
@@ -129,7 +130,7 @@ pub(super) const ROLLOUT_STUCK: Alert = Alert {
     component: Component::Worker,
     impact: "The old replicas go on serving; the new specification does not arrive.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(rollout_stuck),
+    rules: Rules::Model(AlertProfile::Standard, rollout_stuck),
     runbook: rollout_stuck_runbook,
     cases: cases::lifecycle::rollout_stuck,
 };

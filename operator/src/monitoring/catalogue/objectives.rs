@@ -1,6 +1,7 @@
 //! The model breaks an objective.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertProfile;
 
 use crate::monitoring::alert::{Alert, Category, Component, Firing, Rules, Severity};
 use crate::monitoring::cases;
@@ -16,7 +17,7 @@ pub(super) const ERROR_BUDGET_BURN: Alert = Alert {
     component: Component::Worker,
     impact: "More callers of this model get a 5xx than its objective allows.",
     severities: &[Severity::Critical, Severity::Warning],
-    rules: Rules::Model(error_budget_burn),
+    rules: Rules::Model(AlertProfile::Minimal, error_budget_burn),
     runbook: error_budget_burn_runbook,
     cases: cases::objectives::error_budget_burn,
 };
@@ -28,7 +29,7 @@ pub(super) const LATENCY_BUDGET_BURN: Alert = Alert {
     component: Component::Worker,
     impact: "More callers of this model wait longer than its objective allows.",
     severities: &[Severity::Critical, Severity::Warning],
-    rules: Rules::Model(latency_budget_burn),
+    rules: Rules::Model(AlertProfile::Minimal, latency_budget_burn),
     runbook: latency_budget_burn_runbook,
     cases: cases::objectives::latency_budget_burn,
 };

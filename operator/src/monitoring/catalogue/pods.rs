@@ -1,6 +1,7 @@
 //! The model's pods do not run. The operator counts them, so that no exporter of the cluster's state is needed.
 
 use belfry_crds::contract::{self, metrics};
+use belfry_crds::inference_model::AlertProfile;
 
 use crate::monitoring::alert::{Alert, Category, Component, Firing, Rules, Severity};
 use crate::monitoring::cases;
@@ -22,7 +23,7 @@ pub(super) const WORKER_CRASH_LOOPING: Alert = Alert {
     component: Component::Worker,
     impact: "At least one replica is missing; the others carry its share.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(crash_looping),
+    rules: Rules::Model(AlertProfile::Minimal, crash_looping),
     runbook: crash_looping_runbook,
     cases: cases::pods::crash_looping,
 };
@@ -79,7 +80,7 @@ pub(super) const WORKER_UNSCHEDULABLE: Alert = Alert {
     component: Component::Worker,
     impact: "At least one replica is missing; the others carry its share.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(unschedulable),
+    rules: Rules::Model(AlertProfile::Standard, unschedulable),
     runbook: unschedulable_runbook,
     cases: cases::pods::unschedulable,
 };
@@ -141,7 +142,7 @@ pub(super) const IMAGE_PULL_FAILING: Alert = Alert {
     component: Component::Worker,
     impact: "New replicas do not start; those that run go on serving.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(image_pull_failing),
+    rules: Rules::Model(AlertProfile::Standard, image_pull_failing),
     runbook: image_pull_failing_runbook,
     cases: cases::pods::image_pull_failing,
 };

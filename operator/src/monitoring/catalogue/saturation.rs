@@ -1,6 +1,7 @@
 //! The model has more to do than it can.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertProfile;
 
 use crate::monitoring::alert::{Alert, Category, Component, Firing, Rules, Severity};
 use crate::monitoring::cases;
@@ -16,7 +17,7 @@ pub(super) const QUEUE_SATURATED: Alert = Alert {
     component: Component::Worker,
     impact: "Callers wait in the queue; when it is full they are refused with 429.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(queue_saturated),
+    rules: Rules::Model(AlertProfile::Standard, queue_saturated),
     runbook: queue_saturated_runbook,
     cases: cases::saturation::queue_saturated,
 };
@@ -61,7 +62,7 @@ pub(super) const REQUESTS_REJECTED: Alert = Alert {
     component: Component::Worker,
     impact: "Some callers are refused with 429 and have to come again.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(requests_rejected),
+    rules: Rules::Model(AlertProfile::Standard, requests_rejected),
     runbook: requests_rejected_runbook,
     cases: cases::saturation::requests_rejected,
 };

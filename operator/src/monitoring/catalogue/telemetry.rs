@@ -1,6 +1,7 @@
 //! Prometheus does not see what it should.
 
 use belfry_crds::contract::{self, metrics};
+use belfry_crds::inference_model::AlertProfile;
 
 use super::availability::replicas;
 use crate::monitoring::alert::{Alert, Category, Component, Firing, Rules, Severity};
@@ -16,7 +17,7 @@ pub(super) const TARGETS_ABSENT: Alert = Alert {
     component: Component::Scrape,
     impact: "Callers may well be served, but an outage, slow answers and a full queue would go unnoticed.",
     severities: &[Severity::Critical],
-    rules: Rules::Model(targets_absent),
+    rules: Rules::Model(AlertProfile::Minimal, targets_absent),
     runbook: targets_absent_runbook,
     cases: cases::telemetry::targets_absent,
 };
@@ -70,7 +71,7 @@ pub(super) const WORKER_DOWN: Alert = Alert {
     component: Component::Scrape,
     impact: "One replica answers neither Prometheus nor, most likely, its callers; the others carry its share.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(worker_down),
+    rules: Rules::Model(AlertProfile::Standard, worker_down),
     runbook: worker_down_runbook,
     cases: cases::telemetry::worker_down,
 };
