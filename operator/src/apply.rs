@@ -85,7 +85,18 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
             continue;
         }
         let live = observed.children.get(&(kind, wanted.name.clone()));
-        let plan = plan(wanted.hash.as_deref(), live, &model.uid);
+        let plan = match plan(wanted.hash.as_deref(), live, &model.uid) {
+            Plan::Keep => continue,
+            Plan::Look => match shell.look(kind, &wanted.name).await {
+                Ok(live) => plan(wanted.hash.as_deref(), live.as_ref(), &model.uid),
+                Err(Failure::Refused(cause)) => {
+                    applied.refused.push(refuse(cause));
+                    continue;
+                }
+                Err(Failure::Transient(error)) => return Err(error.into()),
+            },
+            decided => decided,
+        };
         if plan == Plan::Keep {
             continue;
         }
@@ -119,6 +130,8 @@ pub struct Context<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plan {
     Keep,
+    /// Somebody else changed the object, and nobody has read it since.
+    Look,
     /// The cache shows no managed object of the name; there may still be a foreign one.
     Create,
     Apply,
@@ -132,6 +145,7 @@ fn plan(wanted: Option<&str>, live: Option<&Live>, owner: &str) -> Plan {
         (Some(_), None) => Plan::Create,
         (Some(_), Some(live)) if live.owner.as_deref() != Some(owner) => Plan::Conflict,
         (Some(hash), Some(live)) if live.holds.as_deref() == Some(hash) => Plan::Keep,
+        (Some(hash), Some(live)) if live.claims.as_deref() == Some(hash) => Plan::Look,
         (Some(_), Some(_)) => Plan::Apply,
         (None, Some(live)) if live.owner.as_deref() == Some(owner) => Plan::Delete,
         (None, Some(_)) => Plan::Keep,
@@ -157,6 +171,16 @@ mod tests {
     fn an_edited_object_and_one_of_an_older_specification_are_applied_again() {
         assert_eq!(plan(Some("h"), Some(&live(Some("u"), None)), "u"), Plan::Apply);
         assert_eq!(plan(Some("h"), Some(&live(Some("u"), Some("older"))), "u"), Plan::Apply);
+    }
+
+    #[test]
+    fn an_object_that_only_claims_to_hold_what_is_wanted_is_looked_at() {
+        let mut unread = live(Some("u"), None);
+        unread.claims = Some("h".into());
+        assert_eq!(plan(Some("h"), Some(&unread), "u"), Plan::Look);
+        assert_eq!(plan(Some("newer"), Some(&unread), "u"), Plan::Apply);
+        assert_eq!(plan(None, Some(&unread), "u"), Plan::Delete);
+        assert_eq!(plan(Some("h"), Some(&unread), "another"), Plan::Conflict);
     }
 
     #[test]

@@ -96,6 +96,12 @@ impl ChildKind {
         matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::AlertmanagerConfig | Self::ScaledObject)
     }
 
+    /// Whether the object weighs more than all others of a model together, so that its watch shows the metadata only.
+    #[must_use]
+    pub const fn is_heavy(self) -> bool {
+        matches!(self, Self::ConfigMap | Self::PrometheusRule)
+    }
+
     /// Whether the object decides how many workers there are.
     #[must_use]
     pub const fn is_scaler(self) -> bool {

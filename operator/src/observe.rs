@@ -5,6 +5,7 @@
 //! the object: dashboards and rules of ten thousand models would weigh a gigabyte.
 
 mod cache;
+mod feed;
 mod key;
 mod listing;
 mod live;
@@ -12,6 +13,7 @@ mod nodes;
 mod optional;
 mod pauses;
 mod place;
+mod sink;
 mod trigger;
 mod wanted;
 mod watches;
@@ -24,13 +26,14 @@ use k8s_openapi::api::apps::v1::DeploymentStatus;
 use kube::core::{DeserializeGuard, DynamicObject};
 
 pub use cache::Cache;
+pub use feed::{Scope, WATCH_SECONDS};
 pub use key::ModelKey;
 pub use live::Live;
 pub use nodes::Nodes;
 pub use place::{Capacity, Place};
 pub use trigger::{Trigger, Triggers, Urgency};
 pub use wanted::{Summary, Wanted};
-pub use watches::{Scope, WATCH_SECONDS, Watches, start};
+pub use watches::{Watches, start};
 
 use crate::deployed::Deployed;
 use crate::kind::ChildKind;

@@ -142,6 +142,8 @@ metrics! {
         "Generation of a model's specification."
     OperatorAboutModels Gauge MODEL_OBSERVED_GENERATION = "belfry_model_observed_generation" ["generation"] (NAMESPACE, MODEL);
         "Generation that the operator last finished a pass over; 0 before the first."
+    OperatorAboutModels Gauge MODEL_UNDECODABLE = "belfry_model_undecodable" ["bool"] (NAMESPACE, MODEL);
+        "Always 1; a model that the operator can't decode and leaves as it is. It has no other series."
     OperatorAboutModels Gauge MODEL_OBJECTS = "belfry_model_objects" ["objects"]
         (NAMESPACE, MODEL, closed("state", OBJECT_STATES));
         "Objects that were generated for a model, by what became of them: applied, refused by the API server, or of a kind that is missing."

@@ -55,6 +55,8 @@ async fn a_model_that_can_not_be_decoded_harms_no_other() -> Outcome {
         .await?;
         let told = act.operator.log_text().matches("Could not decode").count();
         report(&format!("an undecodable model is told of {told} times"));
+        let series = format!("belfry_model_undecodable{{namespace=\"{}\",model=\"odd\"}} 1", act.namespace);
+        ensure!(act.operator.get("/metrics")?.contains(&series), "no series {series}");
         ensure!((1..=6).contains(&told), "told {told} times");
         Ok(())
     })

@@ -44,8 +44,17 @@ impl Shell<'_> {
             }
             (Plan::Delete, None) => self.delete(&api, &child).await,
             (Plan::Conflict, _) => Err(Failure::Refused(RefusalCause::NameConflict)),
-            (Plan::Keep | Plan::Create | Plan::Apply | Plan::Delete, _) => Ok(None),
+            (Plan::Keep | Plan::Look | Plan::Create | Plan::Apply | Plan::Delete, _) => Ok(None),
         }
+    }
+
+    /// Reads a child, and what is known of it then; `None` when it is gone.
+    pub(super) async fn look(&self, kind: ChildKind, name: &str) -> Result<Option<Live>, Failure> {
+        let resource = kind.api_resource();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
+        let found = api.get_opt(name).await.map_err(failure)?;
+        Ok(found.map(|object| self.context.cache.child_read(self.context.key, kind, &object)))
     }
 
     /// An apply that can only make a new object. One that is there has another version, so that the API server answers

@@ -68,13 +68,16 @@ pub fn fleet(cache: Arc<Cache>, metrics: Arc<Metrics>) -> impl Iterator<Item = S
     // the other way round.
     let known: BTreeSet<_> = cache.keys().into_iter().collect();
     metrics.restarts.retain(|key| known.contains(key));
-    FAMILIES.iter().map(move |(metric, write)| {
+    let mut undecodable = Family::new(*contract::MODEL_UNDECODABLE);
+    cache.undecodable().iter().for_each(|key| undecodable.add(&[&key.namespace, &key.name], 1.0));
+    let families = FAMILIES.iter().map(move |(metric, write)| {
         let mut family = Family::new(**metric);
         let places = cache.nodes().places();
         let sources = Sources { places: &places, restarts: &metrics.restarts };
         cache.each(|view| write(&mut family, view, &sources));
         family.finish()
-    })
+    });
+    families.chain([undecodable.finish()])
 }
 
 fn labels<'a>(view: &'a View<'_>) -> [&'a str; 2] {

@@ -24,6 +24,7 @@ use crate::validate::{validate, validate_running};
 pub struct Cache {
     settings: Settings,
     models: RwLock<BTreeMap<ModelKey, Entry>>,
+    undecodable: RwLock<BTreeSet<ModelKey>>,
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
     nodes: Nodes,
 }
@@ -42,6 +43,7 @@ struct Entry {
 }
 
 /// What a child tells beside itself.
+#[derive(Default)]
 struct Told {
     /// A Deployment: how far its pods are.
     rollout: Option<Rollout>,
@@ -90,6 +92,12 @@ impl Cache {
         self.models.read().iter().filter(|(_, entry)| entry.model.is_some()).map(|(key, _)| key.clone()).collect()
     }
 
+    /// The keys of the models that can't be decoded, of which nothing else is known.
+    #[must_use]
+    pub fn undecodable(&self) -> BTreeSet<ModelKey> {
+        self.undecodable.read().clone()
+    }
+
     /// Shows every model that can be decoded, in the order of their keys. Nothing is copied, and no watch is taken in
     /// meanwhile: what is done with a view has to be short.
     pub fn each(&self, mut show: impl FnMut(&View<'_>)) {
@@ -123,6 +131,7 @@ impl Cache {
     /// Notes a model, unless a later state of it is known. Returns whether it is another state than the known one.
     pub fn model_seen(&self, model: InferenceModel) -> bool {
         let key = ModelKey::of(&model);
+        self.undecodable.write().remove(&key);
         let mut models = self.models.write();
         let entry = models.entry(key).or_default();
         let known = entry.model.as_ref().map(|known| version(&**known));
@@ -149,8 +158,15 @@ impl Cache {
         a.uid() == b.uid() && a.meta().generation == b.meta().generation && (kept(a) == kept(b) || valid(a) == valid(b))
     }
 
-    /// Forgets a model: it was deleted, or its present state can't be decoded.
+    /// Notes a model whose present state can't be decoded, and forgets the state before.
+    pub fn model_undecodable(&self, key: &ModelKey) {
+        self.model_gone(key);
+        self.undecodable.write().insert(key.clone());
+    }
+
+    /// Forgets a model.
     pub fn model_gone(&self, key: &ModelKey) {
+        self.undecodable.write().remove(key);
         self.change(key, |entry| {
             entry.model = None;
             entry.wanted = Arc::default();
@@ -160,7 +176,7 @@ impl Cache {
     /// Forgets the models of the namespaces that a list covered and did not name.
     pub(super) fn keep_models(&self, namespace: Option<&str>, listed: &BTreeSet<(ModelKey, String)>) -> Vec<ModelKey> {
         let is_gone = |key: &ModelKey| covers(namespace, key) && !listed.contains(&(key.clone(), String::new()));
-        let gone: Vec<_> = self.keys().into_iter().filter(is_gone).collect();
+        let gone: Vec<_> = self.keys().into_iter().chain(self.undecodable()).filter(is_gone).collect();
         gone.iter().for_each(|key| self.model_gone(key));
         gone
     }
@@ -181,7 +197,7 @@ impl Cache {
         let mut is_news = true;
         live.holds = match known {
             Some(known) if known.is_newer_than(&live) => return None,
-            Some(known) if known.has_content_of(&live) => {
+            Some(known) if known.has_content_of(&live) && known.claims.is_none() => {
                 is_news = false;
                 known.holds
             }
@@ -195,6 +211,26 @@ impl Cache {
         };
         let has_told = self.note(key, (kind, object.name_any()), live, told);
         if is_news { Some(Urgency::Children) } else { has_told.then_some(Urgency::Status) }
+    }
+
+    /// Notes a heavy child as a watch shows it, by its metadata. Returns as [`Self::child_seen`].
+    pub fn child_glimpsed(&self, key: &ModelKey, kind: ChildKind, object: &impl ResourceExt) -> Option<Urgency> {
+        let live = Live::unread(object);
+        let child = (kind, object.name_any());
+        let is_known =
+            self.models.read().get(key).and_then(|entry| entry.children.get(&child)).is_some_and(|known| {
+                known.is_newer_than(&live) || (known.has_content_of(&live) && known.claims.is_none())
+            });
+        self.note(key, child, live, Told::default());
+        (!is_known).then_some(Urgency::Children)
+    }
+
+    /// Notes a child as it was read, and returns what is known of it now.
+    pub fn child_read(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Live {
+        self.child_seen(key, kind, object);
+        let models = self.models.read();
+        let known = models.get(key).and_then(|entry| entry.children.get(&(kind, object.name_any())));
+        known.cloned().unwrap_or_else(|| Live::of(object))
     }
 
     /// Notes that a child is being written, until [`Self::child_answered`].
@@ -225,8 +261,8 @@ impl Cache {
             let is_unchanged = known.has_content_of(&live);
             if known.is_newer_than(&live) {
                 // The watch has overtaken the answer.
-                if known.holds.is_none() && is_unchanged {
-                    known.holds = live.holds;
+                if known.holds.is_none() && live.holds.is_some() && is_unchanged {
+                    (known.holds, known.claims) = (live.holds, None);
                 }
                 return false;
             }

@@ -15,6 +15,8 @@ pub struct Live {
     pub owner: Option<String>,
     /// Hash of the desired object of which every field is known to be there.
     pub holds: Option<String>,
+    /// Hash that an object claims of which nobody has read more than the metadata. Whether it is true tells the object.
+    pub claims: Option<String>,
     version: u64,
     /// The earliest version that is known to have this content.
     since: u64,
@@ -29,6 +31,12 @@ impl Live {
         Self { content: Some(content(object)), ..Self::of_metadata(object) }
     }
 
+    /// Reads the metadata of an object of which the rest has not come.
+    #[must_use]
+    pub fn unread(object: &impl ResourceExt) -> Self {
+        Self { claims: meta::hash_in(object.meta()).map(str::to_owned), ..Self::of_metadata(object) }
+    }
+
     /// Reads the API server's answer to an apply, or the metadata of it. Whatever it made of the desired object, a
     /// default filled in or a quantity written in another way, is how the object has to look from now on.
     #[must_use]
@@ -39,7 +47,8 @@ impl Live {
     fn of_metadata(object: &impl ResourceExt) -> Self {
         let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
         let version = version(object);
-        Self { owner: owner.map(|o| o.uid.clone()), holds: None, version, since: version, content: None }
+        let owner = owner.map(|owner| owner.uid.clone());
+        Self { owner, version, since: version, ..Self::default() }
     }
 
     /// Whether this was read later than the other. The answer to a write may overtake the watch.
@@ -57,8 +66,12 @@ impl Live {
         is_same || is_between(self, other.version) || is_between(other, self.version)
     }
 
-    /// Notes that an earlier state had the same content.
+    /// Notes that an earlier state had the same content. What is known to be true is no mere claim.
     pub(super) fn continues(&mut self, earlier: &Self) {
+        if self.claims.is_some() && earlier.claims.is_none() {
+            self.claims = None;
+            self.holds.clone_from(&earlier.holds);
+        }
         self.since = self.since.min(earlier.since);
         self.content = self.content.or(earlier.content);
     }

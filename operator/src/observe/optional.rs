@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::Urgency;
+use super::feed::{Feed, Listed, Scope, config};
 use super::pauses::pauses;
-use super::watches::{Feed, Listed, Scope, config};
 use crate::kind::ChildKind;
 
 /// Pause between two looks for a missing kind, where CRDs can't be watched.

@@ -140,6 +140,7 @@ fn every_family_of_the_contract_about_models_is_exposed_with_its_own_labels() {
     let (cache, metrics) = (cache_with("minilm", &json!({}), &status), Arc::new(Metrics::new().unwrap()));
     cache.pod_seen(&key("minilm"), &pod("p", Some("n"), &json!({})));
     metrics.restarts.observe(key("minilm"), &cache.observed(&key("minilm")).unwrap().pods);
+    cache.model_undecodable(&key("odd"));
     let text = scrape_with(&cache, &metrics);
     for metric in contract::ALL.iter().filter(|metric| metric.exporter == Exporter::OperatorAboutModels) {
         let series = family(&text, metric.name);
@@ -160,6 +161,16 @@ fn a_scrape_grows_with_the_number_of_models() {
         scrape(&cache).lines().filter(|line| !line.starts_with('#')).count()
     };
     assert_eq!(lines(200), 2 * lines(100));
+}
+
+#[test]
+fn a_model_that_can_not_be_decoded_has_its_series_until_it_can() {
+    let cache = cache_with("minilm", &json!({}), &Value::Null);
+    cache.model_undecodable(&key("minilm"));
+    assert_eq!(value(&scrape(&cache), r#"belfry_model_undecodable{namespace="search",model="minilm"}"#), Some(1.0));
+    assert!(family(&scrape(&cache), "belfry_model_replicas").is_empty());
+    add(&cache, "minilm", &json!({}), &Value::Null);
+    assert!(family(&scrape(&cache), "belfry_model_undecodable").is_empty());
 }
 
 #[test]

@@ -104,6 +104,10 @@ fn refused(values: &[(&str, u32)], name: &'static str) -> Case {
     Case::new(name).with(objects("refused"), hold(values)).with(objects("missing"), hold(&[("2", 120)]))
 }
 
+fn undecodable(name: &'static str, values: &[(&str, u32)]) -> Case {
+    Case::new(name).with(of_model(Scope::job(OPERATOR_JOB).gauge(&metrics::MODEL_UNDECODABLE)), hold(values))
+}
+
 fn stuck(cause: &'static str, summary: &str, description: &str) -> Expected {
     expected(&[("cause", cause), ("namespace", "search"), ("model", "minilm")], summary, description)
 }
@@ -122,6 +126,11 @@ pub(in crate::monitoring) fn model_stuck(_: &ValidModel) -> Vec<Case> {
         "objects-refused",
         "search/minilm: refused objects: 1",
         "The API server has refused objects of search/minilm for 15 minutes, now 1. Its conditions name them and the reason.",
+    );
+    let unreadable = stuck(
+        "undecodable",
+        "search/minilm: the operator can't decode it",
+        "For 5 minutes, the operator has left search/minilm as it is, because it can't decode what is stored. Its log names the field.",
     );
     vec![
         generation(
@@ -162,5 +171,15 @@ pub(in crate::monitoring) fn model_stuck(_: &ValidModel) -> Vec<Case> {
             .quiet("9m")
             .quiet("24m"),
         refused(&[("0", 120)], "stays quiet where the kinds of the Prometheus Operator are missing").quiet("29m"),
+        undecodable(
+            "fires five minutes after a model can't be decoded, and resolves when it can",
+            &[("_", 20), ("1", 40), ("stale", 1)],
+        )
+        .quiet("9m45s")
+        .fires("10m", std::slice::from_ref(&unreadable))
+        .fires("14m45s", &[unreadable])
+        .quiet("15m15s"),
+        undecodable("stays quiet when a definition is mended within a minute", &[("_", 20), ("1", 4), ("stale", 1)])
+            .quiet("12m"),
     ]
 }

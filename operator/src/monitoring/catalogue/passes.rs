@@ -165,13 +165,22 @@ fn model_stuck() -> Vec<Firing> {
             "The API server has refused objects of {{ $labels.namespace }}/{{ $labels.model }} for 15 minutes, now {{ $value | humanize }}. Its \
              conditions name them and the reason.",
         ),
+        firing(
+            "undecodable",
+            format!("{} > 0", by_model("max", scope.gauge(&metrics::MODEL_UNDECODABLE))),
+            "5m",
+            "{{ $labels.namespace }}/{{ $labels.model }}: the operator can't decode it",
+            "For 5 minutes, the operator has left {{ $labels.namespace }}/{{ $labels.model }} as it is, because it can't decode what is stored. \
+             Its log names the field.",
+        ),
     ]
 }
 
 fn model_stuck_runbook() -> Runbook {
     Runbook {
         meaning: "The label `cause` says which: `not-observed` is a change of the specification over which no pass has ended for ten minutes; \
-            `objects-refused` are objects of the model that the API server has refused for fifteen."
+            `objects-refused` are objects of the model that the API server has refused for fifteen; `undecodable` is a model that the operator \
+            can't read, so that nothing is done for it."
             .into(),
         diagnosis: vec![
             runbook::conditions(),
@@ -193,7 +202,7 @@ fn model_stuck_runbook() -> Runbook {
             cause("`FieldConflict`.", "Somebody else applies that field: `kubectl get -o yaml --show-managed-fields` names the manager. Make one of the two let go."),
             cause("`Forbidden`.", "The operator's Role is older than the operator: install the chart of the same version."),
             cause("No pass ends, and the log has its error.", "Go on with [InferenceOperatorReconcileErrors](InferenceOperatorReconcileErrors.md)."),
-            cause("No pass ends, and the log says that the model can't be decoded.", "The CRD and the operator are of different versions: install the charts `belfry-crds` and `belfry` of the same."),
+            cause("`undecodable`: the log names the field.", "The CRD and the operator are of different versions: install the charts `belfry-crds` and `belfry` of the same."),
             cause("It is being deleted.", "A finalizer holds it: its owner has to let go."),
         ],
         resolves: "When a pass over the present specification ends, and when no object is refused any more.".into(),
