@@ -34,7 +34,7 @@ lint: target libtorch ## Formatting, clippy, charts
 .PHONY: unit
 unit: target libtorch model ## Unit and golden tests
 	e2e/tools/build.sh prometheus alertmanager
-	cargo test --locked --package belfry-crds --package belfry-operator --package belfry-cli
+	cargo test --locked --package belfry-crds --package belfry-render --package belfry-operator --package belfry-cli
 	# Optimized, as the images are: numerics on a real model take minutes otherwise.
 	cargo test --locked --release --package belfry-worker
 
@@ -71,8 +71,8 @@ bench-operator-large: ## The same with 10,000 models, for hours
 	@$(MAKE) bench-operator MODELS=10000
 
 .PHONY: golden
-golden: target libtorch model ## Rewrite generated files and golden files; then read the diff
-	UPDATE_EXPECT=1 cargo test --package belfry-crds --package belfry-operator
+golden: target ## Rewrite generated files and golden files; then read the diff
+	UPDATE_EXPECT=1 cargo test --package belfry-crds --package belfry-render
 
 .PHONY: cluster
 cluster: ## Start the local cluster, or find it running

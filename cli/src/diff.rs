@@ -10,11 +10,11 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use belfry_crds::InferenceModel;
-use belfry_operator::children::deployment::deployment;
-use belfry_operator::deployed::Deployed;
-use belfry_operator::template::{Running, TemplateRevision};
-use belfry_operator::upgrade::holds;
-use belfry_operator::validate::validate_running;
+use belfry_render::children::deployment::deployment;
+use belfry_render::deployed::Deployed;
+use belfry_render::template::holds;
+use belfry_render::template::{Running, TemplateRevision};
+use belfry_render::validate::validate_running;
 use serde::Deserialize;
 use serde_json::Value;
 

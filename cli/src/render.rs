@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use belfry_crds::InferenceModel;
-use belfry_operator::children::children;
-use belfry_operator::settings::Settings;
-use belfry_operator::validate::{Problem, validate};
+use belfry_render::children::children;
+use belfry_render::problem::Problem;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 use serde::Deserialize;
 
 /// The kind that is rendered.

@@ -1,7 +1,7 @@
 //! The objects that belong to a model, of whatever kind.
 
 use anyhow::{Context, Result};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, anyhow, ensure};
 use belfry_crds::InferenceModel;
 use belfry_operator::args::Args;
-use belfry_operator::children::{Child, children};
-use belfry_operator::settings::Settings;
-use belfry_operator::validate::{ValidModel, validate};
+use belfry_render::children::{Child, children};
+use belfry_render::model::ValidModel;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 use clap::Parser as _;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;

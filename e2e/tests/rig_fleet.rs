@@ -8,7 +8,7 @@ use belfry_e2e::rig::Rig;
 use belfry_e2e::{secs, wait};
 use belfry_operator::metrics::{Metrics, fleet};
 use belfry_operator::observe::{self, Cache, Scope, Watches};
-use belfry_operator::settings::Settings;
+use belfry_render::settings::Settings;
 use http::Request;
 use kube::Client;
 use serde_json::{Value, json};

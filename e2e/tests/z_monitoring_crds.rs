@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::inference_model::Alertmanager;
 use belfry_e2e::{Cluster, Namespace, Outcome, in_namespace, operator, report, sample, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use futures::FutureExt;
 use http::Request;
 use kube::ResourceExt;

@@ -12,10 +12,10 @@ use tracing::info;
 
 pub use compare::object_contains;
 
-use crate::children::child;
-use crate::kind::ChildKind;
 use crate::observe::{Live, ModelKey, Observed, Rollout, Summary};
-use crate::validate::ValidModel;
+use belfry_render::children::child;
+use belfry_render::kind::ChildKind;
+use belfry_render::model::ValidModel;
 use shell::{Failure, Shell};
 
 /// What became of the children.

@@ -9,8 +9,8 @@ use http::Uri;
 
 use crate::observe::Scope;
 use crate::scaling::ScalingArgs;
-use crate::settings::Settings;
 use crate::upgrade::Policy;
+use belfry_render::settings::Settings;
 
 /// Runs InferenceModels: workers, monitoring, alerts and dashboards.
 #[derive(Clone, Debug, Parser)]

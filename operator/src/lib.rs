@@ -13,21 +13,11 @@
 
 pub mod args;
 pub mod run;
-pub mod settings;
 pub mod client;
 pub mod lease;
 
 pub mod controller;
 pub mod observe;
-pub mod template;
-pub mod deployed;
-pub mod resources;
-pub mod engine;
-pub mod validate;
-pub mod kind;
-pub mod children;
-pub mod monitoring;
-pub mod routing;
 pub mod apply;
 pub mod scaling;
 pub mod status;

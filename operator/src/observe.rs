@@ -35,9 +35,9 @@ pub use trigger::{Trigger, Triggers, Urgency};
 pub use wanted::{Summary, Wanted};
 pub use watches::{Watches, start};
 
-use crate::deployed::Deployed;
-use crate::kind::ChildKind;
 use crate::status::{PodReport, ScalerReport};
+use belfry_render::deployed::Deployed;
+use belfry_render::kind::ChildKind;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;

@@ -9,8 +9,8 @@ use kube::{Client, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::monitoring::alert::Category;
 use crate::observe::ModelKey;
+use belfry_render::monitoring::labels::Category;
 
 /// Whoever waits longer has no answer.
 const TIMEOUT: Duration = Duration::from_secs(10);

@@ -12,7 +12,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
 use crate::args::Args;
-use crate::children::meta::MANAGER;
 use crate::client::connect;
 use crate::controller::{self, Context, Upgrades};
 use crate::lease::Candidate;
@@ -21,6 +20,7 @@ use crate::observe::{self, Cache};
 use crate::prometheus::Prometheus;
 use crate::scaling::Scaling;
 use crate::server::{Authenticator, Probes, router};
+use belfry_render::children::meta::MANAGER;
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///

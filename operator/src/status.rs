@@ -20,10 +20,11 @@ pub use pods::{PodReport, Requests, report};
 pub use scaling::{MetricsSource, ScalerReport, ScalingFacts, left_behind, scaler_report};
 
 use crate::apply::Applied;
-use crate::children::{meta, service};
 use crate::observe::Rollout;
-use crate::template::TemplateRevision;
-use crate::validate::{Problem, ValidModel, ValidSource};
+use belfry_render::children::{meta, service};
+use belfry_render::model::{ValidModel, ValidSource};
+use belfry_render::problem::Problem;
+use belfry_render::template::TemplateRevision;
 
 /// How a pass ended.
 #[derive(Clone, Debug)]

@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason, find};
 use belfry_crds::status::{MovedFrom, RuntimeStatus, Upgrade};
-use belfry_crds::{InferenceModel, InferenceModelSpec, InferenceModelStatus};
+use belfry_crds::{InferenceModel, InferenceModelStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 use crate::observe::ModelKey;
-use crate::settings::Settings;
-use crate::template::{Pin, Running};
+use belfry_render::settings::Settings;
+use belfry_render::template::{Pin, Running, holds};
 
 /// How fast models move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +66,6 @@ pub fn moved(status: &InferenceModelStatus, settings: &Settings, now: Timestamp)
         ready.last_transition_time = Time(now);
     }
     next
-}
-
-/// Whether a specification keeps its model out of staged upgrades: by a pause, or by naming the revision.
-#[must_use]
-pub fn holds(spec: &InferenceModelSpec) -> bool {
-    let is_paused = spec.rollout.as_ref().and_then(|rollout| rollout.paused) == Some(true);
-    is_paused || spec.runtime.as_ref().is_some_and(|runtime| runtime.template_revision.is_some())
 }
 
 /// Its turn may come: there is something newer, nobody holds the model where it is, and it was well before.

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use belfry_crds::InferenceModel;
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use futures::TryStreamExt;
 use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use belfry_crds::InferenceModel;
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};

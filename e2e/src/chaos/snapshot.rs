@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
-use belfry_operator::children::meta::HASH_ANNOTATION;
-use belfry_operator::kind::ChildKind;
+use belfry_render::children::meta::HASH_ANNOTATION;
+use belfry_render::kind::ChildKind;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};

@@ -56,7 +56,7 @@ pub fn model(name: &str, spec: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use belfry_operator::settings::Settings;
+    use belfry_render::settings::Settings;
 
     #[test]
     fn every_variant_is_valid_and_no_two_are_alike() {

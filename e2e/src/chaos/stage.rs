@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use kube::Config;
 use kube::core::ApiResource;
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::{PAGED, variant};
 use belfry_e2e::chaos::{Act, MONITORING_KINDS, PATIENCE, definition, definition_name, dice, on_stage};
 use belfry_e2e::{Outcome, report, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use futures::FutureExt;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, on_stage};
 use belfry_e2e::{Outcome, UNSCALED, report, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, on_stage};
 use belfry_e2e::{Outcome, report};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use serde_json::{Value, json};
 
 const STRINGS: &[&str] = &[

@@ -4,7 +4,7 @@ use anyhow::{Context, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{PATIENCE, on_stage};
 use belfry_e2e::{Outcome, UNSCALED, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 

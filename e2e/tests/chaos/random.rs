@@ -9,7 +9,7 @@ use belfry_e2e::chaos::specs::{VARIANTS, variant};
 use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, on_stage, snapshot};
 use belfry_e2e::proxy::{Call, Fault, Refusal, Verb, WatchEnd};
 use belfry_e2e::{Outcome, report, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use kube::api::DeleteParams;
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, VALUES, dice, on_stage, roles};
 use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, UNSCALED, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use serde_json::json;
 
 /// How often a refused child is tried again, and some more.

@@ -8,9 +8,9 @@ use belfry_e2e::audit::{Audit, Entry};
 use belfry_e2e::chaos::specs::{PAGED, SCALED, variant};
 use belfry_e2e::chaos::{Act, PATIENCE, VALUES, on_stage, roles};
 use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, wait};
-use belfry_operator::children::children;
-use belfry_operator::settings::Settings;
-use belfry_operator::validate::validate;
+use belfry_render::children::children;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 use serde::Deserialize;
 use serde_json::{Value, json};
 

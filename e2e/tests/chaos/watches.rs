@@ -5,7 +5,7 @@ use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{Act, PATIENCE, SILENCE, Snapshot, list, on_stage, snapshot};
 use belfry_e2e::proxy::{Call, Fault, Verb, WatchEnd};
 use belfry_e2e::{Outcome, UNSCALED, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use serde_json::json;
 
 #[tokio::test]

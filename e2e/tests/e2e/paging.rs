@@ -8,7 +8,7 @@ use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_e2e::pages::Pager;
 use belfry_e2e::{Namespace, Outcome, alertmanager, in_namespace, process, report, sample, secs};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use belfry_e2e::model::SERVING;
 use belfry_e2e::{
     Namespace, Outcome, Served, UNSCALED, in_namespace, operator, prometheus, report, sample, secs, wait,
 };
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 use kube::ResourceExt;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};

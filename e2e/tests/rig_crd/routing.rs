@@ -8,10 +8,10 @@ use anyhow::{Context, Result, anyhow, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::rig::Rig;
 use belfry_e2e::{secs, wait};
-use belfry_operator::children::child;
-use belfry_operator::kind::ChildKind;
-use belfry_operator::settings::Settings;
-use belfry_operator::validate::validate;
+use belfry_render::children::child;
+use belfry_render::kind::ChildKind;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 use serde_json::Value;
 
 use super::{CRDS, post, root, yaml};

@@ -15,7 +15,7 @@ use belfry_operator::controller;
 use belfry_operator::metrics::Metrics;
 use belfry_operator::observe::{self, Cache, Scope};
 use belfry_operator::scaling::{Scaling, ScalingArgs};
-use belfry_operator::settings::Settings;
+use belfry_render::settings::Settings;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};

@@ -12,7 +12,7 @@ use belfry_crds::status::{RuntimeStatus, Upgrade};
 use belfry_e2e::chaos::{self, Operator};
 use belfry_e2e::rig::Rig;
 use belfry_e2e::{Outcome, report, secs, wait};
-use belfry_operator::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 
 mod bell;
 mod fleet;

@@ -9,12 +9,12 @@ use kube::{Api, ResourceExt};
 use serde::Serialize;
 
 use super::{Context, Plan, RefusalCause};
-use crate::children::Child;
-use crate::children::meta::MANAGER;
-use crate::kind::ChildKind;
 use crate::observe::{Live, Rollout};
 use crate::scaling::handover::release_replicas;
-use crate::validate::ValidModel;
+use belfry_render::children::Child;
+use belfry_render::children::meta::MANAGER;
+use belfry_render::kind::ChildKind;
+use belfry_render::model::ValidModel;
 
 pub(super) enum Failure {
     Refused(RefusalCause),

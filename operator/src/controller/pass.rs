@@ -7,9 +7,10 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Context, Error, write_status};
 use crate::apply::{self, Applied, RefusalCause, apply};
 use crate::observe::{ModelKey, Observed};
-use crate::settings::Settings;
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
-use crate::validate::{ValidModel, validate_running};
+use belfry_render::model::ValidModel;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate_running;
 
 /// How a pass ended, when nothing has to be repeated at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use tracing::{info, warn};
 use super::{Context, write_status};
 use crate::observe::{ModelKey, Triggers, Urgency};
 use crate::prometheus::Prometheus;
-use crate::template::Pin;
 use crate::upgrade::{Policy, due, moved};
+use belfry_render::template::Pin;
 
 /// Time between two looks. A look reads the cache, and Prometheus only when it is somebody's turn.
 const PERIOD: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use super::Context;
-use crate::children::meta::MANAGER;
 use crate::events::transitions;
+use belfry_render::children::meta::MANAGER;
 
 /// Writes a status that differs from the present one, and then the events of the change.
 pub(super) async fn write(

@@ -13,7 +13,7 @@ use super::text::Family;
 use super::{Metrics, count};
 use crate::observe::{Cache, Place, View};
 use crate::status::Requests;
-use crate::validate::wanted_replicas;
+use belfry_render::validate::wanted_replicas;
 
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,12 @@ use parking_lot::RwLock;
 use super::live::version;
 use super::{Live, ModelKey, Nodes, Observed, Rollout, Urgency, View, Wanted};
 use crate::apply::object_contains;
-use crate::children::{child, meta};
-use crate::deployed::Deployed;
-use crate::kind::ChildKind;
-use crate::settings::Settings;
 use crate::status::{PodReport, ScalerReport, report, scaler_report};
-use crate::validate::{validate, validate_running};
+use belfry_render::children::{child, meta};
+use belfry_render::deployed::Deployed;
+use belfry_render::kind::ChildKind;
+use belfry_render::settings::Settings;
+use belfry_render::validate::{validate, validate_running};
 
 /// What the operator's watches know of the cluster.
 #[derive(Default)]

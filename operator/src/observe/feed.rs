@@ -18,9 +18,9 @@ use super::listing::Listing;
 use super::pauses::pauses;
 use super::sink::{Children, Glimpses, Models, NodesSink, Pods, Sink};
 use super::{Cache, Guarded, Triggers};
-use crate::children::meta::MANAGER;
-use crate::kind::ChildKind;
 use crate::metrics::Metrics;
+use belfry_render::children::meta::MANAGER;
+use belfry_render::kind::ChildKind;
 
 /// Objects in one answer to a list. Rules and dashboards weigh 100 kB a model, and an answer is held as a whole.
 const PAGE: u32 = 50;

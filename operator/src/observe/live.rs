@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use crate::children::meta;
+use belfry_render::children::meta;
 
 /// A child in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

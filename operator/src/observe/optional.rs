@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use super::Urgency;
 use super::feed::{Feed, Listed, Scope, config};
 use super::pauses::pauses;
-use crate::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 
 /// Pause between two looks for a missing kind, where CRDs can't be watched.
 const LOOK: Duration = Duration::from_secs(60);

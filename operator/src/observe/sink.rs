@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::listing::Listing;
 use super::{Cache, Guarded, ModelKey, Place, Trigger, Urgency};
-use crate::kind::ChildKind;
+use belfry_render::kind::ChildKind;
 
 /// What a watch does with its events. Each answer names the models that are concerned.
 pub(super) trait Sink {

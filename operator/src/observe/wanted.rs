@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use parking_lot::Mutex;
 
-use crate::children::{Child, child};
-use crate::kind::ChildKind;
-use crate::validate::ValidModel;
+use belfry_render::children::{Child, child};
+use belfry_render::kind::ChildKind;
+use belfry_render::model::ValidModel;
 
 /// What is remembered for one state of a model. Another specification has another `Wanted`.
 #[derive(Debug, Default)]

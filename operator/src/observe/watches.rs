@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use super::feed::{Feed, Scope};
 use super::optional::OptionalKinds;
 use super::{Cache, Trigger, Triggers};
-use crate::kind::ChildKind;
 use crate::metrics::Metrics;
+use belfry_render::kind::ChildKind;
 
 /// The running watches. Dropping them ends the tasks.
 pub struct Watches {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use belfry_crds::inference_model::ScalingMetricType;
 
-use crate::engine::{Source, Work};
+use belfry_render::engine::{ScalingSeries, Source};
 
 /// A rate over a shorter time says more about chance than about load.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -27,13 +27,13 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads the text exposition of a worker; `None` when none of the series is there.
     #[must_use]
-    pub(super) fn parse(exposition: &str, work: &Work, at: Instant) -> Option<Self> {
+    pub(super) fn parse(exposition: &str, series: &ScalingSeries, at: Instant) -> Option<Self> {
         let reading = Self {
             at,
-            queue_depth: total(exposition, &work.queue_depth, ""),
-            in_flight: total(exposition, &work.in_flight, ""),
-            waited: total(exposition, &work.queue_time, "_sum").zip(total(exposition, &work.queue_time, "_count")),
-            busy: total(exposition, &work.busy, ""),
+            queue_depth: total(exposition, &series.queue_depth, ""),
+            in_flight: total(exposition, &series.in_flight, ""),
+            waited: total(exposition, &series.queue_time, "_sum").zip(total(exposition, &series.queue_time, "_count")),
+            busy: total(exposition, &series.busy, ""),
         };
         let Self { at: _, queue_depth, in_flight, waited, busy } = reading;
         let is_empty = queue_depth.or(in_flight).or(busy).is_none() && waited.is_none();

@@ -10,9 +10,9 @@ use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::json;
 
-use crate::children::meta::MANAGER;
-use crate::kind::ChildKind;
-use crate::validate::ValidModel;
+use belfry_render::children::meta::MANAGER;
+use belfry_render::kind::ChildKind;
+use belfry_render::model::ValidModel;
 
 /// Field manager that holds the number of replicas between operator and scaler.
 pub const HANDOVER_MANAGER: &str = "belfry-scaling";

@@ -20,7 +20,7 @@ use super::certificate::{Certificate, CertificateError, ROTATE_DAYS, bundle};
 use super::front_proxy::FrontProxy;
 use super::listener::Identity;
 use super::{Scaling, ServiceName};
-use crate::children::meta::MANAGER;
+use belfry_render::children::meta::MANAGER;
 
 /// How long the API server is told of the next certificate before it sees it.
 const OVERLAP: Duration = Duration::from_secs(3600);

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use belfry_crds::contract::{METRICS_PATH, PORT};
 use belfry_crds::inference_model::ScalingMetricType;
 
-use crate::engine::Work;
 use crate::observe::{Cache, ModelKey};
-use crate::validate::{Scaler, ValidAutoscaling, validate};
+use belfry_render::engine::ScalingSeries;
+use belfry_render::model::{Scaler, ValidAutoscaling};
+use belfry_render::validate::validate;
 
 /// A model whose HorizontalPodAutoscaler asks the operator.
 pub(super) struct Target {
@@ -19,7 +20,7 @@ pub(super) struct Target {
     /// Path of the metrics.
     pub(super) path: String,
     /// The series that are read.
-    pub(super) work: Work,
+    pub(super) series: ScalingSeries,
 }
 
 impl Target {
@@ -35,7 +36,7 @@ impl Target {
             replicas: observed.deployment.and_then(|d| d.replicas).unwrap_or(scaling.min_replicas),
             ready: pods.filter_map(|pod| Some((pod.name, SocketAddr::new(pod.address?, port)))).collect(),
             path: engine.map_or_else(|| METRICS_PATH.to_owned(), |engine| engine.metrics_path.clone()),
-            work: Work::of(engine),
+            series: ScalingSeries::of(engine.map(|engine| engine.mappings.as_slice())),
             scaling,
         })
     }

@@ -72,7 +72,7 @@ impl Reader {
     async fn read_one(&self, address: SocketAddr, target: &Target) -> Option<Reading> {
         let _permit = self.permits.acquire().await.ok()?;
         match timeout(TIMEOUT, self.exposition(address, &target.path)).await {
-            Ok(Ok(text)) => Reading::parse(&text, &target.work, Instant::now()),
+            Ok(Ok(text)) => Reading::parse(&text, &target.series, Instant::now()),
             Ok(Err(error)) => {
                 debug!(%address, %error, "Could not read a worker's metrics");
                 None
@@ -115,11 +115,11 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::Work;
-    use crate::validate::{Scaler, ValidAutoscaling};
     use axum::Router;
     use axum::routing::get;
     use belfry_crds::inference_model::ScalingMetricType;
+    use belfry_render::engine::ScalingSeries;
+    use belfry_render::model::{Scaler, ValidAutoscaling};
     use tokio::net::TcpListener;
 
     const WORKER: &str = "inference_queue_depth 7\ninference_active_requests 1\n";
@@ -146,7 +146,7 @@ mod tests {
             fallback_replicas: None,
         };
         let ready = pods.iter().map(|(pod, address)| ((*pod).to_owned(), *address)).collect();
-        Target { scaling, replicas: 1, ready, path: "/metrics".into(), work: Work::of(None) }
+        Target { scaling, replicas: 1, ready, path: "/metrics".into(), series: ScalingSeries::of(None) }
     }
 
     #[tokio::test]
@@ -170,7 +170,7 @@ mod tests {
         assert!(!heard.note(Workers::new(), 2, after(100)));
         assert!(!heard.note(Workers::new(), 2, after(159)));
         assert!(heard.note(Workers::new(), 2, after(160)));
-        let reading = Reading::parse(WORKER, &Work::of(None), after(161)).unwrap();
+        let reading = Reading::parse(WORKER, &ScalingSeries::of(None), after(161)).unwrap();
         let one = Workers::from([("a".to_owned(), Worker::read(None, reading))]);
         assert!(!heard.note(one, 2, after(161)));
         assert!(!heard.note(Workers::new(), 2, after(170)), "the silence begins anew");

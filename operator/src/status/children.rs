@@ -5,8 +5,8 @@ use belfry_crds::status::{ChildState, ChildStatus};
 
 use super::refusal;
 use crate::apply::{Refusal, RefusalCause};
-use crate::kind::ChildKind;
 use crate::observe::Summary;
+use belfry_render::kind::ChildKind;
 
 /// The wanted objects, in the order in which they are applied.
 pub(super) fn children(wanted: &[(ChildKind, Summary)], refused: &[Refusal]) -> Vec<ChildStatus> {

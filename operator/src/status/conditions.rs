@@ -5,8 +5,8 @@ use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, PodReport, refusal};
 use crate::apply::{Refusal, RefusalCause};
-use crate::deployed::FromImage;
-use crate::validate::ValidModel;
+use belfry_render::deployed::FromImage;
+use belfry_render::model::ValidModel;
 
 /// What a condition says.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use belfry_crds::contract::metrics::WAITING_REASONS;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
 use kube::ResourceExt;
 
-use crate::resources;
+use belfry_render::quantity::{GPU, amount_of};
 
 /// The facts of one pod that conditions and fleet metrics are computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +54,9 @@ impl Requests {
         let sum = |name: &str, per_unit: u64| {
             let requests =
                 pod.containers.iter().filter_map(|container| container.resources.as_ref()?.requests.as_ref());
-            requests.filter_map(|requests| resources::amount_of(requests.get(name)?, per_unit)).sum()
+            requests.filter_map(|requests| amount_of(requests.get(name)?, per_unit)).sum()
         };
-        Self { cpu_millis: sum("cpu", 1000), memory: sum("memory", 1), gpus: sum(resources::GPU, 1) }
+        Self { cpu_millis: sum("cpu", 1000), memory: sum("memory", 1), gpus: sum(GPU, 1) }
     }
 }
 

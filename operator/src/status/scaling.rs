@@ -9,7 +9,7 @@ use super::Verdict;
 use super::refusal::reason;
 use crate::apply::{Refusal, RefusalCause};
 use crate::observe::Rollout;
-use crate::validate::{Scaler, ValidModel};
+use belfry_render::model::{Scaler, ValidModel};
 
 /// What is known of the scaler of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
-use crate::deployed::FromImage;
-use crate::kind::ChildKind;
 use crate::observe::{Rollout, Wanted};
-use crate::settings::Settings;
-use crate::validate::validate;
+use belfry_render::deployed::FromImage;
+use belfry_render::kind::ChildKind;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 
 fn model(change: &Value) -> ValidModel {
     let source = json!({"huggingFace": {"repo": "owner/name", "revision": "main"}});

@@ -11,12 +11,12 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::children::child;
-use crate::kind::ChildKind;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, ModelKey};
-use crate::settings::Settings;
-use crate::validate::validate;
+use belfry_render::children::child;
+use belfry_render::kind::ChildKind;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 
 fn model() -> ValidModel {
     let object = json!({

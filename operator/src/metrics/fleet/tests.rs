@@ -5,8 +5,8 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::kind::ChildKind;
 use crate::observe::ModelKey;
+use belfry_render::kind::ChildKind;
 
 fn key(name: &str) -> ModelKey {
     ModelKey { namespace: "search".into(), name: name.into() }

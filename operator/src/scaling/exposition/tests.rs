@@ -1,10 +1,11 @@
 //! Expositions of Belfry's own worker and of other engines.
 
-use belfry_crds::inference_model::Engine;
+use belfry_crds::InferenceModel;
 use serde_json::json;
 
 use super::*;
-use crate::validate::ValidEngine;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 
 const EXPOSITION: &str = "\
 # HELP inference_queue_depth Texts that wait for a forward pass.
@@ -20,13 +21,15 @@ inference_request_duration_seconds_count{phase=\"queue\"} 10
 inference_device_busy_seconds_total 7.5
 ";
 
-fn own() -> Work {
-    Work::of(None)
+fn own() -> ScalingSeries {
+    ScalingSeries::of(None)
 }
 
-fn engine(engine: serde_json::Value) -> Work {
-    let engine: Engine = serde_json::from_value(engine).unwrap();
-    Work::of(Some(&ValidEngine::new(&engine)))
+fn engine(engine: serde_json::Value) -> ScalingSeries {
+    let spec = json!({"task": "Embedding", "model": {"source": {"pvc": {"claimName": "models"}}}, "engine": engine});
+    let model = InferenceModel::new("minilm", serde_json::from_value(spec).unwrap());
+    let valid = validate(&model, &Settings::default()).unwrap();
+    ScalingSeries::of(valid.engine.as_ref().map(|engine| engine.mappings.as_slice()))
 }
 
 fn reading(at: Instant, depth: f64, seconds: f64, count: f64) -> Reading {
@@ -59,7 +62,7 @@ fn an_exposition_of_something_else_is_no_reading() {
 
 #[test]
 fn an_engines_own_series_are_added_up() {
-    let work = engine(json!({"type": "VLLM", "image": "v:1"}));
+    let series = engine(json!({"type": "VLLM", "image": "v:1"}));
     let exposition = "\
 vllm:num_requests_running{engine=\"0\",model_name=\"a,b\"} 4.0
 vllm:num_requests_running{engine=\"1\",model_name=\"a,b\"} 1.0
@@ -70,17 +73,17 @@ vllm:request_queue_time_seconds_count{engine=\"0\"} 7.0
 ";
     let at = Instant::now();
     let expected = Reading { at, queue_depth: Some(2.0), in_flight: Some(7.0), waited: Some((3.5, 7.0)), busy: None };
-    assert_eq!(Reading::parse(exposition, &work, at), Some(expected));
+    assert_eq!(Reading::parse(exposition, &series, at), Some(expected));
 }
 
 #[test]
 fn a_mapping_of_the_user_reads_the_series_that_it_names() {
     let mapping = json!({"name": "inference_queue_depth", "from": "jobs", "where": {"state": "waiting"}});
-    let work = engine(json!({"type": "Custom", "image": "c:1", "metrics": [mapping]}));
+    let series = engine(json!({"type": "Custom", "image": "c:1", "metrics": [mapping]}));
     let exposition = "jobs{a=\"1\",state=\"waiting\"} 5\njobs{state=\"done\"} 900\njobs{old_state=\"waiting\"} 70\n";
-    let reading = Reading::parse(exposition, &work, Instant::now()).unwrap();
+    let reading = Reading::parse(exposition, &series, Instant::now()).unwrap();
     assert_eq!((reading.queue_depth, reading.in_flight), (Some(5.0), None));
-    assert!(work.offers(ScalingMetricType::QueueDepth) && !work.offers(ScalingMetricType::InFlightRequests));
+    assert!(series.offers(ScalingMetricType::QueueDepth) && !series.offers(ScalingMetricType::InFlightRequests));
 }
 
 #[test]

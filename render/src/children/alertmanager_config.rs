@@ -1,0 +1,16 @@
+//! Who is paged; what the routes say stands in [`crate::routing`].
+
+use belfry_crds::alertmanager::AlertmanagerConfig;
+
+use super::meta::{Component, add_labels, object_meta};
+use crate::model::ValidModel;
+use crate::routing::routing;
+
+/// The AlertmanagerConfig of a model that asks for one.
+#[must_use]
+pub fn alertmanager_config(model: &ValidModel) -> Option<AlertmanagerConfig> {
+    let alertmanager = model.monitoring.alertmanager.as_ref()?;
+    let mut metadata = object_meta(model, Component::Monitoring);
+    add_labels(&mut metadata, &alertmanager.labels);
+    Some(AlertmanagerConfig { metadata, spec: routing(model, alertmanager) })
+}

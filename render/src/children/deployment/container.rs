@@ -1,0 +1,126 @@
+//! The container of a worker: settings, probes and confinement.
+
+use belfry_crds::contract::{
+    DRAIN_DELAY_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
+};
+use belfry_crds::inference_model::{self as api, SecretKeyRef};
+use k8s_openapi::api::core::v1::{
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
+    SecurityContext, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::source;
+use crate::model::ValidModel;
+
+/// Name of the worker's container.
+pub(super) const WORKER: &str = "worker";
+
+/// The worker's container.
+pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> Container {
+    Container {
+        name: WORKER.into(),
+        image: Some(model.runtime.image.clone()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        args: some(model.pod_template.extra_args.clone()),
+        env: Some(environment(model)),
+        ports: Some(vec![port(PORT_NAME, i32::from(PORT))]),
+        resources: Some(model.resources.clone()),
+        // Liveness begins after the start-up probe, so that a slow load is never killed for being slow;
+        // a period of one second makes a worker ready within a second of its model.
+        startup_probe: Some(probe(READINESS_PATH, 1, model.startup_budget_seconds)),
+        readiness_probe: Some(probe(READINESS_PATH, 2, 2)),
+        liveness_probe: Some(probe(LIVENESS_PATH, 10, 3)),
+        termination_message_path: Some(TERMINATION_LOG.into()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
+        volume_mounts: Some(volume_mounts),
+        ..Default::default()
+    }
+}
+
+/// What the Pod Security level `restricted` wants of a container.
+pub(super) fn confined() -> SecurityContext {
+    SecurityContext {
+        allow_privilege_escalation: Some(false),
+        run_as_non_root: Some(true),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn port(name: &str, number: i32) -> ContainerPort {
+    ContainerPort {
+        name: Some(name.into()),
+        container_port: number,
+        protocol: Some("TCP".into()),
+        ..Default::default()
+    }
+}
+
+/// A list that is there only when it holds something: server-side apply takes an empty one for a difference.
+pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+pub(super) fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.into()),
+            port: IntOrString::String(PORT_NAME.into()),
+            scheme: Some("HTTP".into()),
+            ..Default::default()
+        }),
+        period_seconds: Some(period_seconds),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failure_threshold),
+        ..Default::default()
+    }
+}
+
+fn environment(model: &ValidModel) -> Vec<EnvVar> {
+    let runtime = &model.runtime;
+    let mut vars = source::environment(model);
+    vars.extend([
+        plain(env::SERVED_NAME, model.served_names.first().unwrap_or(&model.name)),
+        plain(env::DEVICE, runtime.device.as_str()),
+        plain(env::DTYPE, runtime.dtype.as_str()),
+        plain(env::THREADS, runtime.threads),
+        plain(env::MAX_BATCH_TOKENS, runtime.max_batch_tokens),
+        plain(env::MAX_BATCH_SIZE, runtime.max_batch_size),
+        plain(env::MAX_CLIENT_BATCH_SIZE, runtime.max_client_batch_size),
+        plain(env::QUEUE_CAPACITY, runtime.queue_capacity),
+        plain(env::REQUEST_TIMEOUT_MS, runtime.request_timeout_ms),
+        plain(env::TERMINATION_LOG, TERMINATION_LOG),
+        plain(env::DRAIN_DELAY_SECONDS, DRAIN_DELAY_SECONDS),
+        plain(env::DRAIN_TIMEOUT_SECONDS, model.rollout.drain_seconds),
+        plain(env::LOG_JSON, true),
+        // libgomp's threads spin while they wait, which starves the tokenizer on few cores. It reads
+        // these when it is loaded, so the worker itself comes too late to set them.
+        plain("OMP_WAIT_POLICY", "PASSIVE"),
+        plain("GOMP_SPINCOUNT", 0),
+    ]);
+    vars.extend(of_user(model));
+    vars
+}
+
+/// The variables of the specification. The API admits none that is also ours.
+pub(super) fn of_user(model: &ValidModel) -> impl Iterator<Item = EnvVar> {
+    model.pod_template.env.iter().map(|api::EnvVar { name, value, secret_key_ref }| match secret_key_ref {
+        Some(secret) => from_secret(name, secret),
+        None => plain(name, value.as_deref().unwrap_or_default()),
+    })
+}
+
+pub(super) fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), ..Default::default() };
+    EnvVar {
+        name: name.into(),
+        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..Default::default() }),
+        ..Default::default()
+    }
+}
+
+pub(super) fn plain(name: &str, value: impl ToString) -> EnvVar {
+    EnvVar { name: name.into(), value: Some(value.to_string()), ..Default::default() }
+}

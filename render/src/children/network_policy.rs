@@ -1,0 +1,154 @@
+//! Who may talk to the workers, and whom they may talk to.
+//!
+//! Anybody in the cluster may call the one port, Prometheus and the kubelet among them, unless the specification names who.
+//! A worker that reads a claim talks to nobody; one that downloads may ask for names and reach its hub
+//! or bucket.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::{METRICS_PORT_NAME, PORT_NAME};
+use belfry_crds::inference_model::Peer;
+use k8s_openapi::api::networking::v1::{
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
+    NetworkPolicySpec,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::meta::{Component, MANAGER, object_meta, selector};
+use crate::model::{Scaler, ValidModel, ValidPolicy, ValidSource};
+
+/// The NetworkPolicy of a model, unless it is to have none.
+#[must_use]
+pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
+    let policy = model.network.policy.as_ref()?;
+    Some(NetworkPolicy {
+        metadata: object_meta(model, Component::Worker),
+        spec: Some(NetworkPolicySpec {
+            pod_selector: Some(selector(model)),
+            policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
+            ingress: Some(ingress(model, policy)),
+            // Named even where it is empty, so that a rule that somebody adds is taken away again.
+            egress: Some(egress(&model.source)),
+        }),
+    })
+}
+
+fn ingress(model: &ValidModel, policy: &ValidPolicy) -> Vec<NetworkPolicyIngressRule> {
+    let named = |name: &str| port("TCP", IntOrString::String(name.into()));
+    let has_metrics_port = model.engine.as_ref().is_some_and(|engine| engine.metrics_port != engine.http_port);
+    let metrics = named(if has_metrics_port { METRICS_PORT_NAME } else { PORT_NAME });
+    if policy.allow_from.is_empty() {
+        let mut ports = vec![named(PORT_NAME)];
+        ports.extend(has_metrics_port.then_some(metrics));
+        return vec![NetworkPolicyIngressRule { ports: Some(ports), from: None }];
+    }
+    let callers = policy.allow_from.iter().map(peer).collect();
+    let mut readers = vec![prometheus(policy.prometheus_namespace.as_deref())];
+    let is_read_by_us = model.autoscaling.as_ref().is_some_and(|scaling| scaling.scaler == Scaler::Hpa);
+    readers.extend(is_read_by_us.then(operator));
+    vec![
+        NetworkPolicyIngressRule { ports: Some(vec![named(PORT_NAME)]), from: Some(callers) },
+        NetworkPolicyIngressRule { ports: Some(vec![metrics]), from: Some(readers) },
+    ]
+}
+
+fn peer(peer: &Peer) -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: labels(&peer.namespace_labels),
+        pod_selector: labels(&peer.pod_labels),
+        ..Default::default()
+    }
+}
+
+/// The Prometheus Operator gives this label to every Prometheus.
+fn prometheus(namespace: Option<&str>) -> NetworkPolicyPeer {
+    let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
+    NetworkPolicyPeer {
+        namespace_selector: Some(match namespace {
+            Some(name) => labels(&label("kubernetes.io/metadata.name", name)).unwrap_or_default(),
+            None => LabelSelector::default(),
+        }),
+        pod_selector: labels(&label("app.kubernetes.io/name", "prometheus")),
+        ..Default::default()
+    }
+}
+
+/// The operator, wherever it is installed: it reads what the workers have to do.
+fn operator() -> NetworkPolicyPeer {
+    NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector::default()),
+        pod_selector: labels(&BTreeMap::from([("app.kubernetes.io/name".to_owned(), MANAGER.to_owned())])),
+        ..Default::default()
+    }
+}
+
+fn labels(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
+    (!labels.is_empty()).then(|| LabelSelector { match_labels: Some(labels.clone()), ..Default::default() })
+}
+
+fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {
+    let Some(endpoint) = source.endpoint() else { return vec![] };
+    let mut ports = vec![port("UDP", IntOrString::Int(53)), port("TCP", IntOrString::Int(53))];
+    // The hub redirects weights to storage on other hosts, so the port is all that can be named.
+    ports.push(port("TCP", IntOrString::Int(443)));
+    let own = endpoint_port(endpoint);
+    if own != 443 {
+        ports.push(port("TCP", IntOrString::Int(own)));
+    }
+    vec![NetworkPolicyEgressRule { ports: Some(ports), ..Default::default() }]
+}
+
+/// Port of an address that the CRD's pattern admitted; the empty one is a public service.
+fn endpoint_port(endpoint: &str) -> i32 {
+    let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
+    let authority = rest.split('/').next().unwrap_or_default();
+    let given = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+    given.unwrap_or(if scheme == "http" { 80 } else { 443 })
+}
+
+fn port(protocol: &str, port: IntOrString) -> NetworkPolicyPort {
+    NetworkPolicyPort { port: Some(port), protocol: Some(protocol.into()), ..Default::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use belfry_crds::InferenceModel;
+
+    use super::*;
+    use crate::settings::Settings;
+    use crate::validate::validate;
+
+    #[test]
+    fn the_operator_is_let_in_only_where_it_reads_the_workers_for_a_scaler() {
+        let lets_operator_in = |more: serde_json::Value| {
+            let policy = serde_json::json!({"allowFrom": [{"podLabels": {"app": "caller"}}]});
+            let mut spec = serde_json::json!({
+                "task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}}, "network": {"networkPolicy": policy},
+            });
+            spec["autoscaling"] = more;
+            let model = InferenceModel::new("m", serde_json::from_value(spec).unwrap());
+            let policy = network_policy(&validate(&model, &Settings::default()).unwrap());
+            serde_json::to_string(&policy).unwrap().contains(MANAGER_LABEL)
+        };
+        assert!(lets_operator_in(serde_json::json!({"maxReplicas": 2})));
+        assert!(!lets_operator_in(serde_json::Value::Null));
+        let keda = serde_json::json!({"provider": "KEDA", "maxReplicas": 2, "prometheusAddress": "http://p"});
+        assert!(!lets_operator_in(keda));
+    }
+
+    const MANAGER_LABEL: &str = r#""podSelector":{"matchLabels":{"app.kubernetes.io/name":"belfry-operator"}}"#;
+
+    #[test]
+    fn the_port_of_a_mirror_is_read_from_its_address() {
+        for (endpoint, port) in [
+            ("https://hub.example", 443),
+            ("http://hub.example", 80),
+            ("http://hub.example:8081/mirror", 8081),
+            ("https://hub.example/a:b", 443),
+            ("", 443),
+        ] {
+            assert_eq!(endpoint_port(endpoint), port, "{endpoint}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Recording rules and alerts; what they say stands in [`crate::monitoring`].
+
+use belfry_crds::monitoring::PrometheusRule;
+
+use super::meta::{Component, add_labels, object_meta};
+use crate::model::ValidModel;
+use crate::monitoring;
+
+/// The PrometheusRule of a model.
+#[must_use]
+pub fn prometheus_rule(model: &ValidModel) -> PrometheusRule {
+    let mut metadata = object_meta(model, Component::Monitoring);
+    add_labels(&mut metadata, &model.monitoring.labels);
+    PrometheusRule { metadata, spec: monitoring::rules(model) }
+}

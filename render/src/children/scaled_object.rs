@@ -1,0 +1,76 @@
+//! Who scales the workers where KEDA is installed, by what Prometheus knows of them.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::{ScalingMetric, ScalingMetricType};
+use belfry_crds::keda::{
+    Advanced, Fallback, HorizontalPodAutoscalerConfig, ScaleTarget, ScaledObject, ScaledObjectSpec, Trigger,
+};
+
+use super::horizontal_pod_autoscaler::behavior;
+use super::meta::{Component, object_meta};
+use crate::model::{Scaler, ValidModel};
+use crate::monitoring::promql::Scope;
+
+/// Failed readings in a row after which the fallback counts. KEDA reads every 30 s.
+const FAILURES: i32 = 3;
+
+/// The window of rates: a few scrapes at the longest interval.
+const WINDOW: &str = "1m";
+
+/// The ScaledObject of a model that KEDA scales.
+#[must_use]
+pub fn scaled_object(model: &ValidModel) -> Option<ScaledObject> {
+    let scaling = model.autoscaling.as_ref()?;
+    let Scaler::Keda { prometheus_address } = &scaling.scaler else { return None };
+    let behavior = scaling.behavior.as_ref().and_then(behavior);
+    Some(ScaledObject {
+        metadata: object_meta(model, Component::Worker),
+        spec: ScaledObjectSpec {
+            scale_target_ref: ScaleTarget { name: model.name.clone() },
+            min_replica_count: scaling.min_replicas,
+            max_replica_count: scaling.max_replicas,
+            fallback: scaling.fallback_replicas.map(|replicas| Fallback { failure_threshold: FAILURES, replicas }),
+            advanced: behavior.map(|behavior| Advanced {
+                horizontal_pod_autoscaler_config: HorizontalPodAutoscalerConfig { behavior },
+            }),
+            triggers: scaling.metrics.iter().map(|metric| trigger(model, *metric, prometheus_address)).collect(),
+        },
+    })
+}
+
+fn trigger(model: &ValidModel, metric: ScalingMetric, prometheus_address: &str) -> Trigger {
+    Trigger {
+        type_: "prometheus".into(),
+        name: metric.r#type.external_name().replace('_', "-"),
+        metric_type: "AverageValue".into(),
+        metadata: BTreeMap::from([
+            ("serverAddress".to_owned(), prometheus_address.to_owned()),
+            ("query".to_owned(), query(model, metric.r#type)),
+            ("threshold".to_owned(), metric.average_value.to_string()),
+            // Else a Prometheus that knows nothing of the workers would look like workers with nothing to do.
+            ("ignoreNullValues".to_owned(), "false".to_owned()),
+        ]),
+    }
+}
+
+/// The sum over the workers, as the operator's own external metrics; no value when no worker is known.
+fn query(model: &ValidModel, type_: ScalingMetricType) -> String {
+    let scope = Scope::model(model);
+    let depth = format!("sum({})", scope.gauge(&metrics::QUEUE_DEPTH));
+    match type_ {
+        ScalingMetricType::QueueDepth => depth,
+        ScalingMetricType::InFlightRequests => format!("sum({})", scope.gauge(&metrics::ACTIVE_REQUESTS)),
+        ScalingMetricType::QueueDelayMilliseconds => {
+            let duration = &metrics::REQUEST_DURATION;
+            let waited = scope.sum(duration).eq("phase", "queue").rate(WINDOW);
+            let answered = scope.count(duration).eq("phase", "queue").rate(WINDOW);
+            // A worker that answered nobody would be 0 / 0. Where none answered, only an empty queue means no delay.
+            format!("1000 * sum({waited} / ({answered} > 0)) or 0 * ({depth} == 0)")
+        }
+        ScalingMetricType::DeviceBusyPercent => {
+            format!("100 * sum({})", scope.counter(&metrics::DEVICE_BUSY).rate(WINDOW))
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Other engines than Belfry's own worker: what they listen on, how they are started, and which of their metrics mean the
+//! same as ours.
+//!
+//! Pure. A rule, an alert or a panel that needs a series which an engine does not have is left out, since one that never
+//! rings looks like one that has no reason to ([`Mapping`], [`coverage`]).
+
+pub mod coverage;
+mod llama_cpp;
+pub mod mapping;
+mod sglang;
+mod tei;
+mod triton;
+mod vllm;
+pub mod scaling_series;
+
+use belfry_crds::inference_model::EngineType;
+
+pub use mapping::{Mapping, Source};
+pub use scaling_series::ScalingSeries;
+
+/// What is known of an engine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Profile {
+    /// Its name, for people.
+    pub name: &'static str,
+    /// Port of requests and probes.
+    pub http_port: i32,
+    /// Port of the metrics.
+    pub metrics_port: i32,
+    /// Answers 200 once the model is loaded.
+    pub readiness_path: &'static str,
+    /// Answers 200 while the process makes progress.
+    pub liveness_path: &'static str,
+    /// Whether it downloads a repository of the hub by itself.
+    pub downloads: bool,
+    /// Its metrics that mean the same as ours.
+    pub mappings: Vec<Mapping>,
+}
+
+/// What is known of the engines of a type.
+#[must_use]
+pub fn profile(type_: EngineType) -> Profile {
+    let common = Profile {
+        name: "the engine",
+        http_port: 8080,
+        metrics_port: 8080,
+        readiness_path: "/health",
+        liveness_path: "/health",
+        downloads: true,
+        mappings: vec![],
+    };
+    match type_ {
+        EngineType::Custom => common,
+        EngineType::VLLM => {
+            Profile { name: "vLLM", http_port: 8000, metrics_port: 8000, mappings: vllm::mappings(), ..common }
+        }
+        EngineType::TEI => Profile { name: "TEI", mappings: tei::mappings(), ..common },
+        EngineType::SGLang => {
+            Profile { name: "SGLang", http_port: 30000, metrics_port: 30000, mappings: sglang::mappings(), ..common }
+        }
+        EngineType::LlamaCpp => Profile { name: "llama.cpp", mappings: llama_cpp::mappings(), ..common },
+        EngineType::Triton => Profile {
+            name: "Triton",
+            http_port: 8000,
+            metrics_port: 8002,
+            readiness_path: "/v2/health/ready",
+            liveness_path: "/v2/health/live",
+            downloads: false,
+            mappings: triton::mappings(),
+        },
+    }
+}

@@ -1,0 +1,114 @@
+//! One metric of an engine as one of ours, and the series that exist then.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::metric::{Histogram, Kind, Metric};
+use belfry_crds::contract::{metrics, threshold_seconds};
+use belfry_crds::inference_model::MetricMapping;
+
+/// A metric of ours, and the series of an engine that mean the same.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mapping {
+    /// Our metric.
+    pub ours: &'static Metric,
+    /// Labels of ours that these series stand for.
+    pub labels: BTreeMap<String, String>,
+    /// The engine's metrics, which are added up; of the same kind and unit as ours.
+    pub sources: Vec<Source>,
+    /// Bucket bounds of the engine that are also thresholds of a latency objective, as the API spells them.
+    pub thresholds: Vec<String>,
+}
+
+/// Series of an engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Name of the metric; of a histogram without `_bucket`, `_sum` and `_count`.
+    pub name: String,
+    /// Labels that the series have, with their values.
+    pub equal: Vec<(String, String)>,
+    /// Labels that the series have, with a regular expression of their values.
+    pub like: Vec<(String, String)>,
+}
+
+impl Source {
+    /// All series of a metric.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), equal: vec![], like: vec![] }
+    }
+
+    /// Only those whose label has this value.
+    #[must_use]
+    pub fn equal(mut self, label: &str, value: &str) -> Self {
+        self.equal.push((label.into(), value.into()));
+        self
+    }
+
+    /// Only those whose label matches this regular expression.
+    #[must_use]
+    pub fn like(mut self, label: &str, expression: &str) -> Self {
+        self.like.push((label.into(), expression.into()));
+        self
+    }
+}
+
+impl Mapping {
+    /// One of our metrics, without labels, from one of the engine's.
+    #[must_use]
+    pub fn new(ours: &'static Metric, source: Source) -> Self {
+        Self { ours, labels: BTreeMap::new(), sources: vec![source], thresholds: vec![] }
+    }
+
+    /// These series stand for a value of a label of ours.
+    #[must_use]
+    pub fn standing_for(mut self, label: &str, value: &str) -> Self {
+        self.labels.insert(label.into(), value.into());
+        self
+    }
+
+    /// Another metric that is added.
+    #[must_use]
+    pub fn and(mut self, source: Source) -> Self {
+        self.sources.push(source);
+        self
+    }
+
+    /// Bucket bounds that are thresholds of the API.
+    #[must_use]
+    pub fn thresholds(mut self, thresholds: &[&str]) -> Self {
+        self.thresholds = thresholds.iter().map(|t| (*t).to_owned()).collect();
+        self
+    }
+
+    /// A mapping of the specification; `None` for a metric that is not of the contract, which the API has none of.
+    #[must_use]
+    pub fn of_user(spec: &MetricMapping) -> Option<Self> {
+        let ours = metrics::ALL.iter().find(|metric| metric.name == spec.name.as_str())?;
+        let mut labels = spec.labels.clone();
+        labels.retain(|label, _| ours.labels.iter().any(|known| known.name == label));
+        if ours.name == metrics::REQUEST_DURATION.name {
+            labels.entry("phase".into()).or_insert_with(|| "total".into());
+        }
+        if ours.name == metrics::TOKENS.name {
+            labels.insert("type".into(), "input".into());
+        }
+        let equal = spec.matching.clone().into_iter().collect();
+        let source = Source { name: spec.from.clone(), equal, like: vec![] };
+        Some(Self { ours, labels, sources: vec![source], thresholds: spec.thresholds.clone() })
+    }
+
+    /// Endings of the names of its series: three for a histogram.
+    #[must_use]
+    pub fn suffixes(&self) -> &'static [&'static str] {
+        match self.ours.kind {
+            Kind::Histogram(_) => &["_bucket", "_sum", "_count"],
+            Kind::Counter | Kind::Gauge => &[""],
+        }
+    }
+
+    /// Whether a bucket of ours has this bound, as Prometheus writes it.
+    #[must_use]
+    pub fn has_bound(&self, le: &str) -> bool {
+        le == "+Inf" || self.thresholds.iter().filter_map(|t| threshold_seconds(t)).any(|s| Histogram::le(s) == le)
+    }
+}

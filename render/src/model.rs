@@ -1,0 +1,79 @@
+//! A model of which every question is answered: what [`crate::validate`] makes, and what every builder takes.
+//!
+//! Data, and no checks. A builder decides nothing again: it reads these fields.
+
+mod alertmanager;
+mod alerts;
+mod autoscaling;
+mod engine;
+mod monitoring;
+mod pod;
+mod rollout;
+pub(crate) mod runtime;
+mod source;
+
+use belfry_crds::inference_model::{PodTemplate, Scheduling, Task};
+use k8s_openapi::api::core::v1::ResourceRequirements;
+
+pub use alertmanager::{Channel, Times, ValidAlertmanager, ValidReceiver, Window};
+pub use alerts::ValidAlerts;
+pub use autoscaling::{Scaler, ValidAutoscaling};
+pub use engine::ValidEngine;
+pub use monitoring::{Objective, Target, ValidMonitoring};
+pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
+pub use rollout::{Replace, ValidRollout};
+pub use runtime::ValidRuntime;
+pub use source::{Download, Timeouts, ValidSource};
+
+/// A specification with every question answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidModel {
+    /// Namespace of the `InferenceModel` and of all its children.
+    pub namespace: String,
+    /// Name of the `InferenceModel`.
+    pub name: String,
+    /// UID of the `InferenceModel`; empty when a file is rendered that no cluster has seen.
+    pub uid: String,
+    /// What the model does.
+    pub task: Task,
+    /// Where it comes from.
+    pub source: ValidSource,
+    /// Digest that it must have, 64 hexadecimal digits; `None` for any.
+    pub sha256: Option<String>,
+    /// Names that requests use for it; the first is the one in answers.
+    pub served_names: Vec<String>,
+    /// Wanted worker pods, unless they are scaled; 0 while the model is suspended.
+    pub replicas: i32,
+    /// Who decides the number of worker pods in place of `replicas`; nobody while the model is suspended.
+    pub autoscaling: Option<ValidAutoscaling>,
+    /// The model has no pods for as long as its user says so.
+    pub is_suspended: bool,
+    /// CPU, memory and devices of one worker.
+    pub resources: ResourceRequirements,
+    /// How the worker computes.
+    pub runtime: ValidRuntime,
+    /// The engine that serves the model in place of Belfry's own worker.
+    pub engine: Option<ValidEngine>,
+    /// How new pods replace old ones.
+    pub rollout: ValidRollout,
+    /// Seconds that a pod may take to load and warm its model.
+    pub startup_budget_seconds: i32,
+    /// What the loss of a node or a drain may cost.
+    pub availability: ValidAvailability,
+    /// Where pods run.
+    pub scheduling: Scheduling,
+    /// Where the model answers, and whom.
+    pub network: ValidNetwork,
+    /// Labels, annotations, environment and arguments of the user.
+    pub pod_template: PodTemplate,
+    /// Scraping, objectives, alerts and dashboards.
+    pub monitoring: ValidMonitoring,
+}
+
+impl ValidModel {
+    /// The number of workers as the operator applies it; `None` where a scaler owns it.
+    #[must_use]
+    pub fn owned_replicas(&self) -> Option<i32> {
+        self.autoscaling.is_none().then_some(self.replicas)
+    }
+}

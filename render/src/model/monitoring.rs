@@ -1,0 +1,57 @@
+//! Scraping, objectives, alerts and dashboards.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::inference_model::ScrapeInterval;
+
+use super::{ValidAlertmanager, ValidAlerts};
+
+/// Scraping, objectives, alerts and dashboards, with defaults applied.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ValidMonitoring {
+    /// Labels for Prometheus' selectors, on the ServiceMonitor and the PrometheusRule.
+    pub labels: BTreeMap<String, String>,
+    /// Time between two scrapes, and between two evaluations of the rules.
+    pub interval: ScrapeInterval,
+    /// Objectives, in the order of the specification.
+    pub objectives: Vec<Objective>,
+    /// Which alerts there are, and how they ring.
+    pub alerts: ValidAlerts,
+    /// Label `team` of every alert.
+    pub team: Option<String>,
+    /// Annotation `contact` of every alert.
+    pub contact: Option<String>,
+    /// Where runbooks stand, without a slash at the end.
+    pub runbook_base_url: String,
+    /// Labels of the dashboard's ConfigMap; `None` for no dashboard.
+    pub dashboard_labels: Option<BTreeMap<String, String>>,
+    /// Who is paged by an AlertmanagerConfig of the model; `None` for no such object.
+    pub alertmanager: Option<ValidAlertmanager>,
+}
+
+/// A service level objective over 30 days.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Objective {
+    /// Label `slo`.
+    pub name: String,
+    /// As it is written: "99.9".
+    pub percent: String,
+    /// The same as a ratio: 0.999.
+    pub ratio: f64,
+    /// What is measured.
+    pub target: Target,
+}
+
+/// What an objective measures.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Requests not answered with a 5xx.
+    Availability,
+    /// Requests answered within a bucket bound.
+    Latency {
+        /// As it is written: "250ms".
+        threshold: String,
+        /// The same in seconds.
+        seconds: f64,
+    },
+}

@@ -1,0 +1,60 @@
+//! `contract + ValidModel → rules, dashboard, runbooks, rule tests`.
+//!
+//! Pure: no client, no clock, no environment. A rule or a panel names a metric only through the
+//! typed constants of the contract, so that a metric that nobody exports does not compile
+//! ([`promql`]). One table, [`alerts`], is the source of the rules, of the runbooks and of the rule
+//! tests, so that an alert without a runbook or without a test does not compile either.
+
+use belfry_crds::monitoring::PrometheusRuleSpec;
+
+use crate::model::ValidModel;
+
+pub mod alert;
+mod cases;
+mod catalogue;
+mod dashboard;
+mod engine_records;
+pub mod labels;
+mod objective;
+pub mod promql;
+pub mod reference;
+mod rules;
+pub mod rule_test;
+pub mod runbook;
+
+pub use alert::Alert;
+pub use catalogue::alerts;
+
+/// Label `job` of the operator's own target.
+pub const OPERATOR_JOB: &str = "belfry-operator";
+
+/// Recording and alerting rules of one model.
+#[must_use]
+pub fn rules(model: &ValidModel) -> PrometheusRuleSpec {
+    rules::of_model(model)
+}
+
+/// Rules about the operator itself; they are installed once, by the chart.
+#[must_use]
+pub fn operator_rules() -> PrometheusRuleSpec {
+    rules::of_operator()
+}
+
+/// The model's Grafana dashboard, as the classic JSON that Grafana 10 to 13 provisions from files.
+#[must_use]
+pub fn dashboard(model: &ValidModel) -> serde_json::Value {
+    dashboard::of_model(model)
+}
+
+/// The dashboard of the operator and of all its models; the chart installs it once.
+#[must_use]
+pub fn operator_dashboard() -> serde_json::Value {
+    dashboard::of_operator()
+}
+
+/// Key of the dashboard in its ConfigMap. Sidecars write every key into one folder, so that it is
+/// unique in the cluster.
+#[must_use]
+pub fn dashboard_file_name(model: &ValidModel) -> String {
+    format!("{}-{}-model.json", model.namespace, model.name)
+}

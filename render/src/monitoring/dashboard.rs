@@ -1,0 +1,165 @@
+//! One Grafana dashboard for each model, and one for the operator with all of them, as classic JSON.
+//!
+//! Provisioning has rules that are not in the schema: a title or a uid that is there twice stops the
+//! import of every dashboard of that provider, and JSON that is wrapped or of version 2 is refused.
+//! So both come from the namespace and the name, and nothing here changes between two renderings.
+
+use std::fmt::Write as _;
+
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::contract::defaults;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use self::panel::{Row, datasource, place};
+use super::OPERATOR_JOB;
+use super::catalogue::condition;
+use super::labels::Component;
+use super::promql::Scope;
+use crate::model::ValidModel;
+
+mod fleet;
+mod lifecycle;
+mod objectives;
+mod operator;
+mod overview;
+mod panel;
+mod serving;
+
+/// The dashboard's address in Grafana: at most 40 characters, unique for each model.
+pub(super) fn uid(model: &ValidModel) -> String {
+    let digest = Sha256::digest(format!("{}/{}", model.namespace, model.name));
+    digest.iter().take(12).fold("belfry-".to_owned(), |mut uid, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(uid, "{byte:02x}");
+        uid
+    })
+}
+
+pub(super) fn of_model(model: &ValidModel) -> Value {
+    let scope = Scope::model(model);
+    let workers = scope.clone().selected_pods();
+    let mut rows = vec![overview::row(model, &scope), serving::traffic(model, &workers), serving::latency(&workers)];
+    rows.extend([serving::batching(&workers), serving::capacity(&scope, &workers)]);
+    rows.extend([lifecycle::row(&scope, &workers)]);
+    rows.extend((!model.monitoring.objectives.is_empty()).then(|| objectives::row(model, &scope)));
+    rows.push(overview::alerts(&scope));
+    if let Some(engine) = &model.engine {
+        rows = rows.into_iter().filter_map(|row| row.keeping(&|expr| engine.offers(expr))).collect();
+    }
+    let about = format!("The model {} in namespace {}.", model.name, model.namespace);
+    Frame {
+        title: format!("Model {}/{}", model.namespace, model.name),
+        uid: uid(model),
+        description: format!("{about} Written by Belfry; changes are overwritten."),
+        runbooks: &model.monitoring.runbook_base_url,
+        annotations: vec![firing(&scope), rollouts(&scope)],
+        variables: vec![pods(&scope)],
+    }
+    .around(rows)
+}
+
+/// The operator and all its models.
+pub(super) fn of_operator() -> Value {
+    let scope = Scope::job(OPERATOR_JOB);
+    let alerts = Scope::component(Component::Operator);
+    let rows = vec![
+        operator::overview(&scope, &alerts),
+        fleet::models(&scope),
+        fleet::capacity(&scope),
+        operator::passes(&scope),
+        operator::api_server(&scope),
+        operator::process(&scope),
+        operator::alerts(&alerts),
+    ];
+    Frame {
+        title: "Belfry: operator and fleet".into(),
+        uid: OPERATOR_JOB.into(),
+        description: "The operator, and all models that it serves. Installed by the chart; changes are overwritten."
+            .into(),
+        runbooks: defaults::RUNBOOK_BASE_URL,
+        annotations: vec![firing(&alerts)],
+        variables: vec![],
+    }
+    .around(rows)
+}
+
+/// What stands around the panels.
+struct Frame<'a> {
+    title: String,
+    uid: String,
+    description: String,
+    runbooks: &'a str,
+    annotations: Vec<Value>,
+    variables: Vec<Value>,
+}
+
+impl Frame<'_> {
+    fn around(self, rows: Vec<Row>) -> Value {
+        let built_in = json!({
+            "builtIn": 1, "datasource": { "type": "grafana", "uid": "-- Grafana --" }, "enable": true, "hide": true,
+            "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts", "type": "dashboard",
+        });
+        let prometheus = json!({
+            "hide": 0, "includeAll": false, "label": "Data source", "multi": false, "name": "datasource", "options": [],
+            "query": "prometheus", "refresh": 1, "regex": "", "skipUrlSync": false, "type": "datasource",
+        });
+        let after = |first: Value, rest: Vec<Value>| std::iter::once(first).chain(rest).collect::<Vec<_>>();
+        json!({
+            "annotations": { "list": after(built_in, self.annotations) },
+            "description": self.description,
+            "editable": false,
+            "fiscalYearStartMonth": 0,
+            "graphTooltip": 1,
+            "id": null,
+            "links": [link("Runbooks", self.runbooks)],
+            "panels": place(rows),
+            "refresh": "30s",
+            "schemaVersion": 41,
+            "tags": ["belfry", "generated", "inference"],
+            "templating": { "list": after(prometheus, self.variables) },
+            "time": { "from": "now-1h", "to": "now" },
+            "timepicker": {},
+            "timezone": "browser",
+            "title": self.title,
+            "uid": self.uid,
+            "version": 1,
+            "weekStart": "",
+        })
+    }
+}
+
+fn annotation(name: &str, color: &str, expr: &str, text: &str) -> Value {
+    json!({
+        "datasource": datasource(), "enable": true, "expr": expr, "hide": false, "iconColor": color, "name": name,
+        "step": "30s", "tagKeys": "severity", "textFormat": text, "titleFormat": name, "useValueForTime": false,
+    })
+}
+
+fn firing(scope: &Scope) -> Value {
+    annotation("Firing alerts", "red", &scope.alerts().eq("alertstate", "firing").to_string(), "{{alertname}}")
+}
+
+fn rollouts(scope: &Scope) -> Value {
+    let rolling_out =
+        condition(scope, ConditionType::Progressing, ConditionStatus::True).eq("reason", Reason::RollingOut.as_str());
+    annotation("Rollouts", "blue", &format!("{rolling_out} == 1"), "new pods replace old ones")
+}
+
+/// The variable `pod`.
+fn pods(scope: &Scope) -> Value {
+    let pods = format!("label_values({}, pod)", scope.up());
+    json!({
+        "allValue": ".+", "datasource": datasource(), "definition": pods, "hide": 0, "includeAll": true, "label": "Pod",
+        "current": { "selected": true, "text": ["All"], "value": ["$__all"] },
+        "multi": true, "name": "pod", "options": [], "query": { "query": pods, "refId": "pods" }, "refresh": 2, "regex": "",
+        "skipUrlSync": false, "sort": 1, "type": "query",
+    })
+}
+
+fn link(title: &str, url: &str) -> Value {
+    json!({
+        "asDropdown": false, "icon": "doc", "includeVars": false, "keepTime": false, "tags": [], "targetBlank": true,
+        "title": title, "tooltip": "What to do when an alert rings", "type": "link", "url": url,
+    })
+}

@@ -1,0 +1,141 @@
+//! Traffic, latency, batches and capacity.
+
+use belfry_crds::contract::metric::Histogram;
+use belfry_crds::contract::metrics;
+use serde_json::json;
+
+use super::overview::availability;
+use super::panel::{Panel, Row};
+use crate::model::ValidModel;
+use crate::monitoring::objective;
+use crate::monitoring::promql::{Scope, by};
+
+/// At least four scrapes, and at least the distance of two points.
+pub(super) const RATE: &str = "$__rate_interval";
+
+pub(super) fn traffic(model: &ValidModel, workers: &Scope) -> Row {
+    let requests = workers.counter(&metrics::REQUESTS);
+    let allowed = availability(model).map_or(0.01, |ratio| ((1.0 - ratio) * 1e9).round() / 1e9);
+    let share = |bad: String| format!("({bad} or 0 * sum({rate})) / (sum({rate}) > 0)", rate = requests.rate(RATE));
+    let rejected = requests.clone().eq("status", "429");
+    Row {
+        title: "Traffic",
+        panels: vec![
+            Panel::stacked(
+                "Requests by route and status",
+                "reqps",
+                "Answered inference requests in a second. 499 counts callers who left before the answer.",
+            )
+            .query(
+                "{{endpoint}} {{status}}",
+                format!("{} > 0", by("sum", &["endpoint", "status"], requests.rate(RATE))),
+            ),
+            Panel::lines(
+                "Failed and refused",
+                "percentunit",
+                "Share of requests that were answered with a 5xx, and with 429. The line is what the objective allows.",
+            )
+            .default("max", json!(1))
+            .thresholds(&[(allowed, "red")])
+            .threshold_lines()
+            .query("5xx", share(format!("sum({})", objective::failed(workers).rate(RATE))))
+            .query("429", share(format!("sum({})", rejected.rate(RATE)))),
+            Panel::lines(
+                "Failures by reason",
+                "reqps",
+                "Requests that were not answered with 200, in a second, by the code of the error body.",
+            )
+            .query(
+                "{{reason}}",
+                format!("{} > 0", by("sum", &["reason"], requests.clone().matching("status", "[45]..").rate(RATE))),
+            ),
+        ],
+    }
+}
+
+/// The time within which this share of all requests was answered.
+pub(super) fn latency_quantile(scope: &Scope, quantile: f64) -> String {
+    let buckets = scope.buckets(&metrics::REQUEST_DURATION).eq("phase", "total");
+    format!("histogram_quantile({quantile}, {})", by("sum", &["le"], buckets.rate(RATE)))
+}
+
+pub(super) fn latency(workers: &Scope) -> Row {
+    let phases = |part: &str| {
+        let series = if part == "sum" {
+            workers.sum(&metrics::REQUEST_DURATION)
+        } else {
+            workers.count(&metrics::REQUEST_DURATION)
+        };
+        by("sum", &["phase"], series.one_of("phase", &metrics::PHASES[1..]).rate(RATE))
+    };
+    let total = workers.buckets(&metrics::REQUEST_DURATION).eq("phase", "total");
+    let heatmap = json!({
+        "calculate": false, "cellGap": 1, "color": { "exponent": 0.5, "mode": "scheme", "scheme": "Oranges", "steps": 64 },
+        "legend": { "show": true }, "tooltip": { "mode": "single", "yHistogram": false },
+        "yAxis": { "axisPlacement": "left", "unit": "s" },
+    });
+    Row {
+        title: "Latency",
+        panels: vec![
+            [0.5, 0.95, 0.99].iter().fold(
+                Panel::lines("Time to the answer", "s", "Half, 95 and 99 of 100 requests were answered within these times. Values above 30 s can't be told apart."),
+                |panel, quantile| panel.query(&format!("p{}", quantile * 100.0), latency_quantile(workers, *quantile)),
+            ),
+            Panel::new("heatmap", "Requests by time to the answer", "s", "How many requests took how long.")
+                .size(8, 8)
+                .options(heatmap)
+                .buckets(by("sum", &["le"], total.increase(RATE))),
+            Panel::stacked("Mean time by phase", "s", "Where a request that was answered with 200 spends its time.")
+                .query("{{phase}}", format!("{} / ({} > 0)", phases("sum"), phases("count"))),
+        ],
+    }
+}
+
+pub(super) fn batching(workers: &Scope) -> Row {
+    let quantiles = |panel: Panel, metric: &Histogram| {
+        [0.5, 0.95].iter().fold(panel, |panel, quantile| {
+            let buckets = by("sum", &["le"], workers.buckets(metric).rate(RATE));
+            panel.query(&format!("p{}", quantile * 100.0), format!("histogram_quantile({quantile}, {buckets})"))
+        })
+    };
+    Row {
+        title: "Batches and tokens",
+        panels: vec![
+            quantiles(
+                Panel::lines(
+                    "Texts in a batch",
+                    "short",
+                    "Texts in one forward pass. Always 1 means that requests do not meet in the queue.",
+                ),
+                &metrics::BATCH_SIZE,
+            ),
+            quantiles(
+                Panel::lines("Tokens in a batch", "short", "Tokens in one forward pass."),
+                &metrics::BATCH_TOKENS,
+            ),
+            Panel::stacked("Tokens in a second", "cps", "Tokens that went through the model, by pod: the throughput.")
+                .query("{{pod}}", by("sum", &["pod"], workers.counter(&metrics::TOKENS).rate(RATE))),
+            Panel::lines(
+                "Device in use",
+                "percentunit",
+                "Share of the time in which GPU or CPU worked on forward passes, by pod.",
+            )
+            .query("{{pod}}", by("sum", &["pod"], workers.counter(&metrics::DEVICE_BUSY).rate(RATE))),
+        ],
+    }
+}
+
+pub(super) fn capacity(scope: &Scope, workers: &Scope) -> Row {
+    Row {
+        title: "Capacity",
+        panels: vec![
+            Panel::lines("Queue", "short", "Texts that wait for a forward pass, by pod, and how many may wait in one pod; one more is refused with 429.")
+                .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::QUEUE_DEPTH)))
+                .query("capacity of one pod", format!("max({})", workers.gauge(&metrics::QUEUE_CAPACITY))),
+            Panel::lines("Requests in flight", "short", "Requests that were accepted and are not answered yet, by pod.")
+                .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::ACTIVE_REQUESTS))),
+            Panel::lines("Replicas", "short", "Worker pods as the operator sees them.")
+                .query("{{state}}", by("max", &["state"], scope.gauge(&metrics::MODEL_REPLICAS))),
+        ],
+    }
+}

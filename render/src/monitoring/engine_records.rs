@@ -1,0 +1,29 @@
+//! A metric of another engine → the recording rules that write ours from it.
+
+use belfry_crds::monitoring::Rule;
+
+use super::promql::{Scope, by};
+use crate::engine::Mapping;
+use crate::model::ValidModel;
+
+/// One rule for each series of our metric, by pod.
+pub(super) fn records(model: &ValidModel, mapping: &Mapping) -> Vec<Rule> {
+    let scope = Scope::model(model);
+    let mut labels = mapping.labels.clone();
+    labels.insert("namespace".into(), model.namespace.clone());
+    labels.insert("model".into(), model.name.clone());
+    mapping
+        .suffixes()
+        .iter()
+        .map(|suffix| {
+            let kept: &[&str] = if *suffix == "_bucket" { &["pod", "le"] } else { &["pod"] };
+            let parts = mapping.sources.iter().map(|source| by("sum", kept, scope.foreign(source, suffix)));
+            Rule {
+                record: Some(format!("{}{suffix}", mapping.ours.name)),
+                expr: parts.collect::<Vec<_>>().join(" + "),
+                labels: labels.clone(),
+                ..Rule::default()
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,194 @@
+//! Objectives → the series that burn-rate alerts read, and the pairs of windows that they compare.
+//!
+//! A pair fires when both its long and its short window spend the budget faster than its factor:
+//! the long one says that it matters, the short one that it still goes on. This is the multi-window
+//! method of the SRE workbook, with two changes. At least [`LEAST_ERRORS`] requests must have failed,
+//! because on a quiet model one failure alone is a burn; and no threshold exceeds [`HIGHEST_RATIO`],
+//! because 14.4 times the budget of a 90 % objective is more than everything.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::ScrapeInterval;
+use belfry_crds::monitoring::Rule;
+
+use super::promql::{Record, Scope, Total, by_model};
+use crate::model::{Objective, Target, ValidModel};
+
+/// Fewer failures than this never page.
+pub(super) const LEAST_ERRORS: u32 = 5;
+
+/// A share of failures above this always counts as a burn.
+const HIGHEST_RATIO: f64 = 0.8;
+
+/// Windows over the worker's own series.
+const RAW: &[&str] = &["5m", "30m", "1h"];
+
+/// Windows over recorded rates: reading three days of every pod's counters at each evaluation would
+/// cost a hundred times more, and the five minutes by which the rates smear are nothing to them.
+const SMEARED: &[&str] = &["2h", "6h", "1d", "3d"];
+
+/// Two windows that are compared, and how many times too fast the budget is spent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Burn {
+    pub(super) critical: bool,
+    pub(super) long: &'static str,
+    pub(super) short: &'static str,
+    factor: f64,
+}
+
+/// The pairs, fastest first.
+pub(super) const BURNS: &[Burn] = &[
+    Burn { critical: true, long: "1h", short: "5m", factor: 14.4 },
+    Burn { critical: true, long: "6h", short: "30m", factor: 6.0 },
+    Burn { critical: false, long: "1d", short: "2h", factor: 3.0 },
+    Burn { critical: false, long: "3d", short: "6h", factor: 1.0 },
+];
+
+impl Burn {
+    /// The share of failures from which on this pair burns.
+    pub(super) fn threshold(&self, objective: &Objective) -> f64 {
+        (self.factor * (1.0 - objective.ratio)).min(HIGHEST_RATIO)
+    }
+
+    /// When the budget of 30 days is spent at that threshold.
+    pub(super) fn exhaustion(&self, objective: &Objective) -> String {
+        let hours = (720.0 * (1.0 - objective.ratio) / self.threshold(objective)).round();
+        if hours < 72.0 { format!("{hours} hours") } else { format!("{} days", (hours / 24.0).round()) }
+    }
+
+    /// When this pair fires.
+    pub(super) fn expr(&self, model: &ValidModel, objective: &Objective) -> String {
+        let scope = Scope::model(model);
+        let series = |record: Record| scope.recorded(&record, &objective.name);
+        let threshold = number(self.threshold(objective));
+        format!(
+            "{} > {threshold} and {} > {threshold} and {} >= {LEAST_ERRORS}",
+            series(Record::ErrorRatio(self.long)),
+            series(Record::ErrorRatio(self.short)),
+            series(Record::Errors(self.long)),
+        )
+    }
+}
+
+/// The recording rules of one objective.
+pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
+    let scope = Scope::model(model);
+    let series = |record: Record| scope.recorded(&record, &objective.name);
+    let record = |record: Record, expr: String| Rule {
+        record: Some(record.to_string()),
+        expr,
+        labels: BTreeMap::from([
+            ("namespace".to_owned(), model.namespace.clone()),
+            ("model".to_owned(), model.name.clone()),
+            ("slo".to_owned(), objective.name.clone()),
+        ]),
+        ..Rule::default()
+    };
+    let mut rules = vec![
+        record(Record::Objective, format!("vector({})", number(objective.ratio))),
+        record(Record::RequestRate, total(&scope, objective, Total::rate, "5m")),
+        record(Record::ErrorRate, errors(&scope, objective, Total::rate, "5m")),
+    ];
+    for window in RAW {
+        let errors = errors(&scope, objective, Total::rate, window);
+        let total = total(&scope, objective, Total::rate, window);
+        rules.push(record(Record::ErrorRatio(window), format!("({errors}) / ({total} > 0)")));
+    }
+    for window in SMEARED {
+        let errors = series(Record::ErrorRate).over_time("sum", window);
+        let total = series(Record::RequestRate).over_time("sum", window);
+        rules.push(record(Record::ErrorRatio(window), format!("{errors} / ({total} > 0)")));
+    }
+    for burn in BURNS {
+        let increase = if RAW.contains(&burn.long) {
+            errors(&scope, objective, Total::increase, burn.long)
+        } else {
+            // A sum of rates, times the time that each stands for. Where the interval was another one in the past
+            // this is off by as much, which is good enough for a guard.
+            let rates = series(Record::ErrorRate).over_time("sum", burn.long);
+            format!("{rates} * {}", seconds(model.monitoring.interval))
+        };
+        rules.push(record(Record::Errors(burn.long), increase));
+    }
+    rules
+}
+
+/// [`Total::rate`] or [`Total::increase`].
+pub(super) type Growth = fn(&Total, &str) -> String;
+
+/// Requests that count.
+pub(super) fn total(scope: &Scope, objective: &Objective, growth: Growth, window: &str) -> String {
+    let requests = match objective.target {
+        Target::Availability => scope.counter(&metrics::REQUESTS),
+        Target::Latency { .. } => scope.count(&metrics::REQUEST_DURATION).eq("phase", "total"),
+    };
+    by_model("sum", growth(&requests, window))
+}
+
+/// Requests that break the objective.
+pub(super) fn errors(scope: &Scope, objective: &Objective, growth: Growth, window: &str) -> String {
+    let total = total(scope, objective, growth, window);
+    match objective.target {
+        // No failure yet is no series yet, and means 0, not unknown.
+        Target::Availability => {
+            format!("{} or 0 * {total}", by_model("sum", growth(&failed(scope), window)))
+        }
+        // A bucket that is missing must not read as an objective that is met: no fallback here.
+        Target::Latency { seconds, .. } => {
+            let fast = scope.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
+            format!("{total} - {}", by_model("sum", growth(&fast, window)))
+        }
+    }
+}
+
+/// Requests that were answered with a 5xx. All of them count, 503 while loading or draining too:
+/// the caller got no answer, and workers that are not ready get no requests from their Service.
+pub(super) fn failed(scope: &Scope) -> Total {
+    scope.counter(&metrics::REQUESTS).matching("status", "5..")
+}
+
+/// A number without the noise of binary fractions.
+fn number(value: f64) -> String {
+    ((value * 1e9).round() / 1e9).to_string()
+}
+
+const fn seconds(interval: ScrapeInterval) -> u32 {
+    match interval {
+        ScrapeInterval::FiveSeconds => 5,
+        ScrapeInterval::TenSeconds => 10,
+        ScrapeInterval::FifteenSeconds => 15,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn objective(ratio: f64) -> Objective {
+        Objective { name: "x".into(), percent: String::new(), ratio, target: Target::Availability }
+    }
+
+    #[test]
+    fn every_objective_of_the_api_can_be_broken() {
+        for ratio in [0.5, 0.9, 0.931, 0.99, 0.99999] {
+            for burn in BURNS {
+                let threshold = burn.threshold(&objective(ratio));
+                assert!(threshold > 0.0 && threshold <= HIGHEST_RATIO, "{ratio} {threshold}");
+            }
+        }
+    }
+
+    #[test]
+    fn exhaustion_is_what_the_workbook_says() {
+        let times: Vec<_> = BURNS.iter().map(|burn| burn.exhaustion(&objective(0.999))).collect();
+        assert_eq!(times, ["50 hours", "5 days", "10 days", "30 days"]);
+        assert_eq!(BURNS[0].exhaustion(&objective(0.5)), "19 days");
+    }
+
+    #[test]
+    fn numbers_are_written_without_noise() {
+        assert_eq!(number(14.4 * (1.0 - 0.999)), "0.0144");
+        assert_eq!(number(1.0 - 0.99999), "0.00001");
+    }
+}

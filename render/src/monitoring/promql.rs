@@ -1,0 +1,324 @@
+//! PromQL, written so that only what somebody exports can be asked for.
+//!
+//! A [`Scope`] says whose series are meant and is the only way to a selector. A [`Total`] only
+//! grows, so it has `rate` and `increase`; a [`Level`] goes up and down, so it has neither.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use belfry_crds::contract::metric::{Counter, Exporter, Gauge, Histogram, Metric};
+
+use super::labels::Component;
+use crate::engine::Source;
+use crate::model::ValidModel;
+
+/// Whose series an expression reads.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    matchers: Vec<Matcher>,
+    /// Narrows the series of workers, and those only.
+    pods: Option<Matcher>,
+}
+
+#[derive(Clone, Debug)]
+struct Matcher {
+    label: Cow<'static, str>,
+    operator: &'static str,
+    value: String,
+}
+
+impl Scope {
+    /// The series of one model.
+    #[must_use]
+    pub fn model(model: &ValidModel) -> Self {
+        Self::named(&model.namespace, &model.name)
+    }
+
+    /// The series of the model of that name.
+    #[must_use]
+    pub fn named(namespace: &str, model: &str) -> Self {
+        Self { matchers: vec![Matcher::equal("namespace", namespace), Matcher::equal("model", model)], pods: None }
+    }
+
+    /// The series of the target of that job.
+    #[must_use]
+    pub fn job(job: &str) -> Self {
+        Self { matchers: vec![Matcher::equal("job", job)], pods: None }
+    }
+
+    /// The alerts of a component, whichever series they come from.
+    #[must_use]
+    pub fn component(component: Component) -> Self {
+        Self { matchers: vec![Matcher::equal("component", component.as_str())], pods: None }
+    }
+
+    /// The same, for the workers in the dashboard's variable `pod`.
+    #[must_use]
+    pub fn selected_pods(mut self) -> Self {
+        self.pods = Some(Matcher { label: "pod".into(), operator: "=~", value: "$pod".into() });
+        self
+    }
+
+    /// A counter of the contract.
+    #[must_use]
+    pub fn counter(&self, metric: &Counter) -> Total {
+        Total(self.selector(metric, metric.name.into()))
+    }
+
+    /// A gauge of the contract.
+    #[must_use]
+    pub fn gauge(&self, metric: &Gauge) -> Level {
+        Level(self.selector(metric, metric.name.into()))
+    }
+
+    /// All observations of a histogram.
+    #[must_use]
+    pub fn count(&self, metric: &Histogram) -> Total {
+        Total(self.selector(metric, metric.count()))
+    }
+
+    /// The observations of a histogram, added up.
+    #[must_use]
+    pub fn sum(&self, metric: &Histogram) -> Total {
+        Total(self.selector(metric, metric.sum()))
+    }
+
+    /// Every bucket of a histogram.
+    #[must_use]
+    pub fn buckets(&self, metric: &Histogram) -> Total {
+        Total(self.selector(metric, metric.bucket()))
+    }
+
+    /// The observations of a histogram up to one of its bounds.
+    #[must_use]
+    pub fn bucket(&self, metric: &Histogram, bound: f64) -> Total {
+        self.buckets(metric).eq("le", &Histogram::le(bound))
+    }
+
+    /// Series of another engine, under their own name. The only ones that are not of the contract: rules record ours from
+    /// them, and read no others.
+    #[must_use]
+    pub(crate) fn foreign(&self, source: &Source, suffix: &str) -> String {
+        let matcher = |operator: &'static str, pairs: &[(String, String)]| {
+            let of = |(label, value): &(String, String)| Matcher {
+                label: label.clone().into(),
+                operator,
+                value: value.clone(),
+            };
+            pairs.iter().map(of).collect::<Vec<_>>()
+        };
+        let own = matcher("=", &source.equal).into_iter().chain(matcher("=~", &source.like));
+        let matchers = self.matchers.iter().cloned().chain(own).collect();
+        Selector { name: format!("{}{suffix}", source.name), matchers }.to_string()
+    }
+
+    /// Prometheus' own series of the workers' targets: 1 when the last scrape succeeded.
+    #[must_use]
+    pub fn up(&self) -> Level {
+        let matchers = self.matchers.iter().chain(&self.pods).cloned().collect();
+        Level(Selector { name: "up".into(), matchers })
+    }
+
+    /// Prometheus' own series of alerts that are pending or firing.
+    #[must_use]
+    pub fn alerts(&self) -> Level {
+        Level(Selector { name: "ALERTS".into(), matchers: self.matchers.clone() })
+    }
+
+    /// The scope alone, in braces, as Grafana's list of alerts filters by labels.
+    #[must_use]
+    pub fn matchers(&self) -> String {
+        Selector { name: String::new(), matchers: self.matchers.clone() }.to_string()
+    }
+
+    /// A series that a rule of an objective records.
+    #[must_use]
+    pub(super) fn recorded(&self, record: &Record, objective: &str) -> Level {
+        Level(Selector { name: record.to_string(), matchers: self.matchers.clone() }).eq("slo", objective)
+    }
+
+    fn selector(&self, metric: &Metric, name: String) -> Selector {
+        let pods = self.pods.as_ref().filter(|_| metric.exporter == Exporter::Worker);
+        Selector { name, matchers: self.matchers.iter().chain(pods).cloned().collect() }
+    }
+}
+
+/// The series that the rules of an objective record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Record {
+    /// Requests that count, in a second.
+    RequestRate,
+    /// Requests that broke the objective, in a second.
+    ErrorRate,
+    /// Share of requests that broke the objective within a window.
+    ErrorRatio(&'static str),
+    /// Requests that broke the objective within a window.
+    Errors(&'static str),
+    /// The objective itself.
+    Objective,
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RequestRate => f.write_str("slo:requests:rate5m"),
+            Self::ErrorRate => f.write_str("slo:errors:rate5m"),
+            Self::ErrorRatio(window) => write!(f, "slo:errors:ratio_rate{window}"),
+            Self::Errors(window) => write!(f, "slo:errors:increase{window}"),
+            Self::Objective => f.write_str("slo:objective:ratio"),
+        }
+    }
+}
+
+impl Matcher {
+    fn equal(label: &'static str, value: &str) -> Self {
+        Self { label: label.into(), operator: "=", value: value.into() }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Selector {
+    name: String,
+    matchers: Vec<Matcher>,
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        let matchers: Vec<_> =
+            self.matchers.iter().map(|m| format!("{}{}{}", m.label, m.operator, quote(&m.value))).collect();
+        if matchers.is_empty() { Ok(()) } else { write!(f, "{{{}}}", matchers.join(",")) }
+    }
+}
+
+/// Series that only grow, and start again at 0 with their process.
+#[derive(Clone, Debug)]
+pub struct Total(Selector);
+
+/// Series that go up and down.
+#[derive(Clone, Debug)]
+pub struct Level(Selector);
+
+macro_rules! narrowed {
+    ($($series:ident),*) => {$(
+        impl $series {
+            /// Only series whose label has this value.
+            #[must_use]
+            pub fn eq(self, label: &'static str, value: &str) -> Self {
+                self.with(label, "=", value.into())
+            }
+
+            /// Only series whose label has one of these values.
+            #[must_use]
+            pub fn one_of(self, label: &'static str, values: &[&str]) -> Self {
+                self.with(label, "=~", values.iter().map(|v| literal(v)).collect::<Vec<_>>().join("|"))
+            }
+
+            /// Only series whose label matches a regular expression.
+            #[must_use]
+            pub fn matching(self, label: &'static str, expression: &str) -> Self {
+                self.with(label, "=~", expression.into())
+            }
+
+            fn with(mut self, label: &'static str, operator: &'static str, value: String) -> Self {
+                self.0.matchers.push(Matcher { label: label.into(), operator, value });
+                self
+            }
+        }
+
+        impl From<$series> for String {
+            fn from(series: $series) -> Self {
+                series.to_string()
+            }
+        }
+
+        impl fmt::Display for $series {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )*};
+}
+narrowed!(Total, Level);
+
+impl Total {
+    /// Growth in a second, over a window.
+    #[must_use]
+    pub fn rate(&self, window: &str) -> String {
+        format!("rate({self}[{window}])")
+    }
+
+    /// Growth within a window.
+    #[must_use]
+    pub fn increase(&self, window: &str) -> String {
+        format!("increase({self}[{window}])")
+    }
+}
+
+impl Level {
+    /// What it was some time ago.
+    #[must_use]
+    pub fn before(&self, time: &str) -> String {
+        format!("{self} offset {time}")
+    }
+
+    /// `max_over_time`, `min_over_time`, `sum_over_time` … of a window.
+    #[must_use]
+    pub fn over_time(&self, function: &str, window: &str) -> String {
+        format!("{function}_over_time({self}[{window}])")
+    }
+}
+
+/// An aggregation that leaves one value for each model.
+#[must_use]
+pub fn by_model(aggregation: &str, expression: impl fmt::Display) -> String {
+    by(aggregation, &["namespace", "model"], expression)
+}
+
+/// An aggregation that leaves one value for each combination of the labels.
+#[must_use]
+pub fn by(aggregation: &str, labels: &[&str], expression: impl fmt::Display) -> String {
+    format!("{aggregation} by ({}) ({expression})", labels.join(", "))
+}
+
+/// A string as PromQL writes it; its escapes are those of Go.
+fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A regular expression that matches this text and nothing else.
+fn literal(text: &str) -> String {
+    text.chars().flat_map(|c| (!c.is_alphanumeric() && c != '_').then_some('\\').into_iter().chain([c])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belfry_crds::contract::metrics;
+
+    #[test]
+    fn a_hostile_value_stays_within_its_quotes() {
+        let level = Scope::named("a\"} or vector(1) #", "b\\").gauge(&metrics::QUEUE_DEPTH).one_of("pod", &["x.y|z"]);
+        let text = level.to_string();
+        assert_eq!(text, r#"inference_queue_depth{namespace="a\"} or vector(1) #",model="b\\",pod=~"x\\.y\\|z"}"#);
+        assert!(promql_parser::parser::parse(&text).is_ok(), "{text}");
+    }
+
+    #[test]
+    fn a_whole_bound_is_written_as_prometheus_3_stores_it() {
+        let one = Scope::named("a", "b").bucket(&metrics::REQUEST_DURATION, 1.0);
+        assert!(one.to_string().contains(r#"le="1.0""#), "{one}");
+    }
+}

@@ -1,0 +1,69 @@
+//! `spec.observability`, with defaults applied.
+
+use std::collections::BTreeMap;
+
+use belfry_crds::contract::threshold_seconds;
+use belfry_crds::inference_model::{Indicator, Observability, Slo};
+
+use super::alertmanager::alertmanager;
+use super::alerts::valid_alerts;
+use super::keep;
+use crate::model::{Objective, Target, ValidMonitoring};
+use crate::problem::Problem;
+use crate::settings::Settings;
+
+pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> Result<ValidMonitoring, Vec<Problem>> {
+    let spec = spec.cloned().unwrap_or_default();
+    let owner = spec.owner.unwrap_or_default();
+    let dashboard = spec.dashboard.unwrap_or_default();
+    let monitor = spec.monitor.unwrap_or_default();
+    let mut problems = vec![];
+    let alertmanager = spec.alertmanager.as_ref().and_then(|it| keep(alertmanager(it, &monitor.labels), &mut problems));
+    let alerts = keep(valid_alerts(spec.alerts.as_ref()), &mut problems).unwrap_or_default();
+    let objectives: Vec<_> =
+        spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let dashboard_labels = if dashboard.labels.is_empty() {
+        BTreeMap::from([("grafana_dashboard".to_owned(), "1".to_owned())])
+    } else {
+        dashboard.labels
+    };
+    Ok(ValidMonitoring {
+        labels: monitor.labels,
+        interval: monitor.interval.unwrap_or_default(),
+        objectives,
+        alerts,
+        team: owner.team,
+        contact: owner.contact,
+        runbook_base_url: owner
+            .runbook_base_url
+            .unwrap_or_else(|| settings.runbook_base_url.clone())
+            .trim_end_matches('/')
+            .to_owned(),
+        dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
+        alertmanager,
+    })
+}
+
+fn objective(index: usize, slo: &Slo) -> Result<Objective, Vec<Problem>> {
+    let field = |name: &str| format!("spec.observability.slos[{index}].{name}");
+    let percent: f64 = slo
+        .objective
+        .parse()
+        .map_err(|_| vec![Problem::new(&field("objective"), "write per cent as a decimal number, such as \"99.9\"")])?;
+    let target = match slo.indicator {
+        Indicator::Availability => Target::Availability,
+        Indicator::Latency => {
+            let threshold = slo.threshold.clone().unwrap_or_default();
+            let seconds = threshold_seconds(&threshold).ok_or_else(|| {
+                vec![Problem::new(&field("threshold"), format!("{threshold:?} is no bucket bound of the worker"))]
+            })?;
+            Target::Latency { threshold, seconds }
+        }
+    };
+    // Percent has at most three decimals, so that this rounding only removes the noise of the division.
+    let ratio = (percent * 1000.0).round() / 100_000.0;
+    Ok(Objective { name: slo.name.clone(), percent: slo.objective.clone(), ratio, target })
+}

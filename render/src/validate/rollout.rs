@@ -1,0 +1,111 @@
+//! `spec.rollout`, with defaults applied.
+
+use crate::model::{Replace, ValidRollout};
+use crate::problem::Problem;
+use belfry_crds::contract::DRAIN_TIMEOUT_SECONDS;
+use belfry_crds::inference_model::{Rollout, RolloutStrategy};
+use k8s_openapi::api::core::v1::ResourceRequirements;
+
+pub(super) fn rollout(
+    spec: Option<&Rollout>,
+    resources: &ResourceRequirements,
+    startup_budget_seconds: i32,
+) -> Result<ValidRollout, Vec<Problem>> {
+    let spec = spec.cloned().unwrap_or_default();
+    let replace = replace(&spec, resources);
+    let min_ready_seconds = spec.min_ready_seconds.unwrap_or(0);
+    let rollout = ValidRollout {
+        replace,
+        min_ready_seconds,
+        progress_deadline_seconds: spec
+            .progress_deadline_seconds
+            .unwrap_or_else(|| startup_budget_seconds.saturating_add(min_ready_seconds)),
+        drain_seconds: spec.drain_seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(DRAIN_TIMEOUT_SECONDS),
+        is_paused: spec.paused.unwrap_or(false),
+    };
+    // The CRD refuses both; a file that is rendered has seen no API server.
+    if (rollout.replace == Replace::Gradually { surge: 0, unavailable: 0 }) {
+        let message =
+            "maxSurge and maxUnavailable can't both be 0, since no pod could ever be replaced: raise one of them";
+        return Err(vec![Problem::new("spec.rollout", message)]);
+    }
+    Ok(rollout)
+}
+
+/// What the specification leaves open follows from the strategy, but for a 0 that leaves no other way.
+fn replace(spec: &Rollout, resources: &ResourceRequirements) -> Replace {
+    let surges = match spec.strategy.unwrap_or_default() {
+        RolloutStrategy::Recreate => return Replace::AtOnce,
+        RolloutStrategy::Auto => !wants_device(resources),
+        RolloutStrategy::SurgeFirst => true,
+        RolloutStrategy::CapacityBound => false,
+    };
+    let (surge, unavailable) = match (spec.max_surge, spec.max_unavailable) {
+        (Some(surge), Some(unavailable)) => (surge, unavailable),
+        (Some(0), None) => (0, 1),
+        (None, Some(0)) => (1, 0),
+        (Some(surge), None) => (surge, i32::from(!surges)),
+        (None, Some(unavailable)) => (i32::from(surges), unavailable),
+        (None, None) if surges => (1, 0),
+        (None, None) => (0, 1),
+    };
+    Replace::Gradually { surge, unavailable }
+}
+
+/// Whether a pod holds a device of its node, of which there may be no second. Every extended resource is one; they are
+/// those with a domain.
+fn wants_device(resources: &ResourceRequirements) -> bool {
+    let wanted = resources.limits.iter().chain(&resources.requests).flatten();
+    wanted.into_iter().any(|(name, amount)| name.contains('/') && amount.0 != "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use belfry_crds::contract::defaults;
+
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+    fn gpu(count: &str) -> ResourceRequirements {
+        let limits = [("nvidia.com/gpu".to_owned(), Quantity(count.into())), ("cpu".to_owned(), Quantity("1".into()))];
+        ResourceRequirements { limits: Some(limits.into()), ..Default::default() }
+    }
+
+    fn of(spec: Rollout, resources: &ResourceRequirements) -> Replace {
+        rollout(Some(&spec), resources, defaults::STARTUP_BUDGET_SECONDS).unwrap().replace
+    }
+
+    #[test]
+    fn auto_surges_unless_a_pod_holds_a_device() {
+        let surge = Replace::Gradually { surge: 1, unavailable: 0 };
+        let in_place = Replace::Gradually { surge: 0, unavailable: 1 };
+        assert_eq!(of(Rollout::default(), &ResourceRequirements::default()), surge);
+        assert_eq!(of(Rollout::default(), &gpu("0")), surge);
+        assert_eq!(of(Rollout::default(), &gpu("1")), in_place);
+        let first = Rollout { strategy: Some(RolloutStrategy::SurgeFirst), ..Default::default() };
+        assert_eq!(of(first, &gpu("1")), surge);
+        let bound = Rollout { strategy: Some(RolloutStrategy::CapacityBound), ..Default::default() };
+        assert_eq!(of(bound, &ResourceRequirements::default()), in_place);
+    }
+
+    #[test]
+    fn one_number_alone_never_leads_to_a_rollout_that_can_t_move() {
+        for (max_surge, max_unavailable, expected) in
+            [(Some(0), None, (0, 1)), (None, Some(0), (1, 0)), (Some(3), None, (3, 0)), (None, Some(2), (1, 2))]
+        {
+            let spec = Rollout { max_surge, max_unavailable, ..Default::default() };
+            let (surge, unavailable) = expected;
+            assert_eq!(of(spec, &ResourceRequirements::default()), Replace::Gradually { surge, unavailable });
+        }
+        let both = Rollout { max_surge: Some(0), max_unavailable: Some(0), ..Default::default() };
+        let problems = rollout(Some(&both), &ResourceRequirements::default(), 900).unwrap_err();
+        assert_eq!(problems[0].field, "spec.rollout");
+    }
+
+    #[test]
+    fn the_deadline_leaves_room_for_the_start_and_the_pause_after_it() {
+        let spec = Rollout { min_ready_seconds: Some(60), ..Default::default() };
+        let valid = rollout(Some(&spec), &ResourceRequirements::default(), 1800).unwrap();
+        assert_eq!((valid.progress_deadline_seconds, valid.drain_seconds), (1860, 30));
+    }
+}

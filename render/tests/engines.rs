@@ -1,0 +1,256 @@
+//! Other engines: the mappings against what the engines expose, and what is left of rules and dashboards.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use belfry_crds::contract::metric::{Exporter, Histogram, Kind, Values};
+use belfry_crds::contract::{metrics, threshold_seconds};
+use belfry_crds::inference_model::EngineType;
+use belfry_crds::monitoring::Rule;
+use belfry_render::children::deployment::deployment;
+use belfry_render::engine::{Source, profile};
+use belfry_render::model::ValidModel;
+use belfry_render::monitoring;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
+use regex::Regex;
+use serde_json::{Value, json};
+
+use support::{sample, valid};
+
+const KNOWN: &[(EngineType, &str)] = &[
+    (EngineType::VLLM, include_str!("engines/vllm.txt")),
+    (EngineType::TEI, include_str!("engines/tei.txt")),
+    (EngineType::SGLang, include_str!("engines/sglang.txt")),
+    (EngineType::LlamaCpp, include_str!("engines/llamacpp.txt")),
+    (EngineType::Triton, include_str!("engines/triton.txt")),
+];
+
+/// A text exposition: types by family, and series with their labels.
+struct Exposition {
+    types: BTreeMap<String, String>,
+    series: Vec<(String, BTreeMap<String, String>)>,
+}
+
+fn read(text: &str) -> Exposition {
+    let line = Regex::new(r#"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? \S+$"#).unwrap();
+    let label = Regex::new(r#"([a-zA-Z_]+)="([^"]*)""#).unwrap();
+    let mut found = Exposition { types: BTreeMap::new(), series: vec![] };
+    for text in text.lines() {
+        if let Some((name, kind)) = text.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            found.types.insert(name.into(), kind.into());
+        } else if !text.starts_with('#') {
+            let parts = line.captures(text).unwrap_or_else(|| panic!("no series: {text}"));
+            let labels = parts.get(2).map_or("", |labels| labels.as_str());
+            let labels = label.captures_iter(labels).map(|pair| (pair[1].to_owned(), pair[2].to_owned())).collect();
+            found.series.push((parts[1].to_owned(), labels));
+        }
+    }
+    found
+}
+
+impl Exposition {
+    fn finds(&self, source: &Source, suffix: &str) -> bool {
+        self.series.iter().any(|(name, labels)| {
+            let equal = |(label, value): &(String, String)| labels.get(label) == Some(value);
+            let like = |(label, pattern): &(String, String)| {
+                let whole = Regex::new(&format!("^(?:{pattern})$")).unwrap();
+                labels.get(label).is_some_and(|value| whole.is_match(value))
+            };
+            *name == format!("{}{suffix}", source.name)
+                && source.equal.iter().all(equal)
+                && source.like.iter().all(like)
+        })
+    }
+}
+
+#[test]
+fn every_mapping_finds_series_of_the_right_type_in_what_its_engine_exposes() {
+    for (engine, text) in KNOWN {
+        let exposition = read(text);
+        let mappings = profile(*engine).mappings;
+        assert!(!mappings.is_empty());
+        for mapping in mappings {
+            let kind = match mapping.ours.kind {
+                Kind::Counter => "counter",
+                Kind::Gauge => "gauge",
+                Kind::Histogram(_) => "histogram",
+            };
+            for source in &mapping.sources {
+                assert_eq!(
+                    exposition.types.get(&source.name).map(String::as_str),
+                    Some(kind),
+                    "{engine:?}: {}",
+                    source.name
+                );
+                for suffix in mapping.suffixes() {
+                    assert!(exposition.finds(source, suffix), "{engine:?}: {source:?}{suffix} finds nothing");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_threshold_is_a_bucket_bound_of_its_engine() {
+    for (engine, text) in KNOWN {
+        let exposition = read(text);
+        for mapping in profile(*engine).mappings {
+            for threshold in &mapping.thresholds {
+                let le = Histogram::le(threshold_seconds(threshold).unwrap());
+                let bucket = mapping.sources[0].clone().equal("le", &le);
+                assert!(exposition.finds(&bucket, "_bucket"), "{engine:?}: no bucket of {threshold}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_mapping_stands_for_labels_and_values_of_the_contract() {
+    for (engine, _) in KNOWN {
+        for mapping in profile(*engine).mappings {
+            for (label, value) in &mapping.labels {
+                let known = mapping.ours.labels.iter().find(|known| known.name == label);
+                let Some(Values::Closed(values)) = known.map(|label| label.values) else {
+                    panic!("{engine:?}: {} has no label {label}", mapping.ours.name)
+                };
+                assert!(values.contains(&value.as_str()), "{engine:?}: {label}={value}");
+            }
+        }
+    }
+}
+
+fn with_engine(engine: &Value) -> ValidModel {
+    let mut model = serde_json::to_value(sample("minimal")).unwrap();
+    model["spec"]["engine"] = engine.clone();
+    valid(&serde_json::from_value(model).unwrap())
+}
+
+fn rules(model: &ValidModel) -> Vec<Rule> {
+    monitoring::rules(model).groups.into_iter().flat_map(|group| group.rules).collect()
+}
+
+fn alerts(model: &ValidModel) -> BTreeSet<String> {
+    rules(model).into_iter().filter_map(|rule| rule.alert).collect()
+}
+
+/// Series that exist: those that rules record, and those of the operator and of Prometheus.
+fn is_there(name: &str, recorded: &BTreeSet<String>) -> bool {
+    let family = |suffix: &str| name.strip_suffix(suffix).unwrap_or(name);
+    let is_a_workers = metrics::ALL.iter().any(|metric| {
+        let names = [name, family("_bucket"), family("_sum"), family("_count")];
+        metric.exporter == Exporter::Worker && names.contains(&metric.name)
+    });
+    !is_a_workers || recorded.contains(name)
+}
+
+#[test]
+fn no_rule_reads_a_series_that_nobody_writes() {
+    let name = Regex::new(r"\b(inference_[a-z_]+)\b").unwrap();
+    let mut models = vec![valid(&sample("vllm")), valid(&sample("engine"))];
+    for engine in ["VLLM", "TEI", "SGLang", "LlamaCpp", "Triton", "Custom"] {
+        models.push(with_engine(&json!({"type": engine, "image": "an-image:1"})));
+    }
+    for model in models {
+        let rules = rules(&model);
+        let recorded: BTreeSet<_> = rules.iter().filter_map(|rule| rule.record.clone()).collect();
+        for rule in &rules {
+            for read in name.captures_iter(&rule.expr) {
+                assert!(is_there(&read[1], &recorded), "{:?}: {}", rule.alert, rule.expr);
+            }
+        }
+        let dashboard = monitoring::dashboard(&model);
+        for query in
+            dashboard["panels"].as_array().unwrap().iter().flat_map(|p| p["targets"].as_array().into_iter().flatten())
+        {
+            let expr = query["expr"].as_str().unwrap();
+            for read in name.captures_iter(expr) {
+                assert!(is_there(&read[1], &recorded), "dashboard: {expr}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_engine_has_the_alerts_that_it_has_the_metrics_for() {
+    let of = |engine: &str| alerts(&with_engine(&json!({"type": engine, "image": "an-image:1"})));
+    let always = ["InferenceModelDown", "InferenceTargetsAbsent", "InferenceWorkerDown", "InferenceRolloutStuck"];
+    for engine in ["Custom", "VLLM", "TEI", "SGLang", "LlamaCpp", "Triton"] {
+        assert!(always.iter().all(|alert| of(engine).contains(*alert)), "{engine}");
+        assert!(!of(engine).contains("InferenceQueueSaturated"), "{engine} exports no capacity of its queue");
+        assert!(!of(engine).contains("InferenceModelNotLoaded"), "{engine}");
+    }
+    let has =
+        |engine: &str| (of(engine).contains("InferenceModelOutage"), of(engine).contains("InferenceRequestsRejected"));
+    assert_eq!(has("VLLM"), (true, false), "vLLM knows no 429 apart from other 4xx");
+    assert_eq!(has("TEI"), (true, true));
+    assert_eq!(has("Triton"), (true, false));
+    assert_eq!(has("SGLang"), (false, false));
+    assert_eq!(has("LlamaCpp"), (false, false));
+}
+
+#[test]
+fn an_objective_that_the_engine_can_t_show_is_refused_by_field_and_cure() {
+    let with = |engine: &str, slo: &Value| {
+        let mut model = serde_json::to_value(sample("minimal")).unwrap();
+        model["spec"]["engine"] = json!({"type": engine, "image": "an-image:1"});
+        model["spec"]["observability"] = json!({"slos": [slo]});
+        let model = serde_json::from_value(model).unwrap();
+        validate(&model, &Settings::default()).map(drop).map_err(|problems| problems[0].to_string())
+    };
+    let available = json!({"name": "a", "indicator": "Availability", "objective": "99"});
+    let fast =
+        |threshold: &str| json!({"name": "l", "indicator": "Latency", "objective": "99", "threshold": threshold});
+    assert_eq!(with("VLLM", &available), Ok(()));
+    assert_eq!(with("TEI", &available), Ok(()));
+    assert_eq!(with("VLLM", &fast("500ms")), Ok(()));
+    let refusal = with("SGLang", &available).unwrap_err();
+    assert!(refusal.contains("slos[0].indicator") && refusal.contains("remove the objective"), "{refusal}");
+    let refusal = with("VLLM", &fast("250ms")).unwrap_err();
+    assert!(refusal.contains("slos[0].threshold") && refusal.contains("use 500ms, 1s"), "{refusal}");
+    let refusal = with("TEI", &fast("250ms")).unwrap_err();
+    assert!(refusal.contains("remove the objective"), "{refusal}");
+}
+
+#[test]
+fn triton_is_not_asked_to_download() {
+    let mut model = serde_json::to_value(sample("minilm-hub")).unwrap();
+    model["spec"]["engine"] = json!({"type": "Triton", "image": "an-image:1"});
+    let problems = validate(&serde_json::from_value(model).unwrap(), &Settings::default()).unwrap_err();
+    assert!(problems[0].to_string().contains("Triton downloads nothing"), "{problems:?}");
+}
+
+#[test]
+fn an_engine_reads_images_and_shared_caches_and_no_buckets() {
+    let with = |part: &Value| {
+        let mut model = serde_json::to_value(sample("minimal")).unwrap();
+        model["spec"]["engine"] = json!({"type": "VLLM", "image": "an-image:1"});
+        model["spec"]["model"] = part.clone();
+        let valid = validate(&serde_json::from_value(model).unwrap(), &Settings::default());
+        valid.map(|valid| serde_json::to_value(deployment(&valid)).unwrap()["spec"]["template"]["spec"].clone())
+    };
+    let copied = json!({"source": {"oci": {"image": "r/m:1", "path": "a", "mount": "InitContainerCopy"}}});
+    for (source, place) in
+        [(json!({"source": {"oci": {"image": "r/m:1", "path": "a"}}}), "/models/a"), (copied, "/models")]
+    {
+        assert_eq!(with(&source).unwrap()["containers"][0]["command"], json!(["vllm", "serve", place]));
+    }
+    let hub = json!({"huggingFace": {"repo": "o/n", "revision": "main"}});
+    let shared = with(&json!({"source": hub, "cache": {"mode": "SharedPVC", "claimName": "c"}})).unwrap();
+    assert_eq!(shared["volumes"][0], json!({"name": "cache", "persistentVolumeClaim": {"claimName": "c"}}));
+    let problems = with(&json!({"source": {"s3": {"uri": "s3://bucket/a"}}})).unwrap_err();
+    assert!(problems[0].to_string().starts_with("spec.model.source.s3: only Belfry's own worker"), "{problems:?}");
+}
+
+#[test]
+fn a_recording_rule_keeps_the_pod_and_names_the_model() {
+    let rules = rules(&valid(&sample("engine")));
+    let depth = rules.iter().find(|rule| rule.record.as_deref() == Some("inference_queue_depth")).unwrap();
+    assert_eq!(depth.expr, r#"sum by (pod) (homemade_waiting{namespace="search",model="homemade"})"#);
+    assert_eq!((depth.labels["namespace"].as_str(), depth.labels["model"].as_str()), ("search", "homemade"));
+    let bad = rules.iter().find(|rule| rule.labels.get("status").is_some_and(|status| status == "500")).unwrap();
+    assert_eq!(bad.expr, r#"sum by (pod) (homemade_answers_total{namespace="search",model="homemade",class="bad"})"#);
+}

@@ -1,0 +1,184 @@
+//! Invariants of the design that hold for every model.
+
+#![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
+
+mod support;
+
+use belfry_render::children::deployment::deployment;
+use belfry_render::children::meta::{hash, selector_labels};
+use belfry_render::children::{child, children};
+use belfry_render::deployed::Deployed;
+use belfry_render::kind::ChildKind;
+use belfry_render::settings::Settings;
+use belfry_render::validate::{validate, validate_running};
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use support::{root, sample, samples, valid};
+
+fn pod_template(name: &str) -> Value {
+    let model = valid(&sample(name));
+    serde_json::to_value(deployment(&model)).unwrap()["spec"]["template"].clone()
+}
+
+/// Invariant 4. A released template never changes: whoever lands here because of a failure wants a
+/// new `TemplateRevision`, not a new hash.
+#[test]
+fn the_pod_template_of_revision_1_is_frozen() {
+    let hashes: Vec<_> = samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
+    expect![[r#"
+        autoscaling 57bab5ed83ceeddf
+        engine ffe0792eac8168c3
+        full 76c29d981abe7bcf
+        gpu 85da99baa6e7b908
+        keda 096fe88a23dff3ab
+        minilm e01bbfbc835717a8
+        minilm-hub 6b8d9f13f884ed02
+        minilm-oci 59a315dc0efc684b
+        minilm-oci-copy 248200c9aa3048dc
+        minilm-s3 7e9d9317a79389bb
+        minimal f9467f651d8ab162
+        paging 02c90dd15aa0a3a4
+        vllm 7ad55f9c1afacf78"#]]
+    .assert_eq(&hashes.join("\n"));
+}
+
+/// Invariant 4.
+#[test]
+fn an_operator_with_a_newer_worker_image_leaves_a_running_model_alone() {
+    let mut model = sample("minilm");
+    let before = valid(&model);
+    model.status = Some(belfry_crds::InferenceModelStatus {
+        runtime: Some(belfry_crds::status::RuntimeStatus {
+            image: before.runtime.image.clone(),
+            default_image: before.runtime.default_image.clone(),
+            template_revision: before.runtime.template_revision.as_str().into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    });
+    let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
+    let after = validate(&model, &newer).unwrap();
+    assert_eq!(deployment(&before), deployment(&after));
+}
+
+/// Invariant 4. Backups leave a status out, and anybody may replace it.
+#[test]
+fn a_model_whose_status_was_lost_keeps_the_template_of_its_deployment() {
+    let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
+    for (name, model) in samples() {
+        let before = valid(&model);
+        let live = child(ChildKind::Deployment, &before).unwrap().object.unwrap();
+        let after = validate_running(&model, Some(&Deployed::of(&live)), &newer).unwrap();
+        assert_eq!(deployment(&before), deployment(&after), "{name}");
+        // No other child depends on what the model runs on.
+        for kind in ChildKind::ALL.iter().copied().filter(|kind| *kind != ChildKind::Deployment) {
+            let newest = child(kind, &validate(&model, &newer).unwrap()).unwrap();
+            assert_eq!(child(kind, &before).unwrap(), newest, "{name} {}", kind.as_str());
+        }
+    }
+}
+
+/// Invariant 3.
+#[test]
+fn labels_and_annotations_of_the_user_are_not_copied_to_children() {
+    let plain = sample("minilm");
+    let mut marked = plain.clone();
+    marked.metadata.labels = Some([("argocd.argoproj.io/instance".to_owned(), "app".to_owned())].into());
+    marked.metadata.annotations = Some([("kubectl.kubernetes.io/restartedAt".to_owned(), "now".to_owned())].into());
+    assert_eq!(children(&valid(&plain)).unwrap(), children(&valid(&marked)).unwrap());
+}
+
+/// Invariant 3.
+#[test]
+fn every_child_is_in_the_models_namespace_and_owned_by_the_model() {
+    for (name, model) in samples() {
+        let model = valid(&model);
+        for child in children(&model).unwrap() {
+            let Some(object) = child.object else { continue };
+            let metadata = object.metadata;
+            assert_eq!(metadata.namespace.as_deref(), Some("search"), "{name} {}", child.kind.as_str());
+            let owner = &metadata.owner_references.unwrap()[0];
+            assert_eq!((owner.uid.as_str(), owner.controller), (model.uid.as_str(), Some(true)));
+            for (key, value) in selector_labels(&model) {
+                assert_eq!(metadata.labels.as_ref().unwrap()[&key], value, "{name} {}", child.kind.as_str());
+            }
+        }
+    }
+}
+
+#[test]
+fn selectors_are_the_two_frozen_labels() {
+    let selector = serde_json::to_value(selector_labels(&valid(&sample("minilm")))).unwrap();
+    assert_eq!(selector, json!({"app.kubernetes.io/name": "belfry-worker", "app.kubernetes.io/instance": "minilm"}));
+}
+
+/// Server-side apply writes an empty map or list of a custom resource again and again.
+#[test]
+fn no_child_holds_an_empty_map_or_list() {
+    // In these an empty object has a meaning: a folder without settings, every namespace.
+    fn may_be_empty(path: &str) -> bool {
+        path.ends_with("emptyDir") || path.ends_with("namespaceSelector")
+    }
+    fn empty(path: &str, value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) if map.is_empty() && !may_be_empty(path) => found.push(path.into()),
+            Value::Array(list) if list.is_empty() => found.push(path.into()),
+            Value::Object(map) => map.iter().for_each(|(key, value)| empty(&format!("{path}.{key}"), value, found)),
+            Value::Array(list) => list.iter().for_each(|value| empty(path, value, found)),
+            Value::Null => found.push(path.into()),
+            _ => {}
+        }
+    }
+    for (name, model) in samples() {
+        let model = valid(&model);
+        for child in children(&model).unwrap() {
+            let mut found = vec![];
+            let Some(object) = child.object else { continue };
+            empty(child.kind.as_str(), &serde_json::to_value(object).unwrap(), &mut found);
+            // A NetworkPolicy is of a built-in kind, where the API server sees no difference; the empty list keeps
+            // others from filling it.
+            found.retain(|path| path != "NetworkPolicy.spec.egress");
+            assert_eq!(found, Vec::<String>::new(), "{name}");
+        }
+    }
+}
+
+/// The level `restricted` of the Pod Security Standards, as far as a template can break it.
+#[test]
+fn every_pod_is_restricted() {
+    for (name, _) in samples() {
+        let template = pod_template(&name);
+        let pod = &template["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
+        for container in ["containers", "initContainers"].iter().filter_map(|kind| pod[kind].as_array()).flatten() {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], json!(false), "{name}");
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}), "{name}");
+        }
+        assert_eq!(pod["automountServiceAccountToken"], json!(false), "{name}");
+        for field in ["hostNetwork", "hostPID", "hostIPC"] {
+            assert_eq!(pod[field], Value::Null, "{name}");
+        }
+        for volume in pod["volumes"].as_array().unwrap() {
+            let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
+            assert!(
+                kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"] || kinds == ["image"],
+                "{name}: {kinds:?}"
+            );
+        }
+    }
+}
+
+/// A right that is missing shows only when the operator needs it.
+#[test]
+fn the_charts_role_allows_each_kind_of_child_and_no_wildcard() {
+    let role = std::fs::read_to_string(root().join("charts/belfry/templates/rbac.yaml")).unwrap();
+    for kind in ChildKind::ALL {
+        assert!(role.contains(&kind.api_resource().plural), "{} is not in rbac.yaml", kind.as_str());
+    }
+    for forbidden in ["\"*\"", "'*'", "[*]", "secrets", "escalate", "impersonate", "pods/exec"] {
+        assert!(!role.contains(forbidden), "rbac.yaml grants {forbidden}");
+    }
+}

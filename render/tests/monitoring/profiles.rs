@@ -1,0 +1,84 @@
+//! Which alerts a model has, and how they ring.
+
+use std::collections::BTreeSet;
+
+use belfry_crds::monitoring::Rule;
+use belfry_render::model::ValidModel;
+use belfry_render::monitoring;
+use expect_test::expect;
+
+use crate::models::valid;
+use crate::promtool;
+
+/// The model with one objective of each indicator, and these alerts.
+fn with(alerts: &str) -> ValidModel {
+    let model = include_str!("objectives.model.yaml");
+    valid(&model.replace("  observability:\n", &format!("  observability:\n    alerts: {alerts}\n")))
+}
+
+fn rules(model: &ValidModel) -> Vec<Rule> {
+    monitoring::rules(model).groups.into_iter().flat_map(|group| group.rules).collect()
+}
+
+fn alerts(model: &ValidModel) -> BTreeSet<String> {
+    rules(model).into_iter().filter_map(|rule| rule.alert).collect()
+}
+
+fn lines(names: BTreeSet<String>) -> String {
+    names.into_iter().map(|name| name + "\n").collect()
+}
+
+#[test]
+fn the_standard_profile_is_every_alert_and_what_a_model_has_without_a_word() {
+    assert_eq!(rules(&with("{profile: Standard}")), rules(&crate::models::objectives()));
+    let of_models =
+        monitoring::alerts().iter().filter(|alert| !alert.of_model(&crate::models::objectives()).is_empty());
+    assert_eq!(alerts(&with("{}")), of_models.map(|alert| alert.name.to_owned()).collect());
+}
+
+#[test]
+fn the_minimal_profile_is_what_callers_notice_and_what_would_hide_it() {
+    expect![[r#"
+        InferenceErrorBudgetBurn
+        InferenceLatencyBudgetBurn
+        InferenceModelDown
+        InferenceModelLoadFailed
+        InferenceModelNotLoaded
+        InferenceModelOutage
+        InferenceTargetsAbsent
+        InferenceWorkerCrashLooping
+    "#]]
+    .assert_eq(&lines(alerts(&with("{profile: Minimal}"))));
+}
+
+#[test]
+fn no_profile_records_objectives_and_rings_for_what_is_enabled_by_name() {
+    let none = with("{profile: None}");
+    assert_eq!(alerts(&none), BTreeSet::new());
+    assert!(rules(&none).iter().any(|rule| rule.record.is_some()), "objectives are not recorded");
+    let one = with("{profile: None, overrides: [{alert: InferenceModelDown, enabled: true}]}");
+    assert_eq!(lines(alerts(&one)), "InferenceModelDown\n");
+}
+
+#[test]
+fn an_exception_changes_the_alert_that_it_names_and_no_other() {
+    let before = rules(&with("{}"));
+    let after = rules(&with("{overrides: [{alert: InferenceQueueSaturated, for: 20m, severity: info}]}"));
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.into_iter().zip(after) {
+        let mut expected = before;
+        if expected.alert.as_deref() == Some("InferenceQueueSaturated") {
+            expected.for_ = Some("20m".into());
+            expected.labels.insert("severity".into(), "info".into());
+        }
+        assert_eq!(after, expected);
+    }
+}
+
+#[test]
+fn promtool_takes_the_rules_of_every_profile() {
+    let exception = "{overrides: [{alert: InferenceModelDown, for: 0s, severity: warning}]}";
+    for (number, alerts) in ["{profile: None}", "{profile: Minimal}", exception].into_iter().enumerate() {
+        promtool::takes(&format!("profile{number}.yaml"), &monitoring::rules(&with(alerts)));
+    }
+}

@@ -1,0 +1,126 @@
+//! The real promtool on the rules, and on a test file for each alert.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use belfry_crds::monitoring::{PrometheusRuleSpec, Rule, RuleGroup};
+use belfry_render::monitoring;
+use belfry_render::monitoring::alert::{Alert, Rules};
+use belfry_render::monitoring::rule_test;
+use expect_test::expect_file;
+
+use crate::{dashboard, documentation, models};
+
+/// `BELFRY_PROMTOOL`, else where the Makefile builds it.
+fn promtool() -> PathBuf {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = || {
+        variable("BELFRY_CACHE")
+            .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("belfry")))
+            .or_else(|| variable("HOME").map(|home| home.join(".cache/belfry")))
+            .expect("HOME, XDG_CACHE_HOME or BELFRY_CACHE is set")
+    };
+    let binary = variable("BELFRY_PROMTOOL").unwrap_or_else(|| cache().join("tools/bin/promtool"));
+    assert!(
+        binary.is_file(),
+        "promtool is not at {}: build it with e2e/tools/build.sh, or set BELFRY_PROMTOOL",
+        binary.display()
+    );
+    binary
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/monitoring")
+}
+
+fn run(arguments: &[&str]) {
+    let Output { status, stdout, stderr } =
+        Command::new(promtool()).args(arguments).current_dir(folder()).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "promtool {}: {status}\n{stdout}{stderr}", arguments.join(" "));
+}
+
+/// Judges rules that no golden file holds; the name is that of a scratch file.
+pub(crate) fn takes(name: &str, rules: &PrometheusRuleSpec) {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&file, serde_yaml::to_string(rules).unwrap()).unwrap();
+    run(&["check", "rules", "--lint=all", "--lint-fatal", file.to_str().unwrap()]);
+}
+
+const OPERATOR_RULES: &str = "../../../charts/belfry/files/operator-rules.yaml";
+
+fn test_file(alert: &Alert) -> String {
+    format!("{}.test.yaml", alert.name)
+}
+
+fn generate(alert: &Alert) {
+    let rules = match alert.rules {
+        Rules::Model(..) => "objectives.rules.yaml",
+        Rules::Operator(_) => OPERATOR_RULES,
+    };
+    let tests = rule_test::file(alert, &models::objectives(), rules).unwrap();
+    expect_file![test_file(alert)].assert_eq(&tests);
+}
+
+#[test]
+fn rules_pass_promtools_own_checks() {
+    let files = ["small.rules.yaml", "objectives.rules.yaml", OPERATOR_RULES];
+    run(&[&["check", "rules", "--lint=all", "--lint-fatal"], &files[..]].concat());
+}
+
+/// The library that parses PromQL in the other tests is not Prometheus; this is.
+#[test]
+fn prometheus_parses_every_query_of_dashboards_and_runbooks() {
+    let queries = dashboard::queries().into_iter().chain(documentation::queries());
+    let rules = queries.enumerate().map(|(number, expr)| Rule {
+        record: Some(format!("query{number}")),
+        expr,
+        ..Rule::default()
+    });
+    let group = RuleGroup { name: "queries".into(), interval: None, rules: rules.collect() };
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("queries.yaml");
+    std::fs::write(&file, serde_yaml::to_string(&PrometheusRuleSpec { groups: vec![group] }).unwrap()).unwrap();
+    run(&["check", "rules", file.to_str().unwrap()]);
+}
+
+/// On all cores: cases that last for hours take long, and promtool takes one file after the other.
+#[test]
+fn every_alert_fires_on_its_fault_stays_quiet_on_its_look_alike_and_resolves() {
+    monitoring::alerts().iter().for_each(generate);
+    let files: Vec<_> = monitoring::alerts().iter().map(test_file).collect();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let share: Vec<_> = files.iter().skip(first).step_by(threads).map(String::as_str).collect();
+            scope.spawn(move || {
+                if !share.is_empty() {
+                    run(&[&["test", "rules"], &share[..]].concat());
+                }
+            });
+        }
+    });
+}
+
+/// What a test file must have for its alert to count as proven.
+#[test]
+fn every_alert_has_a_fault_a_look_alike_and_a_recovery() {
+    for alert in monitoring::alerts() {
+        let yaml = rule_test::file(alert, &models::objectives(), "rules.yaml").unwrap();
+        let file: serde_yaml::Value = serde_yaml::from_str(&yaml).unwrap();
+        let cases = file["tests"].as_sequence().unwrap();
+        let name = |case: &serde_yaml::Value| case["name"].as_str().unwrap().to_owned();
+        let fires = |check: &serde_yaml::Value| !check["exp_alerts"].as_sequence().unwrap().is_empty();
+        let checks = |case: &serde_yaml::Value| case["alert_rule_test"].as_sequence().cloned().unwrap_or_default();
+        assert!(cases.iter().any(|case| checks(case).iter().any(fires)), "{}: no case fires", alert.name);
+        assert!(
+            cases.iter().any(|case| !checks(case).is_empty() && !checks(case).iter().any(fires)),
+            "{}: no look-alike",
+            alert.name
+        );
+        assert!(cases.iter().any(|case| name(case).contains("resolves")), "{}: no case resolves", alert.name);
+        // A `fires` whose labels fit no rule would be dropped and read as quiet.
+        for case in cases.iter().filter(|case| name(case).starts_with("fires")) {
+            assert!(checks(case).iter().any(fires), "{}: {} does not fire", alert.name, name(case));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The real Alertmanager on the routes of a model: it takes them, tells everybody what it should, and once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
+
+mod support;
+
+#[path = "routing/bell.rs"]
+mod bell;
+#[path = "routing/convert.rs"]
+mod convert;
+
+use belfry_crds::InferenceModel;
+use belfry_render::children::alertmanager_config::alertmanager_config;
+use belfry_render::monitoring;
+use bell::{Alertmanager, Sink};
+use jiff::{Timestamp, ToSpan};
+use serde_json::{Value, json};
+use support::{sample, valid};
+
+/// A sample with other waits, and what else the test needs.
+fn paging(change: impl FnOnce(&mut Value)) -> InferenceModel {
+    let mut model = serde_json::to_value(sample("paging")).unwrap();
+    let alertmanager = &mut model["spec"]["observability"]["alertmanager"];
+    (alertmanager["groupWait"], alertmanager["groupInterval"]) = (json!("2s"), json!("1s"));
+    alertmanager["groupBy"] = json!([]);
+    alertmanager["maintenance"] = json!([]);
+    change(alertmanager);
+    serde_json::from_value(model).unwrap()
+}
+
+fn start(name: &str, model: &InferenceModel, sink: &Sink) -> Alertmanager {
+    let object = alertmanager_config(&valid(model)).unwrap();
+    Alertmanager::start(name, &convert::configuration(&object, &sink.address))
+}
+
+/// An alert of the model as its rules would send it, with the templates left as they are.
+fn alert(model: &InferenceModel, name: &str, severity: &str) -> Value {
+    let rules = monitoring::rules(&valid(model)).groups.into_iter().flat_map(|group| group.rules);
+    let mut named = rules.filter(|rule| rule.alert.as_deref() == Some(name) && rule.labels["severity"] == severity);
+    let rule = named.next().unwrap_or_else(|| panic!("no rule {name} {severity}"));
+    let mut labels = rule.labels;
+    labels.insert("alertname".into(), name.into());
+    // An alert that is old already would not wait for its group, and so not for what silences it.
+    json!({"labels": labels, "annotations": rule.annotations, "startsAt": Timestamp::now().to_string()})
+}
+
+fn start_of(alert: &Value) -> Timestamp {
+    alert["startsAt"].as_str().unwrap().parse().unwrap()
+}
+
+/// The same alert, which is over after three seconds.
+fn resolved(alert: &Value) -> Value {
+    let mut alert = alert.clone();
+    alert["endsAt"] = json!((start_of(&alert) + 3.seconds()).to_string());
+    alert
+}
+
+fn names(message: &Value) -> Vec<&str> {
+    let alerts = message["alerts"].as_array().into_iter().flatten();
+    alerts.map(|alert| alert["labels"]["alertname"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn everybody_is_told_once_what_happened_where_to_look_and_for_how_long_it_lasted() {
+    let (model, sink) = (paging(|_| ()), Sink::start());
+    let alertmanager = start("everybody", &model, &sink);
+    let down = alert(&model, "InferenceModelDown", "critical");
+    let burn = alert(&model, "InferenceErrorBudgetBurn", "critical");
+    alertmanager.alert(&[down.clone(), burn.clone()]);
+    alertmanager.until_alerts(&[("InferenceErrorBudgetBurn", true), ("InferenceModelDown", false)]);
+
+    let title = "[CRITICAL] InferenceModelDown search/paging (team search)";
+    let slack = &sink.until("/slack", |_| true)[0];
+    assert_eq!((&slack["channel"], &slack["attachments"][0]["title"]), (&json!("#search-alerts"), &json!(title)));
+    assert_eq!(slack["attachments"][0]["color"], "danger");
+    let text = slack["attachments"][0]["text"].as_str().unwrap();
+    let silence = "http://alertmanager.example.com/#/silences/new?filter=%7Bnamespace%3D%22search%22%2Cmodel%3D%22paging%22%2Calertname%3D%22InferenceModelDown%22%7D";
+    for part in [
+        &format!("Since {} UTC.", start_of(&down).strftime("%F %T")),
+        "Impact: Callers of this model get no answer at all.",
+        "/InferenceModelDown.md\n",
+        "Ask: #search-oncall\n",
+        &format!("Silence: {silence}\n"),
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+    let page = &sink.until("/pagerduty", |_| true)[0];
+    assert_eq!((&page["payload"]["summary"], &page["payload"]["severity"]), (&json!(title), &json!("critical")));
+    assert_eq!(page["payload"]["custom_details"]["report"], *text);
+    let opsgenie = &sink.until("/opsgenie/v2/alerts", |_| true)[0];
+    assert_eq!((&opsgenie["message"], &opsgenie["priority"]), (&json!(title), &json!("P1")));
+    let tickets = sink.until("/tickets", |_| true);
+    assert_eq!(names(&tickets[0]), ["InferenceModelDown"], "a consequence is no news");
+
+    alertmanager.alert(&[resolved(&burn), resolved(&down)]);
+    let told = sink.until("/slack", |message| message["attachments"][0]["color"] == "good");
+    let text = told.last().unwrap()["attachments"][0]["text"].as_str().unwrap();
+    assert!(text.contains("Resolved; it lasted 3s."), "{text}");
+    sink.until("/pagerduty", |page| page["event_action"] == "resolve");
+    assert_eq!(sink.to("/pagerduty").iter().filter(|page| page["event_action"] == "trigger").count(), 1);
+}
+
+#[test]
+fn a_warning_goes_to_those_who_asked_for_warnings_and_not_while_its_own_critical_alert_rings() {
+    let (model, sink) = (paging(|_| ()), Sink::start());
+    let alertmanager = start("warning", &model, &sink);
+    alertmanager.alert(&[alert(&model, "InferenceErrorBudgetBurn", "warning")]);
+    let tickets = sink.until("/tickets", |_| true);
+    assert_eq!(tickets[0]["commonLabels"]["severity"], "warning");
+    assert_eq!(sink.to("/pagerduty"), Vec::<Value>::new());
+    alertmanager.alert(&[alert(&model, "InferenceErrorBudgetBurn", "critical")]);
+    sink.until("/pagerduty", |_| true);
+    alertmanager.until_alerts(&[("InferenceErrorBudgetBurn", false), ("InferenceErrorBudgetBurn", true)]);
+}
+
+#[test]
+fn alerts_of_another_model_and_of_another_namespace_go_past() {
+    let (model, sink) = (paging(|_| ()), Sink::start());
+    let alertmanager = start("others", &model, &sink);
+    let mut others = vec![];
+    for (label, value) in [("model", "reranker"), ("namespace", "elsewhere")] {
+        let mut other = alert(&model, "InferenceModelOutage", "critical");
+        other["labels"][label] = json!(value);
+        others.push(other);
+    }
+    // One model that is down says nothing about those.
+    others.push(alert(&model, "InferenceModelDown", "critical"));
+    alertmanager.alert(&others);
+    let tickets = sink.until("/tickets", |_| true);
+    let outage = "InferenceModelOutage";
+    alertmanager.until_alerts(&[("InferenceModelDown", false), (outage, false), (outage, false)]);
+    assert!(tickets.iter().all(|message| names(message) == ["InferenceModelDown"]), "{tickets:?}");
+}
+
+#[test]
+fn a_window_holds_back_what_is_not_critical_and_pages_only_when_told_so() {
+    let every_day = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+    for suppresses_pages in [false, true] {
+        let now = json!({"days": every_day, "start": "00:00", "end": "24:00"});
+        let past = json!({"from": "2024-02-28T22:00:00Z", "until": "2024-03-01T02:00:00Z"});
+        let model = paging(|alertmanager| {
+            alertmanager["maintenance"] = json!([
+                {"name": "now", "suppressPages": suppresses_pages, "weekly": now},
+                {"name": "past", "suppressPages": true, "once": past},
+            ]);
+        });
+        let sink = Sink::start();
+        let alertmanager = start(&format!("window-{suppresses_pages}"), &model, &sink);
+        let names = ["InferenceModelDown", "InferenceWorkerCrashLooping"];
+        alertmanager.alert(&[alert(&model, names[0], "critical"), alert(&model, names[1], "warning")]);
+        if suppresses_pages {
+            std::thread::sleep(std::time::Duration::from_secs(6));
+            assert_eq!(sink.to("/tickets"), Vec::<Value>::new());
+        } else {
+            let tickets = sink.until("/tickets", |_| true);
+            assert_eq!(tickets[0]["commonLabels"]["alertname"], names[0]);
+            std::thread::sleep(std::time::Duration::from_secs(4));
+            assert!(sink.to("/tickets").iter().all(|ticket| ticket["commonLabels"]["severity"] == "critical"));
+        }
+    }
+}
+
+#[test]
+fn alertmanager_takes_the_sample_as_it_is() {
+    let sink = Sink::start();
+    start("sample", &sample("paging"), &sink);
+}

@@ -1,0 +1,166 @@
+//! Rules about the code itself that a reader relies on.
+
+#![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
+
+mod support;
+#[path = "tidy/modules.rs"]
+mod modules;
+#[path = "tidy/order.rs"]
+mod order;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use modules::Crate;
+use support::root;
+
+const CRATES: [&str; 6] = ["cli", "crds", "e2e", "operator", "render", "worker"];
+
+/// What the pure half must not name: it would give another answer on another machine, or at another time.
+const OUTSIDE: &[&str] = &[
+    "kube::Api",
+    "kube::Client",
+    "kube::api",
+    "kube::client",
+    "kube::runtime",
+    "tokio",
+    "std::env",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "jiff::Timestamp::now",
+    "jiff::Zoned::now",
+];
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn crates() -> Vec<PathBuf> {
+    let crates: Vec<_> = CRATES.iter().map(|name| root().join(name)).collect();
+    assert!(crates.iter().all(|path| path.join("Cargo.toml").exists()));
+    crates
+}
+
+/// Arrows between top modules that climb, or that lead to a module without a place.
+fn climbing(found: &Crate, order: &[&str]) -> Vec<String> {
+    let place = |name: &String| order.iter().position(|known| known == name);
+    let arrows = found.arrows().into_iter().filter(|(parent, ..)| parent.is_empty());
+    arrows
+        .filter(|(_, from, to)| place(from).is_none() || place(to).is_none() || place(from) < place(to))
+        .map(|(_, from, to)| format!("{from} uses {to}"))
+        .collect()
+}
+
+/// What a crate names although the pure half may not.
+fn outside(found: &Crate) -> Vec<String> {
+    let is_outside = |name: &str| {
+        OUTSIDE.iter().any(|outside| name == *outside || name.starts_with(&format!("{outside}::")))
+            || name.ends_with("::now")
+    };
+    found.foreign.iter().filter(|(_, name)| is_outside(name)).map(|(at, name)| format!("{at} names {name}")).collect()
+}
+
+fn of_sources(sources: &[(&str, &str)]) -> Crate {
+    let mut found = Crate::default();
+    for (module, text) in sources {
+        found.source(module.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect(), text);
+    }
+    found
+}
+
+#[test]
+fn the_modules_of_the_pure_half_use_only_those_before_them() {
+    let found = Crate::read(&root().join("render/src"));
+    assert!(found.arrows().len() > 20, "the sources were not read");
+    assert_eq!(climbing(&found, order::RENDER), Vec::<String>::new());
+}
+
+#[test]
+fn the_pure_half_reaches_for_nothing_outside() {
+    assert_eq!(outside(&Crate::read(&root().join("render/src"))), Vec::<String>::new());
+}
+
+#[test]
+fn an_arrow_that_climbs_is_found_however_it_is_written() {
+    let low = |text: &str| {
+        climbing(&of_sources(&[("low", text), ("high", "pub struct A;"), ("high::part", "")]), &["low", "high"])
+    };
+    for text in [
+        "use crate::high::A;",
+        "use crate::{high::A, low::B};",
+        "use crate::{high as other};",
+        "pub use crate::high::part;",
+        "use super::high;",
+        "fn f() { crate::high::A; }",
+        "mod inner { use super::super::high::A; }",
+        "fn f() -> crate::high::A { todo!() }",
+    ] {
+        assert_eq!(low(text), ["low uses high"], "{text}");
+    }
+    for text in ["use crate::low::A;", "#[cfg(test)] mod tests { use crate::high::A; }", "use high::A;"] {
+        assert_eq!(low(text), Vec::<String>::new(), "{text}");
+    }
+    let through = of_sources(&[("", "pub use high::A;"), ("low", "use crate::A;"), ("high", "pub struct A;")]);
+    assert_eq!(climbing(&through, &["low", "high"]), ["low uses high"], "a re-export hides where it comes from");
+}
+
+#[test]
+fn what_lies_outside_is_found_however_it_is_written() {
+    for text in [
+        "use kube::{Api, Client};",
+        "use kube::{core::DynamicObject, Client as C};",
+        "pub use tokio::time::sleep;",
+        "fn f() { std::env::var(\"A\"); }",
+        "use std::{fs, collections::BTreeMap};",
+        "fn f() { jiff::Timestamp::now(); }",
+        "use std::time::*; fn f() { Instant::now(); }",
+    ] {
+        assert!(!outside(&of_sources(&[("children", text)])).is_empty(), "{text}");
+    }
+    assert!(outside(&of_sources(&[("children", "use kube::core::DynamicObject;")])).is_empty());
+}
+
+#[test]
+fn the_command_line_and_the_pure_half_link_no_server_and_no_tls() {
+    for package in ["belfry-render", "belfry-cli"] {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["tree", "--offline", "--locked", "-e", "normal", "--prefix", "none", "-p", package]);
+        let output = cargo.current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let tree = String::from_utf8(output.stdout).unwrap();
+        let names: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+        assert!(names.contains(&"belfry-crds"), "{tree}");
+        for name in ["axum", "hyper", "rustls", "rcgen", "tokio", "reqwest", "ureq"] {
+            assert!(!names.contains(&name), "{package} links {name}");
+        }
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_a_reader_can_hold() {
+    for file in crates().iter().flat_map(|path| rust_files(path)) {
+        let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= 400, "{} has {lines} lines: split it", file.display());
+    }
+}
+
+#[test]
+fn every_crate_takes_the_lints_of_the_workspace() {
+    for path in crates() {
+        let manifest = std::fs::read_to_string(path.join("Cargo.toml")).unwrap();
+        assert!(manifest.contains("[lints]\nworkspace = true"), "{}", path.display());
+    }
+}

@@ -1,0 +1,17 @@
+//! The order of the modules: a module uses those before it in its list, and none after it.
+
+/// `render`, from the bottom up.
+pub(crate) const RENDER: &[&str] = &[
+    "problem",
+    "quantity",
+    "settings",
+    "kind",
+    "engine",
+    "template",
+    "deployed",
+    "model",
+    "monitoring",
+    "validate",
+    "routing",
+    "children",
+];
