@@ -85,6 +85,25 @@ fn no_golden_file_is_left_that_no_sample_makes() {
     }
 }
 
+/// `make golden` runs those tests that write files, and finds them by words in their names.
+#[test]
+fn make_golden_runs_every_test_that_writes_a_file() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let words = makefile.lines().find_map(|line| line.strip_prefix("WRITERS := ")).unwrap();
+    let mut writers = vec![];
+    for folder in ["operator/tests", "operator/tests/monitoring", "crds/tests"] {
+        for path in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()) {
+            let source =
+                if path.extension().is_some_and(|e| e == "rs") { fs::read_to_string(path).unwrap() } else { continue };
+            let tests = source.split("#[test]\nfn ").skip(1).filter(|test| test.contains(concat!("expect_", "file![")));
+            writers.extend(tests.map(|test| test.split('(').next().unwrap().to_owned()));
+        }
+    }
+    let is_left_out = |name: &&String| !words.split(' ').any(|word| name.contains(word));
+    assert!(writers.len() >= 8, "{writers:?}");
+    assert_eq!(writers.iter().filter(is_left_out).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
 #[test]
 fn rendering_twice_gives_the_same_bytes() {
     assert_eq!(golden(), golden());

@@ -1,7 +1,7 @@
 //! The workers.
 //!
 //! The pod template of a revision never changes once it was released: a changed template restarts
-//! every model (invariant 4). `tests/golden` holds its hash. A better template is a new
+//! every model (invariant 4). `tests/invariants.rs` holds its hash. A better template is a new
 //! [`TemplateRevision`].
 
 mod container;
