@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Status of an `InferenceModel`. Computed from scratch in every pass; it has no history of its own.
+/// Status of an `InferenceModel`. Computed in every pass. What can't be seen any more, such as `movedFrom`, is kept from the last one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InferenceModelStatus {

@@ -1,4 +1,4 @@
-//! The controller: which model is worked on when. A pass itself is in [`pass`].
+//! The controller: which model is worked on when. A pass itself is in `pass`.
 
 mod backoff;
 mod pass;

@@ -7,7 +7,7 @@
 //!
 //! The modules stand in the order of that flow. `validate`, `children`, `monitoring`, `routing` and
 //! `status` name no client, no clock and no environment; `belfry render` and the tests call them as the
-//! controller does. Only `apply` and `controller` write to the cluster.
+//! controller does. Only `apply`, `controller`, `lease` and `scaling` write to the cluster.
 
 #![warn(missing_docs)]
 

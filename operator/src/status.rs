@@ -1,7 +1,7 @@
 //! Specification, pods and the outcome of the pass → [`InferenceModelStatus`].
 //!
-//! Pure, with the time passed in. Every condition is computed from scratch; of the previous status
-//! only the times of transition are kept.
+//! Pure, with the time passed in. Every condition is computed from scratch. Of the previous status times of transition
+//! stay, what can't be computed while a specification is refused, and what has to outlive a pass (`kept`).
 
 mod children;
 mod conditions;

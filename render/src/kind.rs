@@ -10,7 +10,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ApiResource;
 
-/// A kind of child. A new kind goes here, into [`crate::children::Children`], and into the chart's Role.
+/// A kind of child. A new kind goes here, into [`crate::children::child`], and into the chart's Role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
     /// Identity of the workers; it has no rights.

@@ -1,34 +1,115 @@
 //! Every sample of `config/samples`, rendered. The files are what the operator applies, so a change
-//! of them is a change of clusters.
+//! of them is a change of clusters. `golden/minimal` has every object of the smallest sample; of each other sample there is
+//! the difference from it.
 
 #![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
 
+#[path = "golden/diff.rs"]
+mod diff;
+#[path = "golden/files.rs"]
+mod files;
+#[path = "golden/json.rs"]
+mod json;
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
 
 use belfry_crds::InferenceModel;
 use belfry_render::children::children;
+use belfry_render::model::ValidModel;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate;
 use expect_test::expect_file;
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use support::{sample, samples, valid};
+use support::{root, sample, samples, valid};
+
+/// The folder of golden files.
+fn folder() -> PathBuf {
+    root().join("render/tests/golden")
+}
+
+/// One model whole: a file for each of its objects.
+const WHOLE: &str = "minimal";
+
+/// What the files hold, by their path in the folder: the objects of one model whole, every other sample as its difference.
+fn golden() -> BTreeMap<String, String> {
+    let mut golden: BTreeMap<_, _> = files::of(&valid(&sample(WHOLE)))
+        .into_iter()
+        .map(|file| {
+            let header = format!("# Generated from config/samples/{WHOLE}.yaml. Update it with `make golden`.\n");
+            (format!("{WHOLE}/{}.yaml", file.name), header + &file.whole)
+        })
+        .collect();
+    for (name, _) in samples().iter().filter(|(name, _)| name != WHOLE) {
+        golden.insert(
+            format!("{name}.diff"),
+            diff::of(name, &[&sample(WHOLE), &named_like_the_whole(name)].map(objects)),
+        );
+    }
+    golden
+}
+
+/// A sample under the name of the one that is whole: the name is in every query, and would hide what differs.
+fn named_like_the_whole(name: &str) -> InferenceModel {
+    let mut model = sample(name);
+    model.metadata.name = sample(WHOLE).metadata.name;
+    model
+}
+
+fn objects(model: &InferenceModel) -> Vec<files::File> {
+    files::of(&valid(model))
+}
 
 #[test]
-fn every_sample_renders_as_its_golden_file() {
-    for (name, model) in samples() {
-        let path = format!("{}/tests/golden/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
-        expect_file![path].assert_eq(&readable(&valid(&model)));
+fn every_sample_renders_as_its_golden_files() {
+    fs::create_dir_all(folder().join(WHOLE)).unwrap();
+    for (path, text) in golden() {
+        expect_file![folder().join(path)].assert_eq(&text);
     }
 }
 
 #[test]
+fn no_golden_file_is_left_that_no_sample_makes() {
+    let golden = golden();
+    for path in [folder(), folder().join(WHOLE)].iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
+        let path = path.unwrap().path();
+        let name = path.strip_prefix(folder()).unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() || path.extension().is_some_and(|extension| extension == "rs") || golden.contains_key(&name) {
+            continue;
+        }
+        assert!(std::env::var_os("UPDATE_EXPECT").is_some(), "{name}: no sample makes it; `make golden` deletes it");
+        fs::remove_file(path).unwrap();
+    }
+}
+
+/// `make golden` runs those tests that write files, and finds them by words in their names.
+#[test]
+fn make_golden_runs_every_test_that_writes_a_file() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    let words = makefile.lines().find_map(|line| line.strip_prefix("WRITERS := ")).unwrap();
+    let mut writers = vec![];
+    for folder in ["render/tests", "render/tests/monitoring", "crds/tests"] {
+        for path in fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()) {
+            let source =
+                if path.extension().is_some_and(|e| e == "rs") { fs::read_to_string(path).unwrap() } else { continue };
+            let tests = source.split("#[test]\nfn ").skip(1).filter(|test| test.contains(concat!("expect_", "file![")));
+            writers.extend(tests.map(|test| test.split('(').next().unwrap().to_owned()));
+        }
+    }
+    let is_left_out = |name: &&String| !words.split(' ').any(|word| name.contains(word));
+    assert!(writers.len() >= 8, "{writers:?}");
+    assert_eq!(writers.iter().filter(is_left_out).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
 fn rendering_twice_gives_the_same_bytes() {
-    for (_, model) in samples() {
-        assert_eq!(readable(&valid(&model)), readable(&valid(&model)));
+    assert_eq!(golden(), golden());
+    for (name, model) in samples() {
+        assert_eq!(rendered(&valid(&model)), rendered(&valid(&model)), "{name}");
     }
 }
 
@@ -85,7 +166,7 @@ fn every_field_of_the_specification_reaches_a_child() {
         ["full", "engine", "vllm", "minilm-s3", "minilm-oci", "minilm-oci-copy", "autoscaling", "keda", "paging"];
     for name in whole {
         let model = serde_json::to_value(sample(name)).unwrap();
-        let whole = readable(&valid(&sample(name)));
+        let whole = rendered(&valid(&sample(name)));
         let mut leaves = vec![];
         collect_leaves("", &model["spec"], &mut leaves);
         for leaf in leaves.iter().filter(|leaf| !REDUNDANT.contains(&leaf.as_str())) {
@@ -94,7 +175,7 @@ fn every_field_of_the_specification_reaches_a_child() {
             // Without a field that is required there is no specification to render.
             let Ok(without) = serde_json::from_value::<InferenceModel>(without) else { continue };
             let Ok(valid) = validate(&without, &Settings::default()) else { continue };
-            assert!(readable(&valid) != whole, "{name}: {leaf} changes nothing");
+            assert!(rendered(&valid) != whole, "{name}: {leaf} changes nothing");
         }
     }
 }
@@ -121,18 +202,8 @@ fn remove(spec: &mut Value, pointer: &str) {
     }
 }
 
-/// The children as YAML, with the dashboard's minified JSON spread over lines for the reader.
-fn readable(model: &belfry_render::model::ValidModel) -> String {
-    let mut output = String::from("# Generated from config/samples. Update it with `make golden`.\n");
-    for child in children(model).unwrap() {
-        let Some(object) = child.object else { continue };
-        let mut value = serde_json::to_value(object).unwrap();
-        for file in value["data"].as_object_mut().into_iter().flat_map(|data| data.values_mut()) {
-            let json: Value = serde_json::from_str(file.as_str().unwrap()).unwrap();
-            *file = Value::String(serde_json::to_string_pretty(&json).unwrap());
-        }
-        output += "---\n";
-        output += &serde_yaml::to_string(&value).unwrap();
-    }
-    output
+/// The objects of a model, as `belfry render` prints them.
+fn rendered(model: &ValidModel) -> String {
+    let objects = children(model).unwrap().into_iter().filter_map(|child| child.object);
+    objects.map(|object| format!("---\n{}", serde_yaml::to_string(&object).unwrap())).collect()
 }

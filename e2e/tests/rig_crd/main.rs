@@ -11,7 +11,7 @@ use kube::Client;
 use serde_json::{Value, json};
 
 mod cases;
-mod routing;
+mod children;
 mod sources;
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
@@ -27,7 +27,12 @@ fn yaml(path: &Path) -> Result<Value> {
 
 /// The status and, of a refusal, the message.
 async fn post(client: &Client, path: &str, body: &Value) -> Result<(u16, String)> {
-    let request = Request::post(path).header("content-type", "application/json").body(body.to_string().into_bytes())?;
+    create(client, path, "application/json", body.to_string()).await
+}
+
+/// The same with a text of any kind.
+async fn create(client: &Client, path: &str, kind: &str, text: String) -> Result<(u16, String)> {
+    let request = Request::post(path).header("content-type", kind).body(text.into_bytes())?;
     match client.request_text(request).await {
         Ok(_) => Ok((201, String::new())),
         Err(kube::Error::Api(status)) => Ok((status.code, status.message.clone())),

@@ -60,7 +60,7 @@ impl Queue {
     }
 
     /// Takes the model that has been due for longest, if one is: of those whose children may be written, unless one
-    /// whose status has to be has waited [`PATIENCE`] longer.
+    /// whose status has to be has waited `PATIENCE` longer.
     pub fn take(&mut self, now: Instant) -> Option<ModelKey> {
         let first = |models: &BTreeSet<(Instant, ModelKey)>| Some(models.first()?.0).filter(|due| *due <= now);
         let urgency = match (first(&self.children), first(&self.statuses)) {
