@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::app::{App, Model};
 use crate::error::{ApiError, Reason};
-use crate::forward::Reserved;
+use crate::inbox::Reserved;
 use crate::lifecycle::State;
+use crate::state::{App, Model};
 
 /// Most bytes in one request: 256 texts of 512 tokens are about 600 kB, as token ids about 1 MB.
 pub const BODY_LIMIT: usize = 8 << 20;

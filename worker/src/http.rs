@@ -17,12 +17,13 @@ use axum::routing::{get, post};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use crate::admit;
-use crate::app::{App, Model};
-use crate::error::{ApiError, Endpoint, Reason, body};
-use crate::forward::{Rows, forward};
+use crate::endpoint::Endpoint;
+use crate::error::{ApiError, Reason, body};
 use crate::http::input::Input;
 use crate::http::request_id::RequestId;
 use crate::respond::Format;
+use crate::rows::{Rows, forward};
+use crate::state::{App, Model};
 use crate::tokenize::{Encoded, Refused};
 
 /// Everything that the worker serves.

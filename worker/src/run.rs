@@ -14,17 +14,20 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::App;
 use crate::args::{Args, Command as Subcommand, LifecycleArgs};
 use crate::batch::Packed;
-use crate::forward::{Engine, lane};
+use crate::device::{Device, own_this_thread};
+use crate::engine::Engine;
+use crate::failure::failure;
 use crate::http::router;
+use crate::lane::lane;
 use crate::lifecycle::State;
-use crate::load::{Loaded, failure, load, manifest};
+use crate::load::{Loaded, load, manifest};
 use crate::metrics::{ModelInfo, unix};
+use crate::model::engine::TorchEngine;
+use crate::state::App;
 use crate::tokenize::Tokenizer;
-use crate::torch::{Device, TorchEngine, own_this_thread};
-use crate::{cpu, native, server, torch};
+use crate::{cpu, device, native, server};
 
 /// Threads for HTTP: two, so that a probe is answered while a large response is being written.
 const HTTP_THREADS: usize = 2;
@@ -85,7 +88,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
     let threads = cpu::threads(args.compute.threads);
     let app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
     let app = Arc::new(app);
-    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), torch::VERSION, cpu::isa()]).set(1.0);
+    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .enable_all()

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use belfry_crds::contract::load_failure::LoadFailureReason::{self, *};
 use belfry_worker::batch::Packed;
-use belfry_worker::forward::Engine;
-use belfry_worker::load::digest::sha256;
+use belfry_worker::device::Device;
+use belfry_worker::engine::Engine;
+use belfry_worker::folder::digest::sha256;
 use belfry_worker::load::{Loaded, load, manifest};
 use belfry_worker::metrics::Metrics;
-use belfry_worker::torch::Device;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -7,11 +7,11 @@ mod support;
 use std::fs;
 
 use belfry_worker::batch::Packed;
-use belfry_worker::forward::Engine;
+use belfry_worker::device::{Device, own_this_thread};
+use belfry_worker::engine::Engine;
 use belfry_worker::load::{Loaded, load, manifest};
 use belfry_worker::metrics::Metrics;
 use belfry_worker::tokenize::Encoded;
-use belfry_worker::torch::{Device, own_this_thread};
 
 const DIMENSIONS: usize = 384;
 

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use belfry_worker::Args;
-use belfry_worker::app::{About, App, Model};
 use belfry_worker::batch::Packed;
-use belfry_worker::forward::{Engine, EngineError, lane};
+use belfry_worker::engine::{Engine, EngineError};
+use belfry_worker::lane::lane;
+use belfry_worker::state::{About, App, Model};
 use belfry_worker::tokenize::Tokenizer;
 use clap::Parser;
 

@@ -1,14 +1,14 @@
 //! BERT encoders, on packed batches: linear layers see all tokens at once, attention each run of equal length.
 
+use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
 use tch::{TchError, Tensor};
 
 use super::Encoder;
+use super::config::Config;
+use super::weights::Weights;
 use crate::batch::{Packed, Run};
-use crate::load::config::Config;
-use crate::load::weights::Weights;
-use crate::load::{Result, failure};
-use crate::torch::one_line;
-use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
+use crate::device::one_line;
+use crate::failure::{Result, failure};
 
 type TorchResult<T> = std::result::Result<T, TchError>;
 
@@ -77,7 +77,7 @@ struct Layer {
 }
 
 /// The encoder of a BERT model.
-pub struct Bert {
+pub(super) struct Bert {
     words: Tensor,
     /// Position embeddings with the embedding of token type 0 added: no text has a second segment.
     positions: Tensor,
@@ -90,7 +90,7 @@ pub struct Bert {
 }
 
 impl Bert {
-    pub fn new(config: &Config, weights: &mut Weights) -> Result<Self> {
+    pub(super) fn new(config: &Config, weights: &mut Weights) -> Result<Self> {
         let activation = Activation::named(&config.hidden_act).ok_or_else(|| {
             let message = format!(
                 "config.json: hidden_act {} is not supported; supported are gelu, gelu_new and relu",

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::Result;
-use super::folder::Folder;
-use crate::models::SUPPORTED;
+use super::SUPPORTED;
+use crate::failure::Result;
+use crate::folder::Folder;
 
 /// The fields that the supported families have in common. The names are Hugging Face's.
 #[derive(Clone, Debug, Deserialize)]

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::Result;
 use super::config::Config;
-use super::folder::Folder;
-use crate::models::pooling::{Mode, Pooling};
+use super::pooling::{Mode, Pooling};
+use crate::failure::Result;
+use crate::folder::Folder;
 
 /// What happens around the encoder.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use crate::args::Limits;
-use crate::forward::Inbox;
+use crate::inbox::Inbox;
 use crate::lifecycle::{Lifecycle, State};
 use crate::metrics::Metrics;
 use crate::tokenize::Tokenizer;

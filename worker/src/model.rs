@@ -1,14 +1,18 @@
 //! Model families: one file for each, and one `match`.
 
-pub mod bert;
+mod bert;
+pub mod config;
+pub mod engine;
+pub mod pipeline;
 pub mod pooling;
+pub mod weights;
 
 use tch::{TchError, Tensor};
 
+use self::config::Config;
+use self::weights::Weights;
 use crate::batch::Packed;
-use crate::load::Result;
-use crate::load::config::Config;
-use crate::load::weights::Weights;
+use crate::failure::{Result, failure};
 
 /// Architectures that [`build`] knows, as config.json names them.
 pub const SUPPORTED: &[&str] = &["BertModel", "BertForMaskedLM", "BertForPreTraining"];
@@ -27,7 +31,7 @@ pub fn build(config: &Config, weights: &mut Weights) -> Result<Box<dyn Encoder>>
     // Every supported architecture is of one family so far; the next one adds an arm.
     match config.architecture() {
         _ if SUPPORTED.contains(&config.architecture()) => Ok(Box::new(bert::Bert::new(config, weights)?)),
-        other => Err(crate::load::failure(
+        other => Err(failure(
             belfry_crds::contract::load_failure::LoadFailureReason::UnsupportedArchitecture,
             format!("architecture {other} is not supported"),
         )),

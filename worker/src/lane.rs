@@ -1,0 +1,66 @@
+//! The loop of the one thread that owns every tensor: take a batch, run the engine, answer. An idle lane starts at once;
+//! batches form while it is busy.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Instant, SystemTime};
+
+use crate::batch::Packed;
+use crate::engine::{Engine, EngineError};
+use crate::error::Reason;
+use crate::inbox::Text;
+use crate::queue::{BatchLimits, Taken};
+use crate::state::App;
+
+/// Runs the engine until the inbox is closed and empty.
+pub fn lane(app: &App, engine: &mut dyn Engine) {
+    let limits = BatchLimits { tokens: app.limits.max_batch_tokens, texts: app.limits.max_batch_size };
+    while let Some(Taken { batch, expired }) = app.inbox.next(limits) {
+        let now = Instant::now();
+        for text in expired {
+            text.answer(Err(Reason::DeadlineExceeded), (now, now));
+        }
+        if !batch.is_empty() {
+            pass(app, engine, &batch);
+        }
+    }
+}
+
+fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
+    let taken = Instant::now();
+    let ids: Vec<&[u32]> = batch.iter().map(|text| text.encoded.ids()).collect();
+    let packed = Packed::new(&ids);
+    let rows = guarded(engine, &packed);
+    let done = Instant::now();
+    app.metrics.batch_size.observe(packed.texts() as f64);
+    app.metrics.batch_tokens.observe(packed.tokens() as f64);
+    app.metrics.device_busy.inc_by((done - taken).as_secs_f64());
+    app.inbox.observe(packed.texts(), done - taken);
+    app.lifecycle.pass_ended(done, done - taken);
+    match rows {
+        Ok(rows) => {
+            app.metrics.tokens.with_label_values(&["input"]).inc_by(packed.tokens() as u64);
+            app.metrics.progress(SystemTime::now());
+            for (row, index) in rows.into_iter().zip(&packed.order) {
+                // JSON has no NaN, and a vector with one would poison whatever index it ends in.
+                let finite = row.iter().all(|value| value.is_finite());
+                batch[*index].answer(if finite { Ok(row) } else { Err(Reason::InferenceFailed) }, (taken, done));
+            }
+        }
+        Err(error) => {
+            tracing::error!(texts = packed.texts(), tokens = packed.tokens(), %error, "Forward pass failed");
+            for text in batch {
+                text.answer(Err(Reason::InferenceFailed), (taken, done));
+            }
+        }
+    }
+}
+
+/// Runs the engine so that neither an error nor a panic goes further than this batch.
+fn guarded(engine: &mut dyn Engine, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
+    match catch_unwind(AssertUnwindSafe(|| engine.forward(packed))) {
+        Ok(Ok(rows)) if rows.len() == packed.texts() => Ok(rows),
+        Ok(Ok(rows)) => Err(EngineError(format!("{} vectors for {} texts", rows.len(), packed.texts()))),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(EngineError("the engine panicked".to_owned())),
+    }
+}
