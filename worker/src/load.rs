@@ -19,8 +19,8 @@ use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::folder::digest::Manifest;
 use crate::metrics::Metrics;
-use crate::model::config::Config;
 use crate::model::engine::TorchEngine;
+use crate::model::family::Family;
 use crate::model::pipeline::Pipeline;
 use crate::model::weights::{self, Weights};
 use crate::state::{About, Model};
@@ -46,9 +46,9 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
             return Err(failure(LoadFailureReason::ModelNotFound, message));
         }
     };
-    let config = Config::read(&folder)?;
-    let pipeline = Pipeline::read(&folder, &config)?;
-    let tokenizer = Tokenizer::new(&folder.read("tokenizer.json")?, pipeline.max_tokens, config.vocab_size)
+    let family = Family::read(&folder)?;
+    let pipeline = Pipeline::read(&folder, &family)?;
+    let tokenizer = Tokenizer::new(&folder.read("tokenizer.json")?, pipeline.max_tokens, family.vocab_size())
         .map_err(|error| folder.corrupt("tokenizer.json", error))?;
     let mut weights = Weights::read(&folder, device)?;
     let digest = folder.manifest().digest();
@@ -56,13 +56,13 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         Some(wanted) if *wanted != digest => return Err(mismatch(&folder, wanted, &digest)),
         _ => {}
     }
-    let encoder = crate::model::build(&config, &mut weights)?;
+    let encoder = family.encoder(&mut weights)?;
     drop(weights);
     let bytes = encoder.bytes();
     let engine = TorchEngine::new(encoder, pipeline.pooling);
-    let dimensions = engine.dimensions(config.hidden_size);
+    let dimensions = engine.dimensions(family.hidden_size());
     let about = About {
-        architecture: config.architecture().to_owned(),
+        architecture: family.architecture().to_owned(),
         dtype: device.dtype_name().to_owned(),
         device: device.name().to_owned(),
         revision: folder.revision().to_owned(),
@@ -74,8 +74,8 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
 /// Reads the files that [`load`] reads, and loads nothing.
 pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
-    let config = Config::read(&folder)?;
-    Pipeline::read(&folder, &config)?;
+    let family = Family::read(&folder)?;
+    Pipeline::read(&folder, &family)?;
     folder.read("tokenizer.json")?;
     weights::hash(&folder)?;
     Ok(folder.manifest())

@@ -198,6 +198,12 @@ fn models_that_are_not_supported_are_named() {
         &["t5"],
     );
     refused(
+        "two families",
+        set("model_type", json!("roberta")),
+        UnsupportedArchitecture,
+        &["config.json", "architecture BertModel and model_type roberta"],
+    );
+    refused(
         "positions",
         set("position_embedding_type", json!("relative_key")),
         UnsupportedArchitecture,
@@ -227,6 +233,19 @@ fn models_that_are_not_supported_are_named() {
         UnsupportedArchitecture,
         &["attention"],
     );
+}
+
+#[test]
+fn a_family_is_known_by_its_architecture_or_else_by_its_model_type() {
+    for (missing, architecture) in [("model_type", "BertForMaskedLM"), ("architectures", "BertModel")] {
+        let dir = TempDir::new().unwrap();
+        tiny::write(dir.path());
+        edit(dir.path(), "config.json", |config| {
+            config["architectures"] = json!(["BertForMaskedLM"]);
+            config.as_object_mut().unwrap().remove(missing);
+        });
+        assert_eq!(try_load(dir.path()).unwrap().model.about.architecture, architecture);
+    }
 }
 
 #[test]

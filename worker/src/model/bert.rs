@@ -1,10 +1,12 @@
 //! BERT encoders, on packed batches: linear layers see all tokens at once, attention each run of equal length.
 
+mod config;
+
 use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
 use tch::{TchError, Tensor};
 
+pub(super) use self::config::{ARCHITECTURES, Config};
 use super::Encoder;
-use super::config::Config;
 use super::weights::Weights;
 use crate::batch::{Packed, Run};
 use crate::device::one_line;
@@ -79,7 +81,8 @@ struct Layer {
 /// The encoder of a BERT model.
 pub(super) struct Bert {
     words: Tensor,
-    /// Position embeddings with the embedding of token type 0 added: no text has a second segment.
+    /// Position embeddings from a text's first token on, with the embedding of token type 0 added: no text has a second
+    /// segment.
     positions: Tensor,
     norm: Norm,
     layers: Vec<Layer>,
@@ -170,8 +173,10 @@ impl<'a> Builder<'a> {
 
     fn positions(&mut self) -> Result<Tensor> {
         let hidden = self.config.hidden_size;
-        let positions =
+        let table =
             self.take("embeddings.position_embeddings.weight", &[self.config.max_position_embeddings, hidden])?;
+        let (first, most) = (self.config.first_position() as i64, self.config.max_tokens() as i64);
+        let positions = joined(table.f_narrow(0, first, most))?;
         let name = format!("{}embeddings.token_type_embeddings.weight", self.prefix);
         if !self.weights.has(&name) {
             return Ok(positions);
