@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::engine::{Output, Row};
 use crate::error::Reason;
 use crate::lifecycle::Lifecycle;
 use crate::queue::{BatchLimits, Full, Queue, Taken, Work};
@@ -16,6 +17,8 @@ pub(crate) struct Text {
     /// Its place among the texts of its request.
     pub(crate) index: usize,
     pub(crate) encoded: Encoded,
+    /// What its request wants of the model.
+    pub(crate) output: Output,
     /// When its request is answered with 504.
     pub(crate) deadline: Instant,
     /// Holds as many answers as the request has texts, so that the lane never waits for a request.
@@ -24,8 +27,8 @@ pub(crate) struct Text {
 
 impl Text {
     /// Sends the answer. The request may have ended, and then there is nothing to do.
-    pub(crate) fn answer(&self, vector: Result<Vec<f32>, Reason>, (taken, done): (Instant, Instant)) {
-        drop(self.reply.try_send(Answer { index: self.index, vector, taken, done }));
+    pub(crate) fn answer(&self, row: Result<Row, Reason>, (taken, done): (Instant, Instant)) {
+        drop(self.reply.try_send(Answer { index: self.index, row, taken, done }));
     }
 }
 
@@ -46,7 +49,7 @@ impl Work for Text {
 pub(crate) struct Answer {
     /// The text's place among those of its request.
     pub(crate) index: usize,
-    pub(crate) vector: Result<Vec<f32>, Reason>,
+    pub(crate) row: Result<Row, Reason>,
     /// When the lane took the text.
     pub(crate) taken: Instant,
     /// When its pass ended.

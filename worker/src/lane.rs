@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Instant, SystemTime};
 
 use crate::batch::Packed;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, OutputSet, Outputs};
 use crate::error::Reason;
 use crate::inbox::Text;
 use crate::queue::{BatchLimits, Taken};
@@ -29,21 +29,20 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     let taken = Instant::now();
     let ids: Vec<&[u32]> = batch.iter().map(|text| text.encoded.ids()).collect();
     let packed = Packed::new(&ids);
-    let rows = guarded(engine, &packed);
+    let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().map(|text| text.output)));
     let done = Instant::now();
     app.metrics.batch_size.observe(packed.texts() as f64);
     app.metrics.batch_tokens.observe(packed.tokens() as f64);
     app.metrics.device_busy.inc_by((done - taken).as_secs_f64());
     app.inbox.observe(packed.texts(), done - taken);
     app.lifecycle.pass_ended(done, done - taken);
-    match rows {
-        Ok(rows) => {
+    match outputs {
+        Ok(mut outputs) => {
             app.metrics.tokens.with_label_values(&["input"]).inc_by(packed.tokens() as u64);
             app.metrics.progress(SystemTime::now());
-            for (row, index) in rows.into_iter().zip(&packed.order) {
-                // JSON has no NaN, and a vector with one would poison whatever index it ends in.
-                let finite = row.iter().all(|value| value.is_finite());
-                batch[*index].answer(if finite { Ok(row) } else { Err(Reason::InferenceFailed) }, (taken, done));
+            for (row, index) in packed.order.iter().enumerate() {
+                let text = &batch[*index];
+                text.answer(outputs.take(text.output, row).ok_or(Reason::InferenceFailed), (taken, done));
             }
         }
         Err(error) => {
@@ -56,11 +55,6 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
 }
 
 /// Runs the engine so that neither an error nor a panic goes further than this batch.
-fn guarded(engine: &mut dyn Engine, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
-    match catch_unwind(AssertUnwindSafe(|| engine.forward(packed))) {
-        Ok(Ok(rows)) if rows.len() == packed.texts() => Ok(rows),
-        Ok(Ok(rows)) => Err(EngineError(format!("{} vectors for {} texts", rows.len(), packed.texts()))),
-        Ok(Err(error)) => Err(error),
-        Err(_) => Err(EngineError("the engine panicked".to_owned())),
-    }
+fn guarded(engine: &mut dyn Engine, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
+    catch_unwind(AssertUnwindSafe(|| engine.pass(packed, wanted))).unwrap_or(Err(EngineError::Panicked))
 }

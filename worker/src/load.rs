@@ -15,6 +15,7 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use self::download::Policy;
 use crate::args::Args;
 use crate::device::Device;
+use crate::engine::Engine;
 use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::folder::digest::Manifest;
@@ -68,7 +69,7 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         revision: folder.revision().to_owned(),
         digest,
     };
-    Ok(Loaded { model: Model { tokenizer, dimensions, about }, engine, bytes })
+    Ok(Loaded { model: Model { tokenizer, dimensions, outputs: engine.outputs(), about }, engine, bytes })
 }
 
 /// Reads the files that [`load`] reads, and loads nothing.

@@ -182,17 +182,19 @@ fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) 
     let (max_tokens, vocabulary) = (tokenizer.max_tokens(), tokenizer.vocabulary());
     // Ids from all over the vocabulary, so that damage in one corner of it has a chance to show.
     let text = |length: usize| (0..length).map(|i| (i * 7919 % vocabulary) as u32).collect::<Vec<u32>>();
+    let wanted = engine.outputs();
     let full = vec![text(max_tokens); (batch_tokens / max_tokens).max(1)];
     for texts in [vec![text(1.max(max_tokens / 8))], full] {
         let slices: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-        let rows = engine.forward(&Packed::new(&slices)).map_err(|error| {
+        let packed = Packed::new(&slices);
+        let outputs = engine.pass(&packed, wanted).map_err(|error| {
             let message = format!(
                 "warm-up with {} tokens failed: {error}; lower max_batch_tokens, or give the worker more memory",
                 slices.len() * slices[0].len()
             );
             failure(LoadFailureReason::OutOfMemory, message)
         })?;
-        if !rows.iter().flatten().all(|value| value.is_finite()) {
+        if !outputs.finite() {
             let message = "warm-up: the model's output is not finite; the weights are damaged, or the dtype is too narrow for them: try --dtype float32";
             return Err(failure(LoadFailureReason::NumericalCheckFailed, message));
         }

@@ -6,7 +6,7 @@ use super::Encoder;
 use super::pooling::Pooling;
 use crate::batch::Packed;
 use crate::device::one_line;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Output, OutputSet, Outputs};
 
 /// An encoder with its pooling. Belongs to the thread that made it.
 pub struct TorchEngine {
@@ -15,15 +15,17 @@ pub struct TorchEngine {
 }
 
 impl TorchEngine {
+    /// Puts the two together.
     pub fn new(encoder: Box<dyn Encoder>, pooling: Pooling) -> Self {
         Self { encoder, pooling }
     }
 
+    /// Length of a text's vector, where the encoder gives vectors of `hidden`.
     pub fn dimensions(&self, hidden: usize) -> usize {
         self.pooling.dimensions(hidden)
     }
 
-    fn run(&self, packed: &Packed) -> Result<Vec<Vec<f32>>, TchError> {
+    fn dense(&self, packed: &Packed) -> Result<Vec<Vec<f32>>, TchError> {
         let pooled = self.pooling.pool(&self.encoder.encode(packed)?, packed)?.f_to_device(tch::Device::Cpu)?;
         let (rows, columns) = pooled.size2()?;
         let mut values = vec![0_f32; (rows * columns) as usize];
@@ -33,7 +35,16 @@ impl TorchEngine {
 }
 
 impl Engine for TorchEngine {
-    fn forward(&mut self, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
-        self.run(packed).map_err(|error| EngineError(one_line(&error)))
+    fn outputs(&self) -> OutputSet {
+        OutputSet::of([Output::Dense])
+    }
+
+    fn forward(&mut self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
+        let mut outputs = Outputs::default();
+        if wanted.has(Output::Dense) {
+            let rows = self.dense(packed).map_err(|error| EngineError::Failed(one_line(&error)))?;
+            outputs.dense = Some(rows);
+        }
+        Ok(outputs)
     }
 }
