@@ -8,10 +8,11 @@ use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::app::{App, Model};
+use crate::engine::Output;
 use crate::error::{ApiError, Reason};
-use crate::forward::Reserved;
+use crate::inbox::Reserved;
 use crate::lifecycle::State;
+use crate::state::{App, Model};
 
 /// Most bytes in one request: 256 texts of 512 tokens are about 600 kB, as token ids about 1 MB.
 pub const BODY_LIMIT: usize = 8 << 20;
@@ -32,6 +33,16 @@ pub fn open(app: &App) -> Result<&Model, ApiError> {
         _ => Err(ApiError::new(Reason::ModelLoading, "the model is still being loaded; retry later")
             .retry_after(LOADING_RETRY_AFTER)),
     }
+}
+
+/// Refuses a request for an output that the model does not have.
+pub fn output(model: &Model, wanted: Output) -> Result<(), ApiError> {
+    if model.outputs.has(wanted) {
+        return Ok(());
+    }
+    let has = model.outputs.iter().map(Output::name).collect::<Vec<_>>().join(", ");
+    let message = format!("this route answers with {wanted} output, and this model has only: {has}");
+    Err(ApiError::new(Reason::InvalidInput, message))
 }
 
 /// A body, and its share of the memory for bodies.

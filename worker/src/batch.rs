@@ -19,7 +19,8 @@ pub struct Run {
 pub struct Packed {
     /// Token ids of all texts, one after the other, longest text first.
     pub ids: Vec<i64>,
-    /// Position of each token in its text.
+    /// Position of each token in its text, from 0. A family whose table of positions starts at another row shifts the
+    /// table.
     pub positions: Vec<i64>,
     pub runs: Vec<Run>,
     /// `order[row]` is the index, in the argument of [`Packed::new`], of the text that became this row.

@@ -2,34 +2,9 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use belfry_crds::contract::metrics::ENDPOINTS;
 use serde_json::json;
 
-/// A route that counts as inference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// OpenAI's `POST /v1/embeddings`
-    Embeddings,
-    /// text-embeddings-inference's `POST /embed`
-    Embed,
-}
-
-impl Endpoint {
-    pub const ALL: [Self; 2] = [Self::Embeddings, Self::Embed];
-
-    /// The path, and the value of the label `endpoint`.
-    pub const fn path(self) -> &'static str {
-        ENDPOINTS[self as usize]
-    }
-
-    /// The field that holds the texts.
-    pub const fn input_name(self) -> &'static str {
-        match self {
-            Self::Embeddings => "input",
-            Self::Embed => "inputs",
-        }
-    }
-}
+use crate::endpoint::Endpoint;
 
 /// Why a request failed. The codes are those of `contract::metrics::REASONS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,12 +147,6 @@ mod tests {
         let ours = Reason::ALL.map(Reason::code);
         let elsewhere = ["ok", "client_closed_request"];
         assert!(REASONS.iter().all(|code| ours.contains(code) || elsewhere.contains(code)));
-    }
-
-    #[test]
-    fn endpoints_are_those_of_the_contract() {
-        assert_eq!(Endpoint::Embeddings.path(), "/v1/embeddings");
-        assert_eq!(Endpoint::Embed.path(), "/embed");
     }
 
     #[test]

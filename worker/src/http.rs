@@ -17,12 +17,14 @@ use axum::routing::{get, post};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use crate::admit;
-use crate::app::{App, Model};
-use crate::error::{ApiError, Endpoint, Reason, body};
-use crate::forward::{Rows, forward};
+use crate::endpoint::Endpoint;
+use crate::engine::Output;
+use crate::error::{ApiError, Reason, body};
 use crate::http::input::Input;
 use crate::http::request_id::RequestId;
 use crate::respond::Format;
+use crate::rows::{self, Rows};
+use crate::state::{App, Model};
 use crate::tokenize::{Encoded, Refused};
 
 /// Everything that the worker serves.
@@ -156,6 +158,7 @@ async fn answer(app: Arc<App>, endpoint: Endpoint, request: Request) -> Response
 async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<Response, ApiError> {
     let app = Arc::clone(&call.app);
     let model = admit::open(&app)?;
+    admit::output(model, Output::Dense)?;
     let body = admit::body(&app, request).await?;
     call.began = Instant::now();
     let wanted = match call.endpoint {
@@ -171,13 +174,12 @@ async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<R
     let (input, truncate, began) = (wanted.input, wanted.truncate, Instant::now());
     let texts = tokenize(&app, call.endpoint, input, truncate).await?;
     let tokenized = began.elapsed();
-    let rows = forward(&app, room, texts, deadline).await?;
-    for (phase, took) in [("tokenize", tokenized), ("queue", rows.queue), ("inference", rows.inference)] {
+    let Rows { rows, tokens, queue, inference } = rows::dense(&app, room, texts, deadline).await?;
+    for (phase, took) in [("tokenize", tokenized), ("queue", queue), ("inference", inference)] {
         app.metrics.phase(phase, took);
     }
-    let Rows { vectors, tokens, .. } = rows;
     let shape = |vector| crate::respond::shape(vector, wanted.dimensions, wanted.normalize);
-    let vectors = vectors.into_iter().map(shape).collect();
+    let vectors = rows.into_iter().map(shape).collect();
     Ok(match call.endpoint {
         Endpoint::Embeddings => crate::respond::openai(&app.name, vectors, wanted.format, tokens),
         Endpoint::Embed => crate::respond::tei(vectors),

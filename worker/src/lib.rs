@@ -1,12 +1,12 @@
 //! The worker of Belfry: one model, served over HTTP.
 //!
 //! A request goes through the files in this order:
-//! `http → admit → tokenize → queue → batch → forward → respond`.
+//! `http → admit → tokenize → rows → inbox → queue → lane → batch → engine → respond`.
 //!
 //! - `queue` and `batch` are pure data, with time passed in.
 //! - One lane thread owns every tensor; everything else talks to it through the queue.
 //! - Names that the operator, the rules or the dashboards read come from [`belfry_crds::contract`].
-//! - Only `native` has unsafe code; only `torch`, `models` and `load::weights` name libtorch.
+//! - Only `native` has unsafe code; only `device` and `model` name libtorch.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -20,30 +20,37 @@
     reason = "a library for its own binary and tests, where every error is an enum that says it"
 )]
 
-pub mod app;
 pub mod args;
+pub mod state;
+
+pub mod endpoint;
 pub mod http;
 
 pub mod admit;
 pub mod tokenize;
 
+pub mod inbox;
 pub mod queue;
+pub mod rows;
 
 pub mod batch;
-pub mod forward;
+pub mod engine;
+pub mod lane;
 
 pub mod respond;
 
 pub mod cpu;
+pub mod device;
 pub mod error;
+pub mod failure;
+pub mod folder;
 pub mod lifecycle;
 pub mod load;
 pub mod metrics;
-pub mod models;
+pub mod model;
 mod native;
 mod run;
 mod server;
-pub mod torch;
 
 pub use args::Args;
 pub use run::run;

@@ -2,41 +2,30 @@
 //! there. Every failure is one line that names a file or an address and says what to do.
 
 mod cache;
-pub mod config;
-pub mod digest;
 mod download;
-pub mod folder;
 mod hub;
-pub mod modules;
 mod s3;
-pub mod weights;
+mod trouble;
 
 use std::path::Path;
 use std::time::Instant;
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 
-use crate::app::{About, Model};
+use self::download::Policy;
 use crate::args::Args;
-use crate::load::config::Config;
-use crate::load::digest::Manifest;
-use crate::load::download::{Policy, Trouble};
-use crate::load::folder::Folder;
-use crate::load::modules::Pipeline;
-use crate::load::weights::Weights;
+use crate::device::Device;
+use crate::engine::Engine;
+use crate::failure::{Result, failure};
+use crate::folder::Folder;
+use crate::folder::digest::Manifest;
 use crate::metrics::Metrics;
-use crate::models;
+use crate::model::engine::TorchEngine;
+use crate::model::family::Family;
+use crate::model::pipeline::Pipeline;
+use crate::model::weights::{self, Weights};
+use crate::state::{About, Model};
 use crate::tokenize::Tokenizer;
-use crate::torch::{Device, TorchEngine};
-
-/// Shorthand of this module.
-pub type Result<T> = std::result::Result<T, LoadFailure>;
-
-/// A failure with its message. Messages are one line, whatever a library puts into its own.
-pub fn failure(reason: LoadFailureReason, message: impl AsRef<str>) -> LoadFailure {
-    let line = message.as_ref().split(['\n', '\r']).map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>();
-    LoadFailure { reason, message: line.join(" ") }
-}
 
 /// A loaded model: what requests need of it, what the lane runs, and how much memory its weights take.
 pub struct Loaded {
@@ -58,9 +47,9 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
             return Err(failure(LoadFailureReason::ModelNotFound, message));
         }
     };
-    let config = Config::read(&folder)?;
-    let pipeline = Pipeline::read(&folder, &config)?;
-    let tokenizer = Tokenizer::new(&folder.read("tokenizer.json")?, pipeline.max_tokens, config.vocab_size)
+    let family = Family::read(&folder)?;
+    let pipeline = Pipeline::read(&folder, &family)?;
+    let tokenizer = Tokenizer::new(&folder.read("tokenizer.json")?, pipeline.max_tokens, family.vocab_size())
         .map_err(|error| folder.corrupt("tokenizer.json", error))?;
     let mut weights = Weights::read(&folder, device)?;
     let digest = folder.manifest().digest();
@@ -68,26 +57,26 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         Some(wanted) if *wanted != digest => return Err(mismatch(&folder, wanted, &digest)),
         _ => {}
     }
-    let encoder = models::build(&config, &mut weights)?;
+    let encoder = family.encoder(&mut weights)?;
     drop(weights);
     let bytes = encoder.bytes();
     let engine = TorchEngine::new(encoder, pipeline.pooling);
-    let dimensions = engine.dimensions(config.hidden_size);
+    let dimensions = engine.dimensions(family.hidden_size());
     let about = About {
-        architecture: config.architecture().to_owned(),
+        architecture: family.architecture().to_owned(),
         dtype: device.dtype_name().to_owned(),
         device: device.name().to_owned(),
         revision: folder.revision().to_owned(),
         digest,
     };
-    Ok(Loaded { model: Model { tokenizer, dimensions, about }, engine, bytes })
+    Ok(Loaded { model: Model { tokenizer, dimensions, outputs: engine.outputs(), about }, engine, bytes })
 }
 
 /// Reads the files that [`load`] reads, and loads nothing.
 pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
-    let config = Config::read(&folder)?;
-    Pipeline::read(&folder, &config)?;
+    let family = Family::read(&folder)?;
+    Pipeline::read(&folder, &family)?;
     folder.read("tokenizer.json")?;
     weights::hash(&folder)?;
     Ok(folder.manifest())
@@ -99,33 +88,4 @@ fn mismatch(folder: &Folder, wanted: &str, found: &str) -> LoadFailure {
         folder.path("")
     );
     failure(LoadFailureReason::DigestMismatch, message)
-}
-
-/// A download that ended without an answer of the origin, in one line that says what to do.
-fn broken(what: &str, cache: &Path, trouble: &Trouble) -> LoadFailure {
-    let (reason, why) = match trouble {
-        Trouble::Timeout => (
-            LoadFailureReason::DownloadTimeout,
-            "was not complete in its time; raise the time-out, or use a source that is nearer".to_owned(),
-        ),
-        Trouble::Stalled => (
-            LoadFailureReason::DownloadStalled,
-            "brought no byte, connection after connection; look at the network and at proxies on the way".to_owned(),
-        ),
-        Trouble::Disk(why) => (
-            LoadFailureReason::DownloadFailed,
-            format!("failed: {why}; mount a writable cache with room for the model at {}", cache.display()),
-        ),
-        Trouble::Corrupt(why) => (
-            LoadFailureReason::DownloadFailed,
-            format!("brought something else: {why}; look at mirrors and proxies on the way"),
-        ),
-        Trouble::Connection(why) => {
-            (LoadFailureReason::DownloadFailed, format!("failed: {why}; check the network and the endpoint"))
-        }
-        Trouble::Status { code, .. } => {
-            (LoadFailureReason::DownloadFailed, format!("was answered with {code}; try again later"))
-        }
-    };
-    failure(reason, format!("download of {what} {why}"))
 }

@@ -10,7 +10,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use crate::error::Endpoint;
+use crate::endpoint::Endpoint;
 
 /// Pairs of status and reason that alerts read; they are born at 0, or the first failure would be no increase.
 const ALERTED: &[(&str, &str)] = &[

@@ -150,5 +150,4 @@ pub struct Taken<W> {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

@@ -14,17 +14,20 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-use crate::app::App;
 use crate::args::{Args, Command as Subcommand, LifecycleArgs};
 use crate::batch::Packed;
-use crate::forward::{Engine, lane};
+use crate::device::{Device, own_this_thread};
+use crate::engine::Engine;
+use crate::failure::failure;
 use crate::http::router;
+use crate::lane::lane;
 use crate::lifecycle::State;
-use crate::load::{Loaded, failure, load, manifest};
+use crate::load::{Loaded, load, manifest};
 use crate::metrics::{ModelInfo, unix};
+use crate::model::engine::TorchEngine;
+use crate::state::App;
 use crate::tokenize::Tokenizer;
-use crate::torch::{Device, TorchEngine, own_this_thread};
-use crate::{cpu, native, server, torch};
+use crate::{cpu, device, native, server};
 
 /// Threads for HTTP: two, so that a probe is answered while a large response is being written.
 const HTTP_THREADS: usize = 2;
@@ -85,7 +88,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
     let threads = cpu::threads(args.compute.threads);
     let app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
     let app = Arc::new(app);
-    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), torch::VERSION, cpu::isa()]).set(1.0);
+    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .enable_all()
@@ -179,17 +182,19 @@ fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) 
     let (max_tokens, vocabulary) = (tokenizer.max_tokens(), tokenizer.vocabulary());
     // Ids from all over the vocabulary, so that damage in one corner of it has a chance to show.
     let text = |length: usize| (0..length).map(|i| (i * 7919 % vocabulary) as u32).collect::<Vec<u32>>();
+    let wanted = engine.outputs();
     let full = vec![text(max_tokens); (batch_tokens / max_tokens).max(1)];
     for texts in [vec![text(1.max(max_tokens / 8))], full] {
         let slices: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
-        let rows = engine.forward(&Packed::new(&slices)).map_err(|error| {
+        let packed = Packed::new(&slices);
+        let outputs = engine.pass(&packed, wanted).map_err(|error| {
             let message = format!(
                 "warm-up with {} tokens failed: {error}; lower max_batch_tokens, or give the worker more memory",
                 slices.len() * slices[0].len()
             );
             failure(LoadFailureReason::OutOfMemory, message)
         })?;
-        if !rows.iter().flatten().all(|value| value.is_finite()) {
+        if !outputs.finite() {
             let message = "warm-up: the model's output is not finite; the weights are damaged, or the dtype is too narrow for them: try --dtype float32";
             return Err(failure(LoadFailureReason::NumericalCheckFailed, message));
         }

@@ -19,9 +19,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
-use crate::app::App;
 use crate::args::LifecycleArgs;
 use crate::lifecycle::State;
+use crate::state::App;
 
 /// Longest time from a connection's start, or from the end of the answer before, to a whole head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -125,6 +125,14 @@ async fn a_request_before_the_model_is_loaded_is_told_to_come_back() {
 }
 
 #[tokio::test]
+async fn an_output_that_the_model_does_not_have_is_refused_by_name() {
+    for (path, body) in [(OPENAI, r#"{"input": "a"}"#), (TEI, r#"{"inputs": "a"}"#)] {
+        let (_, message) = fails(&Fake::scoring(), post(path, body), 400, "invalid_input").await;
+        assert_eq!(message, "this route answers with dense output, and this model has only: score");
+    }
+}
+
+#[tokio::test]
 async fn a_full_queue_answers_at_once_and_stays_ready() {
     let fake = Fake::held("--queue-capacity 2");
     let app = router(Arc::clone(&fake.app));
@@ -153,7 +161,7 @@ async fn a_full_queue_answers_at_once_and_stays_ready() {
 #[tokio::test]
 async fn a_failed_pass_fails_its_requests_and_the_lane_lives_on() {
     let fake = Fake::held("");
-    for next in [Next::Fail, Next::Panic, Next::Nan] {
+    for next in [Next::Fail, Next::Panic, Next::Nan, Next::Short, Next::Nothing] {
         fake.permit(next);
         let (status, _, body) = send(&fake, post(OPENAI, r#"{"input": "w1"}"#)).await;
         assert_eq!((status.as_u16(), body["error"]["code"].as_str()), (500, Some("inference_failed")));
@@ -161,7 +169,7 @@ async fn a_failed_pass_fails_its_requests_and_the_lane_lives_on() {
         assert_eq!(send(&fake, post(OPENAI, r#"{"input": "w1"}"#)).await.0, StatusCode::OK);
     }
     let series = r#"inference_requests_total{endpoint="/v1/embeddings",reason="inference_failed",status="500"}"#;
-    assert_eq!(fake.metric(series), Some(3.0));
+    assert_eq!(fake.metric(series), Some(5.0));
 }
 
 #[tokio::test]

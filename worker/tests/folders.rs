@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 
 use belfry_crds::contract::load_failure::LoadFailureReason::{self, *};
 use belfry_worker::batch::Packed;
-use belfry_worker::forward::Engine;
-use belfry_worker::load::digest::sha256;
+use belfry_worker::device::Device;
+use belfry_worker::engine::{Engine, EngineError, Output, OutputSet};
+use belfry_worker::folder::digest::sha256;
 use belfry_worker::load::{Loaded, load, manifest};
 use belfry_worker::metrics::Metrics;
-use belfry_worker::torch::Device;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -52,6 +52,10 @@ fn overwrite(file: &'static str, bytes: impl AsRef<[u8]>) -> impl FnOnce(&Path) 
     move |folder| fs::write(folder.join(file), bytes).unwrap()
 }
 
+fn dense(loaded: &mut Loaded, texts: &[&[u32]]) -> Vec<Vec<f32>> {
+    loaded.engine.pass(&Packed::new(texts), OutputSet::of([Output::Dense])).unwrap().dense.unwrap()
+}
+
 const WEIGHTS: &str = "model.safetensors";
 
 #[test]
@@ -59,10 +63,24 @@ fn a_good_folder_loads_and_computes() {
     let dir = TempDir::new().unwrap();
     tiny::write(dir.path());
     let mut loaded = try_load(dir.path()).unwrap();
-    let rows = loaded.engine.forward(&Packed::new(&[&[2, 4, 3], &[2, 3]])).unwrap();
+    let rows = dense(&mut loaded, &[&[2, 4, 3], &[2, 3]]);
     assert_eq!(rows.iter().map(Vec::len).collect::<Vec<_>>(), [8, 8]);
     assert_eq!(loaded.model.tokenizer.max_tokens(), 16);
     assert_eq!(loaded.model.about.digest.len(), 64);
+}
+
+#[test]
+fn an_encoder_with_pooling_has_dense_vectors_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    tiny::write(dir.path());
+    let Loaded { mut engine, model, .. } = try_load(dir.path()).unwrap();
+    assert_eq!((engine.outputs(), model.outputs), (OutputSet::of([Output::Dense]), OutputSet::of([Output::Dense])));
+    for output in Output::ALL.into_iter().filter(|output| *output != Output::Dense) {
+        let both = OutputSet::of([Output::Dense, output]);
+        let error = engine.pass(&Packed::new(&[&[2, 3]]), both).unwrap_err();
+        assert_eq!(error, EngineError::NoSuchOutput(output));
+        assert_eq!(error.to_string(), format!("the model has no {output} output"));
+    }
 }
 
 #[test]
@@ -198,6 +216,12 @@ fn models_that_are_not_supported_are_named() {
         &["t5"],
     );
     refused(
+        "two families",
+        set("model_type", json!("roberta")),
+        UnsupportedArchitecture,
+        &["config.json", "architecture BertModel and model_type roberta"],
+    );
+    refused(
         "positions",
         set("position_embedding_type", json!("relative_key")),
         UnsupportedArchitecture,
@@ -230,6 +254,19 @@ fn models_that_are_not_supported_are_named() {
 }
 
 #[test]
+fn a_family_is_known_by_its_architecture_or_else_by_its_model_type() {
+    for (missing, architecture) in [("model_type", "BertForMaskedLM"), ("architectures", "BertModel")] {
+        let dir = TempDir::new().unwrap();
+        tiny::write(dir.path());
+        edit(dir.path(), "config.json", |config| {
+            config["architectures"] = json!(["BertForMaskedLM"]);
+            config.as_object_mut().unwrap().remove(missing);
+        });
+        assert_eq!(try_load(dir.path()).unwrap().model.about.architecture, architecture);
+    }
+}
+
+#[test]
 fn links_may_not_leave_the_folder_but_a_snapshot_may_lead_to_its_blobs() {
     let elsewhere = TempDir::new().unwrap();
     let target = elsewhere.path().join("weights");
@@ -253,7 +290,7 @@ fn links_may_not_leave_the_folder_but_a_snapshot_may_lead_to_its_blobs() {
 fn shards_old_names_and_a_head_do_not_matter() {
     let plain = |folder: &Path| {
         let mut loaded = try_load(folder).unwrap();
-        loaded.engine.forward(&Packed::new(&[&[2, 4, 5, 3]])).unwrap()
+        dense(&mut loaded, &[&[2, 4, 5, 3]])
     };
     let dir = TempDir::new().unwrap();
     tiny::write(dir.path());

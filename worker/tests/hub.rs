@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason::*};
-use belfry_worker::load::digest::sha256;
+use belfry_worker::device::Device;
+use belfry_worker::folder::digest::sha256;
 use belfry_worker::load::{Loaded, load};
 use belfry_worker::metrics::Metrics;
-use belfry_worker::torch::Device;
 use hub::{COMMIT, Hub};
 use server::{Fault, Shelf};
 use tempfile::TempDir;

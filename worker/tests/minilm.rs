@@ -7,11 +7,11 @@ mod support;
 use std::fs;
 
 use belfry_worker::batch::Packed;
-use belfry_worker::forward::Engine;
+use belfry_worker::device::{Device, own_this_thread};
+use belfry_worker::engine::{Engine, Output, OutputSet};
 use belfry_worker::load::{Loaded, load, manifest};
 use belfry_worker::metrics::Metrics;
 use belfry_worker::tokenize::Encoded;
-use belfry_worker::torch::{Device, own_this_thread};
 
 const DIMENSIONS: usize = 384;
 
@@ -38,7 +38,8 @@ fn embed(model: &mut Loaded, texts: &[String], order: &[usize], batch: usize) ->
         let encoded: Vec<_> = part.iter().map(|i| model.model.tokenizer.text(&texts[*i], true).unwrap()).collect();
         let ids: Vec<&[u32]> = encoded.iter().map(Encoded::ids).collect();
         let packed = Packed::new(&ids);
-        for (row, index) in model.engine.forward(&packed).unwrap().into_iter().zip(&packed.order) {
+        let outputs = model.engine.pass(&packed, OutputSet::of([Output::Dense])).unwrap();
+        for (row, index) in outputs.dense.unwrap().into_iter().zip(&packed.order) {
             vectors[part[*index]] = belfry_worker::respond::shape(row, None, true);
         }
     }

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason::*};
 use belfry_worker::args::Args;
+use belfry_worker::device::Device;
 use belfry_worker::load::{Loaded, load};
 use belfry_worker::metrics::Metrics;
-use belfry_worker::torch::Device;
 use clap::Parser;
 use server::{Fault, Shelf};
 use tempfile::TempDir;

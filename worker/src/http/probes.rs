@@ -8,8 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::app::App;
 use crate::lifecycle;
+use crate::state::App;
 
 /// Liveness: fails only when a restart is the cure.
 pub async fn alive(State(app): State<Arc<App>>) -> Response {

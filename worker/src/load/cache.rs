@@ -13,7 +13,7 @@ use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::download::Trouble;
+use super::trouble::Trouble;
 
 /// Marks a snapshot whose files are all there.
 const COMPLETE: &str = ".belfry-complete";

@@ -18,9 +18,10 @@ use self::progress::Progress;
 use self::retry::Tries;
 use super::cache::lease::{Lease, Leases, Turn};
 use super::cache::{Blob, Store};
-use super::folder::Folder;
-use super::{Result, failure};
+use super::trouble::Trouble;
 use crate::args::Source;
+use crate::failure::{Result, failure};
+use crate::folder::Folder;
 use crate::metrics::Metrics;
 
 /// Files beside the weights. The first two a model must have, but a message about a missing one is the folder's.
@@ -35,23 +36,6 @@ const FILES: &[&str] = &[
 
 /// Pause between two looks at another worker's download.
 const POLL: Duration = Duration::from_millis(200);
-
-/// Why a request did not bring what it was made for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The server answered with this status, and the beginning of this body.
-    Status { code: u16, body: String, retry_after: Option<Duration> },
-    /// A connection brought no byte for as long as a stall may last.
-    Stalled,
-    /// No connection, or one that broke.
-    Connection(String),
-    /// What came is not what was announced.
-    Corrupt(String),
-    /// The time of the whole download is over.
-    Timeout,
-    /// The cache can't be written.
-    Disk(String),
-}
 
 /// Waits of a download.
 #[derive(Clone, Copy, Debug)]

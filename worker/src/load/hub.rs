@@ -10,10 +10,11 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::cache::{Blob, Store, is_name};
-use super::download::{Client, Listing, Method, Origin, Policy, Response, Trouble, accepted, fetch, header};
-use super::failure;
-use super::folder::Folder;
+use super::download::{Client, Listing, Method, Origin, Policy, Response, accepted, fetch, header};
+use super::trouble::{Trouble, broken};
 use crate::args::Source;
+use crate::failure::failure;
+use crate::folder::Folder;
 use crate::metrics::Metrics;
 
 /// The public hub.
@@ -30,7 +31,12 @@ const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_')
 const REDIRECTS: &[u16] = &[301, 302, 303, 307, 308];
 
 /// Fetches a repository at a revision; what is in the cache is not fetched again.
-pub(crate) fn download(repo: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
+pub(crate) fn download(
+    repo: &str,
+    source: &Source,
+    policy: Policy,
+    metrics: &Metrics,
+) -> crate::failure::Result<Folder> {
     let endpoint = source.hf_endpoint.as_deref().filter(|text| !text.is_empty()).unwrap_or(HUB).trim_end_matches('/');
     let token = source.hf_token.as_ref().map(|token| token.reveal().trim()).filter(|token| !token.is_empty());
     let client = Client::new(policy);
@@ -162,7 +168,7 @@ impl Origin for Hub<'_> {
                 Reason::DownloadFailed,
                 format!("hub answered {code} for {shown}{of_file}: try again later, or set another endpoint"),
             ),
-            other => super::broken(&format!("{shown}{of_file} from {}", self.endpoint), self.cache, other),
+            other => broken(&format!("{shown}{of_file} from {}", self.endpoint), self.cache, other),
         }
     }
 }

@@ -13,10 +13,11 @@ use sha2::{Digest, Sha256};
 use self::list::{Object, Page};
 use self::sign::{Scope, encoded_path, encoded_query, signed};
 use super::cache::{Blob, Store};
-use super::download::{Client, Listing, Method, Origin, Policy, Response, Trouble, accepted, fetch};
-use super::failure;
-use super::folder::Folder;
+use super::download::{Client, Listing, Method, Origin, Policy, Response, accepted, fetch};
+use super::trouble::{Trouble, broken};
 use crate::args::Source;
+use crate::failure::failure;
+use crate::folder::Folder;
 use crate::metrics::Metrics;
 
 /// Most pages of a list, 1000 objects each.
@@ -29,7 +30,12 @@ const PAGE_LIMIT: u64 = 8 << 20;
 const LATEST: &str = "latest";
 
 /// Fetches a folder; what is in the cache is not fetched again.
-pub(crate) fn download(uri: &str, source: &Source, policy: Policy, metrics: &Metrics) -> super::Result<Folder> {
+pub(crate) fn download(
+    uri: &str,
+    source: &Source,
+    policy: Policy,
+    metrics: &Metrics,
+) -> crate::failure::Result<Folder> {
     let Some((bucket, folder)) = parse(uri) else {
         let message = format!("{uri}: is no address of a bucket; write s3://bucket/folder");
         return Err(failure(Reason::ModelNotFound, message));
@@ -160,7 +166,7 @@ impl Origin for S3<'_> {
         let uri = self.uri;
         let of_file = if file.is_empty() { String::new() } else { format!(" for {file}") };
         let Trouble::Status { code, body, .. } = trouble else {
-            return super::broken(&format!("{uri}{of_file} from {}", self.base), self.cache, trouble);
+            return broken(&format!("{uri}{of_file} from {}", self.base), self.cache, trouble);
         };
         let word = list::code(body).map(|word| format!(" {word}")).unwrap_or_default();
         let refused = format!("bucket refused {uri} with {code}{word}{of_file}");

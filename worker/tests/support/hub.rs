@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use belfry_worker::load::digest::sha256;
+use belfry_worker::folder::digest::sha256;
 use serde_json::json;
 
 use crate::server::{Answer, Fault, Request, Shelf, serve};

@@ -9,9 +9,10 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use belfry_worker::Args;
-use belfry_worker::app::{About, App, Model};
 use belfry_worker::batch::Packed;
-use belfry_worker::forward::{Engine, EngineError, lane};
+use belfry_worker::engine::{Engine, EngineError, Output, OutputSet, Outputs};
+use belfry_worker::lane::lane;
+use belfry_worker::state::{About, App, Model};
 use belfry_worker::tokenize::Tokenizer;
 use clap::Parser;
 
@@ -60,6 +61,10 @@ pub enum Next {
     Fail,
     Panic,
     Nan,
+    /// One row too few.
+    Short,
+    /// No output at all.
+    Nothing,
 }
 
 /// An app with a lane that runs a fake engine. Each pass waits for a permit when the engine is held.
@@ -75,8 +80,16 @@ fn index(of: i64) -> usize {
     usize::try_from(of).unwrap()
 }
 
+fn dense(rows: Vec<Vec<f32>>) -> Outputs {
+    Outputs { dense: Some(rows), ..Outputs::default() }
+}
+
 impl Engine for FakeEngine {
-    fn forward(&mut self, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
+    fn outputs(&self) -> OutputSet {
+        OutputSet::of([Output::Dense])
+    }
+
+    fn forward(&mut self, packed: &Packed, _: OutputSet) -> Result<Outputs, EngineError> {
         let next = self.0.as_ref().map_or(Next::Answer, |permits| permits.recv().unwrap_or(Next::Answer));
         let texts =
             packed.runs.iter().flat_map(|run| (0..run.texts).map(|i| (run.offset + i * run.length, run.length)));
@@ -85,12 +98,21 @@ impl Engine for FakeEngine {
             vec![length as f32, ids.sum::<i64>() as f32, 1.0]
         });
         match next {
-            Next::Answer => Ok(rows.collect()),
-            Next::Fail => Err(EngineError("no such tensor".into())),
+            Next::Answer => Ok(dense(rows.collect())),
+            Next::Fail => Err(EngineError::Failed("no such tensor".into())),
+            Next::Short => Ok(dense(rows.skip(1).collect())),
+            Next::Nothing => Ok(Outputs::default()),
             Next::Panic => panic!("a panic inside the engine"),
-            Next::Nan => Ok(rows.map(|_| vec![1.0, f32::NAN, 0.0]).collect()),
+            Next::Nan => Ok(dense(rows.map(|_| vec![1.0, f32::NAN, 0.0]).collect())),
         }
     }
+}
+
+fn model<const N: usize>(outputs: [Output; N]) -> Model {
+    let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap();
+    let text = || "fake".to_owned();
+    let about = About { architecture: text(), dtype: text(), device: text(), revision: text(), digest: text() };
+    Model { tokenizer, dimensions: 3, outputs: OutputSet::of(outputs), about }
 }
 
 impl Fake {
@@ -104,6 +126,13 @@ impl Fake {
         Self::start(flags, true)
     }
 
+    /// A loaded model that gives scores, and no vectors.
+    pub fn scoring() -> Self {
+        let fake = Self::loading();
+        fake.app.ready(model([Output::Score]));
+        fake
+    }
+
     /// Before the model is loaded.
     pub fn loading() -> Self {
         let args = args("--model /models/tiny");
@@ -113,10 +142,7 @@ impl Fake {
     fn start(flags: &str, held: bool) -> Self {
         let args = args(&format!("--model /models/tiny {flags}"));
         let app = Arc::new(App::new(args.name(), args.limits, 1).unwrap());
-        let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap();
-        let text = || "fake".to_owned();
-        let about = About { architecture: text(), dtype: text(), device: text(), revision: text(), digest: text() };
-        app.ready(Model { tokenizer, dimensions: 3, about });
+        app.ready(model([Output::Dense]));
         let (send, receive) = channel();
         let (permits, receive) = if held { (Some(send), Some(receive)) } else { (None, None) };
         let shared = Arc::clone(&app);

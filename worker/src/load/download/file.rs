@@ -11,9 +11,10 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::super::cache::Blob;
+use super::super::trouble::Trouble;
 use super::http::trouble;
 use super::retry::Tries;
-use super::{Download, Response, Trouble, header};
+use super::{Download, Response, header};
 
 /// Bytes that are read and written at once.
 const CHUNK: usize = 256 << 10;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use ureq::{Agent, Body, Timeout, http};
 
-use super::{Policy, Trouble};
+use super::super::trouble::Trouble;
+use super::Policy;
 
 /// Longest wait for a name and a connection.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::Trouble;
+use super::super::trouble::Trouble;
 use crate::metrics::Metrics;
 
 /// Time between two lines of the log.

@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::super::trouble::Trouble;
 use super::progress::Progress;
-use super::{Policy, Trouble, retryable};
+use super::{Policy, retryable};
 
 /// Tries in a row that may bring nothing.
 const TRIES: u32 = 4;

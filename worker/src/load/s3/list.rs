@@ -3,7 +3,7 @@
 use percent_encoding::percent_decode_str;
 use roxmltree::{Document, Node};
 
-use super::super::download::Trouble;
+use super::super::trouble::Trouble;
 
 /// An object in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::time::Instant;
 use tokio::sync::Semaphore;
 
 use crate::args::Limits;
-use crate::forward::Inbox;
+use crate::engine::OutputSet;
+use crate::inbox::Inbox;
 use crate::lifecycle::{Lifecycle, State};
 use crate::metrics::Metrics;
 use crate::tokenize::Tokenizer;
@@ -32,6 +33,8 @@ pub struct Model {
     pub tokenizer: Tokenizer,
     /// Length of a vector.
     pub dimensions: usize,
+    /// What it can be asked for.
+    pub outputs: OutputSet,
     pub about: About,
 }
 

@@ -11,10 +11,10 @@ use safetensors::tensor::Metadata;
 use serde::Deserialize;
 use tch::{Kind, Tensor};
 
-use super::digest::Hasher;
-use super::folder::Folder;
-use super::{Result, failure};
-use crate::torch::{Device, one_line};
+use crate::device::{Device, one_line};
+use crate::failure::{Result, failure};
+use crate::folder::Folder;
+use crate::folder::digest::Hasher;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";

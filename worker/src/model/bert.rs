@@ -1,14 +1,16 @@
 //! BERT encoders, on packed batches: linear layers see all tokens at once, attention each run of equal length.
 
+mod config;
+
+use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
 use tch::{TchError, Tensor};
 
+pub(super) use self::config::{ARCHITECTURES, Config};
 use super::Encoder;
+use super::weights::Weights;
 use crate::batch::{Packed, Run};
-use crate::load::config::Config;
-use crate::load::weights::Weights;
-use crate::load::{Result, failure};
-use crate::torch::one_line;
-use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
+use crate::device::one_line;
+use crate::failure::{Result, failure};
 
 type TorchResult<T> = std::result::Result<T, TchError>;
 
@@ -77,9 +79,10 @@ struct Layer {
 }
 
 /// The encoder of a BERT model.
-pub struct Bert {
+pub(super) struct Bert {
     words: Tensor,
-    /// Position embeddings with the embedding of token type 0 added: no text has a second segment.
+    /// Position embeddings from a text's first token on, with the embedding of token type 0 added: no text has a second
+    /// segment.
     positions: Tensor,
     norm: Norm,
     layers: Vec<Layer>,
@@ -90,7 +93,7 @@ pub struct Bert {
 }
 
 impl Bert {
-    pub fn new(config: &Config, weights: &mut Weights) -> Result<Self> {
+    pub(super) fn new(config: &Config, weights: &mut Weights) -> Result<Self> {
         let activation = Activation::named(&config.hidden_act).ok_or_else(|| {
             let message = format!(
                 "config.json: hidden_act {} is not supported; supported are gelu, gelu_new and relu",
@@ -170,8 +173,10 @@ impl<'a> Builder<'a> {
 
     fn positions(&mut self) -> Result<Tensor> {
         let hidden = self.config.hidden_size;
-        let positions =
+        let table =
             self.take("embeddings.position_embeddings.weight", &[self.config.max_position_embeddings, hidden])?;
+        let (first, most) = (self.config.first_position() as i64, self.config.max_tokens() as i64);
+        let positions = joined(table.f_narrow(0, first, most))?;
         let name = format!("{}embeddings.token_type_embeddings.weight", self.prefix);
         if !self.weights.has(&name) {
             return Ok(positions);

@@ -1,6 +1,8 @@
 //! A model's folder: reads files whole, within bounds, never follows a link out of it, and keeps a manifest of what was
 //! read.
 
+pub mod digest;
+
 use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io::Read;
@@ -9,8 +11,8 @@ use std::path::{Path, PathBuf};
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use serde::de::DeserializeOwned;
 
-use super::digest::{Manifest, sha256};
-use super::{Result, failure};
+use self::digest::{Manifest, sha256};
+use crate::failure::{Result, failure};
 
 /// Largest file beside the weights: tokenizer.json of a large vocabulary is about 35 MB.
 const FILE_LIMIT: u64 = 256 << 20;

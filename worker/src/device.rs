@@ -1,4 +1,4 @@
-//! The only file about libtorch itself: device, type, threads, and the engine that runs an encoder.
+//! libtorch itself: device, type and threads.
 
 use std::sync::Once;
 
@@ -6,13 +6,8 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reas
 use tch::{Kind, TchError, Tensor};
 
 use crate::args::{Compute, DeviceArg, DtypeArg};
-use crate::batch::Packed;
-use crate::cpu;
-use crate::forward::{Engine, EngineError};
-use crate::load::failure;
-use crate::models::Encoder;
-use crate::models::pooling::Pooling;
-use crate::native;
+use crate::failure::failure;
+use crate::{cpu, native};
 
 /// The version of libtorch that tch's generated code belongs to.
 pub const VERSION: &str = "2.11.0";
@@ -89,36 +84,6 @@ fn cuda() -> Result<tch::Device, LoadFailure> {
         return Ok(tch::Device::Cuda(0));
     }
     Err(unavailable("libtorch sees no GPU; check the driver on the node"))
-}
-
-/// An encoder with its pooling. Belongs to the thread that made it.
-pub struct TorchEngine {
-    encoder: Box<dyn Encoder>,
-    pooling: Pooling,
-}
-
-impl TorchEngine {
-    pub fn new(encoder: Box<dyn Encoder>, pooling: Pooling) -> Self {
-        Self { encoder, pooling }
-    }
-
-    pub fn dimensions(&self, hidden: usize) -> usize {
-        self.pooling.dimensions(hidden)
-    }
-
-    fn run(&self, packed: &Packed) -> Result<Vec<Vec<f32>>, TchError> {
-        let pooled = self.pooling.pool(&self.encoder.encode(packed)?, packed)?.f_to_device(tch::Device::Cpu)?;
-        let (rows, columns) = pooled.size2()?;
-        let mut values = vec![0_f32; (rows * columns) as usize];
-        pooled.f_contiguous()?.f_copy_data(&mut values, (rows * columns) as usize)?;
-        Ok(values.chunks_exact(columns.max(1) as usize).map(<[f32]>::to_vec).collect())
-    }
-}
-
-impl Engine for TorchEngine {
-    fn forward(&mut self, packed: &Packed) -> Result<Vec<Vec<f32>>, EngineError> {
-        self.run(packed).map_err(|error| EngineError(one_line(&error)))
-    }
 }
 
 /// libtorch's errors carry a stack trace of C++ after the first line.

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use super::Result;
-use super::config::Config;
-use super::folder::Folder;
-use crate::models::pooling::{Mode, Pooling};
+use super::family::Family;
+use super::pooling::{Mode, Pooling};
+use crate::failure::Result;
+use crate::folder::Folder;
 
 /// What happens around the encoder.
 #[derive(Debug)]
@@ -52,8 +52,8 @@ struct PoolingConfig {
 }
 
 impl Pipeline {
-    pub fn read(folder: &Folder, config: &Config) -> Result<Self> {
-        Ok(Self { pooling: pooling(folder)?, max_tokens: max_tokens(folder, config)? })
+    pub fn read(folder: &Folder, family: &Family) -> Result<Self> {
+        Ok(Self { pooling: pooling(folder)?, max_tokens: max_tokens(folder, family)? })
     }
 }
 
@@ -122,11 +122,11 @@ fn modes(folder: &Folder, name: &str) -> Result<Pooling> {
 }
 
 /// The limit of sentence-transformers where there is one, and never more than the model has positions for.
-fn max_tokens(folder: &Folder, config: &Config) -> Result<usize> {
+fn max_tokens(folder: &Folder, family: &Family) -> Result<usize> {
     let sentence = folder.optional_json::<SentenceConfig>("sentence_bert_config.json")?.unwrap_or_default();
     let tokenizer = folder.optional_json::<TokenizerConfig>("tokenizer_config.json")?.unwrap_or_default();
     let of_tokenizer =
         tokenizer.model_max_length.filter(|length| (1.0..1e9).contains(length)).map(|length| length as usize);
     let limit = sentence.max_seq_length.or(of_tokenizer).unwrap_or(usize::MAX);
-    Ok(limit.clamp(1, config.max_position_embeddings))
+    Ok(limit.clamp(1, family.max_tokens()))
 }

@@ -1,0 +1,236 @@
+//! What a model can give for a text.
+
+use std::fmt;
+
+use super::EngineError;
+
+/// A kind of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// One vector a text.
+    Dense,
+    /// Weights of some tokens of the vocabulary.
+    Sparse,
+    /// One vector a token.
+    MultiVector,
+    /// One number a text, as rerankers give.
+    Score,
+    /// One number for each class.
+    Classes,
+}
+
+impl Output {
+    /// Every kind, in the order of their names above.
+    pub const ALL: [Self; 5] = [Self::Dense, Self::Sparse, Self::MultiVector, Self::Score, Self::Classes];
+
+    /// The word for it in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dense => "dense",
+            Self::Sparse => "sparse",
+            Self::MultiVector => "multi-vector",
+            Self::Score => "score",
+            Self::Classes => "classes",
+        }
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Some kinds of output: those that a model has, or those that a pass has to compute.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OutputSet(u8);
+
+impl OutputSet {
+    /// The kinds of a list.
+    pub fn of(outputs: impl IntoIterator<Item = Output>) -> Self {
+        outputs.into_iter().fold(Self::default(), |set, output| Self(set.0 | 1 << output as u8))
+    }
+
+    /// Whether a kind is among them.
+    pub const fn has(self, output: Output) -> bool {
+        self.0 & 1 << output as u8 != 0
+    }
+
+    /// The kinds, in the order of [`Output::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Output> {
+        Output::ALL.into_iter().filter(move |output| self.has(*output))
+    }
+
+    /// An error that names the first of these that `has` lacks.
+    pub(super) fn all_in(self, has: Self) -> Result<(), EngineError> {
+        self.iter().find(|output| !has.has(*output)).map_or(Ok(()), |lacks| Err(EngineError::NoSuchOutput(lacks)))
+    }
+}
+
+/// What a pass gave: for each output that was asked for, one row a text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    /// A text's vector.
+    pub dense: Option<Vec<Vec<f32>>>,
+    /// Token ids with their weights, in the order of the ids.
+    pub sparse: Option<Vec<Vec<(u32, f32)>>>,
+    /// A vector for each token that counts.
+    pub multi_vector: Option<Vec<Vec<Vec<f32>>>>,
+    /// A text's score, as the model gives it.
+    pub scores: Option<Vec<f32>>,
+    /// A number for each class, in the model's order.
+    pub classes: Option<Vec<Vec<f32>>>,
+}
+
+/// What one text gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Row {
+    /// See [`Outputs::dense`].
+    Dense(Vec<f32>),
+    /// See [`Outputs::sparse`].
+    Sparse(Vec<(u32, f32)>),
+    /// See [`Outputs::multi_vector`].
+    MultiVector(Vec<Vec<f32>>),
+    /// See [`Outputs::scores`].
+    Score(f32),
+    /// See [`Outputs::classes`].
+    Classes(Vec<f32>),
+}
+
+impl Outputs {
+    /// Asserts that every wanted output is there, with one row a text.
+    pub(super) fn check(&self, wanted: OutputSet, texts: usize) -> Result<(), EngineError> {
+        for output in wanted.iter() {
+            match self.rows(output) {
+                None => return Err(EngineError::NoSuchOutput(output)),
+                Some(rows) if rows != texts => return Err(EngineError::Rows { output, rows, texts }),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn rows(&self, output: Output) -> Option<usize> {
+        match output {
+            Output::Dense => self.dense.as_ref().map(Vec::len),
+            Output::Sparse => self.sparse.as_ref().map(Vec::len),
+            Output::MultiVector => self.multi_vector.as_ref().map(Vec::len),
+            Output::Score => self.scores.as_ref().map(Vec::len),
+            Output::Classes => self.classes.as_ref().map(Vec::len),
+        }
+    }
+
+    /// Takes a text's row out; an empty one stays behind. `None` when it is not there, or a number in it is not finite:
+    /// JSON has no NaN, and a vector with one would poison whatever index it ends in.
+    pub fn take(&mut self, output: Output, row: usize) -> Option<Row> {
+        match output {
+            Output::Dense => taken(&mut self.dense, row).map(Row::Dense),
+            Output::Sparse => taken(&mut self.sparse, row).map(Row::Sparse),
+            Output::MultiVector => taken(&mut self.multi_vector, row).map(Row::MultiVector),
+            Output::Score => taken(&mut self.scores, row).map(Row::Score),
+            Output::Classes => taken(&mut self.classes, row).map(Row::Classes),
+        }
+    }
+
+    /// Whether every number of every row is finite.
+    pub fn finite(&self) -> bool {
+        self.dense.finite()
+            && self.sparse.finite()
+            && self.multi_vector.finite()
+            && self.scores.finite()
+            && self.classes.finite()
+    }
+}
+
+fn taken<T: Default + Finite>(rows: &mut Option<Vec<T>>, row: usize) -> Option<T> {
+    rows.as_mut()?.get_mut(row).map(std::mem::take).filter(Finite::finite)
+}
+
+/// Whether all numbers in something are finite.
+trait Finite {
+    fn finite(&self) -> bool;
+}
+
+impl Finite for f32 {
+    fn finite(&self) -> bool {
+        self.is_finite()
+    }
+}
+
+impl Finite for (u32, f32) {
+    fn finite(&self) -> bool {
+        self.1.is_finite()
+    }
+}
+
+impl<T: Finite> Finite for Vec<T> {
+    fn finite(&self) -> bool {
+        self.iter().all(Finite::finite)
+    }
+}
+
+impl<T: Finite> Finite for Option<T> {
+    fn finite(&self) -> bool {
+        self.iter().all(Finite::finite)
+    }
+}
+
+impl Row {
+    /// The vector, if this is a dense row.
+    pub fn dense(self) -> Option<Vec<f32>> {
+        match self {
+            Self::Dense(vector) => Some(vector),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Outputs {
+        Outputs {
+            dense: Some(vec![vec![1.0], vec![f32::NAN]]),
+            sparse: Some(vec![vec![(7, 1.0)], vec![(7, f32::INFINITY)]]),
+            multi_vector: Some(vec![vec![vec![1.0]], vec![vec![1.0], vec![f32::NAN]]]),
+            scores: Some(vec![1.0, f32::NAN]),
+            classes: Some(vec![vec![1.0, 2.0], vec![0.0, f32::NEG_INFINITY]]),
+        }
+    }
+
+    #[test]
+    fn a_set_holds_what_it_was_made_of() {
+        for output in Output::ALL {
+            let set = OutputSet::of([output]);
+            assert_eq!(set.iter().collect::<Vec<_>>(), [output]);
+            assert_eq!(set.all_in(OutputSet::of(Output::ALL)), Ok(()));
+            assert_eq!(set.all_in(OutputSet::default()), Err(EngineError::NoSuchOutput(output)));
+        }
+    }
+
+    #[test]
+    fn an_output_that_is_missing_or_has_another_number_of_rows_fails_the_pass() {
+        let all = OutputSet::of(Output::ALL);
+        assert_eq!(full().check(all, 2), Ok(()));
+        assert_eq!(Outputs::default().check(OutputSet::default(), 2), Ok(()));
+        for output in Output::ALL {
+            let wanted = OutputSet::of([output]);
+            assert_eq!(Outputs::default().check(wanted, 2), Err(EngineError::NoSuchOutput(output)));
+            assert_eq!(full().check(wanted, 3), Err(EngineError::Rows { output, rows: 2, texts: 3 }));
+        }
+    }
+
+    #[test]
+    fn a_row_with_a_number_that_is_not_finite_is_never_given() {
+        let mut outputs = full();
+        assert!(!outputs.finite() && Outputs::default().finite());
+        for output in Output::ALL {
+            assert!(outputs.take(output, 0).is_some(), "{output}");
+            assert_eq!(outputs.take(output, 1), None, "{output}");
+            assert_eq!(outputs.take(output, 2), None, "{output}");
+        }
+        assert_eq!(full().take(Output::Dense, 0).and_then(Row::dense), Some(vec![1.0]));
+        assert_eq!(full().take(Output::Score, 0).and_then(Row::dense), None);
+    }
+}

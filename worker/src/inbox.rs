@@ -1,0 +1,153 @@
+//! The queue as threads share it: requests leave their texts here, and the lane takes batches out.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::engine::{Output, Row};
+use crate::error::Reason;
+use crate::lifecycle::Lifecycle;
+use crate::queue::{BatchLimits, Full, Queue, Taken, Work};
+use crate::tokenize::Encoded;
+
+/// One text on its way through the model.
+#[derive(Debug)]
+pub(crate) struct Text {
+    /// Its place among the texts of its request.
+    pub(crate) index: usize,
+    pub(crate) encoded: Encoded,
+    /// What its request wants of the model.
+    pub(crate) output: Output,
+    /// When its request is answered with 504.
+    pub(crate) deadline: Instant,
+    /// Holds as many answers as the request has texts, so that the lane never waits for a request.
+    pub(crate) reply: mpsc::Sender<Answer>,
+}
+
+impl Text {
+    /// Sends the answer. The request may have ended, and then there is nothing to do.
+    pub(crate) fn answer(&self, row: Result<Row, Reason>, (taken, done): (Instant, Instant)) {
+        drop(self.reply.try_send(Answer { index: self.index, row, taken, done }));
+    }
+}
+
+impl Work for Text {
+    fn tokens(&self) -> usize {
+        self.encoded.ids().len()
+    }
+    fn deadline(&self) -> Instant {
+        self.deadline
+    }
+    fn is_cancelled(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+/// What became of one text.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The text's place among those of its request.
+    pub(crate) index: usize,
+    pub(crate) row: Result<Row, Reason>,
+    /// When the lane took the text.
+    pub(crate) taken: Instant,
+    /// When its pass ended.
+    pub(crate) done: Instant,
+}
+
+/// The shared queue. The lock is held to add or take texts, never during a pass.
+#[derive(Debug)]
+pub struct Inbox {
+    inner: Mutex<Inner>,
+    arrived: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    queue: Queue<Text>,
+    busy: bool,
+    closed: bool,
+}
+
+impl Inbox {
+    pub fn new(capacity: usize) -> Self {
+        let inner = Inner { queue: Queue::new(capacity), busy: false, closed: false };
+        Self { inner: Mutex::new(inner), arrived: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Texts that wait.
+    pub fn depth(&self) -> usize {
+        self.lock().queue.depth()
+    }
+
+    /// True while the lane computes or should.
+    pub fn busy(&self) -> bool {
+        let inner = self.lock();
+        inner.busy || inner.queue.waiting() > 0
+    }
+
+    /// Makes room for a request's texts.
+    pub fn reserve(&self, texts: usize) -> Result<Reserved<'_>, Full> {
+        self.lock().queue.reserve(texts)?;
+        Ok(Reserved { inbox: self, texts })
+    }
+
+    /// Lets the lane end once the queue is empty.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
+    }
+
+    /// Waits for work; `None` when there is none left and the inbox is closed.
+    pub(crate) fn next(&self, limits: BatchLimits) -> Option<Taken<Text>> {
+        let mut inner = self.lock();
+        inner.busy = false;
+        while inner.queue.waiting() == 0 {
+            if inner.closed {
+                return None;
+            }
+            inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+        inner.busy = true;
+        Some(inner.queue.take(limits, Instant::now()))
+    }
+
+    /// Learns from a pass how long a text takes.
+    pub(crate) fn observe(&self, texts: usize, took: Duration) {
+        self.lock().queue.observe(texts, took);
+    }
+}
+
+/// Room in the queue; given back when the request ends before its texts are in it.
+#[derive(Debug)]
+pub struct Reserved<'a> {
+    inbox: &'a Inbox,
+    texts: usize,
+}
+
+impl Reserved<'_> {
+    /// Puts the texts into the room that was made for them, and wakes the lane.
+    pub(crate) fn fill(mut self, lifecycle: &Lifecycle, texts: Vec<Text>, now: Instant) {
+        let mut inner = self.inbox.lock();
+        if !inner.busy && inner.queue.waiting() == 0 {
+            lifecycle.work_arrived(now);
+        }
+        self.texts = 0;
+        inner.queue.push(texts);
+        drop(inner);
+        self.inbox.arrived.notify_one();
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        if self.texts > 0 {
+            self.inbox.lock().queue.release(self.texts);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The loop of the one thread that owns every tensor: take a batch, run the engine, answer. An idle lane starts at once;
+//! batches form while it is busy.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Instant, SystemTime};
+
+use crate::batch::Packed;
+use crate::engine::{Engine, EngineError, OutputSet, Outputs};
+use crate::error::Reason;
+use crate::inbox::Text;
+use crate::queue::{BatchLimits, Taken};
+use crate::state::App;
+
+/// Runs the engine until the inbox is closed and empty.
+pub fn lane(app: &App, engine: &mut dyn Engine) {
+    let limits = BatchLimits { tokens: app.limits.max_batch_tokens, texts: app.limits.max_batch_size };
+    while let Some(Taken { batch, expired }) = app.inbox.next(limits) {
+        let now = Instant::now();
+        for text in expired {
+            text.answer(Err(Reason::DeadlineExceeded), (now, now));
+        }
+        if !batch.is_empty() {
+            pass(app, engine, &batch);
+        }
+    }
+}
+
+fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
+    let taken = Instant::now();
+    let ids: Vec<&[u32]> = batch.iter().map(|text| text.encoded.ids()).collect();
+    let packed = Packed::new(&ids);
+    let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().map(|text| text.output)));
+    let done = Instant::now();
+    app.metrics.batch_size.observe(packed.texts() as f64);
+    app.metrics.batch_tokens.observe(packed.tokens() as f64);
+    app.metrics.device_busy.inc_by((done - taken).as_secs_f64());
+    app.inbox.observe(packed.texts(), done - taken);
+    app.lifecycle.pass_ended(done, done - taken);
+    match outputs {
+        Ok(mut outputs) => {
+            app.metrics.tokens.with_label_values(&["input"]).inc_by(packed.tokens() as u64);
+            app.metrics.progress(SystemTime::now());
+            for (row, index) in packed.order.iter().enumerate() {
+                let text = &batch[*index];
+                text.answer(outputs.take(text.output, row).ok_or(Reason::InferenceFailed), (taken, done));
+            }
+        }
+        Err(error) => {
+            tracing::error!(texts = packed.texts(), tokens = packed.tokens(), %error, "Forward pass failed");
+            for text in batch {
+                text.answer(Err(Reason::InferenceFailed), (taken, done));
+            }
+        }
+    }
+}
+
+/// Runs the engine so that neither an error nor a panic goes further than this batch.
+fn guarded(engine: &mut dyn Engine, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
+    catch_unwind(AssertUnwindSafe(|| engine.pass(packed, wanted))).unwrap_or(Err(EngineError::Panicked))
+}
