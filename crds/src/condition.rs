@@ -21,6 +21,8 @@ pub enum ConditionType {
     ScalingReady,
     /// ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for.
     MonitoringReady,
+    /// The operator's passes over the model end. Only there while they don't.
+    Reconciled,
 }
 
 impl ConditionType {
@@ -33,6 +35,7 @@ impl ConditionType {
         Self::Progressing,
         Self::ScalingReady,
         Self::MonitoringReady,
+        Self::Reconciled,
     ];
 
     /// The name in the API.
@@ -46,6 +49,7 @@ impl ConditionType {
             Self::Progressing => "Progressing",
             Self::ScalingReady => "ScalingReady",
             Self::MonitoringReady => "MonitoringReady",
+            Self::Reconciled => "Reconciled",
         }
     }
 }
@@ -175,6 +179,8 @@ reasons! {
     Forbidden;
     /// An object of the same name belongs to somebody else.
     NameConflict;
+    /// The operator's pass over the model broke off again and again; the message has the error. It is repeated.
+    ReconcileFailed;
 }
 
 /// The condition of that type, if it is there.

@@ -10,6 +10,7 @@ pub mod env;
 pub mod load_failure;
 pub mod metric;
 pub mod metrics;
+pub mod outcome;
 
 /// TCP port on which a worker serves requests, probes and metrics.
 pub const PORT: u16 = 8080;

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::rig::Rig;
 use belfry_e2e::{secs, wait};
-use belfry_operator::metrics::{Metrics, fleet};
-use belfry_operator::observe::{self, Cache, Scope, Watches};
+use belfry_operator::drift::Drift;
+use belfry_operator::fleet::Fleet;
+use belfry_operator::metrics::Metrics;
+use belfry_operator::observe::{self, Cache, WatchScope, Watches};
 use belfry_render::settings::Settings;
 use http::Request;
 use kube::Client;
@@ -56,20 +58,21 @@ fn pod(model: &str, node: &str) -> Value {
 /// The reading half of an operator.
 struct Reader {
     cache: Arc<Cache>,
-    metrics: Arc<Metrics>,
+    fleet: Arc<Fleet>,
     /// Dropping them ends the watches.
     _watches: Watches,
 }
 
 impl Reader {
-    async fn start(client: &Client, scope: Scope) -> Result<Self> {
-        let (cache, metrics) = (Arc::new(Cache::new(Settings::default())), Arc::new(Metrics::new()?));
-        let watches = observe::start(client, &cache, &metrics, scope).await?;
-        Ok(Self { cache, metrics, _watches: watches })
+    async fn start(client: &Client, scope: WatchScope) -> Result<Self> {
+        let (cache, metrics) = (Arc::new(Cache::default()), Arc::new(Metrics::new()?));
+        let drift = Arc::new(Drift::new(Settings::default()));
+        let watches = observe::start(client, (&cache, drift), &metrics, scope).await?;
+        Ok(Self { fleet: Fleet::new(cache.clone()), cache, _watches: watches })
     }
 
     fn scrape(&self) -> String {
-        fleet(self.cache.clone(), self.metrics.clone()).collect()
+        self.fleet.families().collect()
     }
 
     async fn shows(&self, series: &str) -> Result<()> {
@@ -92,7 +95,7 @@ async fn a_scrape_tells_where_pods_run_and_forgets_models_that_are_gone() -> Res
     create(&client, MODELS, &model).await?;
     create(&client, NODES, &node("n1", "zone-a")).await?;
 
-    let whole = Reader::start(&client, Scope::Cluster).await?;
+    let whole = Reader::start(&client, WatchScope::Cluster).await?;
     ensure!(whole.cache.sizes().contains(&("nodes", 0)), "nodes are read although there is no pod");
     create(&client, PODS, &pod("minilm", "n1")).await?;
     let place = |zone: &str| {
@@ -107,7 +110,7 @@ async fn a_scrape_tells_where_pods_run_and_forgets_models_that_are_gone() -> Res
     whole.shows(&format!("belfry_model_placed_replicas{} 1", place("zone-b"))).await?;
 
     // Where a Role is all, nodes are not asked for, and nothing else is missing.
-    let listed = Reader::start(&client, Scope::Namespaces(["default".to_owned()].into())).await?;
+    let listed = Reader::start(&client, WatchScope::Namespaces(["default".to_owned()].into())).await?;
     let unknown = r#"{namespace="default",model="minilm",zone="",capacity_type="unknown",gpu=""}"#;
     listed.shows(&format!("belfry_model_placed_replicas{unknown} 1")).await?;
     wait::holds("nodes are not read", secs(3), async || {

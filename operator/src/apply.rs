@@ -3,20 +3,19 @@
 //! A child is sent only when it differs from what the cache knows: an apply that changes nothing
 //! would still be a request (invariant 2).
 
-mod compare;
-mod shell;
+mod handover;
+mod requests;
 
 use std::sync::Arc;
 
 use tracing::info;
 
-pub use compare::object_contains;
+pub use handover::HANDOVER_MANAGER;
 
-use crate::observe::{Live, ModelKey, Observed, Rollout, Summary};
-use belfry_render::children::child;
+use crate::drift::{Desired, Drift, Summary};
+use crate::observe::{DeploymentState, Live, ModelKey, Observed};
 use belfry_render::kind::ChildKind;
-use belfry_render::model::ValidModel;
-use shell::{Failure, Shell};
+use requests::{Failure, Requests};
 
 /// What became of the children.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +27,7 @@ pub struct Applied {
     /// Children that the API server refused, or that belong to somebody else.
     pub refused: Vec<Refusal>,
     /// The Deployment as the API server returned it, when it was written.
-    pub deployment: Option<Rollout>,
+    pub deployment: Option<DeploymentState>,
 }
 
 /// A child that could not be applied, although the API server answered.
@@ -73,11 +72,11 @@ pub enum Error {
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_>) -> Result<Applied, Error> {
+pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Result<Applied, Error> {
     let mut applied = Applied::default();
-    let shell = Shell { model, context };
+    let (model, requests) = (&desired.model, Requests { model: &desired.model, context });
     for kind in ChildKind::ALL.iter().copied() {
-        let (wanted, rendered) = observed.wanted.summary(kind, model)?;
+        let (wanted, rendered) = context.drift.summary(context.key, kind, desired)?;
         applied.wanted.push((kind, wanted.clone()));
         let refuse = |cause| Refusal { kind, name: wanted.name.clone(), cause };
         if observed.missing_kinds.contains(&kind) {
@@ -86,8 +85,7 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
         }
         let live = observed.children.get(&(kind, wanted.name.clone()));
         let plan = match plan(wanted.hash.as_deref(), live, &model.uid) {
-            Plan::Keep => continue,
-            Plan::Look => match shell.look(kind, &wanted.name).await {
+            Plan::Look => match requests.look(kind, &wanted.name, observed).await {
                 Ok(live) => plan(wanted.hash.as_deref(), live.as_ref(), &model.uid),
                 Err(Failure::Refused(cause)) => {
                     applied.refused.push(refuse(cause));
@@ -100,12 +98,13 @@ pub async fn apply(model: &ValidModel, observed: &Observed, context: &Context<'_
         if plan == Plan::Keep {
             continue;
         }
-        let child = rendered.map_or_else(|| child(kind, model), Ok)?;
-        match shell.carry_out(plan, child).await {
-            Ok(rollout) => {
-                info!(kind = kind.as_str(), namespace = model.namespace, name = wanted.name, ?plan, "Wrote a child");
+        let child = rendered.map_or_else(|| context.drift.render(kind, desired), Ok)?;
+        match requests.carry_out(plan, child).await {
+            Ok(deployment) => {
+                let (kind_name, namespace, name) = (kind.as_str(), &model.namespace, &wanted.name);
+                info!(kind = kind_name, namespace, name, ?plan, cause = %context.cause, "Wrote a child");
                 applied.written.push(kind);
-                applied.deployment = applied.deployment.or(rollout);
+                applied.deployment = applied.deployment.or(deployment);
             }
             Err(Failure::Refused(cause)) => applied.refused.push(refuse(cause)),
             Err(Failure::Transient(error)) => return Err(error.into()),
@@ -120,8 +119,12 @@ pub struct Context<'a> {
     pub client: &'a kube::Client,
     /// Where the answers are noted, so that the next pass need not wait for the watch.
     pub cache: &'a Arc<crate::observe::Cache>,
+    /// What the children should look like.
+    pub drift: &'a Drift,
     /// The operator's metrics.
     pub metrics: &'a crate::metrics::Metrics,
+    /// Why the pass began, for the log.
+    pub cause: crate::observe::Cause,
     /// The model.
     pub key: &'a ModelKey,
 }

@@ -7,7 +7,7 @@ use belfry_crds::contract::defaults;
 use clap::{Parser, ValueEnum};
 use http::Uri;
 
-use crate::observe::Scope;
+use crate::observe::WatchScope;
 use crate::scaling::ScalingArgs;
 use crate::upgrade::Policy;
 use belfry_render::settings::Settings;
@@ -107,9 +107,9 @@ impl Args {
 
     /// The namespaces to watch.
     #[must_use]
-    pub fn scope(&self) -> Scope {
+    pub fn scope(&self) -> WatchScope {
         let names: BTreeSet<_> = self.namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
-        if names.is_empty() { Scope::Cluster } else { Scope::Namespaces(names) }
+        if names.is_empty() { WatchScope::Cluster } else { WatchScope::Namespaces(names) }
     }
 
     /// The part that reaches the children.

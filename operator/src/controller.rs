@@ -3,26 +3,32 @@
 mod backoff;
 mod pass;
 pub mod queue;
+mod report_failure;
 mod upgrades;
 mod write_status;
 
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use belfry_crds::contract::outcome::Outcome;
 use futures::FutureExt;
 use kube::Client;
 use kube::runtime::events::Recorder;
-use tokio::task::JoinSet;
-use tracing::{error, warn};
+use tokio::task::{self, JoinSet};
+use tracing::{debug, warn};
 
 use crate::apply;
+use crate::drift::Drift;
+use crate::fleet::Fleet;
 use crate::metrics::Metrics;
-use crate::observe::{Cache, ModelKey, Urgency, Watches};
+use crate::observe::{Cache, Cause, ModelKey, Trigger, Urgency, Watches};
 use crate::scaling::Scaling;
-use backoff::{Backoff, Cause, jittered};
+use backoff::{Backoff, Setback, jittered};
 use pass::{Ended, reconcile};
-use queue::Queue;
+use queue::{Queue, Wait};
+use report_failure::report_failure;
 pub use upgrades::Upgrades;
 
 /// Models that are worked on at the same time. A pass waits for the API server most of its time.
@@ -44,6 +50,10 @@ pub struct Context {
     pub client: Client,
     /// What the watches know.
     pub cache: Arc<Cache>,
+    /// What the children should look like.
+    pub drift: Arc<Drift>,
+    /// The series about models.
+    pub fleet: Arc<Fleet>,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
     /// The metrics of models that are scaled.
@@ -70,16 +80,16 @@ pub enum Error {
 }
 
 impl Error {
-    fn cause(&self) -> Cause {
-        let (Self::Api(error) | Self::Apply(apply::Error::Api(error))) = self else { return Cause::Model };
+    fn setback(&self) -> Setback {
+        let (Self::Api(error) | Self::Apply(apply::Error::Api(error))) = self else { return Setback::Model };
         match error {
             // 401 is a token that has just ended: the client soon reads the next one.
             kube::Error::Api(status) if matches!(status.code, 401 | 429) || status.code >= 500 => {
                 let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-                Cause::Outage(Duration::from_secs(asked.into()))
+                Setback::Outage(Duration::from_secs(asked.into()))
             }
-            kube::Error::Api(_) => Cause::Model,
-            _ => Cause::Outage(Duration::ZERO),
+            kube::Error::Api(_) => Setback::Model,
+            _ => Setback::Outage(Duration::ZERO),
         }
     }
 }
@@ -96,32 +106,39 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Watches { trigger, mut triggers, mut tasks } = watches;
-    let mut work = Work { context, queue: Queue::default(), backoff: Backoff::default(), passes: JoinSet::new() };
+    let mut passes = Passes {
+        context,
+        queue: Queue::default(),
+        backoff: Backoff::default(),
+        running: JoinSet::new(),
+        models: BTreeMap::new(),
+    };
     if let Some(upgrades) = upgrades {
-        tasks.spawn(upgrades::run(work.context.clone(), upgrades, trigger.clone()));
+        tasks.spawn(upgrades::run(passes.context.clone(), upgrades, trigger.clone()));
     }
-    for key in work.context.cache.keys() {
-        work.queue.add(key, Instant::now(), Urgency::Children);
+    for key in passes.context.cache.keys() {
+        let wait = Wait { due: Instant::now(), urgency: Urgency::Children, cause: Cause::Start };
+        passes.queue.add(key, wait);
     }
-    work.context.metrics.concurrency(CONCURRENCY);
+    passes.context.metrics.concurrency(CONCURRENCY);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let due = work.start_what_is_due();
+        let due = passes.start_what_is_due();
         tokio::select! {
             () = &mut shutdown => break,
-            Some((key, urgency)) = triggers.recv() => {
-                work.queue.add(key, Instant::now() + DEBOUNCE, urgency);
+            Some(trigger) = triggers.recv() => {
+                passes.ask(trigger);
                 // All that is there at once: starting passes costs more than adding a trigger.
-                while let Ok((key, urgency)) = triggers.try_recv() {
-                    work.queue.add(key, Instant::now() + DEBOUNCE, urgency);
+                while let Ok(trigger) = triggers.try_recv() {
+                    passes.ask(trigger);
                 }
             }
-            Some(ended) = work.passes.join_next() => work.finish(ended),
+            Some(ended) = passes.running.join_next_with_id() => passes.finish(ended),
             () = sleep_until(due) => {}
             ended = tasks.join_next() => anyhow::bail!("a watch or the staged upgrade ended by itself: {ended:?}"),
         }
     }
-    while work.passes.join_next().await.is_some() {}
+    while passes.running.join_next().await.is_some() {}
     Ok(())
 }
 
@@ -132,72 +149,106 @@ async fn sleep_until(due: Option<Instant>) {
     }
 }
 
-struct Work {
+/// The passes that wait and those that run.
+struct Passes {
     context: Arc<Context>,
     queue: Queue,
     backoff: Backoff,
-    passes: JoinSet<(ModelKey, Result<Ended, Error>)>,
+    running: JoinSet<Done>,
+    /// The model of each running task, so that one is not lost with its task.
+    models: BTreeMap<task::Id, ModelKey>,
 }
 
-impl Work {
+/// A pass that came to its end, in whatever way.
+type Done = (ModelKey, Result<Ended, Error>);
+
+impl Passes {
+    fn ask(&mut self, trigger: Trigger) {
+        let Trigger { key, urgency, cause } = trigger;
+        self.queue.add(key, Wait { due: Instant::now() + DEBOUNCE, urgency, cause });
+    }
+
     /// Starts passes as far as there is room, and says when the next model is due; `None` when a pass has to end first.
     fn start_what_is_due(&mut self) -> Option<Instant> {
         let now = Instant::now();
-        while let Some(key) = self.room().then(|| self.queue.take(now)).flatten() {
-            let context = self.context.clone();
-            self.passes.spawn(async move {
-                let result = guarded(&key, &context).await;
+        while let Some((key, cause)) = self.room().then(|| self.queue.take(now)).flatten() {
+            let (context, failures) = (self.context.clone(), self.backoff.attempts(&key));
+            let model = key.clone();
+            let task = self.running.spawn(async move {
+                let result = guarded(&key, cause, failures, &context).await;
                 (key, result)
             });
+            self.models.insert(task.id(), model);
         }
         let (depth, age) = self.queue.backlog(now);
-        self.context.metrics.backlog(depth, age, self.passes.len());
+        self.context.metrics.backlog(depth, age, self.running.len());
         self.room().then(|| self.queue.next_due()).flatten()
     }
 
     fn room(&self) -> bool {
-        self.passes.len() < CONCURRENCY
+        self.running.len() < CONCURRENCY
     }
 
-    fn finish(&mut self, ended: Result<(ModelKey, Result<Ended, Error>), tokio::task::JoinError>) {
+    fn finish(&mut self, ended: Result<(task::Id, Done), task::JoinError>) {
         let (key, result) = match ended {
-            Ok(ended) => ended,
-            Err(error) => {
-                // Panics are caught within the pass, and nobody aborts one.
-                error!(%error, "A pass was lost; its model is seen again by the resync of the next start");
-                return;
+            Ok((id, done)) => {
+                self.models.remove(&id);
+                done
             }
+            // Panics are caught within the pass, so this is a fault of the runtime. The model gets another pass.
+            Err(error) => match self.models.remove(&error.id()) {
+                Some(key) => (key, Err(Error::Panic)),
+                None => return,
+            },
         };
-        let again = match &result {
-            Ok(Ended::Gone) => None,
-            Ok(Ended::Converged { .. }) => Some((jittered(RESYNC, &key, 0), Urgency::Status)),
-            Ok(Ended::Again) => Some((DEBOUNCE, Urgency::Children)),
-            Ok(Ended::Refused) => Some((self.backoff.next(&key, Cause::Refusal), Urgency::Children)),
-            Err(error) => {
-                let pause = self.backoff.next(&key, error.cause());
-                let seconds = pause.as_secs();
-                warn!(model = %key, error = error as &dyn std::error::Error, retry_seconds = seconds, "A pass failed and will be repeated");
-                Some((pause, Urgency::Children))
+        let (pause, urgency, cause) = match &result {
+            Ok(Ended { outcome: Outcome::Gone, .. }) => {
+                self.backoff.clear(&key);
+                debug!(model = %key, outcome = Outcome::Gone.as_str(), "A pass ended; the model needs no other");
+                return self.queue.done(key, None);
             }
+            Ok(Ended { found_out_more: true, .. }) => (DEBOUNCE, Urgency::Children, Cause::Discovery),
+            Ok(Ended { outcome: Outcome::Refused, .. }) => {
+                (self.backoff.next(&key, Setback::Refusal), Urgency::Children, Cause::Refusal)
+            }
+            Ok(_) => (jittered(RESYNC, &key, 0), Urgency::Status, Cause::Resync),
+            Err(error) => (self.backoff.next(&key, error.setback()), Urgency::Children, Cause::Failure),
         };
-        if matches!(result, Ok(Ended::Gone | Ended::Again | Ended::Converged { .. })) {
-            self.backoff.clear(&key);
+        let (next, seconds) = (cause, pause.as_secs_f64());
+        match &result {
+            Ok(Ended { outcome, .. }) => {
+                let outcome_name = outcome.as_str();
+                if !matches!(outcome, Outcome::Refused) {
+                    self.backoff.clear(&key);
+                }
+                debug!(model = %key, outcome = outcome_name, next = %next, next_seconds = seconds, "A pass ended");
+            }
+            Err(error) => {
+                let (error, outcome) = (error as &dyn std::error::Error, Outcome::Failed.as_str());
+                warn!(model = %key, outcome, error, next = %next, next_seconds = seconds, "A pass failed and will be repeated");
+            }
         }
-        self.queue.done(key, again.map(|(pause, urgency)| (Instant::now() + pause, urgency)));
+        self.queue.done(key, Some(Wait { due: Instant::now() + pause, urgency, cause }));
     }
 }
 
-async fn guarded(key: &ModelKey, context: &Context) -> Result<Ended, Error> {
+/// Runs a pass so that neither a panic nor a hang goes further, counts it, and reports one that failed.
+async fn guarded(key: &ModelKey, cause: Cause, failures: u32, context: &Context) -> Result<Ended, Error> {
     let started = Instant::now();
-    let pass = AssertUnwindSafe(reconcile(key, context)).catch_unwind();
+    let pass = AssertUnwindSafe(reconcile(key, cause, context)).catch_unwind();
     let result = match tokio::time::timeout(PASS_TIMEOUT, pass).await {
         Ok(Ok(result)) => result,
         Ok(Err(_panic)) => Err(Error::Panic),
         Err(_elapsed) => Err(Error::Timeout),
     };
-    let outcome = result.as_ref().map_or(Some("failed"), Ended::outcome);
-    if let Some(outcome) = outcome {
-        context.metrics.reconciled(outcome, started.elapsed());
+    let outcome = result.as_ref().map_or(Outcome::Failed, |ended| ended.outcome);
+    context.metrics.reconciled(outcome, started.elapsed());
+    debug!(model = %key, cause = %cause, outcome = outcome.as_str(), took_ms = started.elapsed().as_millis(), "A pass");
+    if let Err(error) = &result
+        && report_failure::is_due(error.setback(), failures)
+    {
+        // A hang of the API server must not hold the model's next pass back.
+        let _ = tokio::time::timeout(PASS_TIMEOUT, report_failure(key, error, context)).await;
     }
     result
 }

@@ -6,8 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 /// Conditions whose transitions are worth an event.
-const TOLD: &[ConditionType] =
-    &[ConditionType::SpecAccepted, ConditionType::ModelLoaded, ConditionType::Ready, ConditionType::MonitoringReady];
+const TOLD: &[ConditionType] = &[
+    ConditionType::SpecAccepted,
+    ConditionType::ModelLoaded,
+    ConditionType::Ready,
+    ConditionType::MonitoringReady,
+    ConditionType::Reconciled,
+];
 
 /// Reasons that every start passes through; an event for each would be noise.
 const QUIET: &[Reason] =

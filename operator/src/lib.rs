@@ -1,28 +1,29 @@
 //! The operator: it keeps the children of every `InferenceModel` as they should be.
 //!
 //! ```text
-//! InferenceModel → observe → validate → children → apply → status
-//!                  (cache)   (pure)     (pure)     (I/O)   (pure)
+//! InferenceModel → observe → drift → apply → status
+//!                  (cache)   (pure)  (I/O)   (pure)
 //! ```
 //!
-//! The modules stand in the order of that flow. `validate`, `children`, `monitoring`, `routing` and
-//! `status` name no client, no clock and no environment; `belfry render` and the tests call them as the
-//! controller does. Only `apply`, `controller`, `lease` and `scaling` write to the cluster.
+//! Here is I/O and what decides about it; what a model needs is rendered by `belfry_render`, which only `drift` asks. The
+//! modules stand in the order in which they may use each other, and `render/tests/tidy.rs` holds that order. Only `apply`,
+//! `controller`, `lease` and `scaling` write to the cluster.
 
 #![warn(missing_docs)]
 
-pub mod args;
-pub mod run;
-pub mod client;
+pub mod metrics;
 pub mod lease;
-
-pub mod controller;
 pub mod observe;
-pub mod apply;
+pub mod client;
+pub mod drift;
+pub mod fleet;
 pub mod scaling;
+pub mod apply;
 pub mod status;
+pub mod events;
 pub mod upgrade;
 pub mod prometheus;
-pub mod events;
-pub mod metrics;
+pub mod controller;
+pub mod args;
 pub mod server;
+pub mod run;

@@ -1,22 +1,15 @@
 //! The operator's own metrics, registered from the contract.
 
-mod fleet;
-pub mod restarts;
-mod text;
-
 use std::time::{Duration, Instant};
 
 use belfry_crds::contract::metric::{Kind, Metric};
 use belfry_crds::contract::metrics as contract;
+use belfry_crds::contract::outcome::Outcome;
 use k8s_openapi::jiff::Timestamp;
 use parking_lot::Mutex;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder,
 };
-
-pub use fleet::fleet;
-
-use restarts::Restarts;
 
 /// Handles of the operator's metrics.
 pub struct Metrics {
@@ -36,8 +29,6 @@ pub struct Metrics {
     cache_objects: GaugeVec,
     leader: Gauge,
     last_reconcile: Gauge,
-    /// Counters about models that outlive a single scrape.
-    pub restarts: Restarts,
 }
 
 /// Counts requests to the API server.
@@ -87,7 +78,6 @@ impl Metrics {
             cache_objects: gauges(&registry, &contract::CACHE_OBJECTS)?,
             leader: gauge(&registry, &contract::LEADER)?,
             last_reconcile: gauge(&registry, &contract::LAST_RECONCILE)?,
-            restarts: Restarts::default(),
             registry,
         };
         metrics.registry.register(Box::new(metrics.reconcile_duration.clone()))?;
@@ -121,10 +111,10 @@ impl Metrics {
     }
 
     /// Counts a pass.
-    pub fn reconciled(&self, outcome: &str, took: Duration) {
-        self.reconciles.with_label_values(&[outcome]).inc();
+    pub fn reconciled(&self, outcome: Outcome, took: Duration) {
+        self.reconciles.with_label_values(&[outcome.as_str()]).inc();
         self.reconcile_duration.observe(took.as_secs_f64());
-        if outcome != "failed" {
+        if outcome != Outcome::Failed {
             self.last_reconcile.set(unix_seconds(Timestamp::now()));
         }
     }

@@ -14,6 +14,8 @@ use tracing::{info, warn};
 use crate::args::Args;
 use crate::client::connect;
 use crate::controller::{self, Context, Upgrades};
+use crate::drift::Drift;
+use crate::fleet::Fleet;
 use crate::lease::Candidate;
 use crate::metrics::Metrics;
 use crate::observe::{self, Cache};
@@ -30,11 +32,13 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
     let client = connect(metrics.requests()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen on {}", args.listen))?;
-    let cache = Arc::new(Cache::new(args.settings()));
+    let (cache, drift) = (Arc::new(Cache::default()), Arc::new(Drift::new(args.settings())));
+    let fleet = Fleet::new(cache.clone());
     let probes = Arc::new(Probes {
         is_ready: AtomicBool::new(false),
         cache: cache.clone(),
         metrics: metrics.clone(),
+        fleet: fleet.clone(),
         authenticator: args.metrics_authentication.then(|| Authenticator::new(client.clone())),
     });
     let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
@@ -44,9 +48,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     // Whoever waits for the lease watches already, so that it can take over at once.
     let started = async {
-        let watches = observe::start(&client, &cache, &metrics, args.scope()).await;
+        let watches = observe::start(&client, (&cache, drift.clone()), &metrics, args.scope()).await;
         let watches = watches.context("a watch ended before it had listed its kind")?;
-        let scaling = Scaling::new(cache.clone(), watches.trigger.clone());
+        let scaling = Scaling::new(cache.clone(), drift.clone(), watches.trigger.clone());
         let scaling_tasks = scaling.serve(client.clone(), &args.scaling).await?;
         probes.is_ready.store(true, Ordering::Release);
         info!(version = env!("CARGO_PKG_VERSION"), "Watching InferenceModels");
@@ -65,7 +69,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, metrics, scaling, recorder });
+    let context = Arc::new(Context { client, cache, drift, fleet, metrics, scaling, recorder });
     let ended = async { ended.await.unwrap_or(()) };
     let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
     tokio::select! {

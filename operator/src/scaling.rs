@@ -13,10 +13,10 @@ mod api;
 mod certificate;
 mod exposition;
 mod front_proxy;
-pub mod handover;
 mod listener;
 mod options;
 mod registration;
+mod source;
 mod target;
 mod value;
 mod workers;
@@ -32,11 +32,12 @@ use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-use crate::observe::{Cache, ModelKey, Triggers, Urgency};
-use crate::status::MetricsSource;
+use crate::drift::Drift;
+use crate::observe::{Cache, Cause, ModelKey, Trigger, Triggers, Urgency};
 use listener::{Identity, TlsListener};
 pub use options::{ScalingArgs, ServiceName};
 use registration::Registration;
+pub use source::MetricsSource;
 use target::Target;
 use workers::{Reader, Shared};
 
@@ -46,6 +47,7 @@ const SWITCHED_OFF: &str = "the operator serves no external metrics: install the
 /// What is known of the metrics of models.
 pub struct Scaling {
     cache: Arc<Cache>,
+    drift: Arc<Drift>,
     reader: Reader,
     heard: Mutex<BTreeMap<ModelKey, Shared>>,
     /// Models whose fallback counts.
@@ -57,9 +59,10 @@ pub struct Scaling {
 impl Scaling {
     /// Nothing is served yet. Models whose [`MetricsSource`] changes are sent to the trigger.
     #[must_use]
-    pub fn new(cache: Arc<Cache>, trigger: Triggers) -> Arc<Self> {
+    pub fn new(cache: Arc<Cache>, drift: Arc<Drift>, trigger: Triggers) -> Arc<Self> {
         Arc::new(Self {
             cache,
+            drift,
             reader: Reader::default(),
             heard: Mutex::default(),
             missing: RwLock::default(),
@@ -98,7 +101,7 @@ impl Scaling {
 
     /// The value of a metric over all workers of a model; `None` where it can't be had.
     async fn value(&self, key: &ModelKey, type_: ScalingMetricType) -> Option<f64> {
-        let target = Target::find(&self.cache, key)?;
+        let target = Target::find(&self.cache, &self.drift, key)?;
         let average = target.average(type_)?;
         let heard = self.heard(key);
         let mut heard = heard.lock().await;
@@ -118,7 +121,7 @@ impl Scaling {
     fn heard(&self, key: &ModelKey) -> Shared {
         let mut heard = self.heard.lock();
         if !heard.contains_key(key) {
-            heard.retain(|known, _| Target::find(&self.cache, known).is_some());
+            heard.retain(|known, _| Target::find(&self.cache, &self.drift, known).is_some());
         }
         heard.entry(key.clone()).or_default().clone()
     }
@@ -145,6 +148,7 @@ impl Scaling {
 
     fn announce(&self, key: ModelKey) {
         // Nobody listens any more only when the process ends.
-        let _ = self.trigger.send((key, Urgency::Status));
+        let trigger = Trigger { key, urgency: Urgency::Status, cause: Cause::ScalingMetricsChanged };
+        let _ = self.trigger.send(trigger);
     }
 }

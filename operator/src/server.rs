@@ -14,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures::stream;
 
-use crate::metrics::{Metrics, fleet};
+use crate::fleet::Fleet;
+use crate::metrics::Metrics;
 use crate::observe::Cache;
 pub use authentication::Authenticator;
 
@@ -26,6 +27,8 @@ pub struct Probes {
     pub cache: Arc<Cache>,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
+    /// The series about models.
+    pub fleet: Arc<Fleet>,
     /// Who may read the metrics; `None` for everybody who reaches the port.
     pub authenticator: Option<Authenticator>,
 }
@@ -57,7 +60,7 @@ async fn metrics(State(probes): State<Arc<Probes>>, headers: HeaderMap) -> Respo
     probes.metrics.objects(probes.cache.sizes());
     match probes.metrics.expose() {
         Ok(own) => {
-            let families = std::iter::once(own).chain(fleet(probes.cache.clone(), probes.metrics.clone()));
+            let families = std::iter::once(own).chain(probes.fleet.families());
             let body = Body::from_stream(stream::iter(families.map(Ok::<_, Infallible>)));
             ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], body).into_response()
         }

@@ -5,7 +5,6 @@
 
 mod children;
 mod conditions;
-mod pods;
 mod refusal;
 mod scaling;
 
@@ -16,11 +15,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 pub use conditions::Verdict;
-pub use pods::{PodReport, Requests, report};
-pub use scaling::{MetricsSource, ScalerReport, ScalingFacts, left_behind, scaler_report};
+pub use scaling::{ScalingFacts, left_behind};
 
 use crate::apply::Applied;
-use crate::observe::Rollout;
+use crate::observe::{DeploymentState, PodReport};
 use belfry_render::children::{meta, service};
 use belfry_render::model::{ValidModel, ValidSource};
 use belfry_render::problem::Problem;
@@ -48,7 +46,7 @@ pub struct Facts<'a> {
     /// How the pass ended.
     pub pass: &'a Pass,
     /// The Deployment, as it is after the pass.
-    pub deployment: Option<&'a Rollout>,
+    pub deployment: Option<&'a DeploymentState>,
     /// What is known of the scaler.
     pub scaling: &'a ScalingFacts,
     /// What the pods say.

@@ -113,7 +113,7 @@ fn a_mistake_of_any_kind_is_found() {
 fn what_is_right_is_no_mistake() {
     let facts = Facts::read();
     let right = [
-        ("README.md", "`operator/src/lease.rs`, render/tests/, `lease.rs`, `scaling/handover.rs` and docs/faults.md."),
+        ("README.md", "`operator/src/lease.rs`, render/tests/, `lease.rs`, `apply/handover.rs` and docs/faults.md."),
         (
             "README.md",
             "`e2e/tools/{kubernetes,prometheus}`, `crds/src/inference_model*` and/or `config/samples/*.yaml`",

@@ -89,6 +89,25 @@ fn the_modules_of_the_pure_half_use_only_those_before_them() {
 }
 
 #[test]
+fn the_modules_of_the_operator_use_only_those_before_them() {
+    let found = Crate::read(&root().join("operator/src"));
+    assert!(found.arrows().len() > 20, "the sources were not read");
+    assert_eq!(climbing(&found, order::OPERATOR), Vec::<String>::new());
+}
+
+/// Rendering and validating have one door.
+#[test]
+fn only_drift_renders_and_validates() {
+    let found = Crate::read(&root().join("operator/src"));
+    let doors = ["belfry_render::validate::validate", "belfry_render::children::child"];
+    let uses: Vec<_> =
+        found.foreign.iter().filter(|(_, name)| doors.iter().any(|door| name.starts_with(door))).collect();
+    assert!(uses.iter().any(|(module, _)| module == "drift"), "the sources were not read");
+    let elsewhere: Vec<_> = uses.iter().filter(|(module, _)| module != "drift").collect();
+    assert!(elsewhere.is_empty(), "{elsewhere:?}");
+}
+
+#[test]
 fn the_pure_half_reaches_for_nothing_outside() {
     assert_eq!(outside(&Crate::read(&root().join("render/src"))), Vec::<String>::new());
 }

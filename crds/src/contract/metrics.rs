@@ -216,7 +216,7 @@ pub const WAITING_REASONS: &[&str] = &[
 /// How a pass of the operator can end.
 ///
 /// `refused` is a pass in which the API server said no to a child: a quota, admission, a missing right or a name that is taken.
-pub const RECONCILE_OUTCOMES: &[&str] = &["unchanged", "applied", "invalid", "refused", "failed"];
+pub use super::outcome::OUTCOMES as RECONCILE_OUTCOMES;
 
 /// What becomes of an object that is generated for a model.
 pub const OBJECT_STATES: &[&str] = &["applied", "refused", "missing"];

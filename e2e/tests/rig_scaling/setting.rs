@@ -12,8 +12,10 @@ use axum::routing::get;
 use belfry_crds::InferenceModel;
 use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use belfry_operator::controller;
+use belfry_operator::drift::Drift;
+use belfry_operator::fleet::Fleet;
 use belfry_operator::metrics::Metrics;
-use belfry_operator::observe::{self, Cache, Scope};
+use belfry_operator::observe::{self, Cache, WatchScope};
 use belfry_operator::scaling::{Scaling, ScalingArgs};
 use belfry_render::settings::Settings;
 use futures::{StreamExt, TryStreamExt};
@@ -80,9 +82,9 @@ pub(crate) struct Operator {
 impl Operator {
     pub(crate) async fn start(client: &Client, port: u16) -> Result<Self> {
         let metrics = Arc::new(Metrics::new()?);
-        let cache = Arc::new(Cache::new(Settings::default()));
-        let watches = observe::start(client, &cache, &metrics, Scope::Cluster).await?;
-        let scaling = Scaling::new(cache.clone(), watches.trigger.clone());
+        let (cache, drift) = (Arc::new(Cache::default()), Arc::new(Drift::new(Settings::default())));
+        let watches = observe::start(client, (&cache, drift.clone()), &metrics, WatchScope::Cluster).await?;
+        let scaling = Scaling::new(cache.clone(), drift.clone(), watches.trigger.clone());
         let args = ScalingArgs {
             external_metrics_listen: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
             external_metrics_service: format!("{NAMESPACE}/{SERVICE}").parse().map_err(anyhow::Error::msg)?,
@@ -92,7 +94,9 @@ impl Operator {
         let recorder = Recorder::new(client.clone(), reporter);
         let context = Arc::new(controller::Context {
             client: client.clone(),
+            fleet: Fleet::new(cache.clone()),
             cache,
+            drift,
             metrics: metrics.clone(),
             scaling,
             recorder,

@@ -1,101 +1,92 @@
-//! One pass: `observe → validate → children → apply → status`. [`reconcile`] is the only place that
-//! sees every step.
+//! One pass: `observe → validate → apply → status`. [`reconcile`] is the only place that sees every step.
 
 use belfry_crds::InferenceModel;
+use belfry_crds::contract::outcome::Outcome;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Context, Error, write_status};
 use crate::apply::{self, Applied, RefusalCause, apply};
-use crate::observe::{ModelKey, Observed};
+use crate::drift::Desired;
+use crate::observe::{Cause, DeploymentState, ModelKey, Observed};
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
-use belfry_render::model::ValidModel;
-use belfry_render::settings::Settings;
-use belfry_render::validate::validate_running;
 
-/// How a pass ended, when nothing has to be repeated at once.
+/// How a pass ended that did not break off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// There is no such model, or it is being deleted.
-    Gone,
-    /// The children are as they should be.
-    Converged {
-        /// A value of the label `outcome`.
-        outcome: &'static str,
-    },
-    /// A child was refused, which time may heal.
-    Refused,
-    /// This pass found out something that children depend on, and the next one builds them from it.
-    Again,
+pub(super) struct Ended {
+    /// How.
+    pub(super) outcome: Outcome,
+    /// Whether the pass found out something that children depend on, so that the next one follows at once.
+    pub(super) found_out_more: bool,
 }
 
 impl Ended {
-    /// The value of the label `outcome`; `None` for a pass that found nothing to look at.
-    pub(super) const fn outcome(&self) -> Option<&'static str> {
-        match self {
-            Self::Gone => None,
-            Self::Converged { outcome } => Some(outcome),
-            Self::Refused => Some("refused"),
-            Self::Again => Some("applied"),
-        }
+    const fn with(outcome: Outcome) -> Self {
+        Self { outcome, found_out_more: false }
     }
 }
 
 /// The steps, and nothing else.
-pub(super) async fn reconcile(key: &ModelKey, context: &Context) -> Result<Ended, Error> {
-    let Some(observed) = context.cache.observed(key) else { return Ok(Ended::Gone) };
-    let Observed { model, pods, .. } = &observed;
-    if model.metadata.deletion_timestamp.is_some() {
+pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -> Result<Ended, Error> {
+    let again = Ended { outcome: Outcome::Applied, found_out_more: true };
+    let Some(observed) = context.cache.observed(key).filter(|observed| !is_being_deleted(&observed.model)) else {
         // The children are owned by the model, and the garbage collector takes them.
-        return Ok(Ended::Gone);
-    }
+        context.drift.forget(key);
+        return Ok(Ended::with(Outcome::Gone));
+    };
+    let Observed { model, pods, .. } = &observed;
     let has_scaler = observed.children.keys().any(|(kind, name)| kind.is_scaler() && *name == key.name);
     if let Some(taken_over) = left_behind(model, has_scaler, observed.deployment.as_ref()) {
         write_status::write(model, taken_over, context).await?;
-        return Ok(Ended::Again);
+        return Ok(again);
     }
-    let pass = match validate_running(model, observed.deployed(), context.cache.settings()) {
-        Ok(valid) => {
-            let requests =
-                apply::Context { client: &context.client, cache: &context.cache, metrics: &context.metrics, key };
-            let applied = apply(&valid, &observed, &requests).await?;
-            if has_another_choice(&valid, &applied, model, context.cache.settings()) {
-                return Ok(Ended::Again);
+    let pass = match context.drift.validate(model, observed.deployed()) {
+        Ok(desired) => {
+            let Context { client, cache, drift, metrics, .. } = context;
+            let requests = apply::Context { client, cache, drift, metrics, key, cause };
+            let applied = apply(&desired, &observed, &requests).await?;
+            if has_another_choice(&desired, &applied, model, context) {
+                return Ok(again);
             }
-            Pass::Applied { model: Box::new(valid), applied: Box::new(applied) }
+            Pass::Applied { model: Box::new(desired.model), applied: Box::new(applied) }
         }
         Err(problems) => Pass::Invalid(problems),
     };
-    context.metrics.restarts.observe(key.clone(), pods);
+    context.fleet.restarts.observe(key.clone(), pods);
     let deployment = pass.deployment().or(observed.deployment.as_ref());
     let scaling = ScalingFacts { scaler: observed.scaler.clone(), metrics: context.scaling.source(key) };
     let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment, scaling: &scaling, pods };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
-    Ok(pass.ended())
+    Ok(Ended::with(pass.outcome()))
+}
+
+fn is_being_deleted(model: &InferenceModel) -> bool {
+    model.metadata.deletion_timestamp.is_some()
 }
 
 /// The API server's answer may show that the cluster has no image volumes, so that the model has to be copied.
-fn has_another_choice(valid: &ValidModel, applied: &Applied, model: &InferenceModel, settings: &Settings) -> bool {
+fn has_another_choice(desired: &Desired, applied: &Applied, model: &InferenceModel, context: &Context) -> bool {
     let Some(written) = &applied.deployment else { return false };
-    validate_running(model, Some(&written.deployed), settings).is_ok_and(|next| next.source != valid.source)
+    let next = context.drift.validate(model, Some(&written.deployed));
+    next.is_ok_and(|next| next.model.source != desired.model.source)
 }
 
 impl Pass {
-    fn deployment(&self) -> Option<&crate::observe::Rollout> {
+    fn deployment(&self) -> Option<&DeploymentState> {
         match self {
             Self::Applied { applied, .. } => applied.deployment.as_ref(),
             Self::Invalid(_) => None,
         }
     }
 
-    fn ended(&self) -> Ended {
+    fn outcome(&self) -> Outcome {
         match self {
-            Self::Invalid(_) => Ended::Converged { outcome: "invalid" },
+            Self::Invalid(_) => Outcome::Invalid,
             Self::Applied { applied, .. } if applied.refused.iter().any(|r| r.cause != RefusalCause::KindMissing) => {
-                Ended::Refused
+                Outcome::Refused
             }
-            Self::Applied { applied, .. } if applied.written.is_empty() => Ended::Converged { outcome: "unchanged" },
-            Self::Applied { .. } => Ended::Converged { outcome: "applied" },
+            Self::Applied { applied, .. } if applied.written.is_empty() => Outcome::Unchanged,
+            Self::Applied { .. } => Outcome::Applied,
         }
     }
 }

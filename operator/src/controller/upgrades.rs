@@ -11,7 +11,7 @@ use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
 use super::{Context, write_status};
-use crate::observe::{ModelKey, Triggers, Urgency};
+use crate::observe::{Cause, ModelKey, Trigger, Triggers, Urgency};
 use crate::prometheus::Prometheus;
 use crate::upgrade::{Policy, due, moved};
 use belfry_render::template::Pin;
@@ -37,7 +37,7 @@ pub(super) async fn run(context: Arc<Context>, upgrades: Upgrades, trigger: Trig
         looks.tick().await;
         for key in look(&context, &upgrades, &mut said).await {
             // Nobody listens any more only when the process ends.
-            let _ = trigger.send((key, Urgency::Children));
+            let _ = trigger.send(Trigger { key, urgency: Urgency::Children, cause: Cause::Upgrade });
         }
     }
 }
@@ -80,13 +80,13 @@ fn turns<'a>(
     burning: &BTreeSet<ModelKey>,
     context: &Context,
 ) -> Vec<&'a InferenceModel> {
-    due(models, upgrades.policy, context.cache.settings(), burning, Timestamp::now())
+    due(models, upgrades.policy, context.drift.settings(), burning, Timestamp::now())
 }
 
 /// An error is told to the log. The next look finds the model where it was.
 async fn move_on(model: &InferenceModel, context: &Context) -> Result<(), ()> {
     let Some(status) = &model.status else { return Ok(()) };
-    let settings = context.cache.settings();
+    let settings = context.drift.settings();
     let (key, to) = (ModelKey::of(model), Pin::newest(settings));
     match write_status::write(model, moved(status, settings, Timestamp::now()), context).await {
         Ok(()) => {

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::Context;
 use crate::events::transitions;
+use crate::observe::ModelKey;
 use belfry_render::children::meta::MANAGER;
 
 /// Writes a status that differs from the present one, and then the events of the change.
@@ -19,18 +20,20 @@ pub(super) async fn write(
     if model.status.as_ref() == Some(&next) {
         return Ok(());
     }
+    let write = context.cache.writes_model(&ModelKey::of(model));
     match send(model, json!(next), context).await {
-        // The next pass compares with this answer, and need not wait for the watch; its event is no news then. A
-        // specification that this pass has not seen has to be news.
+        // The next pass compares with this answer, and need not wait for the watch, whose event then changes nothing. If
+        // the specification has changed meanwhile, the watch has to show it, so that a pass follows.
         Ok(mut answer) if answer.metadata.generation == model.metadata.generation => {
             answer.metadata.managed_fields = None;
-            context.cache.model_seen(answer);
+            context.cache.model_answered(&write, answer);
         }
         Ok(_) => {}
-        // The model was deleted while the pass ran.
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        // The model was deleted while the pass ran, and perhaps another was made under its name.
+        Err(kube::Error::Api(status)) if status.code == 404 || is_another(&status) => return Ok(()),
         Err(error) => return Err(error),
     }
+    drop(write);
     for event in transitions(model.status.as_ref(), &next) {
         let result = context.recorder.publish(&event, &model.object_ref(&())).await;
         context.metrics.write("Event", result.is_ok());
@@ -51,7 +54,8 @@ async fn send(model: &InferenceModel, mut status: Value, context: &Context) -> R
         let body = json!({
             "apiVersion": InferenceModel::api_version(&()),
             "kind": InferenceModel::kind(&()),
-            "metadata": {"name": model.name_any()},
+            // The UID keeps the status away from another model that was made under the same name.
+            "metadata": {"name": model.name_any(), "uid": model.uid()},
             "status": status,
         });
         let result = api.patch_status(&model.name_any(), &params, &Patch::Apply(body)).await;
@@ -63,6 +67,11 @@ async fn send(model: &InferenceModel, mut status: Value, context: &Context) -> R
             result => return result,
         }
     }
+}
+
+/// Whether the API server refused a write because the object of that name has another UID.
+fn is_another(status: &kube::core::Status) -> bool {
+    status.code == 409 && status.message.contains("UID")
 }
 
 /// Removes the fields of a status of which the API server says that its schema lacks them, or something in them; false

@@ -1,29 +1,26 @@
-//! What the watches know, by model.
+//! What the watches know, by model. A store: it orders what it is given, and neither validates nor renders.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use belfry_crds::InferenceModel;
+use belfry_render::deployed::Deployed;
+use belfry_render::kind::ChildKind;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 use kube::core::DynamicObject;
-use kube::{Resource, ResourceExt};
 use parking_lot::RwLock;
 
 use super::live::version;
-use super::{Live, ModelKey, Nodes, Observed, Rollout, Urgency, View, Wanted};
-use crate::apply::object_contains;
-use crate::status::{PodReport, ScalerReport, report, scaler_report};
-use belfry_render::children::{child, meta};
-use belfry_render::deployed::Deployed;
-use belfry_render::kind::ChildKind;
-use belfry_render::settings::Settings;
-use belfry_render::validate::{validate, validate_running};
+use super::writes::{Target, Ticket, Writes};
+use super::{DeploymentState, Live, ModelKey, Nodes, Observed, PodReport, ScalerReport, Urgency, View};
+use super::{report, scaler_report};
 
 /// What the operator's watches know of the cluster.
 #[derive(Default)]
 pub struct Cache {
-    settings: Settings,
     models: RwLock<BTreeMap<ModelKey, Entry>>,
+    writes: parking_lot::Mutex<Writes>,
     undecodable: RwLock<BTreeSet<ModelKey>>,
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
     nodes: Nodes,
@@ -33,22 +30,39 @@ pub struct Cache {
 #[derive(Default)]
 struct Entry {
     model: Option<Arc<InferenceModel>>,
-    wanted: Arc<Wanted>,
     children: BTreeMap<(ChildKind, String), Live>,
-    /// Kinds of which a write is not answered yet.
-    sent: BTreeSet<ChildKind>,
-    deployment: Option<Rollout>,
+    deployment: Option<DeploymentState>,
     scaler: Option<(ChildKind, ScalerReport)>,
-    pods: BTreeMap<String, (u64, PodReport)>,
+    pods: BTreeMap<String, PodReport>,
 }
 
-/// What a child tells beside itself.
+/// Facts that are read from a child beside its content.
 #[derive(Default)]
-struct Told {
+struct Facts {
     /// A Deployment: how far its pods are.
-    rollout: Option<Rollout>,
+    deployment: Option<DeploymentState>,
     /// A scaler: what its controller says.
     scaler: Option<(ChildKind, ScalerReport)>,
+}
+
+/// How much of a child a watch shows.
+pub enum Content<'a> {
+    /// All of it.
+    Whole(&'a DynamicObject),
+    /// Its metadata. Whether it holds what it claims to hold, only a read can say.
+    Metadata,
+}
+
+/// A write that is under way. It ends when this is dropped, so that one that is given up ends too.
+pub struct Write<'a> {
+    cache: &'a Cache,
+    ticket: Ticket,
+}
+
+impl Drop for Write<'_> {
+    fn drop(&mut self) {
+        self.cache.writes.lock().end(self.ticket);
+    }
 }
 
 impl Entry {
@@ -58,18 +72,6 @@ impl Entry {
 }
 
 impl Cache {
-    /// An empty cache; the settings tell what children should look like.
-    #[must_use]
-    pub fn new(settings: Settings) -> Self {
-        Self { settings, ..Self::default() }
-    }
-
-    /// The settings of the operator that reach the children.
-    #[must_use]
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// What is known of a model; `None` when there is no such model that can be decoded.
     #[must_use]
     pub fn observed(&self, key: &ModelKey) -> Option<Observed> {
@@ -80,9 +82,8 @@ impl Cache {
             children: entry.children.clone(),
             deployment: entry.deployment.clone(),
             scaler: entry.scaler.as_ref().map(|(_, scaler)| scaler.clone()),
-            pods: entry.pods.values().map(|(_, pod)| pod.clone()).collect(),
+            pods: entry.pods.values().cloned().collect(),
             missing_kinds: self.missing_kinds.read().iter().copied().collect(),
-            wanted: entry.wanted.clone(),
         })
     }
 
@@ -98,12 +99,18 @@ impl Cache {
         self.undecodable.read().clone()
     }
 
+    /// The models that can be decoded.
+    #[must_use]
+    pub fn models(&self) -> Vec<Arc<InferenceModel>> {
+        self.models.read().values().filter_map(|entry| entry.model.clone()).collect()
+    }
+
     /// Shows every model that can be decoded, in the order of their keys. Nothing is copied, and no watch is taken in
     /// meanwhile: what is done with a view has to be short.
     pub fn each(&self, mut show: impl FnMut(&View<'_>)) {
         for (key, entry) in self.models.read().iter() {
             let Some(model) = &entry.model else { continue };
-            let pods = entry.pods.values().map(|(_, pod)| pod).collect();
+            let pods = entry.pods.values().collect();
             show(&View { key, model, deployment: entry.deployment.as_ref(), pods });
         }
     }
@@ -128,133 +135,146 @@ impl Cache {
         ]
     }
 
-    /// Notes a model, unless a later state of it is known. Returns whether it is another state than the known one.
+    /// Notes a model as a watch shows it, unless a later state of it is known. Returns whether it is another state than
+    /// the known one.
     pub fn model_seen(&self, model: InferenceModel) -> bool {
         let key = ModelKey::of(&model);
+        self.writes.lock().object_seen(&Target::model(&key));
         self.undecodable.write().remove(&key);
+        self.note_model(key, model)
+    }
+
+    /// Notes that the status of a model is about to be written.
+    #[must_use]
+    pub fn writes_model(&self, key: &ModelKey) -> Write<'_> {
+        Write { cache: self, ticket: self.writes.lock().begin(Target::model(key)) }
+    }
+
+    /// Notes a model as the API server answered to that write, unless the model is gone since.
+    pub fn model_answered(&self, write: &Write<'_>, model: InferenceModel) {
+        // The lock is held until the answer is noted, so that no deletion comes in between.
+        let writes = self.writes.lock();
+        if writes.counts(write.ticket, version(&model)) {
+            self.note_model(ModelKey::of(&model), model);
+        }
+    }
+
+    fn note_model(&self, key: ModelKey, model: InferenceModel) -> bool {
         let mut models = self.models.write();
         let entry = models.entry(key).or_default();
         let known = entry.model.as_ref().map(|known| version(&**known));
         if known > Some(version(&model)) {
             return true;
         }
-        if !entry.model.as_ref().is_some_and(|known| self.has_same_children(known, &model)) {
-            entry.wanted = Arc::default();
-        }
-        let is_news = known != Some(version(&model));
+        let is_another = known != Some(version(&model));
         entry.model = Some(Arc::new(model));
-        is_news
-    }
-
-    /// Children depend on the specification, on the owner's identity, on the template that the status pins, and on the
-    /// number of workers that a scaler left behind. The first status pins what was chosen without one.
-    fn has_same_children(&self, a: &InferenceModel, b: &InferenceModel) -> bool {
-        let kept = |model: &InferenceModel| {
-            let status = model.status.as_ref()?;
-            let left_behind = status.scaled_replicas.filter(|_| model.spec.autoscaling.is_none());
-            Some((status.runtime.clone(), left_behind))
-        };
-        let valid = |model| validate(model, &self.settings);
-        a.uid() == b.uid() && a.meta().generation == b.meta().generation && (kept(a) == kept(b) || valid(a) == valid(b))
+        is_another
     }
 
     /// Notes a model whose present state can't be decoded, and forgets the state before.
     pub fn model_undecodable(&self, key: &ModelKey) {
-        self.model_gone(key);
+        self.model_gone(key, u64::MAX);
         self.undecodable.write().insert(key.clone());
     }
 
-    /// Forgets a model.
-    pub fn model_gone(&self, key: &ModelKey) {
+    /// Forgets a model that a watch saw deleted at this resource version, unless a later state of it is known.
+    pub fn model_gone(&self, key: &ModelKey, version: u64) {
+        let mut writes = self.writes.lock();
+        writes.object_ended(&Target::model(key), version);
         self.undecodable.write().remove(key);
         self.change(key, |entry| {
-            entry.model = None;
-            entry.wanted = Arc::default();
+            entry.model.take_if(|model| super::live::version(&**model) <= version);
         });
     }
 
-    /// Forgets the models of the namespaces that a list covered and did not name.
-    pub(super) fn keep_models(&self, namespace: Option<&str>, listed: &BTreeSet<(ModelKey, String)>) -> Vec<ModelKey> {
-        let is_gone = |key: &ModelKey| covers(namespace, key) && !listed.contains(&(key.clone(), String::new()));
-        let gone: Vec<_> = self.keys().into_iter().chain(self.undecodable()).filter(is_gone).collect();
-        gone.iter().for_each(|key| self.model_gone(key));
-        gone
-    }
-
-    /// Notes a child as a watch shows it, unless a later state of it is known. Returns what a pass could make of the
-    /// difference; `None` when it could make nothing: the events of the operator's own writes are no news.
-    pub fn child_seen(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Option<Urgency> {
-        let mut live = Live::of(object);
-        let (known, model, wanted) = {
-            let models = self.models.read();
-            let entry = models.get(key);
-            let known = entry.and_then(|entry| entry.children.get(&(kind, object.name_any())).cloned());
-            // What the object holds is told by the answer to the write that is under way.
-            let is_sent = entry.is_some_and(|entry| entry.sent.contains(&kind));
-            let model = entry.filter(|_| !is_sent).and_then(|entry| entry.model.clone());
-            (known, model, entry.map(|e| e.wanted.clone()).unwrap_or_default())
+    /// Notes a child as a watch shows it, unless a later state of it is known. `compare` is asked what the child holds
+    /// when its content is shown for the first time. Returns how soon the model needs a pass; `None` when the event only
+    /// repeats what is known, such as an answer to a write.
+    pub fn child_seen(
+        &self,
+        key: &ModelKey,
+        kind: ChildKind,
+        (object, content): (&impl ResourceExt, Content<'_>),
+        compare: impl FnOnce(&InferenceModel, &DynamicObject, Option<&Deployed>) -> Option<String>,
+    ) -> Option<Urgency> {
+        let name = object.name_any();
+        let target = Target::child(key, kind, &name);
+        let is_under_way = {
+            let mut writes = self.writes.lock();
+            writes.object_seen(&target);
+            writes.has(&target)
         };
-        let mut is_news = true;
-        live.holds = match known {
+        let (known, model, deployed) = self.known(key, (kind, &name));
+        let mut live = match content {
+            Content::Whole(object) => Live::of(object),
+            Content::Metadata => Live::unread(object),
+        };
+        let is_another = match known {
             Some(known) if known.is_newer_than(&live) => return None,
             Some(known) if known.has_content_of(&live) && known.claims.is_none() => {
-                is_news = false;
-                known.holds
+                live.holds = known.holds;
+                false
             }
-            _ => model.and_then(|model| self.held(kind, object, &model, &wanted)),
+            // The answer to a write that is under way will say what the child holds.
+            _ => {
+                let model = model.filter(|_| !is_under_way);
+                live.holds = model.and_then(|model| match content {
+                    Content::Whole(object) => compare(&model, object, deployed.as_ref()),
+                    Content::Metadata => None,
+                });
+                true
+            }
         };
-        // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
-        let is_scaler = kind.is_scaler() && object.name_any() == key.name;
-        let told = Told {
-            rollout: (kind == ChildKind::Deployment).then(|| Rollout::of(object)),
-            scaler: is_scaler.then(|| (kind, scaler_report(object))),
+        let facts = match content {
+            Content::Whole(object) => Facts::of(key, kind, object),
+            Content::Metadata => Facts::default(),
         };
-        let has_told = self.note(key, (kind, object.name_any()), live, told);
-        if is_news { Some(Urgency::Children) } else { has_told.then_some(Urgency::Status) }
+        let has_other_facts = self.note(key, (kind, name), live, facts);
+        if is_another { Some(Urgency::Children) } else { has_other_facts.then_some(Urgency::Status) }
     }
 
-    /// Notes a heavy child as a watch shows it, by its metadata. Returns as [`Self::child_seen`].
-    pub fn child_glimpsed(&self, key: &ModelKey, kind: ChildKind, object: &impl ResourceExt) -> Option<Urgency> {
-        let live = Live::unread(object);
-        let child = (kind, object.name_any());
-        let is_known =
-            self.models.read().get(key).and_then(|entry| entry.children.get(&child)).is_some_and(|known| {
-                known.is_newer_than(&live) || (known.has_content_of(&live) && known.claims.is_none())
-            });
-        self.note(key, child, live, Told::default());
-        (!is_known).then_some(Urgency::Children)
-    }
-
-    /// Notes a child as it was read, and returns what is known of it now.
-    pub fn child_read(&self, key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Live {
-        self.child_seen(key, kind, object);
+    fn known(
+        &self,
+        key: &ModelKey,
+        (kind, name): (ChildKind, &str),
+    ) -> (Option<Live>, Option<Arc<InferenceModel>>, Option<Deployed>) {
         let models = self.models.read();
-        let known = models.get(key).and_then(|entry| entry.children.get(&(kind, object.name_any())));
-        known.cloned().unwrap_or_else(|| Live::of(object))
+        let Some(entry) = models.get(key) else { return (None, None, None) };
+        let deployed = entry.deployment.as_ref().map(|deployment| deployment.deployed.clone());
+        (entry.children.get(&(kind, name.to_owned())).cloned(), entry.model.clone(), deployed)
     }
 
-    /// Notes that a child is being written, until [`Self::child_answered`].
-    pub fn child_sent(&self, key: &ModelKey, kind: ChildKind) {
-        self.change(key, |entry| {
-            entry.sent.insert(kind);
-        });
+    /// What is known of a child.
+    #[must_use]
+    pub fn child(&self, key: &ModelKey, kind: ChildKind, name: &str) -> Option<Live> {
+        self.known(key, (kind, name)).0
     }
 
-    /// Notes that a write came to its end, in whatever way.
-    pub fn child_answered(&self, key: &ModelKey, kind: ChildKind) {
-        self.change(key, |entry| {
-            entry.sent.remove(&kind);
-        });
+    /// Notes that a child is about to be written or deleted.
+    #[must_use]
+    pub fn writes_child(&self, key: &ModelKey, kind: ChildKind, name: &str) -> Write<'_> {
+        Write { cache: self, ticket: self.writes.lock().begin(Target::child(key, kind, name)) }
     }
 
-    /// Notes a child as the API server answered to its apply; of a Deployment also its state.
-    pub fn child_applied(&self, key: &ModelKey, child: (ChildKind, String), live: Live, rollout: Option<Rollout>) {
-        self.note(key, child, live, Told { rollout, scaler: None });
+    /// Notes a child as the API server answered to that write, unless the child is gone since; of a Deployment also its
+    /// state.
+    pub fn child_answered(
+        &self,
+        write: &Write<'_>,
+        key: &ModelKey,
+        child: (ChildKind, String),
+        (live, deployment): (Live, Option<DeploymentState>),
+    ) {
+        // The lock is held until the answer is noted, so that no deletion comes in between.
+        let writes = self.writes.lock();
+        if writes.counts(write.ticket, live.version()) {
+            self.note(key, child, live, Facts { deployment, scaler: None });
+        }
     }
 
     /// Returns whether the state of the Deployment or of the scaler changed.
-    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, told: Told) -> bool {
-        let Told { rollout, scaler } = told;
+    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, facts: Facts) -> bool {
+        let Facts { deployment, scaler } = facts;
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
         if let Some(known) = entry.children.get_mut(&child) {
@@ -271,42 +291,27 @@ impl Cache {
             }
         }
         entry.children.insert(child, live);
-        let is_news = rollout.is_some() && entry.deployment != rollout;
-        if let Some(rollout) = rollout {
-            let before = entry.deployment.replace(rollout);
-            let from_image = |rollout: &Rollout| rollout.deployed.from_image;
-            if before.as_ref().map(from_image) != entry.deployment.as_ref().map(from_image) {
-                entry.wanted = Arc::default();
-            }
+        let is_other_deployment = deployment.is_some() && entry.deployment != deployment;
+        if is_other_deployment {
+            entry.deployment = deployment;
         }
-        if scaler.is_none() || entry.scaler == scaler {
-            return is_news;
+        let is_other_scaler = scaler.is_some() && entry.scaler != scaler;
+        if is_other_scaler {
+            entry.scaler = scaler;
         }
-        entry.scaler = scaler;
-        true
+        is_other_deployment || is_other_scaler
     }
 
-    /// The models that can be decoded.
-    #[must_use]
-    pub fn models(&self) -> Vec<Arc<InferenceModel>> {
-        self.models.read().values().filter_map(|entry| entry.model.clone()).collect()
-    }
-
-    /// The hash of the child that the model should have, if the object holds every field of it.
-    fn held(&self, kind: ChildKind, object: &DynamicObject, model: &InferenceModel, wanted: &Wanted) -> Option<String> {
-        let hash = meta::hash_of(object)?;
-        // Of the children only the Deployment depends on the choices that it was made with.
-        let deployed = (kind == ChildKind::Deployment).then(|| Deployed::of(object));
-        let child = child(kind, &validate_running(model, deployed.as_ref(), &self.settings).ok()?).ok()?;
-        wanted.remember(&child);
-        let desired = child.object.filter(|desired| desired.name_any() == object.name_any())?;
-        (meta::hash_of(&desired)? == hash && object_contains(object, &desired)).then(|| hash.to_owned())
-    }
-
-    /// Forgets a child.
-    pub fn child_gone(&self, key: &ModelKey, kind: ChildKind, name: &str) {
+    /// Forgets a child that a watch saw deleted at this resource version, unless a later state of it is known.
+    pub fn child_gone(&self, key: &ModelKey, kind: ChildKind, name: &str, version: u64) {
+        let mut writes = self.writes.lock();
+        writes.object_ended(&Target::child(key, kind, name), version);
         self.change(key, |entry| {
-            entry.children.remove(&(kind, name.to_owned()));
+            let child = (kind, name.to_owned());
+            if entry.children.get(&child).is_some_and(|known| known.version() > version) {
+                return;
+            }
+            entry.children.remove(&child);
             if kind == ChildKind::Deployment {
                 entry.deployment = None;
             }
@@ -316,27 +321,10 @@ impl Cache {
         });
     }
 
-    /// Forgets the children of a kind that a list covered and did not name.
-    pub(super) fn keep_children(
-        &self,
-        kind: ChildKind,
-        namespace: Option<&str>,
-        listed: &BTreeSet<(ModelKey, String)>,
-    ) -> Vec<ModelKey> {
-        let children = |entry: &Entry| entry.children.keys().cloned().collect::<Vec<_>>();
-        let gone = self.unlisted(namespace, listed, |entry| {
-            children(entry).into_iter().filter(|(k, _)| *k == kind).map(|(_, name)| name).collect()
-        });
-        gone.iter().for_each(|(key, name)| self.child_gone(key, kind, name));
-        gone.into_iter().map(|(key, _)| key).collect()
-    }
-
     /// Notes a worker pod.
     pub fn pod_seen(&self, key: &ModelKey, pod: &Pod) {
         self.nodes.ask();
-        let mut models = self.models.write();
-        let pods = &mut models.entry(key.clone()).or_default().pods;
-        pods.insert(pod.name_any(), (version(pod), report(pod)));
+        self.models.write().entry(key.clone()).or_default().pods.insert(pod.name_any(), report(pod));
     }
 
     /// Forgets a worker pod.
@@ -346,29 +334,10 @@ impl Cache {
         });
     }
 
-    /// Forgets the pods that a list covered and did not name.
-    pub(super) fn keep_pods(&self, namespace: Option<&str>, listed: &BTreeSet<(ModelKey, String)>) -> Vec<ModelKey> {
-        let gone = self.unlisted(namespace, listed, |entry| entry.pods.keys().cloned().collect());
-        gone.iter().for_each(|(key, name)| self.pod_gone(key, name));
-        gone.into_iter().map(|(key, _)| key).collect()
-    }
-
-    /// Notes whether the cluster knows an optional kind; true when that is news.
+    /// Notes whether the cluster knows an optional kind. Returns whether that changed.
     pub fn set_missing(&self, kind: ChildKind, is_missing: bool) -> bool {
         let mut missing = self.missing_kinds.write();
         if is_missing { missing.insert(kind) } else { missing.remove(&kind) }
-    }
-
-    fn unlisted(
-        &self,
-        namespace: Option<&str>,
-        listed: &BTreeSet<(ModelKey, String)>,
-        names: impl Fn(&Entry) -> Vec<String>,
-    ) -> Vec<(ModelKey, String)> {
-        let models = self.models.read();
-        let covered = models.iter().filter(|(key, _)| covers(namespace, key));
-        let known = covered.flat_map(|(key, entry)| names(entry).into_iter().map(|name| (key.clone(), name)));
-        known.filter(|object| !listed.contains(object)).collect()
     }
 
     fn change(&self, key: &ModelKey, change: impl FnOnce(&mut Entry)) {
@@ -381,9 +350,17 @@ impl Cache {
     }
 }
 
-fn covers(namespace: Option<&str>, key: &ModelKey) -> bool {
-    namespace.is_none_or(|namespace| namespace == key.namespace)
+impl Facts {
+    fn of(key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Self {
+        // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
+        let is_scaler = kind.is_scaler() && object.name_any() == key.name;
+        Self {
+            deployment: (kind == ChildKind::Deployment).then(|| DeploymentState::of(object)),
+            scaler: is_scaler.then(|| (kind, scaler_report(object))),
+        }
+    }
 }
 
+mod lists;
 #[cfg(test)]
 mod tests;

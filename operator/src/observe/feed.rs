@@ -17,7 +17,7 @@ use tracing::warn;
 use super::listing::Listing;
 use super::pauses::pauses;
 use super::sink::{Children, Glimpses, Models, NodesSink, Pods, Sink};
-use super::{Cache, Guarded, Triggers};
+use super::{Cache, Compare, Guarded, Triggers};
 use crate::metrics::Metrics;
 use belfry_render::children::meta::MANAGER;
 use belfry_render::kind::ChildKind;
@@ -30,14 +30,14 @@ pub const WATCH_SECONDS: u32 = 50;
 
 /// Which namespaces are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub enum WatchScope {
     /// All of them, with a ClusterRole.
     Cluster,
     /// These, with a Role in each.
     Namespaces(BTreeSet<String>),
 }
 
-impl Scope {
+impl WatchScope {
     /// One watch for each element; `None` is a watch of the whole cluster.
     pub(super) fn namespaces(&self) -> Vec<Option<String>> {
         match self {
@@ -55,9 +55,10 @@ pub(super) type Listed = oneshot::Receiver<()>;
 pub(super) struct Feed {
     pub(super) client: Client,
     pub(super) cache: Arc<Cache>,
+    pub(super) compare: Arc<dyn Compare>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) trigger: Triggers,
-    pub(super) scope: Scope,
+    pub(super) scope: WatchScope,
 }
 
 impl Feed {
@@ -87,7 +88,13 @@ impl Feed {
     pub(super) fn children(&self, kind: ChildKind, tasks: &mut JoinSet<()>) -> Vec<Listed> {
         let spawn = |namespace: Option<String>| {
             let (listed, wait) = oneshot::channel();
-            let sink = Children { cache: self.cache.clone(), kind, namespace, listing: Listing::default() };
+            let sink = Children {
+                cache: self.cache.clone(),
+                compare: self.compare.clone(),
+                kind,
+                namespace,
+                listing: Listing::default(),
+            };
             let feed = self.clone();
             if kind.is_heavy() {
                 tasks.spawn(feed.heavy_children(sink, listed));

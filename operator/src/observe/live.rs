@@ -51,6 +51,12 @@ impl Live {
         Self { owner, version, since: version, ..Self::default() }
     }
 
+    /// Its resource version.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Whether this was read later than the other. The answer to a write may overtake the watch.
     #[must_use]
     pub fn is_newer_than(&self, other: &Self) -> bool {

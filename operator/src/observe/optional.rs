@@ -13,9 +13,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
-use super::Urgency;
-use super::feed::{Feed, Listed, Scope, config};
+use super::feed::{Feed, Listed, WatchScope, config};
 use super::pauses::pauses;
+use super::{Cause, Trigger, Urgency};
 use belfry_render::kind::ChildKind;
 
 /// Pause between two looks for a missing kind, where CRDs can't be watched.
@@ -36,9 +36,9 @@ impl OptionalKinds {
         }
         let kinds = Self { running: BTreeMap::new(), feed };
         match kinds.feed.scope {
-            Scope::Cluster => tasks.spawn(kinds.by_definitions(ready)),
+            WatchScope::Cluster => tasks.spawn(kinds.by_definitions(ready)),
             // A Role can't grant the watch of CRDs, which are no object of a namespace.
-            Scope::Namespaces(_) => tasks.spawn(kinds.by_trial(ready)),
+            WatchScope::Namespaces(_) => tasks.spawn(kinds.by_trial(ready)),
         };
         listed
     }
@@ -129,7 +129,8 @@ impl OptionalKinds {
         if self.feed.cache.set_missing(kind, is_missing) {
             for key in self.feed.cache.keys() {
                 // Nobody listens any more only when the process ends.
-                let _ = self.feed.trigger.send((key, Urgency::Children));
+                let trigger = Trigger { key, urgency: Urgency::Children, cause: Cause::KindChanged(kind) };
+                let _ = self.feed.trigger.send(trigger);
             }
         }
     }

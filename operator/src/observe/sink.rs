@@ -10,7 +10,8 @@ use kube::core::DynamicObject;
 use tracing::error;
 
 use super::listing::Listing;
-use super::{Cache, Guarded, ModelKey, Place, Trigger, Urgency};
+use super::live::version;
+use super::{Cache, Cause, Compare, Content, Guarded, ModelKey, Place, Trigger, Urgency};
 use belfry_render::kind::ChildKind;
 
 /// What a watch does with its events. Each answer names the models that are concerned.
@@ -48,19 +49,21 @@ impl Sink for Models {
             Err(invalid) => {
                 error!(model = %key, error = %invalid.error, "Could not decode a model; a change of it is needed");
                 self.cache.model_undecodable(&key);
+                return vec![gone(key)];
             }
         }
-        vec![(key, Urgency::Children)]
+        vec![Trigger { key, urgency: Urgency::Children, cause: Cause::ModelChanged }]
     }
 
     fn gone(&mut self, model: &Guarded) -> Vec<Trigger> {
         let key = ModelKey::of(model);
-        self.cache.model_gone(&key);
-        vec![(key, Urgency::Children)]
+        self.cache.model_gone(&key, version(model));
+        vec![gone(key)]
     }
 
     fn end(&mut self) -> Vec<Trigger> {
-        all(self.cache.keep_models(self.namespace.as_deref(), &self.listing.end()), Urgency::Children)
+        let keys = self.cache.keep_models(self.namespace.as_deref(), &self.listing.end());
+        keys.into_iter().map(gone).collect()
     }
 }
 
@@ -81,21 +84,23 @@ impl Sink for Pods {
         let Some(key) = ModelKey::of_owner(&pod) else { return vec![] };
         self.listing.saw(&key, &pod.name_any());
         self.cache.pod_seen(&key, &pod);
-        vec![(key, Urgency::Status)]
+        vec![pod_changed(key)]
     }
 
     fn gone(&mut self, pod: &Pod) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(pod) else { return vec![] };
         self.cache.pod_gone(&key, &pod.name_any());
-        vec![(key, Urgency::Status)]
+        vec![pod_changed(key)]
     }
 
     fn end(&mut self) -> Vec<Trigger> {
-        all(self.cache.keep_pods(self.namespace.as_deref(), &self.listing.end()), Urgency::Status)
+        let keys = self.cache.keep_pods(self.namespace.as_deref(), &self.listing.end());
+        keys.into_iter().map(pod_changed).collect()
     }
 }
 
 pub(super) struct Children {
+    pub(super) compare: Arc<dyn Compare>,
     pub(super) cache: Arc<Cache>,
     pub(super) kind: ChildKind,
     pub(super) namespace: Option<String>,
@@ -103,20 +108,24 @@ pub(super) struct Children {
 }
 
 impl Children {
-    fn found(
-        &mut self,
-        object: &impl ResourceExt,
-        note: impl FnOnce(&Cache, &ModelKey, ChildKind) -> Option<Urgency>,
-    ) -> Vec<Trigger> {
+    fn found(&mut self, object: &impl ResourceExt, content: Content<'_>) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(object) else { return vec![] };
         self.listing.saw(&key, &object.name_any());
-        note(&self.cache, &key, self.kind).map(|urgency| (key, urgency)).into_iter().collect()
+        let (kind, compare) = (self.kind, &self.compare);
+        let urgency = self.cache.child_seen(&key, kind, (object, content), |model, object, deployed| {
+            compare.holds(&key, (kind, object), model, deployed)
+        });
+        urgency.map(|urgency| Trigger { key, urgency, cause: Cause::ChildChanged(kind) }).into_iter().collect()
     }
 
     fn lost(&self, object: &impl ResourceExt) -> Vec<Trigger> {
         let Some(key) = ModelKey::of_owner(object) else { return vec![] };
-        self.cache.child_gone(&key, self.kind, &object.name_any());
-        vec![(key, Urgency::Children)]
+        self.cache.child_gone(&key, self.kind, &object.name_any(), version(object));
+        vec![self.deleted(key)]
+    }
+
+    const fn deleted(&self, key: ModelKey) -> Trigger {
+        Trigger { key, urgency: Urgency::Children, cause: Cause::ChildGone(self.kind) }
     }
 }
 
@@ -128,7 +137,7 @@ impl Sink for Children {
     }
 
     fn seen(&mut self, object: DynamicObject) -> Vec<Trigger> {
-        self.found(&object, |cache, key, kind| cache.child_seen(key, kind, &object))
+        self.found(&object, Content::Whole(&object))
     }
 
     fn gone(&mut self, object: &DynamicObject) -> Vec<Trigger> {
@@ -136,7 +145,8 @@ impl Sink for Children {
     }
 
     fn end(&mut self) -> Vec<Trigger> {
-        all(self.cache.keep_children(self.kind, self.namespace.as_deref(), &self.listing.end()), Urgency::Children)
+        let keys = self.cache.keep_children(self.kind, self.namespace.as_deref(), &self.listing.end());
+        keys.into_iter().map(|key| self.deleted(key)).collect()
     }
 }
 
@@ -151,7 +161,7 @@ impl Sink for Glimpses {
     }
 
     fn seen(&mut self, object: Self::Object) -> Vec<Trigger> {
-        self.0.found(&object, |cache, key, kind| cache.child_glimpsed(key, kind, &object))
+        self.0.found(&object, Content::Metadata)
     }
 
     fn gone(&mut self, object: &Self::Object) -> Vec<Trigger> {
@@ -163,8 +173,12 @@ impl Sink for Glimpses {
     }
 }
 
-fn all(keys: Vec<ModelKey>, urgency: Urgency) -> Vec<Trigger> {
-    keys.into_iter().map(|key| (key, urgency)).collect()
+const fn gone(key: ModelKey) -> Trigger {
+    Trigger { key, urgency: Urgency::Children, cause: Cause::ModelGone }
+}
+
+const fn pod_changed(key: ModelKey) -> Trigger {
+    Trigger { key, urgency: Urgency::Status, cause: Cause::PodChanged }
 }
 
 /// Takes what the watch of nodes says into the cache: three labels of each.

@@ -7,9 +7,9 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::feed::{Feed, Scope};
+use super::feed::{Feed, WatchScope};
 use super::optional::OptionalKinds;
-use super::{Cache, Trigger, Triggers};
+use super::{Cache, Compare, Trigger, Triggers};
 use crate::metrics::Metrics;
 use belfry_render::kind::ChildKind;
 
@@ -29,15 +29,16 @@ pub struct Watches {
 /// A watch task ended before it had listed its kind.
 pub async fn start(
     client: &Client,
-    cache: &Arc<Cache>,
+    (cache, compare): (&Arc<Cache>, Arc<dyn Compare>),
     metrics: &Arc<Metrics>,
-    scope: Scope,
+    scope: WatchScope,
 ) -> Result<Watches, oneshot::error::RecvError> {
     let (trigger, triggers) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
     let feed = Feed {
         client: client.clone(),
         cache: cache.clone(),
+        compare,
         metrics: metrics.clone(),
         trigger: trigger.clone(),
         scope: scope.clone(),
@@ -46,7 +47,7 @@ pub async fn start(
     for listed in feed.models(&mut tasks) {
         listed.await?;
     }
-    if scope == Scope::Cluster {
+    if scope == WatchScope::Cluster {
         // Where a Role is all, nodes can't be read. Nobody waits for them: only series have their labels.
         tasks.spawn(feed.clone().nodes());
     }

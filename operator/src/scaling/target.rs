@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use belfry_crds::contract::{METRICS_PATH, PORT};
 use belfry_crds::inference_model::ScalingMetricType;
 
+use crate::drift::Drift;
 use crate::observe::{Cache, ModelKey};
 use belfry_render::engine::ScalingSeries;
 use belfry_render::model::{Scaler, ValidAutoscaling};
-use belfry_render::validate::validate;
 
 /// A model whose HorizontalPodAutoscaler asks the operator.
 pub(super) struct Target {
@@ -25,9 +25,9 @@ pub(super) struct Target {
 
 impl Target {
     /// Finds a model; `None` when it is not there, or is not scaled by the operator's metrics.
-    pub(super) fn find(cache: &Cache, key: &ModelKey) -> Option<Self> {
+    pub(super) fn find(cache: &Cache, drift: &Drift, key: &ModelKey) -> Option<Self> {
         let observed = cache.observed(key)?;
-        let model = validate(&observed.model, cache.settings()).ok()?;
+        let model = drift.validate(&observed.model, observed.deployed()).ok()?.model;
         let scaling = model.autoscaling.filter(|scaling| scaling.scaler == Scaler::Hpa)?;
         let engine = model.engine.as_ref();
         let port = engine.map_or(Some(PORT), |engine| engine.metrics_port.try_into().ok())?;

@@ -5,7 +5,7 @@ use belfry_crds::status::{ChildState, ChildStatus};
 
 use super::refusal;
 use crate::apply::{Refusal, RefusalCause};
-use crate::observe::Summary;
+use crate::drift::Summary;
 use belfry_render::kind::ChildKind;
 
 /// The wanted objects, in the order in which they are applied.

@@ -3,8 +3,9 @@
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 
-use super::{Facts, Pass, PodReport, refusal};
+use super::{Facts, Pass, refusal};
 use crate::apply::{Refusal, RefusalCause};
+use crate::observe::PodReport;
 use belfry_render::deployed::FromImage;
 use belfry_render::model::ValidModel;
 

@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
-use crate::observe::{Rollout, Wanted};
+use crate::drift::Summary;
+use crate::observe::{DeploymentState, PodReport, Requests, ScalerReport, report};
+use crate::scaling::MetricsSource;
+use belfry_render::children::child;
 use belfry_render::deployed::FromImage;
 use belfry_render::kind::ChildKind;
 use belfry_render::settings::Settings;
@@ -29,7 +32,7 @@ fn model(change: &Value) -> ValidModel {
 }
 
 /// A Deployment whose controller has seen its present generation.
-fn deployment(replicas: i32, updated: i32) -> Rollout {
+fn deployment(replicas: i32, updated: i32) -> DeploymentState {
     let object = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"generation": 3},
@@ -38,7 +41,7 @@ fn deployment(replicas: i32, updated: i32) -> Rollout {
             "updatedReplicas": updated,
         },
     });
-    Rollout::of(&serde_json::from_value(object).unwrap())
+    DeploymentState::of(&serde_json::from_value(object).unwrap())
 }
 
 fn ready_pods(count: i32) -> Vec<PodReport> {
@@ -58,14 +61,19 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
     (0..count).map(pod).collect()
 }
 
-fn status_of(model: ValidModel, refused: Vec<Refusal>, deployment: &Rollout, pods: i32) -> InferenceModelStatus {
+fn status_of(
+    model: ValidModel,
+    refused: Vec<Refusal>,
+    deployment: &DeploymentState,
+    pods: i32,
+) -> InferenceModelStatus {
     status_with(model, refused, deployment, &ready_pods(pods))
 }
 
 fn status_with(
     model: ValidModel,
     refused: Vec<Refusal>,
-    deployment: &Rollout,
+    deployment: &DeploymentState,
     pods: &[PodReport],
 ) -> InferenceModelStatus {
     status_scaled(model, refused, deployment, pods, &ScalingFacts::default())
@@ -74,11 +82,14 @@ fn status_with(
 fn status_scaled(
     model: ValidModel,
     refused: Vec<Refusal>,
-    deployment: &Rollout,
+    deployment: &DeploymentState,
     pods: &[PodReport],
     scaling: &ScalingFacts,
 ) -> InferenceModelStatus {
-    let summary = |kind: &ChildKind| (*kind, Wanted::default().summary(*kind, &model).unwrap().0);
+    let summary = |kind: &ChildKind| {
+        let child = child(*kind, &model).unwrap();
+        (*kind, Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) })
+    };
     let wanted = ChildKind::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };

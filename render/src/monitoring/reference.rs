@@ -93,6 +93,9 @@ const fn condition(type_: ConditionType) -> &'static str {
         ConditionType::MonitoringReady => {
             "ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for."
         }
+        ConditionType::Reconciled => {
+            "The operator's passes over the model end. The condition is there only while they don't."
+        }
     }
 }
 

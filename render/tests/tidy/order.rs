@@ -15,3 +15,23 @@ pub(crate) const RENDER: &[&str] = &[
     "routing",
     "children",
 ];
+
+/// `operator`, from the bottom up.
+pub(crate) const OPERATOR: &[&str] = &[
+    "metrics",
+    "lease",
+    "observe",
+    "client",
+    "drift",
+    "fleet",
+    "scaling",
+    "apply",
+    "status",
+    "events",
+    "upgrade",
+    "prometheus",
+    "controller",
+    "args",
+    "server",
+    "run",
+];

@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observe::ModelKey;
+use crate::observe::{Content, ModelKey};
 use belfry_render::kind::ChildKind;
 
 fn key(name: &str) -> ModelKey {
@@ -45,11 +45,7 @@ fn node(cache: &Arc<Cache>, name: &str, labels: &Value) {
 }
 
 fn scrape(cache: &Arc<Cache>) -> String {
-    scrape_with(cache, &Arc::new(Metrics::new().unwrap()))
-}
-
-fn scrape_with(cache: &Arc<Cache>, metrics: &Arc<Metrics>) -> String {
-    fleet(cache.clone(), metrics.clone()).collect()
+    Fleet::new(cache.clone()).families().collect()
 }
 
 /// The value of the one series with that name and those labels.
@@ -113,20 +109,20 @@ fn what_became_of_the_objects_and_of_the_specification_is_told() {
 
 #[test]
 fn a_model_that_is_gone_leaves_no_series() {
-    let metrics = Arc::new(Metrics::new().unwrap());
     let cache = cache_with("stays", &json!({}), &Value::Null);
+    let fleet = Fleet::new(cache.clone());
     add(&cache, "goes", &json!({}), &Value::Null);
     for name in ["stays", "goes"] {
         cache.pod_seen(&key(name), &pod("p", Some("n"), &json!({})));
-        metrics.restarts.observe(key(name), &cache.observed(&key(name)).unwrap().pods);
+        fleet.restarts.observe(key(name), &cache.observed(&key(name)).unwrap().pods);
     }
-    assert!(scrape_with(&cache, &metrics).contains(r#"model="goes""#));
-    cache.model_gone(&key("goes"));
-    let text = scrape_with(&cache, &metrics);
+    assert!(fleet.families().collect::<String>().contains(r#"model="goes""#));
+    cache.model_gone(&key("goes"), u64::MAX);
+    let text = fleet.families().collect::<String>();
     assert!(!text.contains(r#"model="goes""#) && text.contains(r#"model="stays""#), "{text}");
-    cache.model_gone(&key("stays"));
-    assert_eq!(scrape_with(&cache, &metrics), "");
-    assert!(metrics.restarts.of(&key("goes")).is_none(), "counters are forgotten too");
+    cache.model_gone(&key("stays"), u64::MAX);
+    assert_eq!(fleet.families().collect::<String>(), "");
+    assert!(fleet.restarts.of(&key("goes")).is_none(), "counters are forgotten too");
 }
 
 #[test]
@@ -137,11 +133,12 @@ fn every_family_of_the_contract_about_models_is_exposed_with_its_own_labels() {
         "type": "Ready", "status": "True", "reason": "Serving", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
     });
     let status = json!({"replicas": 0, "readyReplicas": 0, "conditions": [condition]});
-    let (cache, metrics) = (cache_with("minilm", &json!({}), &status), Arc::new(Metrics::new().unwrap()));
+    let cache = cache_with("minilm", &json!({}), &status);
+    let fleet = Fleet::new(cache.clone());
     cache.pod_seen(&key("minilm"), &pod("p", Some("n"), &json!({})));
-    metrics.restarts.observe(key("minilm"), &cache.observed(&key("minilm")).unwrap().pods);
+    fleet.restarts.observe(key("minilm"), &cache.observed(&key("minilm")).unwrap().pods);
     cache.model_undecodable(&key("odd"));
-    let text = scrape_with(&cache, &metrics);
+    let text = fleet.families().collect::<String>();
     for metric in contract::ALL.iter().filter(|metric| metric.exporter == Exporter::OperatorAboutModels) {
         let series = family(&text, metric.name);
         assert!(!series.is_empty(), "{} is not exposed", metric.name);
@@ -178,6 +175,7 @@ fn objects_of_a_model_that_the_cache_does_not_know_are_no_series() {
     let cache = Arc::new(Cache::default());
     cache.pod_seen(&key("orphan"), &pod("p", Some("n"), &json!({})));
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "orphan", "namespace": "search"}});
-    cache.child_seen(&key("orphan"), ChildKind::Service, &serde_json::from_value(service).unwrap());
+    let service: kube::core::DynamicObject = serde_json::from_value(service).unwrap();
+    cache.child_seen(&key("orphan"), ChildKind::Service, (&service, Content::Whole(&service)), |_, _, _| None);
     assert_eq!(scrape(&cache), "");
 }

@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 5;
 ///
 /// # Errors
 /// The API server did not answer, or the Deployment changed again and again; the pass is to be repeated.
-pub async fn release_replicas(api: &Api<DynamicObject>, model: &ValidModel) -> Result<bool, kube::Error> {
+pub(super) async fn release_replicas(api: &Api<DynamicObject>, model: &ValidModel) -> Result<bool, kube::Error> {
     let Some(scaling) = &model.autoscaling else { return Ok(false) };
     let mut attempts = 1;
     loop {

@@ -11,8 +11,9 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::drift::Drift;
 use crate::metrics::Metrics;
-use crate::observe::{Cache, ModelKey};
+use crate::observe::{Cache, Cause, ModelKey};
 use belfry_render::children::child;
 use belfry_render::kind::ChildKind;
 use belfry_render::settings::Settings;
@@ -64,10 +65,12 @@ async fn create_beside(owner: Option<&'static str>) -> (Outcome, Vec<&'static st
             Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap())
         }
     });
-    let (client, cache) = (Client::new(server, "search"), Arc::new(Cache::new(Settings::default())));
+    let (client, cache) = (Client::new(server, "search"), Arc::new(Cache::default()));
     let (metrics, model, key) = (Metrics::new().unwrap(), model(), ModelKey::default());
-    let context = Context { client: &client, cache: &cache, metrics: &metrics, key: &key };
-    let shell = Shell { model: &model, context: &context };
+    let drift = Drift::new(Settings::default());
+    let cause = Cause::Start;
+    let context = Context { client: &client, cache: &cache, drift: &drift, metrics: &metrics, key: &key, cause };
+    let shell = Requests { model: &model, context: &context };
     let outcome = shell.carry_out(Plan::Create, child(ChildKind::Service, &model).unwrap()).await;
     let asked = asked.lock().clone();
     (outcome, asked)

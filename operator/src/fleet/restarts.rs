@@ -6,8 +6,7 @@ use parking_lot::Mutex;
 
 use belfry_crds::condition::Reason;
 
-use crate::observe::ModelKey;
-use crate::status::PodReport;
+use crate::observe::{ModelKey, PodReport};
 
 /// Counts since the operator started, by model.
 #[derive(Default)]
@@ -65,7 +64,7 @@ impl Restarts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::report;
+    use crate::observe::report;
 
     fn pod(name: &str, restarts: i32, ended_with: &str) -> PodReport {
         let state = match ended_with {

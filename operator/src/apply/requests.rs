@@ -8,9 +8,9 @@ use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 use serde::Serialize;
 
+use super::handover::release_replicas;
 use super::{Context, Plan, RefusalCause};
-use crate::observe::{Live, Rollout};
-use crate::scaling::handover::release_replicas;
+use crate::observe::{Compare, Content, DeploymentState, Live, Observed};
 use belfry_render::children::Child;
 use belfry_render::children::meta::MANAGER;
 use belfry_render::kind::ChildKind;
@@ -24,14 +24,14 @@ pub(super) enum Failure {
 /// A resource version that no object ever has. The API server gives a new object one of its own.
 const NO_VERSION: &str = "9223372036854775807";
 
-type Outcome = Result<Option<Rollout>, Failure>;
+type Outcome = Result<Option<DeploymentState>, Failure>;
 
-pub(super) struct Shell<'a> {
+pub(super) struct Requests<'a> {
     pub(super) model: &'a ValidModel,
     pub(super) context: &'a Context<'a>,
 }
 
-impl Shell<'_> {
+impl Requests<'_> {
     /// Sends what the plan asks for, and returns the state of a Deployment that was written.
     pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
         let resource = child.kind.api_resource();
@@ -48,13 +48,16 @@ impl Shell<'_> {
         }
     }
 
-    /// Reads a child, and what is known of it then; `None` when it is gone.
-    pub(super) async fn look(&self, kind: ChildKind, name: &str) -> Result<Option<Live>, Failure> {
+    /// Reads a child that a watch showed by its metadata only, and compares it; `None` when it is gone.
+    pub(super) async fn look(&self, kind: ChildKind, name: &str, observed: &Observed) -> Result<Option<Live>, Failure> {
+        let Context { client, cache, key, drift, .. } = self.context;
         let resource = kind.api_resource();
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
-        let found = api.get_opt(name).await.map_err(failure)?;
-        Ok(found.map(|object| self.context.cache.child_read(self.context.key, kind, &object)))
+        let api: Api<DynamicObject> = Api::namespaced_with((*client).clone(), &self.model.namespace, &resource);
+        let Some(object) = api.get_opt(name).await.map_err(failure)? else { return Ok(None) };
+        cache.child_seen(key, kind, (&object, Content::Whole(&object)), |_, object, _| {
+            drift.holds(key, (kind, object), &observed.model, observed.deployed())
+        });
+        Ok(cache.child(key, kind, name))
     }
 
     /// An apply that can only make a new object. One that is there has another version, so that the API server answers
@@ -91,13 +94,16 @@ impl Shell<'_> {
     }
 
     async fn delete(&self, api: &Api<DynamicObject>, child: &Child) -> Outcome {
+        let known = self.context.cache.child(self.context.key, child.kind, &child.name);
         let result = api.delete(&child.name, &DeleteParams::default()).await;
         self.context.metrics.write(child.kind.as_str(), result.is_ok());
         match result {
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             result => drop(result.map_err(failure)?),
         }
-        self.context.cache.child_gone(self.context.key, child.kind, &child.name);
+        // What the watch has shown since is another object.
+        let version = known.map_or(0, |known| known.version());
+        self.context.cache.child_gone(self.context.key, child.kind, &child.name, version);
         Ok(None)
     }
 
@@ -122,16 +128,15 @@ impl Shell<'_> {
             PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() }
         };
         let Context { cache, key, metrics, .. } = self.context;
-        cache.child_sent(key, child.kind);
+        let write = cache.writes_child(key, child.kind, &child.name);
         let result = send(api, child, &params, &patch).await;
         metrics.write(child.kind.as_str(), result.is_ok());
-        if let Ok((live, rollout)) = &result
+        if let Ok(answer) = &result
             && is_apply
         {
-            cache.child_applied(key, (child.kind, child.name.clone()), live.clone(), rollout.clone());
+            cache.child_answered(&write, key, (child.kind, child.name.clone()), answer.clone());
         }
-        cache.child_answered(key, child.kind);
-        result.map(|(_, rollout)| rollout).map_err(failure)
+        result.map(|(_, deployment)| deployment).map_err(failure)
     }
 }
 
@@ -142,10 +147,10 @@ async fn send<P: Serialize + Debug>(
     child: &Child,
     params: &PatchParams,
     patch: &Patch<P>,
-) -> Result<(Live, Option<Rollout>), kube::Error> {
+) -> Result<(Live, Option<DeploymentState>), kube::Error> {
     if child.kind == ChildKind::Deployment {
         let answer = api.patch(&child.name, params, patch).await?;
-        return Ok((Live::applied(&answer), Some(Rollout::of(&answer))));
+        return Ok((Live::applied(&answer), Some(DeploymentState::of(&answer))));
     }
     let answer = api.patch_metadata(&child.name, params, patch).await?;
     Ok((Live::applied(&answer), None))

@@ -8,12 +8,13 @@ use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics as contract;
 use belfry_crds::status::ChildState;
 
-use super::restarts::Restarts;
-use super::text::Family;
-use super::{Metrics, count};
-use crate::observe::{Cache, Place, View};
-use crate::status::Requests;
+mod restarts;
+mod text;
+
+use crate::observe::{Cache, Place, Requests, View};
 use belfry_render::validate::wanted_replicas;
+use restarts::Restarts;
+use text::Family;
 
 #[cfg(test)]
 mod tests;
@@ -61,23 +62,39 @@ const FAMILIES: &[(&Metric, Write)] = &[
     }),
 ];
 
-/// The exposition, one family after the other. Each is computed when it is asked for, so that what a slow reader has not
-/// taken yet weighs nothing.
-pub fn fleet(cache: Arc<Cache>, metrics: Arc<Metrics>) -> impl Iterator<Item = String> + Send + 'static {
-    // The keys are copied first: whoever holds the counters' lock must not wait for the cache's, which the families take
-    // the other way round.
-    let known: BTreeSet<_> = cache.keys().into_iter().collect();
-    metrics.restarts.retain(|key| known.contains(key));
-    let mut undecodable = Family::new(*contract::MODEL_UNDECODABLE);
-    cache.undecodable().iter().for_each(|key| undecodable.add(&[&key.namespace, &key.name], 1.0));
-    let families = FAMILIES.iter().map(move |(metric, write)| {
-        let mut family = Family::new(**metric);
-        let places = cache.nodes().places();
-        let sources = Sources { places: &places, restarts: &metrics.restarts };
-        cache.each(|view| write(&mut family, view, &sources));
-        family.finish()
-    });
-    families.chain([undecodable.finish()])
+/// The series about the models, and the counters that outlive a scrape.
+pub struct Fleet {
+    cache: Arc<Cache>,
+    /// Restarts and failed loads, which only grow.
+    pub restarts: Restarts,
+}
+
+impl Fleet {
+    /// Series about the models of that cache.
+    #[must_use]
+    pub fn new(cache: Arc<Cache>) -> Arc<Self> {
+        Arc::new(Self { cache, restarts: Restarts::default() })
+    }
+
+    /// The exposition, one family after the other. Each is computed when it is asked for, so that what a slow reader has
+    /// not taken yet weighs nothing.
+    pub fn families(self: &Arc<Self>) -> impl Iterator<Item = String> + Send + 'static {
+        // The keys are copied first: no thread may wait for the cache's lock while it holds that of the counters, which
+        // the families take the other way round.
+        let known: BTreeSet<_> = self.cache.keys().into_iter().collect();
+        self.restarts.retain(|key| known.contains(key));
+        let mut undecodable = Family::new(*contract::MODEL_UNDECODABLE);
+        self.cache.undecodable().iter().for_each(|key| undecodable.add(&[&key.namespace, &key.name], 1.0));
+        let fleet = self.clone();
+        let families = FAMILIES.iter().map(move |(metric, write)| {
+            let mut family = Family::new(**metric);
+            let places = fleet.cache.nodes().places();
+            let sources = Sources { places: &places, restarts: &fleet.restarts };
+            fleet.cache.each(|view| write(&mut family, view, &sources));
+            family.finish()
+        });
+        families.chain([undecodable.finish()])
+    }
 }
 
 fn labels<'a>(view: &'a View<'_>) -> [&'a str; 2] {
@@ -165,4 +182,9 @@ fn generation(number: Option<i64>) -> f64 {
 #[allow(clippy::cast_precision_loss, reason = "what is exported is a float")]
 const fn whole(number: u64) -> f64 {
     number as f64
+}
+
+/// Exact up to four billion, which no cluster holds.
+fn count(number: usize) -> f64 {
+    u32::try_from(number).unwrap_or(u32::MAX).into()
 }

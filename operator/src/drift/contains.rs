@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Whether `live` holds every field of `desired`. Both are of the same kind, which is not compared: an API server's list
 /// does not repeat it in each object of a kind of Kubernetes itself.
 #[must_use]
-pub fn object_contains(live: &DynamicObject, desired: &DynamicObject) -> bool {
+pub(super) fn object_contains(live: &DynamicObject, desired: &DynamicObject) -> bool {
     match (serde_json::to_value(live), serde_json::to_value(desired)) {
         (Ok(live), Ok(Value::Object(mut desired))) => {
             desired.retain(|field, _| !matches!(field.as_str(), "apiVersion" | "kind"));
