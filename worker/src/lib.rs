@@ -50,7 +50,8 @@ pub mod metrics;
 pub mod model;
 mod native;
 mod run;
-mod server;
+pub mod server;
+mod signals;
 
 pub use args::Args;
 pub use run::run;
