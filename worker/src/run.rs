@@ -74,7 +74,7 @@ fn instead(command: &Subcommand) -> ExitCode {
     if io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Starts the process anew with libgomp told not to spin, unless somebody has told it something already.
+/// Starts the process anew with libgomp set not to spin, unless it is set to something already.
 ///
 /// libgomp reads the variable when it is loaded, which is before `main`. By default its threads spin at every barrier,
 /// and where cores are shared, with a neighbour or with our own HTTP threads, they burn the time that the thread that

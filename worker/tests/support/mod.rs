@@ -178,7 +178,7 @@ impl Drop for Fake {
     }
 }
 
-/// One HTTP request over a connection of its own: status and body, or `None` when nobody answers.
+/// One HTTP request over a connection of its own: status and body, or `None` when there is no answer.
 pub fn request(address: SocketAddr, head: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).ok()?;
