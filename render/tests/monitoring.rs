@@ -5,6 +5,8 @@
 //! documentation; read the difference before you commit it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
+#[path = "monitoring/alerts.rs"]
+mod alerts;
 #[path = "monitoring/dashboard.rs"]
 mod dashboard;
 #[path = "monitoring/documentation.rs"]

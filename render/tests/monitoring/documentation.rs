@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use belfry_render::monitoring::runbook::{self, Tool};
-use belfry_render::monitoring::{self, reference};
+use belfry_render::monitoring::runbook::Tool;
+use belfry_render::monitoring::{self, reference, runbook_pages};
 use expect_test::expect_file;
 
 use crate::models;
@@ -13,9 +13,9 @@ use crate::promql::{self, Sources};
 #[test]
 fn runbooks_are_current() {
     for alert in monitoring::alerts() {
-        expect_file![format!("../../../docs/runbooks/{}", alert.runbook_file())].assert_eq(&runbook::page(alert));
+        expect_file![format!("../../../docs/runbooks/{}", alert.runbook_file())].assert_eq(&runbook_pages::page(alert));
     }
-    expect_file!["../../../docs/runbooks/README.md"].assert_eq(&runbook::index());
+    expect_file!["../../../docs/runbooks/README.md"].assert_eq(&runbook_pages::index());
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn every_runbook_that_an_alert_links_is_a_page_and_every_page_belongs_to_an_aler
 #[test]
 fn every_link_between_runbooks_leads_somewhere() {
     let pages: Vec<_> = monitoring::alerts().iter().map(monitoring::Alert::runbook_file).collect();
-    for text in monitoring::alerts().iter().map(runbook::page).chain([runbook::index()]) {
+    for text in monitoring::alerts().iter().map(runbook_pages::page).chain([runbook_pages::index()]) {
         for target in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
             assert!(pages.iter().any(|page| page == target), "{target} is no runbook");
         }
