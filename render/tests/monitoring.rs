@@ -11,6 +11,8 @@ mod alerts;
 mod dashboard;
 #[path = "monitoring/documentation.rs"]
 mod documentation;
+#[path = "monitoring/inhibition.rs"]
+mod inhibition;
 #[path = "monitoring/models.rs"]
 mod models;
 #[path = "monitoring/profiles.rs"]

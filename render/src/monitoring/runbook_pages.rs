@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::alert::{Alert, Rules};
 use super::alerts::alerts;
+use super::inhibition::{self, TABLE};
 use super::reference::GENERATED;
 use super::runbook::{Cause, Runbook, Step, Tool};
 
@@ -52,7 +53,7 @@ pub fn index() -> String {
             alert.impact
         );
     }
-    page.push_str(INHIBITION);
+    page.push_str(&inhibition());
     page
 }
 
@@ -68,29 +69,18 @@ const INTRODUCTION: &str = "One page for each alert. `critical` wakes somebody: 
 `warning` waits for the working day. Every alert resolves by itself. `spec.observability.alerts` chooses a profile (`Standard` has the alerts of `Minimal`, too), and \
 changes single alerts by name.";
 
-const INHIBITION: &str = r#"
-## One page for each incident
+/// Rules for an Alertmanager with routes of its own, and why.
+fn inhibition() -> String {
+    format!(
+        "\n## One page for each incident\n\n{PRINCIPLE}\n\n```yaml\n{}```\n\n{}\n{CAUSES}\n",
+        inhibition::yaml(),
+        inhibition::table(TABLE)
+    )
+}
 
-A model that is down also fails its requests and burns its budget. These rules for Alertmanager leave the alert that is nearest
-to the cause:
+const PRINCIPLE: &str = "A model that is down also fails its requests and burns its budget. A cause silences what follows from it, and only while \
+it is critical: where a model lowers its severity, it silences nothing. What Belfry writes for `spec.observability.alertmanager` has the \
+rules about models; for routes of your own, Alertmanager takes all of them as they stand here:";
 
-```yaml
-inhibit_rules:
-- source_matchers: [alertname = InferenceModelDown]
-  target_matchers: [alertname =~ "InferenceModelOutage|InferenceErrorBudgetBurn|InferenceLatencyBudgetBurn|InferenceTargetsAbsent|InferenceWorkerDown|InferenceModelNotLoaded"]
-  equal: [namespace, model]
-- source_matchers: [alertname = InferenceModelOutage]
-  target_matchers: [alertname =~ "InferenceErrorBudgetBurn|InferenceLatencyBudgetBurn"]
-  equal: [namespace, model]
-- source_matchers: [alertname = InferenceOperatorWatchRestarts]
-  target_matchers: [alertname = InferenceOperatorReconcileErrors]
-- source_matchers: [alertname =~ "InferenceOperatorDown|InferenceOperatorNoLeader"]
-  target_matchers: [alertname =~ "InferenceModelStuck|InferenceOperatorQueueStuck"]
-- source_matchers: [severity = critical]
-  target_matchers: [severity = warning]
-  equal: [namespace, model, alertname]
-```
-
-Warnings that name a cause (InferenceModelLoadFailed, InferenceWorkerCrashLooping, InferenceWorkerUnschedulable,
-InferenceImagePullFailing) are not inhibited: they are the answer to the page.
-"#;
+const CAUSES: &str = "Alerts that may name the cause are not silenced, such as InferenceModelLoadFailed, InferenceModelNotLoaded, InferenceWorkerCrashLooping, \
+InferenceWorkerUnschedulable and InferenceImagePullFailing, and InferenceQueueSaturated while requests fail: they are the answer to the page.";
