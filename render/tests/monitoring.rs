@@ -23,3 +23,5 @@ mod promql;
 mod promtool;
 #[path = "monitoring/rules.rs"]
 mod rules;
+#[path = "support/tool.rs"]
+mod tool;

@@ -10,6 +10,8 @@ mod bell;
 mod convert;
 #[path = "routing/inhibition.rs"]
 mod inhibition;
+#[path = "support/tool.rs"]
+mod tool;
 
 use belfry_crds::InferenceModel;
 use belfry_render::children::alertmanager_config::alertmanager_config;

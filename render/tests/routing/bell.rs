@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::tool::program;
+
 /// For everything that happens within a second or two where nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -82,7 +84,7 @@ impl Alertmanager {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let log = folder.join("log");
-        let process = Command::new(program())
+        let process = Command::new(program("alertmanager"))
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.display()))
             .arg(format!("--web.listen-address={address}"))
@@ -170,18 +172,6 @@ impl Drop for Alertmanager {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// `tools/bin` of the cache, where the Makefile builds it.
-fn program() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = variable("BELFRY_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("belfry")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/belfry")))
-        .unwrap();
-    let program = cache.join("tools/bin/alertmanager");
-    assert!(program.is_file(), "Alertmanager is not at {}: build it with e2e/tools/build.sh", program.display());
-    program
 }
 
 fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
