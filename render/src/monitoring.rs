@@ -2,7 +2,7 @@
 //!
 //! Pure: no client, no clock, no environment. A rule or a panel names a metric only through the
 //! typed constants of the contract, so that a metric that nobody exports does not compile
-//! ([`promql`]). One table, [`alerts`], is the source of the rules, of the runbooks and of the rule
+//! ([`promql`]). One list, [`alerts()`], is the source of the rules, of the runbooks and of the rule
 //! tests, so that an alert without a runbook or without a test does not compile either.
 
 use belfry_crds::monitoring::PrometheusRuleSpec;
@@ -10,20 +10,28 @@ use belfry_crds::monitoring::PrometheusRuleSpec;
 use crate::model::ValidModel;
 
 pub mod alert;
-mod cases;
-mod catalogue;
+mod alerts;
+mod burn_rate;
+pub mod case;
 mod dashboard;
+mod dashboard_name;
 mod engine_records;
+mod example;
+pub mod inhibition;
 pub mod labels;
 mod objective;
+mod operator;
+mod overload;
 pub mod promql;
 pub mod reference;
 mod rules;
 pub mod rule_test;
 pub mod runbook;
+pub mod runbook_pages;
+mod series;
 
 pub use alert::Alert;
-pub use catalogue::alerts;
+pub use alerts::alerts;
 
 /// Label `job` of the operator's own target.
 pub const OPERATOR_JOB: &str = "belfry-operator";
@@ -56,5 +64,5 @@ pub fn operator_dashboard() -> serde_json::Value {
 /// unique in the cluster.
 #[must_use]
 pub fn dashboard_file_name(model: &ValidModel) -> String {
-    format!("{}-{}-model.json", model.namespace, model.name)
+    dashboard_name::file(model)
 }

@@ -5,10 +5,14 @@
 //! documentation; read the difference before you commit it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
+#[path = "monitoring/alerts.rs"]
+mod alerts;
 #[path = "monitoring/dashboard.rs"]
 mod dashboard;
 #[path = "monitoring/documentation.rs"]
 mod documentation;
+#[path = "monitoring/inhibition.rs"]
+mod inhibition;
 #[path = "monitoring/models.rs"]
 mod models;
 #[path = "monitoring/profiles.rs"]
@@ -19,3 +23,5 @@ mod promql;
 mod promtool;
 #[path = "monitoring/rules.rs"]
 mod rules;
+#[path = "support/tool.rs"]
+mod tool;

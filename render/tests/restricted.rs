@@ -14,6 +14,8 @@ mod generate;
 mod hostile;
 #[path = "restricted/profile.rs"]
 mod profile;
+#[path = "support/tool.rs"]
+mod tool;
 
 use belfry_render::children::deployment::deployment;
 use belfry_render::settings::Settings;

@@ -47,6 +47,7 @@ pub fn output(model: &Model, wanted: Output) -> Result<(), ApiError> {
 
 /// A body, and its share of the memory for bodies.
 pub struct Body {
+    /// The body as it came, at most [`BODY_LIMIT`] long.
     pub bytes: Bytes,
     _share: Option<OwnedSemaphorePermit>,
 }
@@ -95,7 +96,7 @@ async fn too_large(mut body: axum::body::Body) -> ApiError {
 }
 
 /// Only plain JSON: a compressed body could unpack to any size. A caller that does not name a type, as `kubectl create
-/// --raw` does not, sends JSON or is told where its JSON breaks off.
+/// --raw` does not, sends JSON, or reads in the answer where it breaks off.
 fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
     let kind = text(header::CONTENT_TYPE);

@@ -15,6 +15,7 @@ pub use source::{Keys, Secret, Source};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "belfry-worker", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Args {
+    /// What to do instead of serving, if anything.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Address to listen on
@@ -23,12 +24,16 @@ pub struct Args {
     /// Name that requests and responses use for the model; by default the folder's or the repository's
     #[arg(long, env = env::SERVED_NAME)]
     pub served_name: Option<String>,
+    /// Where the model comes from.
     #[command(flatten)]
     pub source: Source,
+    /// What the forward pass runs on.
     #[command(flatten)]
     pub compute: Compute,
+    /// What is accepted, and how much of it at once.
     #[command(flatten)]
     pub limits: Limits,
+    /// How the worker ends.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
 }
@@ -62,6 +67,7 @@ pub struct Compute {
 
 /// `--device`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "a variant's doc comment would become a line of --help")]
 pub enum DeviceArg {
     Cpu,
     Cuda,
@@ -69,6 +75,7 @@ pub enum DeviceArg {
 
 /// `--dtype`
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs, reason = "a variant's doc comment would become a line of --help")]
 pub enum DtypeArg {
     Auto,
     Float32,
@@ -97,11 +104,12 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Most texts in one request: a request that can never fit into the queue would be told to retry for ever.
+    /// Most texts in one request: a request that can never fit into the queue would be asked to retry for ever.
     pub fn texts_per_request(&self) -> usize {
         self.max_client_batch_size.min(self.queue_capacity)
     }
 
+    /// Time from the last byte of a request to 504; 30 seconds by default, an hour at most.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
     }

@@ -22,6 +22,7 @@ pub struct Packed {
     /// Position of each token in its text, from 0. A family whose table of positions starts at another row shifts the
     /// table.
     pub positions: Vec<i64>,
+    /// The texts by length, in the order of `ids`.
     pub runs: Vec<Run>,
     /// `order[row]` is the index, in the argument of [`Packed::new`], of the text that became this row.
     pub order: Vec<usize>,
@@ -51,10 +52,12 @@ impl Packed {
         }
     }
 
+    /// Tokens of all texts.
     pub fn tokens(&self) -> usize {
         self.ids.len()
     }
 
+    /// Texts, which is also the number of rows that a pass gives.
     pub fn texts(&self) -> usize {
         self.order.len()
     }

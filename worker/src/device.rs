@@ -40,10 +40,12 @@ impl Device {
         Ok(Self { device, kind })
     }
 
+    /// `cpu` or `cuda`, as the label `device` has it.
     pub fn name(&self) -> &'static str {
         if self.device.is_cuda() { "cuda" } else { "cpu" }
     }
 
+    /// The type of weights and activations, by the name that `--dtype` has for it.
     pub fn dtype_name(&self) -> &'static str {
         match self.kind {
             Kind::BFloat16 => "bfloat16",

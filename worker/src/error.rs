@@ -9,22 +9,36 @@ use crate::endpoint::Endpoint;
 /// Why a request failed. The codes are those of `contract::metrics::REASONS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
+    /// The body is no JSON, or broke off.
     InvalidJson,
+    /// A field has a value that is not accepted, or the model lacks what the route needs.
     InvalidInput,
+    /// The body is not announced as plain JSON.
     UnsupportedMediaType,
+    /// The route is there, for another method.
     MethodNotAllowed,
+    /// The request names another model.
     ModelNotFound,
+    /// The body is larger than [`crate::admit::BODY_LIMIT`].
     RequestTooLarge,
+    /// More texts than one request may have.
     TooManyInputs,
+    /// A text has more tokens than the model takes.
     InputTooLong,
+    /// No room for the texts, or for the body; a retry makes sense.
     QueueFull,
+    /// The model is not loaded yet.
     ModelLoading,
+    /// The worker is on its way out.
     Draining,
+    /// The time for a request was over.
     DeadlineExceeded,
+    /// The tokenizer or the model failed; the log says why.
     InferenceFailed,
 }
 
 impl Reason {
+    /// Every reason. A test holds them against those of the contract.
     pub const ALL: [Self; 13] = [
         Self::InvalidJson,
         Self::InvalidInput,
@@ -79,9 +93,10 @@ impl Reason {
     }
 }
 
-/// A failed request: what to count it as, and what to tell the caller.
+/// A failed request: what to count it as, and what to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
+    /// Decides status and code.
     pub reason: Reason,
     /// One line for the caller. It never holds a piece of the request's text.
     pub message: String,
@@ -92,20 +107,24 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// An error without a field at fault, and without advice to retry.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), param: None, retry_after: None }
     }
 
+    /// Names the field at fault.
     #[must_use]
     pub fn param(self, param: &'static str) -> Self {
         Self { param: Some(param), ..self }
     }
 
+    /// Asks the caller to come back after so many seconds; 0 becomes 1.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds.max(1)), ..self }
     }
 
+    /// The answer, with the status that this endpoint's clients expect.
     pub fn into_response(self, endpoint: Endpoint) -> Response {
         let mut response = body(self.reason.status(endpoint), self.reason.code(), &self.message, self.param);
         let headers = response.headers_mut();

@@ -54,6 +54,7 @@ impl Folder {
         &self.revision
     }
 
+    /// Whether there is something of this name; it may still not be readable.
     pub fn has(&self, name: &str) -> bool {
         self.real.join(name).exists()
     }
@@ -80,7 +81,7 @@ impl Folder {
         self.manifest.borrow().clone()
     }
 
-    /// Opens a file that the model needs, and tells its size.
+    /// Opens a file that the model needs; its size is in bytes.
     pub fn file(&self, name: &str) -> Result<(File, u64)> {
         let path = self.real.join(name);
         let real = fs::canonicalize(&path).map_err(|_| self.missing(name))?;
@@ -114,15 +115,18 @@ impl Folder {
         self.shown.join(name).display().to_string()
     }
 
+    /// A file that is there and can't be used.
     pub fn corrupt(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
         failure(Reason::FileCorrupt, format!("{}: {why}; copy or download the file again", self.path(name)))
     }
 
+    /// A file that the model needs and does not have.
     pub fn missing(&self, name: &str) -> LoadFailure {
         let message = format!("{}: is missing; copy the whole folder of the model", self.path(name));
         failure(Reason::FileMissing, message)
     }
 
+    /// A file that asks for what this worker can't do.
     pub fn unsupported(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
         failure(Reason::UnsupportedArchitecture, format!("{}: {why}", self.path(name)))
     }

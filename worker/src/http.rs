@@ -60,10 +60,15 @@ fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
 /// What a route's body asks for.
 #[derive(Debug)]
 pub struct Wanted {
+    /// The texts.
     pub input: Input,
+    /// Cut a text that is too long at its end, instead of refusing it.
     pub truncate: bool,
+    /// Bring vectors to length 1.
     pub normalize: bool,
+    /// Values of each vector to keep, from the first on; all by default.
     pub dimensions: Option<usize>,
+    /// How vectors are written.
     pub format: Format,
 }
 
@@ -90,37 +95,17 @@ impl Call {
         let took = self.began.elapsed();
         self.app.metrics.answered(self.endpoint, (status, reason), took);
         let (endpoint, milliseconds) = (self.endpoint.path(), took.as_millis() as u64);
+        let (request_id, texts) = (self.id.as_str(), self.texts);
+        macro_rules! log {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(request_id, endpoint, status, reason, texts, milliseconds, $message)
+            };
+        }
         // Every answered request at info would be the larger part of a busy worker's work.
-        if reason == "ok" {
-            tracing::debug!(
-                request_id = self.id,
-                endpoint,
-                status,
-                reason,
-                texts = self.texts,
-                milliseconds,
-                "Request answered"
-            );
-        } else if status.starts_with('5') {
-            tracing::warn!(
-                request_id = self.id,
-                endpoint,
-                status,
-                reason,
-                texts = self.texts,
-                milliseconds,
-                "Request failed"
-            );
-        } else {
-            tracing::info!(
-                request_id = self.id,
-                endpoint,
-                status,
-                reason,
-                texts = self.texts,
-                milliseconds,
-                "Request refused"
-            );
+        match reason {
+            "ok" => log!(debug, "Request answered"),
+            _ if status.starts_with('5') => log!(warn, "Request failed"),
+            _ => log!(info, "Request refused"),
         }
     }
 }

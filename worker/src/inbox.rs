@@ -71,6 +71,7 @@ struct Inner {
 }
 
 impl Inbox {
+    /// An empty inbox with room for this many texts.
     pub fn new(capacity: usize) -> Self {
         let inner = Inner { queue: Queue::new(capacity), busy: false, closed: false };
         Self { inner: Mutex::new(inner), arrived: Condvar::new() }

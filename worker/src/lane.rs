@@ -1,5 +1,5 @@
-//! The loop of the one thread that owns every tensor: take a batch, run the engine, answer. An idle lane starts at once;
-//! batches form while it is busy.
+//! The loop of the one thread that owns every tensor: take a batch, run the engine, answer. An idle lane starts at
+//! once; batches form while it is busy.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Instant, SystemTime};

@@ -7,6 +7,7 @@
 //! - One lane thread owns every tensor; everything else talks to it through the queue.
 //! - Names that the operator, the rules or the dashboards read come from [`belfry_crds::contract`].
 //! - Only `native` has unsafe code; only `device` and `model` name libtorch.
+#![warn(missing_docs)]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -50,7 +51,8 @@ pub mod metrics;
 pub mod model;
 mod native;
 mod run;
-mod server;
+pub mod server;
+mod signals;
 
 pub use args::Args;
 pub use run::run;

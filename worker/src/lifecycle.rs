@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 /// A slow model moves it: four times its slowest pass so far.
 pub const STALL_LIMIT: Duration = Duration::from_secs(30);
 
+/// What the worker is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// The model is being loaded and warmed.
@@ -65,6 +66,7 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
+    /// The lifecycle of a worker that starts now, in [`State::Loading`].
     pub fn new(now: Instant) -> Self {
         Self {
             state: AtomicU8::new(0),
@@ -75,6 +77,7 @@ impl Lifecycle {
         }
     }
 
+    /// The present state.
     pub fn state(&self) -> State {
         State::ALL[usize::from(self.state.load(Ordering::Acquire))]
     }

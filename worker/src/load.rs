@@ -29,8 +29,11 @@ use crate::tokenize::Tokenizer;
 
 /// A loaded model: what requests need of it, what the lane runs, and how much memory its weights take.
 pub struct Loaded {
+    /// For the requests.
     pub model: Model,
+    /// For the lane, whose thread it must not leave.
     pub engine: TorchEngine,
+    /// Memory of the weights, in bytes.
     pub bytes: usize,
 }
 

@@ -26,38 +26,64 @@ const ALERTED: &[(&str, &str)] = &[
 /// Every metric of the worker.
 pub struct Metrics {
     registry: Registry,
+    /// [`contract::REQUESTS`]
     pub requests: IntCounterVec,
+    /// [`contract::REQUEST_DURATION`]
     pub request_duration: HistogramVec,
+    /// [`contract::TOKENS`]
     pub tokens: IntCounterVec,
+    /// [`contract::BATCH_SIZE`]
     pub batch_size: Histogram,
+    /// [`contract::BATCH_TOKENS`]
     pub batch_tokens: Histogram,
+    /// [`contract::DEVICE_BUSY`]
     pub device_busy: Counter,
+    /// [`contract::QUEUE_DEPTH`]
     pub queue_depth: IntGauge,
+    /// [`contract::QUEUE_CAPACITY`]
     pub queue_capacity: IntGauge,
+    /// [`contract::ACTIVE_REQUESTS`]
     pub active_requests: IntGauge,
+    /// [`contract::MODEL_LOADED`]
     pub model_loaded: IntGauge,
+    /// [`contract::MODEL_STATE`]
     pub model_state: IntGaugeVec,
+    /// [`contract::MODEL_LOAD_DURATION`]
     pub model_load_duration: Gauge,
+    /// [`contract::MODEL_LOAD_START`]
     pub model_load_start: Gauge,
+    /// [`contract::MODEL_MEMORY`]
     pub model_memory: IntGaugeVec,
+    /// [`contract::MODEL_INFO`]
     pub model_info: GaugeVec,
+    /// [`contract::DOWNLOAD_SIZE`]
     pub download_size: IntGauge,
+    /// [`contract::DOWNLOAD_DONE`]
     pub download_done: IntGauge,
+    /// [`contract::DOWNLOAD_RETRIES`]
     pub download_retries: IntCounterVec,
+    /// [`contract::LAST_PROGRESS`]
     pub last_progress: Gauge,
+    /// [`contract::WORKER_BUILD_INFO`]
     pub build_info: GaugeVec,
 }
 
 /// What [`contract::MODEL_INFO`] says of the model.
 pub struct ModelInfo<'a> {
+    /// The architecture that config.json names.
     pub architecture: &'a str,
+    /// Type of weights and activations.
     pub dtype: &'a str,
+    /// `cpu` or `cuda`.
     pub device: &'a str,
+    /// The commit, where there is one, or empty.
     pub revision: &'a str,
+    /// SHA-256 of the manifest.
     pub digest: &'a str,
 }
 
 impl Metrics {
+    /// Registers every metric, and the series that rules read at 0. Fails only where two have one name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let r = &registry;
@@ -135,11 +161,13 @@ impl Metrics {
         self.model_loaded.set(i64::from(answers));
     }
 
+    /// Says which model is served.
     pub fn model(&self, info: &ModelInfo<'_>) {
         let ModelInfo { architecture, dtype, device, revision, digest } = info;
         self.model_info.with_label_values(&[*architecture, *dtype, *device, *revision, *digest]).set(1.0);
     }
 
+    /// Says that something was computed at this time.
     pub fn progress(&self, now: SystemTime) {
         self.last_progress.set(unix(now));
     }

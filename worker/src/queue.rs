@@ -13,14 +13,16 @@ pub trait Work {
     fn tokens(&self) -> usize;
     /// When its request is answered with 504.
     fn deadline(&self) -> Instant;
-    /// True once nobody waits for the answer any more.
+    /// True once no request waits for the answer any more.
     fn is_cancelled(&self) -> bool;
 }
 
 /// Bounds of one forward pass.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchLimits {
+    /// Most tokens; a single text that has more goes alone.
     pub tokens: usize,
+    /// Most texts.
     pub texts: usize,
 }
 
@@ -31,7 +33,7 @@ pub struct Full {
     pub retry_after: u64,
 }
 
-/// Longest wait that a caller is told, however slow the model is.
+/// Longest wait that a caller is asked for, however slow the model is.
 const RETRY_AFTER_MAX: f64 = 30.0;
 
 /// Weight of the newest pass in the estimate of a text's time: about the last ten passes count.
@@ -49,6 +51,7 @@ pub struct Queue<W> {
 }
 
 impl<W: Work> Queue<W> {
+    /// An empty queue that never holds more than `capacity` texts.
     pub fn new(capacity: usize) -> Self {
         Self { capacity, lines: VecDeque::new(), reserved: 0, waiting: 0, seconds_per_text: 0.0 }
     }
@@ -86,7 +89,8 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Takes the texts of the next forward pass, and those whose time is over. Texts that nobody waits for are dropped.
+    /// Takes the texts of the next forward pass, and those whose time is over. Texts whose request has ended are
+    /// dropped.
     pub fn take(&mut self, limits: BatchLimits, now: Instant) -> Taken<W> {
         let expired = self.drop_stale(now);
         let mut batch = Vec::new();
@@ -145,7 +149,9 @@ impl<W: Work> Queue<W> {
 /// What one look at the queue gave.
 #[derive(Debug)]
 pub struct Taken<W> {
+    /// The next forward pass, in no order that matters; empty when all waiting texts were stale.
     pub batch: Vec<W>,
+    /// Texts whose time is over, to be answered with 504.
     pub expired: Vec<W>,
 }
 

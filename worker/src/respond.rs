@@ -24,6 +24,7 @@ pub fn shape(mut vector: Vec<f32>, dimensions: Option<usize>, normalize: bool) -
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
+    /// A list of numbers, which is the default.
     #[default]
     Float,
     /// Little-endian 32-bit floats in base64, which OpenAI's own clients ask for.

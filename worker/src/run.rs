@@ -12,6 +12,7 @@ use std::{env, fs};
 use belfry_crds::contract::EXIT_LOAD_FAILED;
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Command as Subcommand, LifecycleArgs};
@@ -25,6 +26,7 @@ use crate::lifecycle::State;
 use crate::load::{Loaded, load, manifest};
 use crate::metrics::{ModelInfo, unix};
 use crate::model::engine::TorchEngine;
+use crate::signals::Signals;
 use crate::state::App;
 use crate::tokenize::Tokenizer;
 use crate::{cpu, device, native, server};
@@ -34,6 +36,9 @@ const HTTP_THREADS: usize = 2;
 
 /// Time that a lane has to end after the last request was answered.
 const LANE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What a shell reports for a process that SIGTERM ended.
+const SECOND_SIGNAL_STATUS: i32 = 128 + 15;
 
 /// Runs the worker and says how it ended.
 pub fn run(args: &Args) -> ExitCode {
@@ -69,7 +74,7 @@ fn instead(command: &Subcommand) -> ExitCode {
     if io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Starts the process anew with libgomp told not to spin, unless somebody has told it something already.
+/// Starts the process anew with libgomp set not to spin, unless it is set to something already.
 ///
 /// libgomp reads the variable when it is loaded, which is before `main`. By default its threads spin at every barrier,
 /// and where cores are shared, with a neighbour or with our own HTTP threads, they burn the time that the thread that
@@ -101,14 +106,24 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
             .map_err(|error| format!("cannot listen on {}: {error}; choose another --listen", args.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         tracing::info!(%address, model = app.name, threads, "Listening");
+        let signals = Signals::new().map_err(|error| error.to_string())?;
         let ended =
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
-        let served = server::serve(Arc::clone(&app), listener, router(Arc::clone(&app)), &args.lifecycle).await;
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async { drop(stopped.await) };
+        let router = router(Arc::clone(&app));
+        tokio::select! {
+            () = server::serve(Arc::clone(&app), listener, router, args.lifecycle.clone(), shutdown) => {}
+            () = signals.second(stop) => {
+                tracing::warn!("Second signal, ending now");
+                native::exit_now(SECOND_SIGNAL_STATUS);
+            }
+        }
         app.inbox.close();
         if matches!(ended.recv_timeout(LANE_TIMEOUT), Err(RecvTimeoutError::Timeout)) {
             tracing::warn!("The model's thread did not end in time");
         }
-        served.map_err(|error| error.to_string())
+        Ok(())
     })
 }
 

@@ -1,7 +1,6 @@
-//! Connections: an accept loop with a bound on everything, and the end of the process.
+//! Connections: an accept loop with a bound on everything, and a drain at the end.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,20 +41,21 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Time for connections to close after the last answer was given.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Serves until SIGTERM or SIGINT, and then until everything that was accepted is answered or the time is over.
-pub(crate) async fn serve(
+/// Serves until `shutdown` ends, and then until everything that was accepted is answered or the drain's time is over.
+/// Both the listener and the shutdown are the caller's, so that a test can drain without a process.
+pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     router: Router,
-    times: &LifecycleArgs,
-) -> io::Result<()> {
-    let mut signals = Signals::new()?;
+    times: LifecycleArgs,
+    shutdown: impl Future<Output = ()>,
+) {
     let connections = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
     let accepting = accept(&listener, &permits, &connections, &router);
     let ending = async {
-        signals.next().await;
-        drain(&app, times, &mut signals).await;
+        shutdown.await;
+        drain(&app, &times).await;
     };
     tokio::select! {
         never = accepting => match never {},
@@ -64,7 +64,6 @@ pub(crate) async fn serve(
     // Idle connections close now; one that still writes its answer gets a moment.
     drop(listener);
     drop(timeout(CLOSE_TIMEOUT, connections.shutdown()).await);
-    Ok(())
 }
 
 async fn accept(
@@ -110,8 +109,8 @@ fn connection(
     });
 }
 
-/// After the first signal: not ready at once, refusing after a while, done when nothing is running any more.
-async fn drain(app: &App, times: &LifecycleArgs, signals: &mut Signals) {
+/// Not ready at once, refusing after a while, done when nothing is running any more.
+async fn drain(app: &App, times: &LifecycleArgs) {
     let start = Instant::now();
     let end = start + Duration::from_secs(times.drain_timeout_seconds);
     let refuse = end.min(start + Duration::from_secs(times.drain_delay_seconds));
@@ -121,46 +120,14 @@ async fn drain(app: &App, times: &LifecycleArgs, signals: &mut Signals) {
         "Draining"
     );
     app.advance(State::Draining);
-    let quietly = async {
-        // A model that is not loaded has nobody to say goodbye to.
-        if app.model().is_some() {
-            sleep_until(refuse).await;
-        }
-        app.advance(State::Refusing);
-        while app.metrics.active_requests.get() > 0 && Instant::now() < end {
-            sleep(DRAIN_POLL).await;
-        }
-    };
-    tokio::select! {
-        () = quietly => {}
-        () = signals.next() => {
-            tracing::warn!("Second signal, ending now");
-            crate::native::exit_now(SECOND_SIGNAL_STATUS);
-        }
+    // Before the model is loaded no endpoint sends requests here, so there is none to wait for.
+    if app.model().is_some() {
+        sleep_until(refuse).await;
+    }
+    app.advance(State::Refusing);
+    while app.metrics.active_requests.get() > 0 && Instant::now() < end {
+        sleep(DRAIN_POLL).await;
     }
     let unanswered = app.metrics.active_requests.get();
     tracing::info!(unanswered, "Drained");
-}
-
-/// What a shell reports for a process that SIGTERM ended.
-const SECOND_SIGNAL_STATUS: i32 = 128 + 15;
-
-/// SIGTERM, and SIGINT for people.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

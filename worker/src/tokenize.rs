@@ -12,6 +12,7 @@ const BYTES_PER_TOKEN: usize = 64;
 pub struct Encoded(Vec<u32>);
 
 impl Encoded {
+    /// The ids, in the order of the text.
     pub fn ids(&self) -> &[u32] {
         &self.0
     }
@@ -20,14 +21,34 @@ impl Encoded {
 /// Why a text has no [`Encoded`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
+    /// More tokens than the model takes.
     #[error("is {tokens} tokens long; the model takes at most {limit}")]
-    TooManyTokens { tokens: usize, limit: usize },
+    TooManyTokens {
+        /// Tokens of the text, special tokens included.
+        tokens: usize,
+        /// Most tokens that the model takes.
+        limit: usize,
+    },
+    /// More bytes than are given to the tokenizer; it was not tokenized.
     #[error("is {bytes} bytes long; the model takes at most {limit} tokens, and at most {} bytes", limit * BYTES_PER_TOKEN)]
-    TooManyBytes { bytes: usize, limit: usize },
+    TooManyBytes {
+        /// Bytes of the text.
+        bytes: usize,
+        /// Most tokens that the model takes.
+        limit: usize,
+    },
+    /// A caller's token id that the model has no row for.
     #[error("has token id {id}; the vocabulary ends at {last}")]
-    UnknownId { id: u32, last: usize },
+    UnknownId {
+        /// The id.
+        id: u32,
+        /// The largest id that the model knows.
+        last: usize,
+    },
+    /// Not even special tokens came out.
     #[error("has no tokens")]
     Empty,
+    /// The tokenizer failed on this text.
     #[error("could not be tokenized")]
     Tokenizer,
 }
@@ -59,6 +80,7 @@ impl Tokenizer {
         Ok(Self { inner, max_tokens, special, vocabulary })
     }
 
+    /// Most tokens of a text, special tokens included.
     pub fn max_tokens(&self) -> usize {
         self.max_tokens
     }

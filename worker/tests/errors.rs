@@ -5,9 +5,7 @@ mod support;
 #[path = "support/client.rs"]
 mod client;
 
-use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -189,9 +187,9 @@ async fn a_request_that_waits_too_long_is_answered_and_never_computed() {
 async fn a_caller_who_leaves_is_counted_and_costs_nothing() {
     let fake = Fake::held("");
     let mut left = Box::pin(router(Arc::clone(&fake.app)).oneshot(post(OPENAI, r#"{"input": "w1"}"#)));
-    while !fake.app.inbox.busy() {
-        assert!(matches!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending));
-        tokio::task::yield_now().await;
+    tokio::select! {
+        _ = &mut left => panic!("the engine is held"),
+        () = soon("the request is computed", || fake.app.inbox.busy()) => {}
     }
     drop(left);
     let series = r#"inference_requests_total{endpoint="/v1/embeddings",reason="client_closed_request",status="499"}"#;

@@ -13,9 +13,18 @@ use super::Mapping;
 pub fn offers(mappings: &[Mapping], expression: &str) -> bool {
     // Grafana fills this in; a parser does not know it.
     let Ok(tree) = parser::parse(&expression.replace("$__rate_interval", "1m")) else { return false };
-    let mut selectors = vec![];
-    walk(&tree, &mut selectors);
-    selectors.into_iter().all(|selector| exists(mappings, selector))
+    selectors(&tree).into_iter().all(|selector| exists(mappings, selector))
+}
+
+/// Every selector of an expression.
+///
+/// `walk_expr` of the parser's library leaves out the parameter of an aggregation, and with it the series in
+/// `topk(scalar(a), b)`; a test says so. The parser makes no `Extension`.
+#[must_use]
+pub fn selectors(expression: &Expr) -> Vec<&VectorSelector> {
+    let mut found = vec![];
+    walk(expression, &mut found);
+    found
 }
 
 fn walk<'a>(expression: &'a Expr, found: &mut Vec<&'a VectorSelector>) {
@@ -73,6 +82,8 @@ fn admits(matcher: &Matcher, mapping: &Mapping) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use promql_parser::util::{ExprVisitor, walk_expr};
+
     use super::*;
     use crate::engine::Source;
 
@@ -82,6 +93,39 @@ mod tests {
         };
         let time = Mapping::new(&metrics::REQUEST_DURATION, Source::new("time")).standing_for("phase", "total");
         vec![requests("200"), requests("500"), time.thresholds(&["1s"])]
+    }
+
+    const EVERYWHERE: &str = "-sum(a) / on (x) (b offset 5m) + topk(scalar(c), d) or quantile by (x) (scalar(max(e)), f) \
+        unless histogram_quantile(scalar(g), rate(h[5m])) > bool max_over_time(rate(i[5m])[1h:1m]) and count_values(\"x\", j)";
+
+    #[test]
+    fn selectors_are_found_wherever_they_are() {
+        let tree = parser::parse(EVERYWHERE).unwrap();
+        let mut names: Vec<_> = selectors(&tree).iter().filter_map(|selector| selector.name.as_deref()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]);
+    }
+
+    /// When this fails, [`walk`] can go.
+    #[test]
+    fn the_librarys_own_walk_leaves_out_parameters_of_aggregations() {
+        struct Names(Vec<String>);
+        impl ExprVisitor for Names {
+            type Error = std::convert::Infallible;
+
+            fn pre_visit(&mut self, expression: &Expr) -> Result<bool, Self::Error> {
+                match expression {
+                    Expr::VectorSelector(selector) => self.0.extend(selector.name.clone()),
+                    Expr::MatrixSelector(selector) => self.0.extend(selector.vs.name.clone()),
+                    _ => {}
+                }
+                Ok(true)
+            }
+        }
+        let mut names = Names(vec![]);
+        walk_expr(&mut names, &parser::parse(EVERYWHERE).unwrap()).unwrap();
+        names.0.sort_unstable();
+        assert_eq!(names.0, ["a", "b", "d", "f", "g", "h", "i", "j"]);
     }
 
     #[test]

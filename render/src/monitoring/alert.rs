@@ -6,9 +6,9 @@ use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 use belfry_crds::monitoring::Rule;
 
-use super::dashboard;
+use super::case::Case;
+use super::dashboard_name;
 use super::labels::{Category, Component, Severity};
-use super::rule_test::Case;
 use super::runbook::Runbook;
 use crate::model::ValidModel;
 
@@ -134,7 +134,7 @@ impl Alert {
             annotations.insert("contact".into(), text(contact));
         }
         if let Some(model) = model.filter(|model| model.monitoring.dashboard_labels.is_some()) {
-            annotations.insert("dashboard_uid".into(), dashboard::uid(model));
+            annotations.insert("dashboard_uid".into(), dashboard_name::uid(model));
         }
         annotations
     }

@@ -4,18 +4,16 @@
 //! import of every dashboard of that provider, and JSON that is wrapped or of version 2 is refused.
 //! So both come from the namespace and the name, and nothing here changes between two renderings.
 
-use std::fmt::Write as _;
-
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::defaults;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 use self::panel::{Row, datasource, place};
 use super::OPERATOR_JOB;
-use super::catalogue::condition;
+use super::dashboard_name::uid;
 use super::labels::Component;
 use super::promql::Scope;
+use super::series::condition;
 use crate::model::ValidModel;
 
 mod fleet;
@@ -24,17 +22,8 @@ mod objectives;
 mod operator;
 mod overview;
 mod panel;
+mod query;
 mod serving;
-
-/// The dashboard's address in Grafana: at most 40 characters, unique for each model.
-pub(super) fn uid(model: &ValidModel) -> String {
-    let digest = Sha256::digest(format!("{}/{}", model.namespace, model.name));
-    digest.iter().take(12).fold("belfry-".to_owned(), |mut uid, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(uid, "{byte:02x}");
-        uid
-    })
-}
 
 pub(super) fn of_model(model: &ValidModel) -> Value {
     let scope = Scope::model(model);

@@ -1,8 +1,6 @@
 //! Cases that prove an alert → a file for `promtool test rules`.
 //!
-//! Time starts at 0 and moves in steps of [`STEP`], which is the interval of the scrapes and of the
-//! evaluations. What an alert must look like is completed from its rule, so that a case says only
-//! what the fault adds: labels of the series, and the two texts as a person will read them.
+//! What an alert must look like is completed from its rule.
 
 use std::collections::BTreeMap;
 
@@ -10,90 +8,8 @@ use belfry_crds::monitoring::Rule;
 use serde::Serialize;
 
 use super::alert::Alert;
+use super::case::{Case, Check, Expected, InputSeries, STEP};
 use crate::model::ValidModel;
-
-/// Scrape and evaluation interval of every case.
-pub const STEP: &str = "15s";
-
-/// A story of some series, and what the alert does at some moments.
-#[derive(Clone, Debug)]
-pub struct Case {
-    name: &'static str,
-    series: Vec<InputSeries>,
-    checks: Vec<Check>,
-}
-
-#[derive(Clone, Debug)]
-enum Check {
-    Alerts { at: &'static str, expected: Vec<Expected> },
-    Value { at: &'static str, expression: String, expected: Option<(String, f64)> },
-}
-
-/// An alert that must fire.
-#[derive(Clone, Debug)]
-pub(super) struct Expected {
-    /// Labels that the series bring, or that tell the rules of one alert apart.
-    pub(super) labels: Vec<(&'static str, &'static str)>,
-    pub(super) summary: String,
-    pub(super) description: String,
-}
-
-impl Case {
-    pub(super) fn new(name: &'static str) -> Self {
-        Self { name, series: vec![], checks: vec![] }
-    }
-
-    /// A series, from time 0 on.
-    pub(super) fn with(mut self, series: impl Into<String>, values: impl Into<String>) -> Self {
-        self.series.push(InputSeries { series: series.into(), values: values.into() });
-        self
-    }
-
-    /// Nothing fires then.
-    pub(super) fn quiet(self, at: &'static str) -> Self {
-        self.fires(at, &[])
-    }
-
-    /// Exactly these fire then.
-    pub(super) fn fires(mut self, at: &'static str, expected: &[Expected]) -> Self {
-        self.checks.push(Check::Alerts { at, expected: expected.to_vec() });
-        self
-    }
-
-    /// An expression has this value then, or none.
-    pub(super) fn value(
-        mut self,
-        at: &'static str,
-        expression: impl Into<String>,
-        expected: Option<(&str, f64)>,
-    ) -> Self {
-        let expected = expected.map(|(labels, value)| (labels.to_owned(), value));
-        self.checks.push(Check::Value { at, expression: expression.into(), expected });
-        self
-    }
-}
-
-/// Values that stay for some steps each. The value `_` is a scrape that never was, `stale` a series
-/// that ends. promtool counts the repetitions of a value, but every `_`.
-pub(super) fn hold(parts: &[(&str, u32)]) -> String {
-    let part = |(value, steps): &(&str, u32)| match (*value, *steps) {
-        (value, 1) => value.to_owned(),
-        ("_", steps) => format!("_x{steps}"),
-        (value, steps) => format!("{value}x{}", steps - 1),
-    };
-    parts.iter().map(part).collect::<Vec<_>>().join(" ")
-}
-
-/// A counter that grows by so much in a step, for some steps each.
-pub(super) fn grow(parts: &[(u32, u32)]) -> String {
-    let mut value = 0;
-    let mut values = vec![];
-    for (growth, steps) in parts {
-        values.push(format!("{value}+{growth}x{}", steps - 1));
-        value += growth * steps;
-    }
-    values.join(" ")
-}
 
 /// The test file of an alert; `rule_file` is the path of its rules, from the test file.
 ///
@@ -104,7 +20,7 @@ pub fn file(alert: &Alert, model: &ValidModel, rule_file: &str) -> Result<String
     let tests = (alert.cases)(model).iter().map(|case| test(alert, &rules, case)).collect();
     let file = TestFile { rule_files: vec![rule_file.into()], evaluation_interval: STEP, tests };
     Ok(format!(
-        "# Generated from render/src/monitoring/cases; run it with `promtool test rules`.\n{}",
+        "# Generated from render/src/monitoring/alerts; run it with `promtool test rules`.\n{}",
         serde_yaml::to_string(&file)?
     ))
 }
@@ -166,12 +82,6 @@ struct Test {
     alert_rule_test: Vec<AlertTest>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     promql_expr_test: Vec<ExprTest>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-struct InputSeries {
-    series: String,
-    values: String,
 }
 
 #[derive(Serialize)]

@@ -3,8 +3,9 @@
 use belfry_crds::monitoring::{PrometheusRuleSpec, Rule, RuleGroup};
 
 use super::alert::Alert;
+use super::alerts::alerts;
 use super::labels::Category;
-use super::{alerts, engine_records, objective};
+use super::{engine_records, objective};
 use crate::model::ValidModel;
 
 pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {

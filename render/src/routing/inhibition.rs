@@ -1,56 +1,27 @@
-//! Which alerts of a model silence which others: one fault, one page.
-//!
-//! What may be the cause is not silenced: that pods crash belongs into the page that says that nothing answers.
+//! The table of inhibition as rules of an AlertmanagerConfig, for the alerts of one model.
 
 use belfry_crds::alertmanager::{InhibitRule, Matcher};
 
 use super::{equal, one_of};
-use crate::monitoring::labels::{Category, Severity};
-
-const DOWN: &str = "InferenceModelDown";
-const OUTAGE: &str = "InferenceModelOutage";
-
-/// What has to be when no replica is ready.
-const BECAUSE_DOWN: &[&str] = &[OUTAGE, "InferenceWorkerDown"];
+use crate::monitoring::inhibition::{Match, Row, TABLE};
 
 /// The rules of a model.
 pub(super) fn rules(model: &str) -> Vec<InhibitRule> {
-    let consequences = [Category::Objective.as_str(), Category::Saturation.as_str()];
-    let rule = |source: Matcher, target: Matcher, equal_labels: &[&str]| InhibitRule {
-        source_match: vec![equal("model", model), source],
-        target_match: vec![equal("model", model), target],
-        equal: ["namespace", "model"].iter().chain(equal_labels).map(|&label| label.to_owned()).collect(),
-    };
-    vec![
-        rule(equal("alertname", DOWN), one_of("alertname", BECAUSE_DOWN), &[]),
-        rule(one_of("alertname", &[DOWN, OUTAGE]), one_of("category", &consequences), &[]),
-        // Alerts without an objective agree in having none.
-        rule(
-            equal("severity", Severity::Critical.as_str()),
-            one_of("severity", &[Severity::Warning.as_str(), "info"]),
-            &["alertname", "slo"],
-        ),
-    ]
+    TABLE.iter().filter(|row| row.is_about_models()).map(|row| rule(model, row)).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::monitoring::alerts;
-
-    #[test]
-    fn every_alert_that_a_rule_names_is_in_the_catalogue() {
-        for name in [DOWN, OUTAGE].iter().chain(BECAUSE_DOWN) {
-            assert!(alerts().iter().any(|alert| alert.name == *name), "{name}");
-        }
+fn rule(model: &str, row: &Row) -> InhibitRule {
+    let of_model = |matches: Vec<Match>| [equal("model", model)].into_iter().chain(matches.into_iter().map(matcher));
+    InhibitRule {
+        source_match: of_model(row.source()).collect(),
+        target_match: of_model(row.target()).collect(),
+        equal: row.equal().into_iter().map(str::to_owned).collect(),
     }
+}
 
-    /// One that is source and target at once would never be silenced, and one that is silenced must not silence others
-    /// that nobody tells.
-    #[test]
-    fn what_silences_is_no_consequence() {
-        for alert in alerts().iter().filter(|alert| [DOWN, OUTAGE].contains(&alert.name)) {
-            assert!(!matches!(alert.category, Category::Objective | Category::Saturation), "{}", alert.name);
-        }
+fn matcher(matched: Match) -> Matcher {
+    match matched.values.as_slice() {
+        [value] => equal(matched.label, value),
+        values => one_of(matched.label, values),
     }
 }

@@ -110,7 +110,7 @@ impl Facts {
     /// From the root, from the page, or as ARCHITECTURE.md says it: from the sources of a crate.
     fn has_path(&self, page: &str, name: &str) -> bool {
         braces(name).iter().all(|name| {
-            let sources = ["operator", "worker", "crds", "cli", "e2e"].iter().map(|name| format!("{name}/src"));
+            let sources = top_folders().iter().map(|name| format!("{name}/src"));
             let bases = [String::new(), folder(page)].into_iter().chain(sources);
             bases.into_iter().any(|base| normal(&base, name).is_some_and(|path| self.has_glob(&path)))
         })

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use belfry_crds::contract::metric::{Exporter, Kind, Label, Values};
 use belfry_crds::contract::metrics;
+use belfry_render::engine::coverage;
 use promql_parser::label::MatchOp;
-use promql_parser::parser::{self, Expr, VectorSelector};
+use promql_parser::parser::{self, VectorSelector};
 
 /// Series that may be read, with the labels that are known of them; `None` for series of Prometheus and of rules.
 #[derive(Clone, Default)]
@@ -56,27 +57,7 @@ impl Sources {
 /// Every selector of an expression.
 pub(crate) fn selectors(expression: &str) -> Vec<VectorSelector> {
     let tree = parser::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-    let mut found = vec![];
-    walk(&tree, &mut found);
-    found
-}
-
-fn walk(expression: &Expr, found: &mut Vec<VectorSelector>) {
-    match expression {
-        Expr::Aggregate(e) => {
-            walk(&e.expr, found);
-            e.param.iter().for_each(|param| walk(param, found));
-        }
-        Expr::Unary(e) => walk(&e.expr, found),
-        Expr::Binary(e) => [&e.lhs, &e.rhs].into_iter().for_each(|side| walk(side, found)),
-        Expr::Paren(e) => walk(&e.expr, found),
-        Expr::Subquery(e) => walk(&e.expr, found),
-        Expr::VectorSelector(selector) => found.push(selector.clone()),
-        Expr::MatrixSelector(e) => found.push(e.vs.clone()),
-        Expr::Call(e) => e.args.args.iter().for_each(|argument| walk(argument, found)),
-        Expr::NumberLiteral(_) | Expr::StringLiteral(_) => {}
-        Expr::Extension(_) => panic!("an expression of a kind that this test does not know"),
-    }
+    coverage::selectors(&tree).into_iter().cloned().collect()
 }
 
 /// The expression parses, and reads only those series, their labels, and values that these can take.

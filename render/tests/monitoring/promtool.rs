@@ -9,25 +9,8 @@ use belfry_render::monitoring::alert::{Alert, Rules};
 use belfry_render::monitoring::rule_test;
 use expect_test::expect_file;
 
+use crate::tool::program;
 use crate::{dashboard, documentation, models};
-
-/// `BELFRY_PROMTOOL`, else where the Makefile builds it.
-fn promtool() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = || {
-        variable("BELFRY_CACHE")
-            .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("belfry")))
-            .or_else(|| variable("HOME").map(|home| home.join(".cache/belfry")))
-            .expect("HOME, XDG_CACHE_HOME or BELFRY_CACHE is set")
-    };
-    let binary = variable("BELFRY_PROMTOOL").unwrap_or_else(|| cache().join("tools/bin/promtool"));
-    assert!(
-        binary.is_file(),
-        "promtool is not at {}: build it with e2e/tools/build.sh, or set BELFRY_PROMTOOL",
-        binary.display()
-    );
-    binary
-}
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/monitoring")
@@ -35,7 +18,7 @@ fn folder() -> PathBuf {
 
 fn run(arguments: &[&str]) {
     let Output { status, stdout, stderr } =
-        Command::new(promtool()).args(arguments).current_dir(folder()).output().unwrap();
+        Command::new(program("promtool")).args(arguments).current_dir(folder()).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "promtool {}: {status}\n{stdout}{stderr}", arguments.join(" "));
 }

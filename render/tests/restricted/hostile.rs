@@ -7,15 +7,17 @@ use belfry_crds::monitoring::{PrometheusRuleSpec, Rule};
 use belfry_render::children::alertmanager_config::alertmanager_config;
 use belfry_render::children::dashboard::dashboard;
 use belfry_render::children::deployment::deployment;
+use belfry_render::engine::coverage::selectors;
 use belfry_render::model::ValidModel;
 use belfry_render::monitoring;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate;
-use promql_parser::parser::{self, Expr, VectorSelector};
+use promql_parser::parser;
 use serde_json::Value;
 
 use crate::generate::Generator;
 use crate::support::objects;
+use crate::tool::program;
 
 /// Models whose objects are all built; a dashboard is some 60 kB of JSON.
 const CASES: usize = 300;
@@ -31,28 +33,12 @@ fn rules(spec: &PrometheusRuleSpec) -> impl Iterator<Item = &Rule> {
     spec.groups.iter().flat_map(|group| &group.rules)
 }
 
-fn selectors(expression: &Expr, found: &mut Vec<VectorSelector>) {
-    match expression {
-        Expr::Aggregate(e) => selectors(&e.expr, found),
-        Expr::Unary(e) => selectors(&e.expr, found),
-        Expr::Binary(e) => [&e.lhs, &e.rhs].into_iter().for_each(|side| selectors(side, found)),
-        Expr::Paren(e) => selectors(&e.expr, found),
-        Expr::Subquery(e) => selectors(&e.expr, found),
-        Expr::VectorSelector(selector) => found.push(selector.clone()),
-        Expr::MatrixSelector(e) => found.push(e.vs.clone()),
-        Expr::Call(e) => e.args.args.iter().for_each(|argument| selectors(argument, found)),
-        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
-    }
-}
-
 #[test]
 fn every_expression_parses_and_reads_nothing_of_another_model() {
     for (seed, model) in models() {
         for rule in rules(&monitoring::rules(&model)) {
             let tree = parser::parse(&rule.expr).unwrap_or_else(|e| panic!("seed {seed}: {}: {e}", rule.expr));
-            let mut found = vec![];
-            selectors(&tree, &mut found);
-            for selector in found {
+            for selector in selectors(&tree) {
                 let value = |name: &str| {
                     let mut named = selector.matchers.matchers.iter().filter(|m| m.name == name);
                     named.next().map(|m| m.value.clone())
@@ -174,10 +160,9 @@ fn no_argument_goes_through_a_shell() {
     }
 }
 
-/// The real Prometheus on some of them, where `BELFRY_PROMTOOL` says where it is.
+/// The real Prometheus on some of them.
 #[test]
 fn promtool_takes_the_rules_of_hostile_models() {
-    let Some(promtool) = std::env::var_os("BELFRY_PROMTOOL") else { return };
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-rules");
     std::fs::create_dir_all(&folder).unwrap();
     let files: Vec<_> = models()
@@ -188,7 +173,7 @@ fn promtool_takes_the_rules_of_hostile_models() {
             file
         })
         .collect();
-    let output = Command::new(promtool).args(["check", "rules"]).args(&files).output().unwrap();
+    let output = Command::new(program("promtool")).args(["check", "rules"]).args(&files).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
 }

@@ -1,5 +1,7 @@
 //! A real Alertmanager, and somebody who takes its messages.
 
+use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -9,8 +11,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::tool::program;
+
 /// For everything that happens within a second or two where nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A message: the path that it was sent to, and what it says.
 pub(crate) type Message = (String, Value);
@@ -48,6 +55,11 @@ impl Sink {
         })
     }
 
+    /// All messages.
+    pub(crate) fn all(&self) -> Vec<Message> {
+        self.messages.lock().unwrap().clone()
+    }
+
     /// All messages to a path.
     pub(crate) fn to(&self, path: &str) -> Vec<Value> {
         let messages = self.messages.lock().unwrap();
@@ -72,7 +84,7 @@ impl Alertmanager {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let log = folder.join("log");
-        let process = Command::new(program())
+        let process = Command::new(program("alertmanager"))
             .arg(format!("--config.file={}", file.display()))
             .arg(format!("--storage.path={}", folder.display()))
             .arg(format!("--web.listen-address={address}"))
@@ -98,23 +110,49 @@ impl Alertmanager {
 
     /// The alerts, once they fit: names, and whether they are held back.
     pub(crate) fn until_alerts(&self, expected: &[(&str, bool)]) {
-        let mut seen = vec![];
-        let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
-            let (_, body) = self.request("GET", "/api/v2/alerts", "").unwrap();
-            let alerts: Vec<Value> = serde_json::from_str(&body).unwrap();
-            let state = |alert: &Value| {
-                let name = alert["labels"]["alertname"].as_str().unwrap().to_owned();
-                (name, alert["status"]["state"] == "suppressed")
+        let expected = expected.iter().map(|(name, held)| ((*name).to_owned(), *held)).collect();
+        self.until_states(expected, |alert| alert["labels"]["alertname"].as_str().unwrap().to_owned());
+    }
+
+    /// Waits until the alerts are those, and no others, with these labels. `true` is an alert that is held back.
+    pub(crate) fn until_held(&self, expected: &[(&Value, bool)]) {
+        let labels = |alert: &Value| alert["labels"].to_string();
+        self.until_states(expected.iter().map(|(alert, held)| (labels(alert), *held)).collect(), labels);
+    }
+
+    fn until_states(&self, mut expected: Vec<(String, bool)>, name: impl Fn(&Value) -> String) {
+        let seen = || {
+            let alerts = self.get("/api/v2/alerts");
+            let state = |alert: &Value| (name(alert), alert["status"]["state"] == "suppressed");
+            let mut states: Vec<_> = alerts.iter().map(state).collect();
+            states.sort();
+            states
+        };
+        expected.sort();
+        until_as(&format!("alerts {expected:?}"), seen, |states| *states == expected);
+    }
+
+    /// Waits until the groups that a window holds back are these: receiver and severity. A group is here once its
+    /// time to be sent has come, and it was not sent.
+    pub(crate) fn until_muted(&self, expected: &[(&str, &str)]) {
+        let seen = || {
+            let groups: Vec<Value> = self.get("/api/v2/alerts/groups");
+            let is_muted = |group: &&Value| {
+                let alerts = group["alerts"].as_array().unwrap();
+                alerts.iter().all(|alert| alert["status"]["mutedBy"].as_array().is_some_and(|by| !by.is_empty()))
             };
-            seen = alerts.iter().map(state).collect();
-            seen.sort();
-            if seen.iter().map(|(name, held)| (name.as_str(), *held)).eq(expected.iter().copied()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-        panic!("{seen:?}, wanted {expected:?}");
+            let name = |value: &Value| value.as_str().unwrap().to_owned();
+            let of = |group: &Value| (name(&group["receiver"]["name"]), name(&group["labels"]["severity"]));
+            groups.iter().filter(is_muted).map(of).collect::<BTreeSet<_>>()
+        };
+        let expected = expected.iter().map(|(receiver, severity)| ((*receiver).to_owned(), (*severity).to_owned()));
+        let expected: BTreeSet<_> = expected.collect();
+        until_as(&format!("groups held back {expected:?}"), seen, |groups| *groups == expected);
+    }
+
+    fn get(&self, path: &str) -> Vec<Value> {
+        let (_, body) = self.request("GET", path, "").unwrap();
+        serde_json::from_str(&body).unwrap()
     }
 
     fn request(&self, method: &str, path: &str, body: &str) -> Option<(String, String)> {
@@ -136,27 +174,26 @@ impl Drop for Alertmanager {
     }
 }
 
-/// `tools/bin` of the cache, where the Makefile builds it.
-fn program() -> PathBuf {
-    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let cache = variable("BELFRY_CACHE")
-        .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("belfry")))
-        .or_else(|| variable("HOME").map(|home| home.join(".cache/belfry")))
-        .unwrap();
-    let program = cache.join("tools/bin/alertmanager");
-    assert!(program.is_file(), "Alertmanager is not at {}: build it with e2e/tools/build.sh", program.display());
-    program
-}
-
 fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     while begun.elapsed() < PATIENCE {
         if let Some(found) = check() {
             return found;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(PAUSE);
     }
     panic!("{what}: not within {PATIENCE:?}");
+}
+
+/// Waits until what is seen fits, and says at the end what was seen instead.
+fn until_as<T: Debug>(what: &str, see: impl Fn() -> T, fits: impl Fn(&T) -> bool) {
+    let begun = Instant::now();
+    let mut seen = see();
+    while !fits(&seen) {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}, but {seen:?}");
+        std::thread::sleep(PAUSE);
+        seen = see();
+    }
 }
 
 /// The first line and the body of a message with a length, in pieces, or until its end.

@@ -65,6 +65,7 @@ pub struct Source {
 pub struct Keys {
     /// Says whose key it is; no secret.
     pub id: String,
+    /// The secret that requests are signed with.
     pub secret: Secret,
     /// With temporary credentials.
     pub session: Option<Secret>,

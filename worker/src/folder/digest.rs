@@ -44,6 +44,7 @@ pub struct Hasher {
 }
 
 impl Hasher {
+    /// Starts the thread that hashes. Fails where the system allows no more threads.
     pub fn start() -> io::Result<Self> {
         // No room in the channel: one piece is being read and another one hashed, and no third takes memory.
         let (pieces, received) = sync_channel::<Vec<u8>>(0);

@@ -16,11 +16,14 @@ const ELEMENTS_LIMIT: usize = 1 << 16;
 /// One text, several, or the same as token ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
+    /// Texts to tokenize.
     Texts(Vec<String>),
+    /// Texts as token ids, special tokens among them.
     Ids(Vec<Vec<u32>>),
 }
 
 impl Input {
+    /// Texts in the request.
     pub fn len(&self) -> usize {
         match self {
             Self::Texts(texts) => texts.len(),
@@ -28,6 +31,7 @@ impl Input {
         }
     }
 
+    /// Whether there is no text; [`Self::checked`] refuses that.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

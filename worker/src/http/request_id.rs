@@ -1,5 +1,7 @@
 //! A name for each request: the caller's `x-request-id` when it is a sane one, else a new one. It is in the response
 //! and in the log, never in a metric.
+//!
+//! By hand, because tower-http's takes over whatever a caller sends, however long, and its ids need the uuid crate.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;

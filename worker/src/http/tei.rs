@@ -20,9 +20,10 @@ struct Body {
     dimensions: Option<usize>,
 }
 
+/// Reads a body. Fields that would change the result and are not supported are refused by name.
 pub fn parse(body: &[u8]) -> Result<Wanted, ApiError> {
     let body: Body = input::parse(body)?;
-    // Ignoring these two would give other vectors than the caller asked for, and nobody would notice.
+    // Ignoring these two would give other vectors than the caller asked for, without a sign of it.
     if body.truncation_direction.is_some_and(|side| !side.eq_ignore_ascii_case("right")) {
         return Err(unsupported("truncation_direction", "texts are only cut at their right end"));
     }

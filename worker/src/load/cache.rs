@@ -25,7 +25,7 @@ pub(crate) struct Blob {
     id: String,
     /// Its length in bytes.
     pub(crate) size: u64,
-    /// Its SHA-256, where the origin tells it.
+    /// Its SHA-256, where the origin gives it.
     pub(crate) sha256: Option<String>,
 }
 
@@ -89,7 +89,8 @@ impl Store {
         Some(self.snapshot(revision)).filter(|folder| folder.join(COMPLETE).exists())
     }
 
-    /// The folder of a revision, if it has all these files, whoever put them there: links only ever lead to whole blobs.
+    /// The folder of a revision, if it has all these files, no matter which program made them: links only ever lead to
+    /// whole blobs.
     pub(crate) fn holds(&self, revision: &str, names: &[String]) -> Option<PathBuf> {
         Some(self.snapshot(revision)).filter(|folder| names.iter().all(|name| folder.join(name).exists()))
     }

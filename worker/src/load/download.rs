@@ -166,17 +166,17 @@ impl Download<'_> {
     /// Waits until it is this worker's turn to download; `None` when another worker has done it meanwhile.
     fn turn(&self, revision: &str) -> std::result::Result<Option<Lease>, Trouble> {
         let mut leases = Leases::new(self.store.lease(), self.policy.stall);
-        let mut told = false;
+        let mut said = false;
         loop {
             match leases.try_take().map_err(|error| Trouble::Disk(error.to_string()))? {
                 // Another worker may have finished between the last look and the turn.
                 Turn::Ours(lease) => return Ok(self.store.complete(revision).is_none().then_some(lease)),
                 Turn::Others if self.store.complete(revision).is_some() => return Ok(None),
                 Turn::Others if Instant::now() >= self.policy.deadline => return Err(Trouble::Timeout),
-                Turn::Others if told => {}
+                Turn::Others if said => {}
                 Turn::Others => tracing::info!("Another worker downloads the model; waiting for it"),
             }
-            told = true;
+            said = true;
             thread::sleep(POLL);
         }
     }

@@ -1,7 +1,7 @@
 //! The Hugging Face hub, or a mirror of it: what a revision means, which files it has, and their bytes.
 //!
 //! Large files are redirected to a storage service that has its own credentials in the address. The hub's token goes to
-//! the hub's own host and to nobody else.
+//! the hub's own host and to no other.
 
 use std::path::Path;
 

@@ -10,7 +10,9 @@ use crate::folder::Folder;
 /// What happens around the encoder.
 #[derive(Debug)]
 pub struct Pipeline {
+    /// What makes one vector a text of one vector a token.
     pub pooling: Pooling,
+    /// Most tokens of a text, special tokens included; at least 1.
     pub max_tokens: usize,
 }
 
@@ -52,6 +54,7 @@ struct PoolingConfig {
 }
 
 impl Pipeline {
+    /// Reads modules.json and what belongs to it. Fails on any step that the worker does not have.
     pub fn read(folder: &Folder, family: &Family) -> Result<Self> {
         Ok(Self { pooling: pooling(folder)?, max_tokens: max_tokens(folder, family)? })
     }

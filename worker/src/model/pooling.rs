@@ -7,13 +7,17 @@ use crate::batch::{Packed, Run};
 /// A way to pool, as sentence-transformers defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
+    /// The first token's vector.
     Cls,
+    /// The largest value of each dimension.
     Max,
+    /// The mean over the tokens.
     Mean,
     /// The sum over the square root of the length.
     MeanSqrtLen,
     /// A mean in which token `i` weighs `i + 1`.
     WeightedMean,
+    /// The last token's vector.
     LastToken,
 }
 
@@ -55,6 +59,7 @@ impl Mode {
 pub struct Pooling(Vec<Mode>);
 
 impl Pooling {
+    /// Pools in each of these modes, of which there is at least one.
     pub fn new(modes: Vec<Mode>) -> Self {
         Self(modes)
     }

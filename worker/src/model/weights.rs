@@ -57,6 +57,7 @@ impl Weights {
         Ok(Self { tensors, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
     }
 
+    /// Whether there is a tensor of this name that was not taken.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }

@@ -33,24 +33,31 @@ pub fn args(line: &str) -> Args {
     Args::parse_from(format!("belfry-worker {line}").split_whitespace())
 }
 
-/// Waits for a condition, at most half a minute.
+/// Longest wait for anything.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause between two looks at a condition that has no event to wait for; without it the waiting takes a core from what
+/// is waited for.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Waits for a condition, at most [`PATIENCE`].
 pub fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = check() {
             return value;
         }
-        assert!(Instant::now() < end, "waited 30 s for: {what}");
-        std::thread::yield_now();
+        assert!(Instant::now() < end, "waited {PATIENCE:?} for: {what}");
+        std::thread::sleep(PAUSE);
     }
 }
 
 /// The same for a test on an async runtime, whose other tasks go on meanwhile.
 pub async fn soon(what: &str, mut check: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
+    let end = Instant::now() + PATIENCE;
     while !check() {
-        assert!(Instant::now() < end, "waited 30 s for: {what}");
-        tokio::task::yield_now().await;
+        assert!(Instant::now() < end, "waited {PATIENCE:?} for: {what}");
+        tokio::time::sleep(PAUSE).await;
     }
 }
 
@@ -171,10 +178,10 @@ impl Drop for Fake {
     }
 }
 
-/// One HTTP request over a connection of its own: status and body, or `None` when nobody answers.
+/// One HTTP request over a connection of its own: status and body, or `None` when there is no answer.
 pub fn request(address: SocketAddr, head: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
     let length = body.len();
     let text = format!(
         "{head} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"

@@ -8,9 +8,9 @@ use belfry_crds::contract::metrics;
 
 use super::lifecycle::table;
 use super::panel::{Panel, Row};
-use super::serving::RATE;
-use crate::monitoring::catalogue::condition;
+use super::query::RATE;
 use crate::monitoring::promql::{Level, Scope, by, by_model};
+use crate::monitoring::series::condition;
 
 /// The series of a gauge once, however many operators export them, added up over all models.
 fn sum_by(labels: &[&str], once: &[&str], level: Level) -> String {

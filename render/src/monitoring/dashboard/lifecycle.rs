@@ -4,7 +4,7 @@ use belfry_crds::contract::metrics;
 use serde_json::{Value, json};
 
 use super::panel::{Panel, Row};
-use super::serving::RATE;
+use super::query::RATE;
 use crate::monitoring::promql::{Scope, by, by_model};
 
 pub(super) fn row(scope: &Scope, workers: &Scope) -> Row {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::lifecycle::table;
 use super::overview::alert_list;
 use super::panel::{Panel, Row};
-use super::serving::RATE;
+use super::query::RATE;
 use crate::monitoring::promql::{Scope, by};
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];

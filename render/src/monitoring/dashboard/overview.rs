@@ -4,7 +4,7 @@ use belfry_crds::contract::metrics;
 use serde_json::json;
 
 use super::panel::{Panel, Row};
-use super::serving::{RATE, latency_quantile};
+use super::query::{RATE, latency_quantile};
 use crate::model::{Target, ValidModel};
 use crate::monitoring::objective;
 use crate::monitoring::promql::Scope;

@@ -6,12 +6,10 @@ use serde_json::json;
 
 use super::overview::availability;
 use super::panel::{Panel, Row};
+use super::query::{RATE, latency_quantile};
 use crate::model::ValidModel;
 use crate::monitoring::objective;
 use crate::monitoring::promql::{Scope, by};
-
-/// At least four scrapes, and at least the distance of two points.
-pub(super) const RATE: &str = "$__rate_interval";
 
 pub(super) fn traffic(model: &ValidModel, workers: &Scope) -> Row {
     let requests = workers.counter(&metrics::REQUESTS);
@@ -51,12 +49,6 @@ pub(super) fn traffic(model: &ValidModel, workers: &Scope) -> Row {
             ),
         ],
     }
-}
-
-/// The time within which this share of all requests was answered.
-pub(super) fn latency_quantile(scope: &Scope, quantile: f64) -> String {
-    let buckets = scope.buckets(&metrics::REQUEST_DURATION).eq("phase", "total");
-    format!("histogram_quantile({quantile}, {})", by("sum", &["le"], buckets.rate(RATE)))
 }
 
 pub(super) fn latency(workers: &Scope) -> Row {

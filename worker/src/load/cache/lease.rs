@@ -37,7 +37,7 @@ impl Leases {
         Self { path, stale_after, seen: None }
     }
 
-    /// Takes the lease if nobody has it, or if who has it is dead.
+    /// Takes the lease if it is free, or if its holder is dead.
     pub(crate) fn try_take(&mut self) -> io::Result<Turn> {
         let id = RandomState::new().build_hasher().finish();
         match OpenOptions::new().write(true).create_new(true).open(&self.path) {

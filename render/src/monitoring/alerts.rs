@@ -1,0 +1,54 @@
+//! The list of alerts, nearest to the user first. Each has a file of its name, which holds all of it: the rule, the runbook,
+//! and the cases in which it fires, stays quiet and resolves.
+
+use super::alert::Alert;
+
+pub(super) mod error_budget_burn;
+pub(super) mod image_pull_failing;
+pub(super) mod latency_budget_burn;
+pub(super) mod model_down;
+pub(super) mod model_load_failed;
+pub(super) mod model_not_loaded;
+pub(super) mod model_outage;
+pub(super) mod model_stuck;
+pub(super) mod operator_down;
+pub(super) mod operator_no_leader;
+pub(super) mod operator_queue_stuck;
+pub(super) mod operator_reconcile_errors;
+pub(super) mod operator_requests_refused;
+pub(super) mod operator_watch_restarts;
+pub(super) mod queue_saturated;
+pub(super) mod requests_rejected;
+pub(super) mod rollout_stuck;
+pub(super) mod targets_absent;
+pub(super) mod worker_crash_looping;
+pub(super) mod worker_down;
+pub(super) mod worker_unschedulable;
+
+/// Every alert.
+#[must_use]
+pub const fn alerts() -> &'static [Alert] {
+    &[
+        model_down::ALERT,
+        model_outage::ALERT,
+        error_budget_burn::ALERT,
+        latency_budget_burn::ALERT,
+        targets_absent::ALERT,
+        worker_down::ALERT,
+        model_load_failed::ALERT,
+        model_not_loaded::ALERT,
+        rollout_stuck::ALERT,
+        worker_crash_looping::ALERT,
+        worker_unschedulable::ALERT,
+        image_pull_failing::ALERT,
+        queue_saturated::ALERT,
+        requests_rejected::ALERT,
+        operator_down::ALERT,
+        operator_no_leader::ALERT,
+        model_stuck::ALERT,
+        operator_reconcile_errors::ALERT,
+        operator_queue_stuck::ALERT,
+        operator_watch_restarts::ALERT,
+        operator_requests_refused::ALERT,
+    ]
+}

@@ -1,0 +1,198 @@
+//! No replica answers. The one page that depends neither on traffic nor on objectives.
+
+use belfry_crds::inference_model::AlertProfile;
+
+use crate::model::ValidModel;
+use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::case::{Case, Expected, expected, hold};
+use crate::monitoring::example;
+use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::series::replicas;
+
+/// How long a model may take to load for the first time before somebody is woken.
+const GRACE: &str = "15m";
+
+/// The alert reads its own series, so that its name stands apart.
+const DOWN: &str = "InferenceModelDown";
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: DOWN,
+    category: Category::Availability,
+    component: Component::Worker,
+    impact: "Callers of this model get no answer at all.",
+    severities: &[Severity::Critical],
+    rules: Rules::Model(AlertProfile::Minimal, rules),
+    runbook,
+    cases,
+};
+
+/// A model that is still loading, for the first time or after it was scaled from zero, is not down:
+/// nobody was answered a moment ago. So the page wants either a replica that was ready within a
+/// minute in which some were wanted all the time, and then goes on by reading its own `ALERTS`; or
+/// a model that was wanted throughout the grace.
+///
+/// No `keep_firing_for`: one ready replica ends the outage.
+fn rules(model: &ValidModel) -> Vec<Firing> {
+    let scope = Scope::model(model);
+    let desired = replicas(&scope, "desired");
+    let ready = replicas(&scope, "ready");
+    let wanted_for = |window: &str| format!("{} > 0", by_model("min", desired.over_time("min", window)));
+    let expr = format!(
+        "{wanted} > 0 and {now} == 0 and (\n  {was_ready} > 0 and {minute}\n  or {before} > 0 and {grace}\n  or {ringing}\n)",
+        wanted = by_model("max", &desired),
+        now = by_model("max", &ready),
+        was_ready = by_model("max", ready.over_time("max", "1m")),
+        minute = wanted_for("1m"),
+        before = by_model("max", desired.before(GRACE)),
+        grace = wanted_for(GRACE),
+        ringing = by_model("max", scope.alerts().eq("alertname", DOWN)),
+    );
+    vec![Firing {
+        severity: Severity::Critical,
+        expr,
+        for_: Some("30s"),
+        keep_firing_for: None,
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: 0 of {{ $value | humanize }} replicas are ready".into(),
+        description:
+            "No replica of {{ $labels.namespace }}/{{ $labels.model }} has been ready for at least 30 seconds; \
+            {{ $value | humanize }} wanted. Nothing answers requests."
+                .into(),
+    }]
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning: "Replicas are wanted and none is ready. A model that loads for the first time, or after it was scaled from zero, \
+             has 15 minutes before this rings; one that answered a moment ago has 30 seconds. The alert reads the operator's own \
+             series: while the operator is down it is silent, and InferenceOperatorDown rings instead.".into(),
+        diagnosis: vec![
+            runbook::conditions(),
+            runbook::pods(),
+            runbook::describe(),
+            shell("How did the last containers end?", runbook::kubectl("logs", "--prefix --previous --tail=50")),
+            query("Since when?", |scope| replicas(scope, "ready").to_string()),
+        ],
+        mitigation: vec![
+            cause("There are no pods.", "`kubectl describe` of the ReplicaSet names the quota, the limit range or the admission webhook that refuses them. Raise the quota or correct the specification."),
+            cause("Pods are Pending.", "Go on with [InferenceWorkerUnschedulable](InferenceWorkerUnschedulable.md)."),
+            cause("Pods wait for their image.", "Go on with [InferenceImagePullFailing](InferenceImagePullFailing.md)."),
+            cause("Containers end and start again.", "Go on with [InferenceWorkerCrashLooping](InferenceWorkerCrashLooping.md); if `ModelLoaded` is `False` with a reason, with [InferenceModelLoadFailed](InferenceModelLoadFailed.md)."),
+            cause("It began with a change of the InferenceModel.", "Apply the previous specification again. The operator undoes `kubectl rollout undo`, because the specification is what counts."),
+            cause("All pods stood on one node.", "Drain or delete that node, so that the pods are started elsewhere; then raise `spec.replicas`."),
+        ],
+        resolves: "As soon as one replica is ready, or when `spec.replicas` is 0. It also stops, wrongly, while the operator exports nothing.".into(),
+    }
+}
+
+fn down(wanted: u32) -> Expected {
+    expected(
+        &[],
+        &format!("search/minilm: 0 of {wanted} replicas are ready"),
+        &format!(
+            "No replica of search/minilm has been ready for at least 30 seconds; {wanted} wanted. Nothing answers requests."
+        ),
+    )
+}
+
+fn story(model: &ValidModel, name: &'static str, desired: &[(&str, u32)], ready: &[(&str, u32)]) -> Case {
+    Case::new(name)
+        .with(example::replicas(model, "desired"), hold(desired))
+        .with(example::replicas(model, "ready"), hold(ready))
+}
+
+fn cases(model: &ValidModel) -> Vec<Case> {
+    let mut cases = lost_replicas(model);
+    cases.extend(wanted_replicas(model));
+    cases
+}
+
+fn lost_replicas(model: &ValidModel) -> Vec<Case> {
+    vec![
+        story(
+            model,
+            "fires 30 seconds after the last replica is gone, goes on, and resolves with the first that is back",
+            &[("2", 80)],
+            &[("2", 20), ("0", 28), ("1", 32)],
+        )
+        .quiet("5m15s")
+        .fires("5m30s", &[down(2)])
+        .fires("11m45s", &[down(2)])
+        .quiet("12m"),
+        story(model, "fires for a model that was ready for long", &[("2", 140)], &[("2", 100), ("0", 40)])
+            .quiet("25m15s")
+            .fires("25m30s", &[down(2)])
+            .fires("34m45s", &[down(2)]),
+        story(model, "stays quiet while a new model loads", &[("1", 60)], &[("0", 40), ("1", 20)])
+            .quiet("1m")
+            .quiet("9m45s")
+            .quiet("14m"),
+        story(model, "fires when a new model is not ready after 15 minutes", &[("1", 80)], &[("0", 80)])
+            .quiet("15m15s")
+            .fires("15m30s", &[down(1)]),
+        story(model, "stays quiet in a rolling update", &[("1", 60)], &[("1", 20), ("2", 4), ("1", 36)])
+            .quiet("5m30s")
+            .quiet("6m30s"),
+        story(
+            model,
+            "stays quiet when the operator exports nothing",
+            &[("2", 20), ("stale", 1), ("_", 19)],
+            &[("2", 20), ("stale", 1), ("_", 19)],
+        )
+        .quiet("6m")
+        .quiet("9m"),
+    ]
+}
+
+/// The user changes how many replicas there should be.
+fn wanted_replicas(model: &ValidModel) -> Vec<Case> {
+    vec![
+        story(
+            model,
+            "stays quiet when a model is scaled to zero, and resolves by it",
+            &[("2", 20), ("0", 20), ("2", 20), ("0", 20)],
+            &[("2", 22), ("0", 18), ("2", 4), ("0", 36)],
+        )
+        .quiet("5m45s")
+        .quiet("9m")
+        .fires("12m", &[down(2)])
+        .quiet("15m"),
+        story(
+            model,
+            "stays quiet while a model is suspended, and while it loads afterwards",
+            &[("2", 20), ("0", 100), ("2", 40)],
+            &[("2", 21), ("0", 129), ("2", 10)],
+        )
+        .quiet("5m30s")
+        .quiet("25m")
+        .quiet("37m"),
+        story(
+            model,
+            "stays quiet while a model loads that was scaled from zero",
+            &[("1", 80), ("0", 8), ("1", 40)],
+            &[("1", 80), ("0", 32), ("1", 16)],
+        )
+        .quiet("23m")
+        .quiet("27m45s"),
+        story(
+            model,
+            "stays quiet when a model is scaled to zero and back at once, and loads again",
+            &[("1", 80), ("0", 2), ("1", 40)],
+            &[("1", 81), ("0", 21), ("1", 20)],
+        )
+        .quiet("21m15s")
+        .quiet("25m15s"),
+        story(
+            model,
+            "fires when a replica dies soon after it was scaled from zero",
+            &[("0", 80), ("1", 60)],
+            &[("0", 96), ("1", 4), ("0", 40)],
+        )
+        .quiet("24m")
+        .quiet("25m15s")
+        .fires("25m30s", &[down(1)])
+        .fires("34m", &[down(1)]),
+    ]
+}

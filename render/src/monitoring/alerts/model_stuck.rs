@@ -1,0 +1,199 @@
+//! A model is not brought to where its specification wants it.
+
+use belfry_crds::condition::{ConditionStatus, ConditionType};
+use belfry_crds::contract::metrics;
+
+use crate::model::ValidModel;
+use crate::monitoring::OPERATOR_JOB;
+use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::case::{Case, Expected, expected, hold};
+use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::operator;
+use crate::monitoring::promql::{Level, Scope, by_model};
+use crate::monitoring::runbook::{self, Runbook, cause, shell};
+use crate::monitoring::series::condition;
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: "InferenceModelStuck",
+    category: Category::Lifecycle,
+    component: Component::Operator,
+    impact: "The model runs as it did before, or not at all; its monitoring may be missing.",
+    severities: &[Severity::Warning],
+    rules: Rules::Operator(rules),
+    runbook,
+    cases,
+};
+
+/// It stands beside the operator's rules and not in the model's: those may be the very object that is refused.
+fn rules() -> Vec<Firing> {
+    let scope = Scope::job(OPERATOR_JOB);
+    let firing = |cause: &str, expr: String, for_, summary: &str, description: &str| Firing {
+        severity: Severity::Warning,
+        expr,
+        for_: Some(for_),
+        keep_firing_for: None,
+        labels: vec![("cause", cause.to_owned())],
+        summary: summary.into(),
+        description: description.into(),
+    };
+    vec![
+        firing(
+            "not-observed",
+            format!(
+                "{} > {}",
+                by_model("max", scope.gauge(&metrics::MODEL_GENERATION)),
+                by_model("max", scope.gauge(&metrics::MODEL_OBSERVED_GENERATION))
+            ),
+            "10m",
+            "{{ $labels.namespace }}/{{ $labels.model }}: a change has not been taken up in 10 minutes",
+            "The specification of {{ $labels.namespace }}/{{ $labels.model }} has generation {{ $value | humanize }}, and for 10 minutes no pass \
+             over it has ended.",
+        ),
+        firing(
+            "objects-refused",
+            format!("{} > 0", by_model("max", scope.gauge(&metrics::MODEL_OBJECTS).eq("state", "refused"))),
+            "15m",
+            "{{ $labels.namespace }}/{{ $labels.model }}: refused objects: {{ $value | humanize }}",
+            "The API server has refused objects of {{ $labels.namespace }}/{{ $labels.model }} for 15 minutes, now {{ $value | humanize }}. Its \
+             conditions name them and the reason.",
+        ),
+        firing(
+            "undecodable",
+            format!("{} > 0", by_model("max", scope.gauge(&metrics::MODEL_UNDECODABLE))),
+            "5m",
+            "{{ $labels.namespace }}/{{ $labels.model }}: the operator can't decode it",
+            "For 5 minutes, the operator has left {{ $labels.namespace }}/{{ $labels.model }} as it is, because it can't decode what is stored. \
+             Its log names the field.",
+        ),
+    ]
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning: "The label `cause` says which: `not-observed` is a change of the specification over which no pass has ended for ten minutes; \
+            `objects-refused` are objects of the model that the API server has refused for fifteen; `undecodable` is a model that the operator \
+            can't read, so that nothing is done for it."
+            .into(),
+        diagnosis: vec![
+            runbook::conditions(),
+            shell(
+                "Which objects are refused, and for which reason?",
+                r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" \
+  -o jsonpath='{range .status.children[*]}{.state} {.kind}/{.name} {.reason}{"\n"}{end}'"#,
+            ),
+            shell("Is it being deleted, and who holds it?", r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"#),
+            operator::kubectl("What does the operator say of it? Look for the name of the model", "logs", "--prefix --tail=500"),
+            runbook::query("Since when is its specification accepted or not?", |scope| {
+                condition(scope, ConditionType::SpecAccepted, ConditionStatus::True).over_time("count", "1d")
+            }),
+        ],
+        mitigation: vec![
+            cause("`QuotaExceeded`.", "Raise the ResourceQuota of the namespace, or want less."),
+            cause("`NameConflict`.", "An object of the name belongs to somebody else: rename the model, or delete that object if nobody needs it."),
+            cause("`AdmissionRefused`.", "The message has the words of the webhook or the policy: follow them."),
+            cause("`FieldConflict`.", "Somebody else applies that field: `kubectl get -o yaml --show-managed-fields` names the manager. Make one of the two let go."),
+            cause("`Forbidden`.", "The operator's Role is older than the operator: install the chart of the same version."),
+            cause("No pass ends, and the log has its error.", "Go on with [InferenceOperatorReconcileErrors](InferenceOperatorReconcileErrors.md)."),
+            cause("`undecodable`: the log names the field.", "The CRD and the operator are of different versions: install the charts `belfry-crds` and `belfry` of the same."),
+            cause("It is being deleted.", "A finalizer holds it: its owner has to let go."),
+        ],
+        resolves: "When a pass over the present specification ends, and when no object is refused any more.".into(),
+    }
+}
+
+fn of_model(level: Level) -> Level {
+    level.eq("namespace", "search").eq("model", "minilm")
+}
+
+fn generation(value: &[(&str, u32)], observed: &[(&str, u32)], name: &'static str) -> Case {
+    let scope = Scope::job(OPERATOR_JOB);
+    Case::new(name)
+        .with(of_model(scope.gauge(&metrics::MODEL_GENERATION)), hold(value))
+        .with(of_model(scope.gauge(&metrics::MODEL_OBSERVED_GENERATION)), hold(observed))
+}
+
+fn refused(values: &[(&str, u32)], name: &'static str) -> Case {
+    let scope = Scope::job(OPERATOR_JOB);
+    let objects = |state: &str| of_model(scope.gauge(&metrics::MODEL_OBJECTS)).eq("state", state);
+    Case::new(name).with(objects("refused"), hold(values)).with(objects("missing"), hold(&[("2", 120)]))
+}
+
+fn undecodable(name: &'static str, values: &[(&str, u32)]) -> Case {
+    Case::new(name).with(of_model(Scope::job(OPERATOR_JOB).gauge(&metrics::MODEL_UNDECODABLE)), hold(values))
+}
+
+fn stuck(cause: &'static str, summary: &str, description: &str) -> Expected {
+    expected(&[("cause", cause), ("namespace", "search"), ("model", "minilm")], summary, description)
+}
+
+fn cases(_: &ValidModel) -> Vec<Case> {
+    let unseen = |generation: u32| {
+        stuck(
+            "not-observed",
+            "search/minilm: a change has not been taken up in 10 minutes",
+            &format!(
+                "The specification of search/minilm has generation {generation}, and for 10 minutes no pass over it has ended."
+            ),
+        )
+    };
+    let refusal = stuck(
+        "objects-refused",
+        "search/minilm: refused objects: 1",
+        "The API server has refused objects of search/minilm for 15 minutes, now 1. Its conditions name them and the reason.",
+    );
+    let unreadable = stuck(
+        "undecodable",
+        "search/minilm: the operator can't decode it",
+        "For 5 minutes, the operator has left search/minilm as it is, because it can't decode what is stored. Its log names the field.",
+    );
+    vec![
+        generation(
+            &[("1", 20), ("2", 100)],
+            &[("1", 80), ("2", 40)],
+            "fires ten minutes after a change that no pass takes up, and resolves when one does",
+        )
+        .quiet("14m45s")
+        .fires("15m", &[unseen(2)])
+        .fires("19m45s", &[unseen(2)])
+        .quiet("20m"),
+        generation(&[("1", 60)], &[("0", 60)], "fires for a new model that no pass ever ended for")
+            .quiet("9m45s")
+            .fires("10m", &[unseen(1)]),
+        generation(
+            &[("1", 20), ("2", 60)],
+            &[("1", 22), ("2", 58)],
+            "stays quiet when a change is taken up in 30 seconds",
+        )
+        .quiet("10m")
+        .quiet("19m"),
+        generation(
+            &[("1", 20), ("2", 20), ("stale", 1), ("_", 60)],
+            &[("1", 40), ("stale", 1), ("_", 60)],
+            "stays quiet when the model is deleted and goes",
+        )
+        .quiet("14m")
+        .quiet("20m"),
+        refused(
+            &[("0", 20), ("1", 80), ("0", 20)],
+            "fires when an object is refused for 15 minutes, and resolves with it",
+        )
+        .quiet("19m45s")
+        .fires("20m", std::slice::from_ref(&refusal))
+        .fires("24m45s", &[refusal])
+        .quiet("25m"),
+        refused(&[("0", 20), ("1", 20), ("0", 60)], "stays quiet when a quota is raised within five minutes")
+            .quiet("9m")
+            .quiet("24m"),
+        refused(&[("0", 120)], "stays quiet where the kinds of the Prometheus Operator are missing").quiet("29m"),
+        undecodable(
+            "fires five minutes after a model can't be decoded, and resolves when it can",
+            &[("_", 20), ("1", 40), ("stale", 1)],
+        )
+        .quiet("9m45s")
+        .fires("10m", std::slice::from_ref(&unreadable))
+        .fires("14m45s", &[unreadable])
+        .quiet("15m15s"),
+        undecodable("stays quiet when a definition is mended within a minute", &[("_", 20), ("1", 4), ("stale", 1)])
+            .quiet("12m"),
+    ]
+}

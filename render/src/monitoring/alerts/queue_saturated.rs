@@ -1,0 +1,91 @@
+//! Refusals are near.
+
+use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertProfile;
+
+use crate::model::ValidModel;
+use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::case::{Case, expected, hold};
+use crate::monitoring::example::{POD_A, POD_B};
+use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::overload;
+use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::runbook::Runbook;
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: "InferenceQueueSaturated",
+    category: Category::Saturation,
+    component: Component::Worker,
+    impact: "Callers wait in the queue; when it is full they are refused with 429.",
+    severities: &[Severity::Warning],
+    rules: Rules::Model(AlertProfile::Standard, rules),
+    runbook,
+    cases,
+};
+
+fn rules(model: &ValidModel) -> Vec<Firing> {
+    let scope = Scope::model(model);
+    let fill = format!(
+        "{} / {}",
+        by_model("sum", scope.gauge(&metrics::QUEUE_DEPTH)),
+        by_model("sum", scope.gauge(&metrics::QUEUE_CAPACITY))
+    );
+    vec![Firing {
+        severity: Severity::Warning,
+        expr: format!("{fill} > 0.8"),
+        for_: Some("5m"),
+        keep_firing_for: Some("2m"),
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: its queues are {{ $value | humanizePercentage }} full"
+            .into(),
+        description:
+            "The queues of {{ $labels.namespace }}/{{ $labels.model }} have been more than 80% full for 5 minutes, now \
+            {{ $value | humanizePercentage }}. More texts come in than go out."
+                .into(),
+    }]
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning:
+            "The queues of all replicas together have been more than 80 % full for five minutes: this is no burst."
+                .into(),
+        diagnosis: overload::diagnosis(),
+        mitigation: overload::cures(),
+        resolves: "Two minutes after less than 80 % is taken.".into(),
+    }
+}
+
+fn cases(model: &ValidModel) -> Vec<Case> {
+    let scope = Scope::model(model);
+    let story = |name: &'static str, a: &[(&str, u32)], b: &[(&str, u32)]| {
+        let mut case = Case::new(name);
+        for (pod, depth) in [(POD_A, a), (POD_B, b)] {
+            case = case
+                .with(scope.gauge(&metrics::QUEUE_CAPACITY).eq("pod", pod), hold(&[("1000", 80)]))
+                .with(scope.gauge(&metrics::QUEUE_DEPTH).eq("pod", pod), hold(depth));
+        }
+        case
+    };
+    let full = expected(
+        &[],
+        "search/minilm: its queues are 92.5% full",
+        "The queues of search/minilm have been more than 80% full for 5 minutes, now 92.5%. More texts come in than go out.",
+    );
+    vec![
+        story(
+            "fires after five minutes, and resolves two minutes after the queues drain",
+            &[("0", 20), ("900", 40), ("0", 20)],
+            &[("10", 20), ("950", 40), ("10", 20)],
+        )
+        .quiet("9m45s")
+        .fires("10m", std::slice::from_ref(&full))
+        .fires("16m", &[full])
+        .quiet("17m"),
+        story("stays quiet on a burst of four minutes", &[("1000", 16), ("0", 64)], &[("1000", 16), ("0", 64)])
+            .quiet("3m45s")
+            .quiet("6m"),
+        story("stays quiet when one replica is full and the other empty", &[("1000", 80)], &[("0", 80)]).quiet("10m"),
+        Case::new("stays quiet when the model is scaled to zero").quiet("10m"),
+    ]
+}

@@ -1,0 +1,101 @@
+//! Callers are refused.
+
+use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertProfile;
+
+use crate::model::ValidModel;
+use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::case::{Case, expected, grow, hold};
+use crate::monitoring::example;
+use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::objective::LEAST_ERRORS;
+use crate::monitoring::overload;
+use crate::monitoring::promql::{Scope, Total, by_model};
+use crate::monitoring::runbook::Runbook;
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: "InferenceRequestsRejected",
+    category: Category::Saturation,
+    component: Component::Worker,
+    impact: "Some callers are refused with 429 and have to come again.",
+    severities: &[Severity::Warning],
+    rules: Rules::Model(AlertProfile::Standard, rules),
+    runbook,
+    cases,
+};
+
+fn rejected(scope: &Scope) -> Total {
+    scope.counter(&metrics::REQUESTS).eq("status", "429")
+}
+
+fn rules(model: &ValidModel) -> Vec<Firing> {
+    let scope = Scope::model(model);
+    let share = format!(
+        "{} / {}",
+        by_model("sum", rejected(&scope).rate("5m")),
+        by_model("sum", scope.counter(&metrics::REQUESTS).rate("5m"))
+    );
+    vec![Firing {
+        severity: Severity::Warning,
+        expr: format!("{share} > 0.05 and {} >= {LEAST_ERRORS}", by_model("sum", rejected(&scope).increase("5m"))),
+        for_: Some("5m"),
+        keep_firing_for: Some("2m"),
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused with 429".into(),
+        description: "{{ $value | humanizePercentage }} of the requests to {{ $labels.namespace }}/{{ $labels.model }} were refused within \
+            the last 5 minutes because a queue was full, and it has been more than 5% for 5 minutes."
+            .into(),
+    }]
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning: format!(
+            "More than 5 % of the requests, and at least {LEAST_ERRORS}, were refused because a queue was full. Refusing is what keeps the \
+             accepted requests fast; the alert says that it happens too often. 429 does not spend the budget of an availability objective."
+        ),
+        diagnosis: overload::diagnosis(),
+        mitigation: overload::cures(),
+        resolves: "Two minutes after fewer than 5 % of the requests of the last five minutes were refused.".into(),
+    }
+}
+
+fn cases(model: &ValidModel) -> Vec<Case> {
+    let story = |name: &'static str, ok: String, refused: String| {
+        Case::new(name)
+            .with(example::requests(model, "200", "ok"), ok)
+            .with(example::requests(model, "429", "queue_full"), refused)
+    };
+    let fires = expected(
+        &[],
+        "search/minilm: 10% of requests are refused with 429",
+        "10% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
+         than 5% for 5 minutes.",
+    );
+    vec![
+        story(
+            "fires when a tenth is refused, and resolves",
+            grow(&[(150, 20), (135, 60), (150, 60)]),
+            grow(&[(0, 20), (15, 60), (0, 60)]),
+        )
+        .quiet("10m")
+        .fires("13m", std::slice::from_ref(&fires))
+        .fires("20m", &[fires])
+        .quiet("25m"),
+        story("stays quiet when few are refused", grow(&[(147, 80)]), grow(&[(3, 80)])).quiet("10m").quiet("19m"),
+        story(
+            "stays quiet when a quiet model refuses one request in two minutes",
+            hold(&[("0", 80)]),
+            hold(&[("0", 20), ("1", 8), ("2", 8), ("3", 8), ("4", 8), ("5", 8), ("6", 20)]),
+        )
+        .quiet("12m")
+        .quiet("16m"),
+        story("stays quiet on a burst of two minutes", grow(&[(150, 80)]), grow(&[(0, 20), (15, 8), (0, 52)]))
+            .quiet("8m")
+            .quiet("12m"),
+        story("stays quiet on other mistakes of the callers", grow(&[(150, 80)]), grow(&[(0, 80)]))
+            .with(example::requests(model, "413", "request_too_large"), grow(&[(150, 80)]))
+            .quiet("10m")
+            .quiet("19m"),
+    ]
+}

@@ -1,0 +1,110 @@
+//! A model serves and Prometheus scrapes none of it, so that no other alert about its requests can ring.
+
+use belfry_crds::inference_model::AlertProfile;
+
+use crate::model::ValidModel;
+use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::case::{Case, expected, hold};
+use crate::monitoring::example::{self, POD_A, POD_B};
+use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::series::replicas;
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: "InferenceTargetsAbsent",
+    category: Category::Telemetry,
+    component: Component::Scrape,
+    impact: "Callers may well be served, but an outage, slow answers and a full queue would go unnoticed.",
+    severities: &[Severity::Critical],
+    rules: Rules::Model(AlertProfile::Minimal, rules),
+    runbook,
+    cases,
+};
+
+/// `ready`, not `desired`: pods that do not exist, or have no address yet, are no fault of the scrape.
+fn rules(model: &ValidModel) -> Vec<Firing> {
+    let scope = Scope::model(model);
+    let ready = by_model("max", replicas(&scope, "ready"));
+    vec![Firing {
+        severity: Severity::Critical,
+        expr: format!("{ready} > 0 and on (namespace, model) absent({})", scope.up()),
+        for_: Some("3m"),
+        keep_firing_for: None,
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: Prometheus scrapes none of {{ $value | humanize }} ready replicas".into(),
+        description: "The model {{ $labels.namespace }}/{{ $labels.model }} has {{ $value | humanize }} ready replicas, and for 3 minutes \
+            Prometheus has had no target for any of them. Alerts about its requests can't ring."
+            .into(),
+    }]
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning: "The operator sees ready replicas, and Prometheus has no target with the labels of this model: nothing selects the \
+            ServiceMonitor, or what it selects is gone. `up == 0` would not show that, because there is no `up`."
+            .into(),
+        diagnosis: vec![
+            runbook::conditions(),
+            shell("Is the ServiceMonitor there, and with which labels?", runbook::kubectl("get servicemonitor", "--show-labels")),
+            shell(
+                "Which labels does Prometheus select?",
+                r#"kubectl get prometheus -A -o jsonpath='{range .items[*]}{.metadata.namespace}/{.metadata.name}: {.spec.serviceMonitorSelector} in {.spec.serviceMonitorNamespaceSelector}{"\n"}{end}'"#,
+            ),
+            shell("Does the Service have endpoints on the port that the ServiceMonitor names?", runbook::kubectl("get endpointslices", "-o yaml")),
+            query("What did Prometheus see, and until when?", |scope| scope.up().over_time("last", "1h")),
+        ],
+        mitigation: vec![
+            cause("The ServiceMonitor lacks a label that Prometheus selects.", "Add it to `spec.observability.monitor.labels`, such as `release: kube-prometheus-stack`."),
+            cause("Prometheus does not look into the namespace.", "Widen its `serviceMonitorNamespaceSelector`, or label the namespace."),
+            cause("There is no ServiceMonitor.", "`MonitoringReady` says why: the kinds of the Prometheus Operator are missing, or the API server refused the object."),
+            cause("Something else relabels or drops the target.", "Look at Prometheus' page of dropped targets for this model's pods."),
+        ],
+        resolves: "As soon as Prometheus has a target of the model again, or none of its replicas is ready.".into(),
+    }
+}
+
+/// A target that is there for five minutes, gone for fifteen, and there again.
+fn lost_and_found() -> String {
+    hold(&[("1", 20), ("stale", 1), ("_", 59), ("1", 20)])
+}
+
+fn cases(model: &ValidModel) -> Vec<Case> {
+    let story = |name: &'static str, ready: &[(&str, u32)]| {
+        Case::new(name).with(example::replicas(model, "ready"), hold(ready))
+    };
+    let absent = expected(
+        &[],
+        "search/minilm: Prometheus scrapes none of 2 ready replicas",
+        "The model search/minilm has 2 ready replicas, and for 3 minutes Prometheus has had no target for any of them. \
+         Alerts about its requests can't ring.",
+    );
+    vec![
+        story(
+            "fires 3 minutes after the last target of a serving model is lost, and resolves with the first",
+            &[("2", 100)],
+        )
+        .with(example::up(model, POD_A), lost_and_found())
+        .with(example::up(model, POD_B), lost_and_found())
+        .quiet("7m45s")
+        .fires("8m", std::slice::from_ref(&absent))
+        .fires("19m45s", &[absent])
+        .quiet("20m"),
+        story("stays quiet when the model is scaled to zero", &[("2", 22), ("0", 78)])
+            .with(example::up(model, POD_A), lost_and_found())
+            .quiet("8m")
+            .quiet("15m"),
+        story("stays quiet when no replica is ready, which is InferenceModelDown", &[("0", 60)])
+            .with(example::replicas(model, "desired"), hold(&[("2", 60)]))
+            .quiet("5m")
+            .quiet("14m"),
+        story("stays quiet in a rolling update", &[("2", 80)])
+            .with(example::up(model, POD_A), hold(&[("1", 20), ("stale", 1), ("_", 59)]))
+            .with(example::up(model, POD_B), hold(&[("_", 18), ("0", 2), ("1", 60)]))
+            .quiet("8m")
+            .quiet("15m"),
+        story("stays quiet when targets are there and do not answer, which is InferenceWorkerDown", &[("2", 60)])
+            .with(example::up(model, POD_A), hold(&[("0", 60)]))
+            .quiet("10m"),
+    ]
+}

@@ -1,0 +1,115 @@
+//! One replica can't be scraped.
+
+use belfry_crds::contract::{self, metrics};
+use belfry_crds::inference_model::AlertProfile;
+
+use crate::model::ValidModel;
+use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::case::{Case, Expected, expected, hold};
+use crate::monitoring::example::{self, POD_A, POD_B};
+use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::promql::{Scope, by, by_model};
+use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: "InferenceWorkerDown",
+    category: Category::Telemetry,
+    component: Component::Scrape,
+    impact: "One replica answers neither Prometheus nor, most likely, its callers; the others carry its share.",
+    severities: &[Severity::Warning],
+    rules: Rules::Model(AlertProfile::Standard, rules),
+    runbook,
+    cases,
+};
+
+/// A container that waits for its image or its next start has an address and no listener. As long as
+/// such pods explain every target that is down, the alerts that name the reason speak for it.
+fn rules(model: &ValidModel) -> Vec<Firing> {
+    let scope = Scope::model(model);
+    let down = format!("{} == 0", scope.up());
+    let waiting = by_model("sum", by("max", &["namespace", "model", "reason"], scope.gauge(&metrics::MODEL_WAITING)));
+    vec![Firing {
+        severity: Severity::Warning,
+        expr: format!("{down} unless on (namespace, model) {waiting} >= on (namespace, model) {}", by_model("count", &down)),
+        for_: Some("2m"),
+        keep_firing_for: Some("2m"),
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: pod {{ $labels.pod }} can't be scraped".into(),
+        description: "Prometheus has got no answer from pod {{ $labels.pod }} of {{ $labels.namespace }}/{{ $labels.model }} for 2 minutes."
+            .into(),
+    }]
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning: "A worker's pod has an address and does not answer the scrape. Pods whose container waits, for its image or after a crash, \
+            are left to the alerts that name the reason."
+            .into(),
+        diagnosis: vec![
+            runbook::pods(),
+            shell(
+                "Does the pod answer? Set POD from the label of the alert",
+                format!(
+                    "kubectl -n \"$NAMESPACE\" port-forward \"pod/$POD\" {0}:{0} &\ncurl -sS -m 5 localhost:{0}{1} | head",
+                    contract::PORT,
+                    contract::METRICS_PATH
+                ),
+            ),
+            shell("What does it say?", "kubectl -n \"$NAMESPACE\" logs \"$POD\" --tail=50"),
+            query("Which pods are down?", |scope| format!("{} == 0", scope.up())),
+            query("Do the others carry the load?", |scope| by("sum", &["pod"], scope.counter(&metrics::REQUESTS).rate("5m"))),
+        ],
+        mitigation: vec![
+            cause("The pod answers by port-forward.", "A NetworkPolicy keeps Prometheus out, or its node is cut off."),
+            cause("The pod does not answer and is Ready.", "It is wedged: delete it. Keep its logs."),
+            cause("The node is NotReady.", "Its pods are started elsewhere after the node's toleration ends; delete the node to be faster."),
+        ],
+        resolves: "Two minutes after the pod answers again or is gone.".into(),
+    }
+}
+
+fn down(pod: &'static str) -> Expected {
+    expected(
+        &[("pod", pod)],
+        &format!("search/minilm: pod {pod} can't be scraped"),
+        &format!("Prometheus has got no answer from pod {pod} of search/minilm for 2 minutes."),
+    )
+}
+
+fn cases(model: &ValidModel) -> Vec<Case> {
+    let both = |name: &'static str, a: &[(&str, u32)], b: &[(&str, u32)]| {
+        Case::new(name).with(example::up(model, POD_A), hold(a)).with(example::up(model, POD_B), hold(b))
+    };
+    vec![
+        both(
+            "fires for the one pod that does not answer, and resolves",
+            &[("1", 60)],
+            &[("1", 20), ("0", 20), ("1", 20)],
+        )
+        .quiet("6m45s")
+        .fires("7m", &[down(POD_B)])
+        .fires("11m", &[down(POD_B)])
+        .quiet("12m15s"),
+        both("stays quiet while a new pod gets its image", &[("1", 60)], &[("_", 8), ("0", 40), ("1", 12)])
+            .with(example::waiting(model, "ContainerCreating"), hold(&[("0", 8), ("1", 40), ("0", 12)]))
+            .quiet("5m")
+            .quiet("11m45s")
+            .quiet("13m"),
+        both(
+            "stays quiet while a container crashes again and again, which is InferenceWorkerCrashLooping",
+            &[("1", 60)],
+            &[("0", 60)],
+        )
+        .with(example::waiting(model, "CrashLoopBackOff"), hold(&[("1", 60)]))
+        .quiet("10m"),
+        both("fires when a waiting pod does not explain all that are down", &[("0", 60)], &[("0", 60)])
+            .with(example::waiting(model, "ContainerCreating"), hold(&[("1", 60)]))
+            .fires("5m", &[down(POD_A), down(POD_B)]),
+        both("stays quiet when a pod is deleted", &[("1", 60)], &[("1", 20), ("0", 3), ("stale", 1), ("_", 36)])
+            .quiet("6m")
+            .quiet("8m"),
+        both("stays quiet when one scrape is missed", &[("1", 60)], &[("1", 20), ("0", 1), ("1", 39)])
+            .quiet("5m")
+            .quiet("8m"),
+    ]
+}

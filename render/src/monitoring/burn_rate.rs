@@ -1,0 +1,88 @@
+//! What the alerts on objectives have in common: a rule for each pair of windows, and what must fire.
+
+use super::alert::Firing;
+use super::case::{self, Expected};
+use super::labels::Severity;
+use super::objective::{BURNS, Burn, LEAST_ERRORS};
+use super::promql::{Record, Scope};
+use crate::model::{Objective, Target, ValidModel};
+
+/// A rule for each objective of that kind and each pair of windows. `fault` says what a bad request did.
+pub(super) fn firings(model: &ValidModel, fault: impl Fn(&Target) -> Option<String>) -> Vec<Firing> {
+    let objectives = model.monitoring.objectives.iter();
+    objectives
+        .filter_map(|objective| Some((objective, fault(&objective.target)?)))
+        .flat_map(|(objective, fault)| BURNS.iter().map(move |pair| burn(model, objective, pair, &fault)))
+        .collect()
+}
+
+/// No `for`: the long window has already waited, and more would only delay the page.
+fn burn(model: &ValidModel, objective: &Objective, pair: &Burn, fault: &str) -> Firing {
+    let Burn { long, short, .. } = pair;
+    Firing {
+        severity: if pair.critical { Severity::Critical } else { Severity::Warning },
+        expr: pair.expr(model, objective),
+        for_: None,
+        keep_firing_for: Some("5m"),
+        labels: vec![("slo", objective.name.clone()), ("long", (*long).into()), ("short", (*short).into())],
+        summary: format!(
+            "{{{{ $labels.namespace }}}}/{{{{ $labels.model }}}}: {{{{ $value | humanizePercentage }}}} of requests {fault} in {long}, \
+             objective {} is {}%",
+            objective.name, objective.percent
+        ),
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} {fault} within the \
+             last {long}, and it goes on in the last {short}. Objective {} promises {}% over 30 days; at this rate its budget is \
+             spent in {} or less.",
+            objective.name,
+            objective.percent,
+            pair.exhaustion(objective)
+        ),
+    }
+}
+
+pub(super) fn meaning() -> String {
+    format!(
+        "The share of bad requests is so high, in a long window and still in a short one (labels `long` and `short`), that the budget of \
+         30 days will not last. The description says how long it lasts. At least {LEAST_ERRORS} requests must have been bad, so that one \
+         failure of a quiet model is no page. `1h` and `6h` page; `1d` and `3d` are for the working day."
+    )
+}
+
+pub(super) fn resolves() -> String {
+    "Five minutes after the short window is below the threshold again: within ten minutes for `1h`, within hours for `3d`. The budget that was spent comes back only after 30 days.".into()
+}
+
+/// Labels and text of each pair of windows.
+const PAIRS: [(&str, &str); 4] = [("1h", "5m"), ("6h", "30m"), ("1d", "2h"), ("3d", "6h")];
+
+const AVAILABILITY_LASTS: [&str; 4] = ["50 hours", "5 days", "10 days", "30 days"];
+
+/// What fires for those pairs. `slo` is the name of the objective, its percentage, and what a bad request did.
+pub(super) fn expected(slo: [&'static str; 3], share: &str, pairs: std::ops::Range<usize>) -> Vec<Expected> {
+    let [name, percent, fault] = slo;
+    let burn = |index: usize| {
+        let (long, short) = PAIRS[index];
+        let lasts = AVAILABILITY_LASTS[index];
+        case::expected(
+            &[("slo", name), ("long", long), ("short", short)],
+            &format!("search/minilm: {share} of requests {fault} in {long}, objective {name} is {percent}"),
+            &format!(
+                "{share} of the requests to search/minilm {fault} within the last {long}, and it goes on in the last {short}. \
+                 Objective {name} promises {percent} over 30 days; at this rate its budget is spent in {lasts} or less."
+            ),
+        )
+    };
+    pairs.map(burn).collect()
+}
+
+/// How many of the alert's rules fire, narrowed by a label.
+pub(super) fn count(alert: &str, label: &'static str, value: &str, model: &ValidModel) -> String {
+    let alerts = Scope::model(model).alerts().eq("alertname", alert).eq("alertstate", "firing");
+    format!("count({})", alerts.eq(label, value))
+}
+
+/// One value of what an objective records.
+pub(super) fn recorded(model: &ValidModel, record: Record, slo: &str) -> String {
+    format!("sum({})", Scope::model(model).recorded(&record, slo))
+}

@@ -1,0 +1,152 @@
+//! Which alerts silence which others, so that one fault is one page. The table is the only place that says so: Alertmanager's
+//! rules, the list of runbooks and docs/paging.md are made from it.
+//!
+//! - A cause silences what follows from it, and only what it says itself.
+//! - What may be the cause is not silenced: that a pod hangs while it loads is the answer to the page that nothing serves.
+//! - Only a critical alert silences. A model may change severities, and a warning must never hold back a page.
+//! - Alerts that can't ring at the same time have no row: `InferenceTargetsAbsent` wants a ready replica, and
+//!   `InferenceModelDown` wants none.
+
+use std::fmt::Write as _;
+
+use belfry_crds::inference_model::AlertSeverity;
+
+use super::alert::{Alert, Rules};
+use super::alerts::{
+    error_budget_burn, latency_budget_burn, model_down, model_outage, model_stuck, operator_no_leader,
+    operator_queue_stuck, queue_saturated, requests_rejected, worker_down,
+};
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// The alerts that silence, while they are critical.
+    pub sources: &'static [&'static Alert],
+    /// What is silenced.
+    pub targets: Targets,
+    /// Why nothing is lost.
+    pub why: &'static str,
+}
+
+/// What a row silences.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets {
+    /// These alerts, whatever their severity.
+    Alerts(&'static [&'static Alert]),
+    /// The source itself, about the same objective, where it is not critical.
+    LessSevere,
+}
+
+/// The table.
+pub const TABLE: &[Row] = &[
+    Row {
+        sources: &[&model_down::ALERT],
+        targets: Targets::Alerts(&[
+            &model_outage::ALERT,
+            &error_budget_burn::ALERT,
+            &latency_budget_burn::ALERT,
+            &worker_down::ALERT,
+            &queue_saturated::ALERT,
+            &requests_rejected::ALERT,
+        ]),
+        why: "No replica answers, so requests fail, wait or are refused, and pods do not answer a scrape.",
+    },
+    Row {
+        sources: &[&model_outage::ALERT],
+        targets: Targets::Alerts(&[&error_budget_burn::ALERT, &latency_budget_burn::ALERT]),
+        why: "Most requests fail, and those that fail at their deadline are slow, too: both spend the budgets.",
+    },
+    Row {
+        sources: &[&error_budget_burn::ALERT, &latency_budget_burn::ALERT],
+        targets: Targets::LessSevere,
+        why: "It says the same about the same objective, and that it is urgent.",
+    },
+    Row {
+        sources: &[&operator_no_leader::ALERT],
+        targets: Targets::Alerts(&[&model_stuck::ALERT, &operator_queue_stuck::ALERT]),
+        why: "No instance works, so changes wait, and what the operator exports about models is out of date.",
+    },
+];
+
+/// A label, and the values of which it must have one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Match {
+    /// Name of the label.
+    pub label: &'static str,
+    /// At least one.
+    pub values: Vec<&'static str>,
+}
+
+impl Row {
+    /// Whether it is about the alerts of a model. The others are about the operator.
+    #[must_use]
+    pub fn is_about_models(&self) -> bool {
+        self.sources.iter().all(|alert| matches!(alert.rules, Rules::Model(..)))
+    }
+
+    /// What an alert must look like to silence.
+    #[must_use]
+    pub fn source(&self) -> Vec<Match> {
+        vec![named(self.sources), Match { label: "severity", values: vec![AlertSeverity::Critical.as_str()] }]
+    }
+
+    /// What an alert must look like to be silenced.
+    #[must_use]
+    pub fn target(&self) -> Vec<Match> {
+        match self.targets {
+            Targets::Alerts(alerts) => vec![named(alerts)],
+            Targets::LessSevere => {
+                let less = vec![AlertSeverity::Warning.as_str(), AlertSeverity::Info.as_str()];
+                vec![named(self.sources), Match { label: "severity", values: less }]
+            }
+        }
+    }
+
+    /// Labels in which both agree. An alert without an objective agrees with others that have none.
+    #[must_use]
+    pub fn equal(&self) -> Vec<&'static str> {
+        let model: &[_] = if self.is_about_models() { &["namespace", "model"] } else { &[] };
+        let same: &[_] = if matches!(self.targets, Targets::LessSevere) { &["alertname", "slo"] } else { &[] };
+        [model, same].concat()
+    }
+}
+
+fn named(alerts: &[&Alert]) -> Match {
+    Match { label: "alertname", values: alerts.iter().map(|alert| alert.name).collect() }
+}
+
+/// Rows as a table for people.
+#[must_use]
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
+    let list = |matched: &Match| format!("`{}`", matched.values.join("`, `"));
+    let mut text = "| while this is critical | this goes to no receiver | why |\n|---|---|---|\n".to_owned();
+    for row in rows {
+        let silenced = match row.targets {
+            Targets::Alerts(alerts) => list(&named(alerts)),
+            Targets::LessSevere => "the same alert about the same objective, with a lower severity".into(),
+        };
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "| {} | {silenced} | {} |", list(&named(row.sources)), row.why);
+    }
+    text
+}
+
+/// All rows as rules for the configuration of Alertmanager.
+pub(super) fn yaml() -> String {
+    let matchers = |all: Vec<Match>| {
+        let one = |matched: Match| match matched.values.as_slice() {
+            [value] => format!("{} = {value}", matched.label),
+            values => format!("{} =~ \"{}\"", matched.label, values.join("|")),
+        };
+        all.into_iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = "inhibit_rules:\n".to_owned();
+    for row in TABLE {
+        let _ = writeln!(text, "- source_matchers: [{}]", matchers(row.source()));
+        let _ = writeln!(text, "  target_matchers: [{}]", matchers(row.target()));
+        if !row.equal().is_empty() {
+            let _ = writeln!(text, "  equal: [{}]", row.equal().join(", "));
+        }
+    }
+    text
+}

@@ -1,0 +1,86 @@
+//! Runbooks: what a person does when an alert rings, as one page of Markdown each; and the list of them.
+
+use std::fmt::Write as _;
+
+use super::alert::{Alert, Rules};
+use super::alerts::alerts;
+use super::inhibition::{self, TABLE};
+use super::reference::GENERATED;
+use super::runbook::{Cause, Runbook, Step, Tool};
+
+/// The page of an alert, with what it says when it fires for the model of the rule tests.
+#[must_use]
+pub fn page(alert: &Alert) -> String {
+    let Runbook { meaning, diagnosis, mitigation, resolves } = (alert.runbook)();
+    let mut page = format!("# {}\n\n{}\n", alert.name, GENERATED);
+    let _ = writeln!(page, "\n## Meaning\n\n{meaning}\n\n## Impact\n\n{}\n\n## Diagnosis", alert.impact);
+    if matches!(alert.rules, Rules::Model(..)) || diagnosis.iter().any(Step::names_the_model) {
+        page.push_str("\nTake both values from the labels of the alert; in queries, put them in place of `NAMESPACE` and `MODEL`.\n");
+        page.push_str("\n```sh\nNAMESPACE=…  # label namespace\nMODEL=…      # label model\n```\n");
+    }
+    for (number, Step { ask, with }) in diagnosis.iter().enumerate() {
+        let (language, command) = match with {
+            Tool::Shell(command) => ("sh", command),
+            Tool::Query(expression) => ("promql", expression),
+        };
+        let end = if ask.ends_with('?') { "" } else { "." };
+        let _ = write!(page, "\n{}. {ask}{end}\n\n   ```{language}\n", number + 1);
+        command.lines().for_each(|line| page.extend(["   ", line, "\n"]));
+        page.push_str("   ```\n");
+    }
+    page.push_str("\n## Mitigation\n\n");
+    for Cause { cause, cure } in mitigation {
+        let _ = writeln!(page, "- **{cause}** {cure}");
+    }
+    let _ = writeln!(page, "\n## When it resolves\n\n{resolves}");
+    page
+}
+
+/// The list of all pages.
+#[must_use]
+pub fn index() -> String {
+    let mut page = format!("# Runbooks\n\n{}\n\n{INTRODUCTION}\n\n", GENERATED);
+    page.push_str("| alert | profile | severity | category | impact |\n|---|---|---|---|---|\n");
+    for alert in alerts() {
+        let _ = writeln!(
+            page,
+            "| [{}]({}) | {} | {} | {} | {} |",
+            alert.name,
+            alert.runbook_file(),
+            profile(alert),
+            alert.severities.iter().map(|severity| severity.as_str()).collect::<Vec<_>>().join(", "),
+            alert.category.as_str(),
+            alert.impact
+        );
+    }
+    page.push_str(&inhibition());
+    page
+}
+
+/// The first profile that it belongs to; every installation has those about the operator.
+const fn profile(alert: &Alert) -> &'static str {
+    match alert.rules {
+        Rules::Model(from, _) => from.as_str(),
+        Rules::Operator(_) => "",
+    }
+}
+
+const INTRODUCTION: &str = "One page for each alert. `critical` wakes somebody: users are hurt now, or nobody would notice if they were. \
+`warning` waits for the working day. Every alert resolves by itself. `spec.observability.alerts` chooses a profile (`Standard` has the alerts of `Minimal`, too), and \
+changes single alerts by name.";
+
+/// Rules for an Alertmanager with routes of its own, and why.
+fn inhibition() -> String {
+    format!(
+        "\n## One page for each incident\n\n{PRINCIPLE}\n\n```yaml\n{}```\n\n{}\n{CAUSES}\n",
+        inhibition::yaml(),
+        inhibition::table(TABLE)
+    )
+}
+
+const PRINCIPLE: &str = "A model that is down also fails its requests and burns its budget. A cause silences what follows from it, and only while \
+it is critical: where a model lowers its severity, it silences nothing. What Belfry writes for `spec.observability.alertmanager` has the \
+rules about models; for routes of your own, Alertmanager takes all of them as they stand here:";
+
+const CAUSES: &str = "Alerts that may name the cause are not silenced, such as InferenceModelLoadFailed, InferenceModelNotLoaded, InferenceWorkerCrashLooping, \
+InferenceWorkerUnschedulable and InferenceImagePullFailing, and InferenceQueueSaturated while requests fail: they are the answer to the page.";

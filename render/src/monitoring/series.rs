@@ -1,0 +1,21 @@
+//! Series that several alerts and the dashboards read.
+
+use belfry_crds::condition::{ConditionStatus, ConditionType};
+use belfry_crds::contract::metrics;
+
+use super::promql::{Level, Scope};
+
+/// 1 for each reason with which a condition has that status.
+pub(super) fn condition(scope: &Scope, type_: ConditionType, status: ConditionStatus) -> Level {
+    scope.gauge(&metrics::MODEL_CONDITION).eq("type", type_.as_str()).eq("status", status.as_str())
+}
+
+/// How many replicas are in that state.
+pub(super) fn replicas(scope: &Scope, state: &str) -> Level {
+    scope.gauge(&metrics::MODEL_REPLICAS).eq("state", state)
+}
+
+/// How many containers wait, by the kubelet's reason.
+pub(super) fn waiting(scope: &Scope) -> Level {
+    scope.gauge(&metrics::MODEL_WAITING)
+}
