@@ -245,7 +245,7 @@ async fn guarded(key: &ModelKey, cause: Cause, failures: u32, context: &Context)
     context.metrics.reconciled(outcome, started.elapsed());
     debug!(model = %key, cause = %cause, outcome = outcome.as_str(), took_ms = started.elapsed().as_millis(), "A pass");
     if let Err(error) = &result
-        && report_failure::is_due(error.setback(), failures)
+        && report_failure::is_due(error, failures)
     {
         // A hang of the API server must not hold the model's next pass back.
         let _ = tokio::time::timeout(PASS_TIMEOUT, report_failure(key, error, context)).await;

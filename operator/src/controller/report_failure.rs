@@ -6,22 +6,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use tracing::debug;
 
-use super::backoff::Setback;
 use super::{Context, Error, write_status};
+use crate::apply;
 use crate::observe::ModelKey;
 
-/// Failures in a row before one is reported, when the cause is not the model's. A short outage of the API server would
-/// else cost a write and an event for each model, just when it comes back.
+/// Failures in a row before one is reported that the API server caused. A conflict is over with the next pass, and a short
+/// outage would cost a write and an event for each model, just when the API server comes back.
 const PATIENCE: u32 = 3;
 
 /// Longest message. An error may repeat what the API server said, and that may be long.
 const MOST_CHARACTERS: usize = 500;
 
 /// Whether the failure that follows so many others is to be reported.
-pub(super) const fn is_due(setback: Setback, failures_before: u32) -> bool {
-    match setback {
-        Setback::Model => true,
-        Setback::Outage(_) | Setback::Refusal => failures_before + 1 >= PATIENCE,
+pub(super) const fn is_due(error: &Error, failures_before: u32) -> bool {
+    match error {
+        Error::Timeout | Error::Panic | Error::Apply(apply::Error::Json(_)) => true,
+        Error::Api(_) | Error::Apply(apply::Error::Api(_)) => failures_before + 1 >= PATIENCE,
     }
 }
 
@@ -70,13 +70,13 @@ fn message(error: &Error) -> String {
 mod tests {
     use super::*;
     use crate::events::transitions;
-    use std::time::Duration;
 
     #[test]
-    fn a_fault_of_a_model_is_reported_at_once_and_an_outage_when_it_lasts() {
-        assert!(is_due(Setback::Model, 0));
-        assert!(!is_due(Setback::Outage(Duration::ZERO), 0) && !is_due(Setback::Outage(Duration::ZERO), 1));
-        assert!(is_due(Setback::Outage(Duration::ZERO), 2));
+    fn a_fault_of_the_operator_is_reported_at_once_and_what_the_api_server_causes_when_it_lasts() {
+        assert!(is_due(&Error::Panic, 0));
+        let refused = Error::Api(kube::Error::Service("no route".into()));
+        assert!(!is_due(&refused, 0) && !is_due(&refused, 1));
+        assert!(is_due(&refused, 2));
     }
 
     #[test]
