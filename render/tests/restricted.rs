@@ -35,10 +35,24 @@ fn seeds(count: usize) -> Box<dyn Iterator<Item = u64>> {
 
 #[test]
 fn every_specification_of_the_schema_renders_a_restricted_pod() {
-    let generator = Generator::new();
+    // On all cores: it is the longest test of the crate.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = |first: usize| {
+        let share = seeds(CASES * 20).skip(first).step_by(threads);
+        restricted(&Generator::new(), share, CASES.div_ceil(threads))
+    };
+    let rendered: usize = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|first| scope.spawn(move || share(first))).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert!(rendered >= CASES || std::env::var("BELFRY_SEED").is_ok(), "only {rendered} specifications were accepted");
+}
+
+/// Renders models of these seeds, as many as asked for, and returns their number. Some specifications contradict themselves
+/// and are refused; they are drawn again.
+fn restricted(generator: &Generator, seeds: impl Iterator<Item = u64>, wanted: usize) -> usize {
     let mut rendered = 0;
-    // Some specifications contradict themselves and are refused; they are drawn again.
-    for seed in seeds(CASES * 20) {
+    for seed in seeds {
         let model = generator.model(seed);
         let Ok(valid) = validate(&model, &Settings::default()) else { continue };
         let template = deployment(&valid).spec.expect("a specification").template;
@@ -49,11 +63,11 @@ fn every_specification_of_the_schema_renders_a_restricted_pod() {
             serde_json::to_string_pretty(&template).unwrap()
         );
         rendered += 1;
-        if rendered == CASES {
+        if rendered == wanted {
             break;
         }
     }
-    assert!(rendered == CASES || std::env::var("BELFRY_SEED").is_ok(), "only {rendered} specifications were accepted");
+    rendered
 }
 
 /// A property that holds because nothing is ever drawn would be worth nothing.

@@ -114,11 +114,10 @@ impl Generator {
     /// A model with the specification of that seed.
     pub(crate) fn model(&self, seed: u64) -> InferenceModel {
         let metadata = json!({"name": "drawn", "namespace": "search", "uid": "11111111-2222-3333-4444-555555555555"});
-        let spec = self.spec(seed);
-        let model = json!({
-            "apiVersion": "belfry.dev/v1alpha1", "kind": "InferenceModel", "metadata": metadata, "spec": spec,
-        });
-        serde_json::from_value(model).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{spec:#}"))
+        let mut model = json!({"apiVersion": "belfry.dev/v1alpha1", "kind": "InferenceModel", "metadata": metadata});
+        // Put in and not written within `json!`, which would copy it.
+        model["spec"] = self.spec(seed);
+        serde_json::from_value(model).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{:#}", self.spec(seed)))
     }
 
     /// The specification of that seed.
