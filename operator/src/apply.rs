@@ -14,16 +14,16 @@ pub use handover::HANDOVER_MANAGER;
 
 use crate::drift::{Desired, Drift, Summary};
 use crate::observe::{DeploymentState, Live, ModelKey, Observed};
-use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 use requests::{Failure, Requests};
 
 /// What became of the children.
 #[derive(Clone, Debug, Default)]
 pub struct Applied {
-    /// Every kind with the name and the hash of its child, in the order in which they are applied.
-    pub wanted: Vec<(ChildKind, Summary)>,
-    /// Kinds that were written in this pass.
-    pub written: Vec<ChildKind>,
+    /// Every role with the name and the hash of its child, in the order in which they are applied.
+    pub wanted: Vec<(Role, Summary)>,
+    /// Roles whose children were written in this pass.
+    pub written: Vec<Role>,
     /// Children that the API server refused, or that belong to somebody else.
     pub refused: Vec<Refusal>,
     /// The Deployment as the API server returned it, when it was written.
@@ -33,8 +33,8 @@ pub struct Applied {
 /// A child that could not be applied, although the API server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Kind of the child.
-    pub kind: ChildKind,
+    /// What the child is for.
+    pub role: Role,
     /// Name of the child.
     pub name: String,
     /// What stands in the way.
@@ -75,10 +75,11 @@ pub enum Error {
 pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Result<Applied, Error> {
     let mut applied = Applied::default();
     let (model, requests) = (&desired.model, Requests { model: &desired.model, context });
-    for kind in ChildKind::ALL.iter().copied() {
-        let (wanted, rendered) = context.drift.summary(context.key, kind, desired)?;
-        applied.wanted.push((kind, wanted.clone()));
-        let refuse = |cause| Refusal { kind, name: wanted.name.clone(), cause };
+    for role in Role::ALL.iter().copied() {
+        let kind = role.kind();
+        let (wanted, rendered) = context.drift.summary(context.key, role, desired)?;
+        applied.wanted.push((role, wanted.clone()));
+        let refuse = |cause| Refusal { role, name: wanted.name.clone(), cause };
         if observed.missing_kinds.contains(&kind) {
             applied.refused.extend(wanted.hash.is_some().then(|| refuse(RefusalCause::KindMissing)));
             continue;
@@ -98,12 +99,12 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
         if plan == Plan::Keep {
             continue;
         }
-        let child = rendered.map_or_else(|| context.drift.render(kind, desired), Ok)?;
+        let child = rendered.map_or_else(|| context.drift.render(role, desired), Ok)?;
         match requests.carry_out(plan, child).await {
             Ok(deployment) => {
                 let (kind_name, namespace, name) = (kind.as_str(), &model.namespace, &wanted.name);
                 info!(kind = kind_name, namespace, name, ?plan, cause = %context.cause, "Wrote a child");
-                applied.written.push(kind);
+                applied.written.push(role);
                 applied.deployment = applied.deployment.or(deployment);
             }
             Err(Failure::Refused(cause)) => applied.refused.push(refuse(cause)),

@@ -17,7 +17,7 @@ use futures::FutureExt;
 use kube::Client;
 use kube::runtime::events::Recorder;
 use tokio::task::{self, JoinSet};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::apply;
 use crate::drift::Drift;
@@ -201,34 +201,43 @@ impl Passes {
                 None => return,
             },
         };
-        let (pause, urgency, cause) = match &result {
-            Ok(Ended { outcome: Outcome::Gone, .. }) => {
-                self.backoff.clear(&key);
-                debug!(model = %key, outcome = Outcome::Gone.as_str(), "A pass ended; the model needs no other");
-                return self.queue.done(key, None);
-            }
-            Ok(Ended { found_out_more: true, .. }) => (DEBOUNCE, Urgency::Children, Cause::Discovery),
-            Ok(Ended { outcome: Outcome::Refused, .. }) => {
-                (self.backoff.next(&key, Setback::Refusal), Urgency::Children, Cause::Refusal)
-            }
-            Ok(_) => (jittered(RESYNC, &key, 0), Urgency::Status, Cause::Resync),
-            Err(error) => (self.backoff.next(&key, error.setback()), Urgency::Children, Cause::Failure),
+        let Some((pause, urgency, cause)) = self.next(&key, &result) else {
+            return self.queue.done(key, None);
         };
-        let (next, seconds) = (cause, pause.as_secs_f64());
-        match &result {
-            Ok(Ended { outcome, .. }) => {
-                let outcome_name = outcome.as_str();
-                if !matches!(outcome, Outcome::Refused) {
-                    self.backoff.clear(&key);
-                }
-                debug!(model = %key, outcome = outcome_name, next = %next, next_seconds = seconds, "A pass ended");
-            }
-            Err(error) => {
-                let (error, outcome) = (error as &dyn std::error::Error, Outcome::Failed.as_str());
-                warn!(model = %key, outcome, error, next = %next, next_seconds = seconds, "A pass failed and will be repeated");
-            }
-        }
+        log(&key, &result, cause, pause);
         self.queue.done(key, Some(Wait { due: Instant::now() + pause, urgency, cause }));
+    }
+
+    /// When the model needs the next pass, and why; `None` when it needs none.
+    fn next(&mut self, key: &ModelKey, result: &Result<Ended, Error>) -> Option<(Duration, Urgency, Cause)> {
+        let next = match result {
+            Ok(Ended { outcome: Outcome::Gone, .. }) => None,
+            Ok(Ended { found_out_more: true, .. }) => Some((DEBOUNCE, Urgency::Children, Cause::Discovery)),
+            Ok(Ended { outcome: Outcome::Refused, .. }) => {
+                return Some((self.backoff.next(key, Setback::Refusal), Urgency::Children, Cause::Refusal));
+            }
+            Ok(_) => Some((jittered(RESYNC, key, 0), Urgency::Status, Cause::Resync)),
+            Err(error) => return Some((self.backoff.next(key, error.setback()), Urgency::Children, Cause::Failure)),
+        };
+        self.backoff.clear(key);
+        next
+    }
+}
+
+/// Says how a pass ended and why another one follows. The regular next look is not worth a line for each model.
+fn log(key: &ModelKey, result: &Result<Ended, Error>, next: Cause, pause: Duration) {
+    let next_seconds = pause.as_secs_f64();
+    match result {
+        Ok(Ended { outcome, .. }) if next == Cause::Resync => {
+            debug!(model = %key, outcome = outcome.as_str(), %next, next_seconds, "A pass ended");
+        }
+        Ok(Ended { outcome, .. }) => {
+            info!(model = %key, outcome = outcome.as_str(), %next, next_seconds, "A pass will be repeated");
+        }
+        Err(error) => {
+            let (error, outcome) = (error as &dyn std::error::Error, Outcome::Failed.as_str());
+            warn!(model = %key, outcome, error, %next, next_seconds, "A pass failed and will be repeated");
+        }
     }
 }
 

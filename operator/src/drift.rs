@@ -16,6 +16,7 @@ use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
 use belfry_render::model::ValidModel;
 use belfry_render::problem::Problem;
+use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate_running;
 use kube::ResourceExt;
@@ -33,7 +34,7 @@ pub struct Drift {
 }
 
 /// The desired children of a model, each with the hash of the answers that it was rendered from.
-type Summaries = BTreeMap<ChildKind, (u64, Summary)>;
+type Summaries = BTreeMap<Role, (u64, Summary)>;
 
 /// A desired child without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,17 +100,17 @@ impl Drift {
     pub fn summary(
         &self,
         key: &ModelKey,
-        kind: ChildKind,
+        role: Role,
         desired: &Desired,
     ) -> Result<(Summary, Option<Child>), serde_json::Error> {
-        let known = self.summaries.lock().get(key).and_then(|children| children.get(&kind).cloned());
+        let known = self.summaries.lock().get(key).and_then(|children| children.get(&role).cloned());
         if let Some((_, summary)) = known.filter(|(hash, _)| *hash == desired.hash) {
             return Ok((summary, None));
         }
-        let child = child(kind, &desired.model)?;
+        let child = child(role, &desired.model)?;
         let summary = Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) };
         let mut summaries = self.summaries.lock();
-        summaries.entry(key.clone()).or_default().insert(kind, (desired.hash, summary.clone()));
+        summaries.entry(key.clone()).or_default().insert(role, (desired.hash, summary.clone()));
         Ok((summary, Some(child)))
     }
 
@@ -122,8 +123,8 @@ impl Drift {
     ///
     /// # Errors
     /// As [`child`].
-    pub fn render(&self, kind: ChildKind, desired: &Desired) -> Result<Child, serde_json::Error> {
-        child(kind, &desired.model)
+    pub fn render(&self, role: Role, desired: &Desired) -> Result<Child, serde_json::Error> {
+        child(role, &desired.model)
     }
 }
 
@@ -135,15 +136,15 @@ impl Compare for Drift {
         model: &InferenceModel,
         deployed: Option<&Deployed>,
     ) -> Option<String> {
-        let claimed = meta::hash_of(object)?;
+        let (claimed, role) = (meta::hash_of(object)?, Role::of(kind, &object.name_any(), &key.name)?);
         // A Deployment says itself what it was made with.
         let own = (kind == ChildKind::Deployment).then(|| Deployed::of(object));
         let desired = self.validate(model, own.as_ref().or(deployed)).ok()?;
-        let (summary, rendered) = self.summary(key, kind, &desired).ok()?;
-        if summary.name != object.name_any() || summary.hash.as_deref() != Some(claimed) {
+        let (summary, rendered) = self.summary(key, role, &desired).ok()?;
+        if summary.hash.as_deref() != Some(claimed) {
             return None;
         }
-        let child = rendered.map_or_else(|| self.render(kind, &desired), Ok).ok()?;
+        let child = rendered.map_or_else(|| self.render(role, &desired), Ok).ok()?;
         object_contains(object, &child.object?).then(|| claimed.to_owned())
     }
 }

@@ -1,4 +1,4 @@
-//! [`ValidModel`] → one [`Child`] for each kind: every object that a model needs, as data.
+//! [`ValidModel`] → one [`Child`] for each role: every object that a model needs, as data.
 //!
 //! Pure: the same model gives the same bytes, in the operator and in `belfry render` (invariant 1).
 
@@ -20,12 +20,13 @@ use serde::Serialize;
 
 use crate::kind::ChildKind;
 use crate::model::ValidModel;
+use crate::role::Role;
 
 /// One child as it is sent: present with its object, or absent with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
-    /// Kind of the object.
-    pub kind: ChildKind,
+    /// What the object is for.
+    pub role: Role,
     /// Name of the object.
     pub name: String,
     /// The object; `None` when it must not exist.
@@ -37,38 +38,42 @@ pub struct Child {
 /// # Errors
 /// As [`child`].
 pub fn children(model: &ValidModel) -> Result<Vec<Child>, serde_json::Error> {
-    ChildKind::ALL.iter().map(|kind| child(*kind, model)).collect()
+    Role::ALL.iter().map(|role| child(*role, model)).collect()
 }
 
-/// Builds the child of one kind, with the hash of its content.
+/// Builds the child of one role, with the hash of its content.
 ///
 /// # Errors
 /// None in practice: the objects are plain data. Serialization is fallible in its type only.
-pub fn child(kind: ChildKind, model: &ValidModel) -> Result<Child, serde_json::Error> {
-    // Without a wildcard: a new kind does not compile until it is built here.
-    let object = match kind {
-        ChildKind::ServiceAccount => stamped(kind, Some(service_account::service_account(model))),
-        ChildKind::NetworkPolicy => stamped(kind, network_policy::network_policy(model)),
-        ChildKind::Deployment => stamped(kind, Some(deployment::deployment(model))),
-        ChildKind::Service => stamped(kind, Some(service::service(model))),
-        ChildKind::PodDisruptionBudget => stamped(kind, Some(pod_disruption_budget::pod_disruption_budget(model))),
-        ChildKind::HorizontalPodAutoscaler => {
-            stamped(kind, horizontal_pod_autoscaler::horizontal_pod_autoscaler(model))
-        }
-        ChildKind::ScaledObject => stamped(kind, scaled_object::scaled_object(model)),
-        ChildKind::ConfigMap => stamped(kind, dashboard::dashboard(model)),
-        ChildKind::ServiceMonitor => stamped(kind, Some(service_monitor::service_monitor(model))),
-        ChildKind::PrometheusRule => stamped(kind, Some(prometheus_rule::prometheus_rule(model))),
-        ChildKind::AlertmanagerConfig => stamped(kind, alertmanager_config::alertmanager_config(model)),
+pub fn child(role: Role, model: &ValidModel) -> Result<Child, serde_json::Error> {
+    // Without a wildcard: a new role does not compile until it is built here.
+    let object = match role {
+        Role::Identity => stamped(role, Some(service_account::service_account(model))),
+        Role::Firewall => stamped(role, network_policy::network_policy(model)),
+        Role::Workers => stamped(role, Some(deployment::deployment(model))),
+        Role::Address => stamped(role, Some(service::service(model))),
+        Role::DisruptionBudget => stamped(role, Some(pod_disruption_budget::pod_disruption_budget(model))),
+        Role::Autoscaler => stamped(role, horizontal_pod_autoscaler::horizontal_pod_autoscaler(model)),
+        Role::KedaScaler => stamped(role, scaled_object::scaled_object(model)),
+        Role::Dashboard => stamped(role, dashboard::dashboard(model)),
+        Role::Monitor => stamped(role, Some(service_monitor::service_monitor(model))),
+        Role::Rules => stamped(role, Some(prometheus_rule::prometheus_rule(model))),
+        Role::Routing => stamped(role, alertmanager_config::alertmanager_config(model)),
     };
-    Ok(Child { kind, name: meta::child_name(kind, model), object: object? })
+    Ok(Child { role, name: role.name(&model.name), object: object? })
 }
 
-fn stamped(kind: ChildKind, object: Option<impl Serialize>) -> Result<Option<DynamicObject>, serde_json::Error> {
-    object.map(|object| meta::stamped(kind, &object)).transpose()
+fn stamped(role: Role, object: Option<impl Serialize>) -> Result<Option<DynamicObject>, serde_json::Error> {
+    object.map(|object| meta::stamped(role.kind(), &object)).transpose()
 }
 
 impl Child {
+    /// The API kind of the object.
+    #[must_use]
+    pub const fn kind(&self) -> ChildKind {
+        self.role.kind()
+    }
+
     /// The hash of the content; `None` when the object must not exist.
     #[must_use]
     pub fn hash(&self) -> Option<&str> {

@@ -10,7 +10,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ApiResource;
 
-/// A kind of child. A new kind goes here, into [`crate::children::child`], and into the chart's Role.
+/// An API kind of which a model has objects. What an object is for, its [`crate::role::Role`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
     /// Identity of the workers; it has no rights.
@@ -38,8 +38,7 @@ pub enum ChildKind {
 }
 
 impl ChildKind {
-    /// Every kind, in the order in which children are applied: what pods need before pods, and
-    /// monitoring last, so that it never delays serving (invariant 5).
+    /// Every kind.
     pub const ALL: &[Self] = &[
         Self::ServiceAccount,
         Self::NetworkPolicy,

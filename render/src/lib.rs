@@ -16,6 +16,7 @@ pub mod problem;
 pub mod quantity;
 pub mod settings;
 pub mod kind;
+pub mod role;
 pub mod engine;
 pub mod template;
 pub mod deployed;

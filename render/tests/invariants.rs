@@ -9,6 +9,7 @@ use belfry_render::children::meta::{hash, selector_labels};
 use belfry_render::children::{child, children};
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 use belfry_render::validate::{validate, validate_running};
 use expect_test::expect;
@@ -68,13 +69,13 @@ fn a_model_whose_status_was_lost_keeps_the_template_of_its_deployment() {
     let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
     for (name, model) in samples() {
         let before = valid(&model);
-        let live = child(ChildKind::Deployment, &before).unwrap().object.unwrap();
+        let live = child(Role::Workers, &before).unwrap().object.unwrap();
         let after = validate_running(&model, Some(&Deployed::of(&live)), &newer).unwrap();
         assert_eq!(deployment(&before), deployment(&after), "{name}");
         // No other child depends on what the model runs on.
-        for kind in ChildKind::ALL.iter().copied().filter(|kind| *kind != ChildKind::Deployment) {
-            let newest = child(kind, &validate(&model, &newer).unwrap()).unwrap();
-            assert_eq!(child(kind, &before).unwrap(), newest, "{name} {}", kind.as_str());
+        for role in Role::ALL.iter().copied().filter(|role| *role != Role::Workers) {
+            let newest = child(role, &validate(&model, &newer).unwrap()).unwrap();
+            assert_eq!(child(role, &before).unwrap(), newest, "{name} {}", role.kind().as_str());
         }
     }
 }
@@ -95,13 +96,14 @@ fn every_child_is_in_the_models_namespace_and_owned_by_the_model() {
     for (name, model) in samples() {
         let model = valid(&model);
         for child in children(&model).unwrap() {
+            let kind = child.kind().as_str();
             let Some(object) = child.object else { continue };
             let metadata = object.metadata;
-            assert_eq!(metadata.namespace.as_deref(), Some("search"), "{name} {}", child.kind.as_str());
+            assert_eq!(metadata.namespace.as_deref(), Some("search"), "{name} {kind}");
             let owner = &metadata.owner_references.unwrap()[0];
             assert_eq!((owner.uid.as_str(), owner.controller), (model.uid.as_str(), Some(true)));
             for (key, value) in selector_labels(&model) {
-                assert_eq!(metadata.labels.as_ref().unwrap()[&key], value, "{name} {}", child.kind.as_str());
+                assert_eq!(metadata.labels.as_ref().unwrap()[&key], value, "{name} {kind}");
             }
         }
     }
@@ -134,8 +136,9 @@ fn no_child_holds_an_empty_map_or_list() {
         let model = valid(&model);
         for child in children(&model).unwrap() {
             let mut found = vec![];
+            let kind = child.kind().as_str();
             let Some(object) = child.object else { continue };
-            empty(child.kind.as_str(), &serde_json::to_value(object).unwrap(), &mut found);
+            empty(kind, &serde_json::to_value(object).unwrap(), &mut found);
             // A NetworkPolicy is of a built-in kind, where the API server sees no difference; the empty list keeps
             // others from filling it.
             found.retain(|path| path != "NetworkPolicy.spec.egress");

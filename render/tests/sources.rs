@@ -8,8 +8,8 @@ use belfry_crds::InferenceModel;
 use belfry_render::children::child;
 use belfry_render::children::deployment::deployment;
 use belfry_render::deployed::{Deployed, FromImage};
-use belfry_render::kind::ChildKind;
 use belfry_render::model::ValidModel;
+use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 use belfry_render::validate::{validate, validate_running};
 use serde_json::{Value, json};
@@ -107,11 +107,11 @@ fn an_image_is_mounted_unless_the_cluster_has_shown_that_it_can_not_be_and_a_pod
 fn what_a_rendered_deployment_tells_leads_to_the_same_again() {
     for mount in ["ImageVolume", "InitContainerCopy"] {
         let asked = model(&json!({"source": {"oci": {"image": "r/m:1", "path": "a", "mount": mount}}}));
-        let rendered = child(ChildKind::Deployment, &valid(&asked)).unwrap();
+        let rendered = child(Role::Workers, &valid(&asked)).unwrap();
         let silent = model(&json!({"source": {"oci": {"image": "r/m:1", "path": "a"}}}));
         let deployed = Deployed::of(rendered.object.as_ref().unwrap());
         let again = validate_running(&silent, Some(&deployed), &Settings::default()).unwrap();
-        assert_eq!(child(ChildKind::Deployment, &again).unwrap(), rendered, "{mount}");
+        assert_eq!(child(Role::Workers, &again).unwrap(), rendered, "{mount}");
     }
 }
 

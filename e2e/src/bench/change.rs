@@ -46,7 +46,7 @@ pub(super) async fn deletions(client: &Client, models: usize, samples: usize) ->
         let model: InferenceModel =
             Api::namespaced(client.clone(), NAMESPACE).get(&name(spread(sample, samples, models))).await?;
         let children = operator::render(&model, &Default::default())?;
-        let child = children.into_iter().find(|child| child.kind == kind).context("a model without this child")?;
+        let child = children.into_iter().find(|child| child.kind() == kind).context("a model without this child")?;
         let api = children_of(client, kind);
         let change = async {
             api.delete(&child.name, &DeleteParams::default()).await?;

@@ -69,8 +69,9 @@ pub(super) fn requests(models: &[InferenceModel], verb: Verb, with_status: bool)
     for model in models {
         let namespace = model.namespace();
         for child in operator::render(model, &settings)? {
+            let resource = child.kind().api_resource();
             let Some(object) = child.object else { continue };
-            let url = DynamicObject::url_path(&child.kind.api_resource(), namespace.as_deref());
+            let url = DynamicObject::url_path(&resource, namespace.as_deref());
             let request = kube::core::Request::new(url);
             requests.push(match verb {
                 Verb::Apply => {

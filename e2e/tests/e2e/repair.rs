@@ -25,7 +25,7 @@ async fn a_deleted_child_comes_back() -> Outcome {
         let wanted: Vec<_> = children.into_iter().filter(|child| child.object.is_some()).collect();
         ensure!(wanted.len() == UNSCALED.len(), "the sample has {} children", wanted.len());
         for child in wanted {
-            let (api, kind) = (ns.children(child.kind), child.kind.as_str());
+            let (api, kind) = (ns.children(child.kind()), child.kind().as_str());
             let before = api.get(&child.name).await?.uid();
             let begun = Instant::now();
             api.delete(&child.name, &DeleteParams::background()).await?;

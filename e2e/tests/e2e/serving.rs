@@ -75,12 +75,12 @@ async fn what_is_rendered_is_what_is_applied() -> Outcome {
         let model = ns.serve_sample().await?.get().await?;
         let uid = model.uid().context("a model without a UID")?;
         let children = operator::render(&model, &operator::settings(&ns.cluster).await?)?;
-        let rendered: Vec<_> = children.iter().filter(|child| child.object.is_some()).map(|child| child.kind).collect();
+        let rendered: Vec<_> =
+            children.iter().filter(|child| child.object.is_some()).map(|child| child.kind()).collect();
         ensure!(UNSCALED.iter().all(|kind| rendered.contains(kind)), "only {rendered:?} are rendered for the sample");
         for child in children {
-            let kind = child.kind.as_str();
+            let (api, kind) = (ns.children(child.kind()), child.kind().as_str());
             let Some(wanted) = child.object else { continue };
-            let api = ns.children(child.kind);
             let live = api.get(&child.name).await.with_context(|| format!("{kind} {} is missing", child.name))?;
             let owned = live.owner_references().iter().any(|o| o.uid == uid && o.controller == Some(true));
             ensure!(owned, "{kind} is not controlled by the model: {:?}", live.owner_references());

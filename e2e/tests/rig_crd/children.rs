@@ -100,8 +100,9 @@ fn rendered() -> Result<Vec<Object>> {
         model.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
         let valid = validate(&model, &Settings::default()).map_err(|problems| anyhow!("{from}: {problems:?}"))?;
         for child in children(&valid)? {
+            let kind = child.kind();
             let Some(object) = child.object else { continue };
-            objects.push(Object { kind: child.kind, from: from.clone(), yaml: serde_yaml::to_string(&object)? });
+            objects.push(Object { kind, from: from.clone(), yaml: serde_yaml::to_string(&object)? });
         }
     }
     Ok(objects)

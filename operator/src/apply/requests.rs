@@ -34,12 +34,12 @@ pub(super) struct Requests<'a> {
 impl Requests<'_> {
     /// Sends what the plan asks for, and returns the state of a Deployment that was written.
     pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
-        let resource = child.kind.api_resource();
+        let resource = child.kind().api_resource();
         let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
         match (plan, child.object.take()) {
             (Plan::Create, Some(object)) => self.create(&api, &child, object).await,
             (Plan::Apply, Some(object)) => {
-                self.release_replicas(&api, child.kind).await?;
+                self.release_replicas(&api, child.kind()).await?;
                 self.mend(&api, &child, &object).await
             }
             (Plan::Delete, None) => self.delete(&api, &child).await,
@@ -67,7 +67,7 @@ impl Requests<'_> {
         match self.patch(api, child, Patch::Apply(&object)).await {
             Err(Failure::Transient(kube::Error::Api(status))) if status.code == 409 => {
                 self.refuse_foreign(api, &child.name).await?;
-                self.release_replicas(api, child.kind).await?;
+                self.release_replicas(api, child.kind()).await?;
                 object.metadata.resource_version = None;
                 self.patch(api, child, Patch::Apply(&object)).await
             }
@@ -94,16 +94,16 @@ impl Requests<'_> {
     }
 
     async fn delete(&self, api: &Api<DynamicObject>, child: &Child) -> Outcome {
-        let known = self.context.cache.child(self.context.key, child.kind, &child.name);
+        let known = self.context.cache.child(self.context.key, child.kind(), &child.name);
         let result = api.delete(&child.name, &DeleteParams::default()).await;
-        self.context.metrics.write(child.kind.as_str(), result.is_ok());
+        self.context.metrics.write(child.kind().as_str(), result.is_ok());
         match result {
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             result => drop(result.map_err(failure)?),
         }
         // What the watch has shown since is another object.
         let version = known.map_or(0, |known| known.version());
-        self.context.cache.child_gone(self.context.key, child.kind, &child.name, version);
+        self.context.cache.child_gone(self.context.key, child.kind(), &child.name, version);
         Ok(None)
     }
 
@@ -128,13 +128,13 @@ impl Requests<'_> {
             PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() }
         };
         let Context { cache, key, metrics, .. } = self.context;
-        let write = cache.writes_child(key, child.kind, &child.name);
+        let write = cache.writes_child(key, child.kind(), &child.name);
         let result = send(api, child, &params, &patch).await;
-        metrics.write(child.kind.as_str(), result.is_ok());
+        metrics.write(child.kind().as_str(), result.is_ok());
         if let Ok(answer) = &result
             && is_apply
         {
-            cache.child_answered(&write, key, (child.kind, child.name.clone()), answer.clone());
+            cache.child_answered(&write, key, (child.kind(), child.name.clone()), answer.clone());
         }
         result.map(|(_, deployment)| deployment).map_err(failure)
     }
@@ -148,7 +148,7 @@ async fn send<P: Serialize + Debug>(
     params: &PatchParams,
     patch: &Patch<P>,
 ) -> Result<(Live, Option<DeploymentState>), kube::Error> {
-    if child.kind == ChildKind::Deployment {
+    if child.kind() == ChildKind::Deployment {
         let answer = api.patch(&child.name, params, patch).await?;
         return Ok((Live::applied(&answer), Some(DeploymentState::of(&answer))));
     }

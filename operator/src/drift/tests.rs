@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-const KIND: ChildKind = ChildKind::Service;
+const ROLE: Role = Role::Address;
 
 fn key() -> ModelKey {
     ModelKey { namespace: "search".into(), name: "minilm".into() }
@@ -22,7 +22,7 @@ fn model() -> InferenceModel {
 /// Whether the child had to be rendered for its summary.
 fn renders(drift: &Drift, model: &InferenceModel) -> bool {
     let desired = drift.validate(model, None).unwrap();
-    drift.summary(&key(), KIND, &desired).unwrap().1.is_some()
+    drift.summary(&key(), ROLE, &desired).unwrap().1.is_some()
 }
 
 #[test]
@@ -55,8 +55,8 @@ fn the_first_status_pins_what_was_chosen_and_renders_no_child() {
 fn an_object_holds_what_is_wanted_if_it_has_the_hash_and_every_field() {
     let drift = Drift::new(Settings::default());
     let desired = drift.validate(&model(), None).unwrap();
-    let object = drift.render(KIND, &desired).unwrap().object.unwrap();
-    let holds = |object: &DynamicObject| drift.holds(&key(), (KIND, object), &model(), None);
+    let object = drift.render(ROLE, &desired).unwrap().object.unwrap();
+    let holds = |object: &DynamicObject| drift.holds(&key(), (ROLE.kind(), object), &model(), None);
     assert_eq!(holds(&object).as_deref(), meta::hash_of(&object));
     let change = |edit: fn(&mut DynamicObject)| {
         let mut edited = object.clone();

@@ -6,21 +6,21 @@ use belfry_crds::status::{ChildState, ChildStatus};
 use super::refusal;
 use crate::apply::{Refusal, RefusalCause};
 use crate::drift::Summary;
-use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 
 /// The wanted objects, in the order in which they are applied.
-pub(super) fn children(wanted: &[(ChildKind, Summary)], refused: &[Refusal]) -> Vec<ChildStatus> {
-    let status = |(kind, summary): &(ChildKind, Summary)| {
+pub(super) fn children(wanted: &[(Role, Summary)], refused: &[Refusal]) -> Vec<ChildStatus> {
+    let status = |(role, summary): &(Role, Summary)| {
         let hash = summary.hash.clone()?;
-        let refusal = refused.iter().find(|refusal| refusal.kind == *kind && refusal.name == summary.name);
+        let refusal = refused.iter().find(|refusal| refusal.role == *role);
         let state = match refusal.map(|refusal| &refusal.cause) {
             None => ChildState::Applied,
             Some(RefusalCause::KindMissing) => ChildState::Missing,
             Some(RefusalCause::NameConflict | RefusalCause::Api { .. }) => ChildState::Refused,
         };
         Some(ChildStatus {
-            group: kind.api_resource().group,
-            kind: kind.as_str().into(),
+            group: role.kind().api_resource().group,
+            kind: role.kind().as_str().into(),
             name: summary.name.clone(),
             hash,
             state,

@@ -132,7 +132,7 @@ fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> 
                        spec.model.source.oci.mount: InitContainerCopy and the folder in path, or have the cluster's feature gate ImageVolume switched on";
         return verdict(False, Reason::ImageVolumesMissing, message);
     }
-    let mut serving = refused.iter().filter(|refusal| !refusal.kind.is_monitoring() && !refusal.kind.is_scaler());
+    let mut serving = refused.iter().filter(|refusal| !refusal.role.is_monitoring() && !refusal.role.is_scaler());
     match serving.next() {
         Some(refusal) => refused_verdict(refusal),
         None => verdict(True, Reason::Valid, "the specification is accepted"),
@@ -140,7 +140,7 @@ fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> 
 }
 
 fn refused_verdict(refusal: &Refusal) -> Verdict {
-    let (kind, name) = (refusal.kind.as_str(), &refusal.name);
+    let (kind, name) = (refusal.role.kind().as_str(), &refusal.name);
     match &refusal.cause {
         RefusalCause::NameConflict => verdict(
             False,
@@ -245,7 +245,7 @@ fn ready(rollout: &Rollout<'_>, causes: &[&Verdict]) -> Verdict {
 }
 
 fn monitoring_ready(model: &ValidModel, refused: &[Refusal]) -> Verdict {
-    let mut monitoring = refused.iter().filter(|refusal| refusal.kind.is_monitoring());
+    let mut monitoring = refused.iter().filter(|refusal| refusal.role.is_monitoring());
     let Some(first) = monitoring.next() else {
         let dashboard = if model.monitoring.dashboard_labels.is_some() { ", dashboard" } else { "" };
         let routing = if model.monitoring.alertmanager.is_some() { ", AlertmanagerConfig" } else { "" };

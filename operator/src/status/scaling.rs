@@ -56,7 +56,7 @@ pub fn left_behind(
 pub(super) fn scaling_ready(model: &ValidModel, facts: &ScalingFacts, refused: &[Refusal]) -> Option<Verdict> {
     let scaling = model.autoscaling.as_ref()?;
     let verdict = |status, reason, message: String| Some(Verdict { status, reason, message });
-    if let Some(refusal) = refused.iter().find(|refusal| refusal.kind.is_scaler()) {
+    if let Some(refusal) = refused.iter().find(|refusal| refusal.role.is_scaler()) {
         let (reason, message) = refusal_text(refusal);
         return verdict(ConditionStatus::False, reason, message);
     }
@@ -86,7 +86,7 @@ pub(super) fn scaling_ready(model: &ValidModel, facts: &ScalingFacts, refused: &
 }
 
 fn refusal_text(refusal: &Refusal) -> (Reason, String) {
-    let (kind, name) = (refusal.kind.as_str(), &refusal.name);
+    let (kind, name) = (refusal.role.kind().as_str(), &refusal.name);
     match &refusal.cause {
         RefusalCause::KindMissing => (
             Reason::CustomResourceDefinitionMissing,

@@ -13,7 +13,7 @@ use crate::observe::{DeploymentState, PodReport, Requests, ScalerReport, report}
 use crate::scaling::MetricsSource;
 use belfry_render::children::child;
 use belfry_render::deployed::FromImage;
-use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate;
 
@@ -86,11 +86,11 @@ fn status_scaled(
     pods: &[PodReport],
     scaling: &ScalingFacts,
 ) -> InferenceModelStatus {
-    let summary = |kind: &ChildKind| {
-        let child = child(*kind, &model).unwrap();
-        (*kind, Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) })
+    let summary = |role: &Role| {
+        let child = child(*role, &model).unwrap();
+        (*role, Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) })
     };
-    let wanted = ChildKind::ALL.iter().map(summary).collect();
+    let wanted = Role::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
     let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), scaling, pods };
@@ -134,7 +134,7 @@ fn a_paused_rollout_is_neither_stuck_nor_done() {
 fn a_child_that_a_quota_refuses_is_told_with_kind_name_and_cure() {
     let message = "services \"minilm\" is forbidden: exceeded quota: few, requested: services=1".to_owned();
     let refusal =
-        Refusal { kind: ChildKind::Service, name: "minilm".into(), cause: RefusalCause::Api { code: 403, message } };
+        Refusal { role: Role::Address, name: "minilm".into(), cause: RefusalCause::Api { code: 403, message } };
     let status = status_of(model(&json!({})), vec![refusal], &deployment(2, 2), 2);
     assert_eq!(seen(&status, ConditionType::SpecAccepted), is("False", "QuotaExceeded"));
     let condition = find(&status.conditions, ConditionType::SpecAccepted).unwrap();
@@ -145,12 +145,12 @@ fn a_child_that_a_quota_refuses_is_told_with_kind_name_and_cure() {
 
 #[test]
 fn every_child_is_listed_with_its_hash_and_state() {
-    let missing = Refusal { kind: ChildKind::ServiceMonitor, name: "minilm".into(), cause: RefusalCause::KindMissing };
-    let foreign = Refusal { kind: ChildKind::Service, name: "minilm".into(), cause: RefusalCause::NameConflict };
+    let missing = Refusal { role: Role::Monitor, name: "minilm".into(), cause: RefusalCause::KindMissing };
+    let foreign = Refusal { role: Role::Address, name: "minilm".into(), cause: RefusalCause::NameConflict };
     let status = status_of(model(&json!({})), vec![missing, foreign], &deployment(2, 2), 2);
     let kinds: Vec<_> = status.children.iter().map(|child| child.kind.as_str()).collect();
-    let always = ChildKind::ALL.iter().filter(|kind| !kind.is_scaler() && **kind != ChildKind::AlertmanagerConfig);
-    assert_eq!(kinds, always.map(|kind| kind.as_str()).collect::<Vec<_>>());
+    let always = Role::ALL.iter().filter(|role| !role.is_scaler() && **role != Role::Routing);
+    assert_eq!(kinds, always.map(|role| role.kind().as_str()).collect::<Vec<_>>());
     for child in &status.children {
         let expected = match child.kind.as_str() {
             "ServiceMonitor" => (ChildState::Missing, Some("CustomResourceDefinitionMissing")),
@@ -170,8 +170,8 @@ fn routing_is_told_of_where_it_is_asked_for_and_missed_where_the_cluster_does_no
     };
     let status = status_of(paged(), vec![], &deployment(2, 2), 2);
     assert!(message(&status).contains("AlertmanagerConfig"), "{}", message(&status));
-    let kind = ChildKind::AlertmanagerConfig;
-    let missing = Refusal { kind, name: "minilm".into(), cause: RefusalCause::KindMissing };
+    let role = Role::Routing;
+    let missing = Refusal { role, name: "minilm".into(), cause: RefusalCause::KindMissing };
     let status = status_of(paged(), vec![missing], &deployment(2, 2), 2);
     let monitoring = seen(&status, ConditionType::MonitoringReady);
     assert_eq!(monitoring, is("False", "CustomResourceDefinitionMissing"));
@@ -231,7 +231,7 @@ fn a_scaler_without_metrics_is_not_ready_and_the_model_serves_on() {
 #[test]
 fn a_cluster_without_keda_says_what_to_install_and_accepts_the_specification() {
     let keda = scaled(&json!({"provider": "KEDA", "prometheusAddress": "http://prometheus:9090"}));
-    let refusal = Refusal { kind: ChildKind::ScaledObject, name: "minilm".into(), cause: RefusalCause::KindMissing };
+    let refusal = Refusal { role: Role::KedaScaler, name: "minilm".into(), cause: RefusalCause::KindMissing };
     let status = status_of(keda, vec![refusal], &deployment(2, 2), 2);
     assert_eq!(seen(&status, ConditionType::ScalingReady), is("False", "CustomResourceDefinitionMissing"));
     assert_eq!(seen(&status, ConditionType::SpecAccepted), is("True", "Valid"));

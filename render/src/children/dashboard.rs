@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::meta::{Component, add_labels, dashboard_name, object_meta};
+use super::meta::{Component, add_labels, object_meta};
 use crate::model::ValidModel;
 use crate::monitoring;
+use crate::role::Role;
 
 /// The dashboard of a model, unless it is switched off.
 #[must_use]
 pub fn dashboard(model: &ValidModel) -> Option<ConfigMap> {
     let labels = model.monitoring.dashboard_labels.as_ref()?;
     let mut metadata = object_meta(model, Component::Monitoring);
-    metadata.name = Some(dashboard_name(model));
+    metadata.name = Some(Role::Dashboard.name(&model.name));
     add_labels(&mut metadata, labels);
     // Minified: a client-side apply of the object must stay under the limit of an annotation.
     let json = monitoring::dashboard(model).to_string();

@@ -93,21 +93,6 @@ pub fn selector_text(model: &ValidModel) -> String {
     selector_labels(model).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
 }
 
-/// Name of the child of a kind.
-#[must_use]
-pub fn child_name(kind: ChildKind, model: &ValidModel) -> String {
-    match kind {
-        ChildKind::ConfigMap => dashboard_name(model),
-        _ => model.name.clone(),
-    }
-}
-
-/// Name of the dashboard's ConfigMap.
-#[must_use]
-pub fn dashboard_name(model: &ValidModel) -> String {
-    format!("{}-dashboard", model.name)
-}
-
 fn owner(model: &ValidModel) -> OwnerReference {
     OwnerReference {
         api_version: InferenceModel::api_version(&()).into_owned(),

@@ -35,7 +35,7 @@ fn file(model: &ValidModel, object: DynamicObject, child: &Child) -> Option<File
     drop(stripped.metadata.annotations.as_mut()?.remove(HASH_ANNOTATION));
     say_once_what_all_alerts_carry(&mut stripped.data);
     Some(File {
-        name: kebab(child.kind.as_str()) + child.name.strip_prefix(&model.name).unwrap(),
+        name: kebab(child.kind().as_str()) + child.name.strip_prefix(&model.name).unwrap(),
         whole: yaml(object, json::spread),
         comparable: yaml(stripped, outline),
         hash: content,

@@ -6,6 +6,7 @@ pub(crate) const RENDER: &[&str] = &[
     "quantity",
     "settings",
     "kind",
+    "role",
     "engine",
     "template",
     "deployed",

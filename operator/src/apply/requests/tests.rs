@@ -15,7 +15,7 @@ use crate::drift::Drift;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, Cause, ModelKey};
 use belfry_render::children::child;
-use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate;
 
@@ -71,7 +71,7 @@ async fn create_beside(owner: Option<&'static str>) -> (Outcome, Vec<&'static st
     let cause = Cause::Start;
     let context = Context { client: &client, cache: &cache, drift: &drift, metrics: &metrics, key: &key, cause };
     let shell = Requests { model: &model, context: &context };
-    let outcome = shell.carry_out(Plan::Create, child(ChildKind::Service, &model).unwrap()).await;
+    let outcome = shell.carry_out(Plan::Create, child(Role::Address, &model).unwrap()).await;
     let asked = asked.lock().clone();
     (outcome, asked)
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::drift::Drift;
 use crate::observe::Compare;
 use belfry_render::children::child;
+use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 
 mod interleavings;
@@ -34,7 +35,7 @@ fn service(version: u64) -> DynamicObject {
     // Rendered once for the thousands of orders that are played.
     static RENDERED: LazyLock<DynamicObject> = LazyLock::new(|| {
         let desired = Drift::new(Settings::default()).validate(&model(1), None).unwrap();
-        child(KIND, &desired.model).unwrap().object.unwrap()
+        child(Role::Address, &desired.model).unwrap().object.unwrap()
     });
     let mut object = RENDERED.clone();
     object.metadata.resource_version = Some(version.to_string());
