@@ -50,7 +50,10 @@ pub async fn on_stage(test: &str, body: impl AsyncFnOnce(&mut Act<'_>) -> Result
     let outcome = outcome.map(|outcome| outcome.and_then(|()| act.wrote_in_its_namespace_only()));
     report(&format!("{test} took {} s, {} faults", begun.elapsed().as_secs(), act.proxy.injected()));
     if !matches!(outcome, Ok(Ok(()))) {
-        let why = outcome.as_ref().map_or_else(|_| "a panic".into(), |result| format!("{:?}", result.as_ref().err()));
+        let why = match &outcome {
+            Ok(result) => result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default(),
+            Err(_) => "a panic".to_owned(),
+        };
         report(&format!("{test} failed: {why}; the operator's last lines:\n{}", act.operator.last_lines()));
         act.heal()?;
     }

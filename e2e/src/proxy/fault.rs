@@ -17,6 +17,8 @@ pub enum Fault {
     Refuse(Refusal),
     /// It is passed on and takes effect; its answer is lost, and an error takes its place.
     LoseAnswer(Refusal),
+    /// It is passed on and takes effect; its answer arrives after a pause.
+    LateAnswer(Duration),
     /// It is not passed on; the connection breaks.
     BreakBefore,
     /// It is passed on and takes effect; the connection breaks before the answer.

@@ -53,6 +53,11 @@ async fn handle(shared: &Shared, request: Request<Incoming>) -> Result<Response<
             take_effect(shared, &call, parts, body).await?;
             Ok(refusal.response()?)
         }
+        Some(Fault::LateAnswer(pause)) => {
+            let answer = pass(shared, &call, parts, body, None).await?;
+            tokio::time::sleep(pause).await;
+            Ok(answer)
+        }
         Some(Fault::BreakBefore) => bail!("broken before {call}"),
         Some(Fault::BreakAfter) => {
             take_effect(shared, &call, parts, body).await?;
