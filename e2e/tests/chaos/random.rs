@@ -92,7 +92,7 @@ impl Run {
         Ok(())
     }
 
-    /// Somebody does something to a model or to one of its children.
+    /// A user changes or deletes a model or one of its children.
     async fn work(&mut self, act: &Act<'_>) -> Result<()> {
         let name = *self.dice.one_of(&MODELS);
         if !self.wanted.contains_key(name) || self.dice.percent(40) {
