@@ -16,7 +16,7 @@ stop_pods() {
 
 no_running_tasks() { ! images tasks ls | grep -q RUNNING; }
 
-# What a crash of containerd leaves of the pods. Without it nobody restarts or ends them, and a container that
+# What a crash of containerd leaves of the pods. Without it nothing restarts or ends them, and a container that
 # lives on keeps its memory, its GPU and the locks on its files.
 stop_remains() {
   local pid
@@ -27,7 +27,7 @@ stop_remains() {
 # Shims carry containerd's socket in their command line.
 shims() { pgrep -f "^[^ ]*containerd-shim[^ ]* .*-address $containerd_socket" || true; }
 
-# Each process whose root is a mount of this cluster's containerd, whoever its parent is by now.
+# Each process whose root is a mount of this cluster's containerd, under any parent.
 container_processes() { { grep -s ' / / ' /proc/[0-9]*/mountinfo || true; } | { grep -F "upperdir=$state/containerd/" || true; } | cut -d/ -f3; }
 
 no_container_processes() { [ -z "$(container_processes)" ]; }

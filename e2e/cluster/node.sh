@@ -16,7 +16,7 @@ start_node() {
   start kube-proxy "$bin/kube-proxy" --config="$state/config/proxy.yaml"
 }
 
-# After a crash the store still calls the node ready, and whoever asks would believe it before the kubelet is there.
+# After a crash the store still calls the node ready, and a reader would believe it before the kubelet is there.
 forget_readiness() {
   kube get node $node_name >/dev/null 2>&1 || return 0
   kube patch node $node_name --subresource=status --patch \

@@ -1,4 +1,4 @@
-# How the demo tells its story: one plain line a step, with the time that it took.
+# The output of the demo: one plain line a step, with the time that it took.
 
 number=0
 begun=$SECONDS

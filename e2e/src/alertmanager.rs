@@ -1,4 +1,4 @@
-//! What Alertmanager would tell people.
+//! The alerts that Alertmanager holds.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn only_new_requests_of_the_operator_are_told_also_across_a_rotation() {
+    fn only_new_requests_of_the_operator_are_listed_also_across_a_rotation() {
         let folder = std::env::temp_dir().join(format!("belfry-e2e-audit-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join("audit.log");

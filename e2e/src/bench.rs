@@ -2,8 +2,8 @@
 //!
 //! Each side gets a new control plane without a node: etcd, API server and controller manager, with their default limits.
 //! Pods are created and stay pending, by both sides alike. The reference is a plain client with the operator's rights
-//! that creates the models, and then applies the same bodies with the same verb, and one status for each model. It is
-//! told nothing and asks for nothing, so that its time is the API server's. The operator runs as a process of its own,
+//! that creates the models, and then applies the same bodies with the same verb, and one status for each model. It
+//! reads nothing, so that its time is the API server's. The operator runs as a process of its own,
 //! from its release build, and finds out everything by itself. What it asked for is read from the audit log.
 
 pub mod figure;

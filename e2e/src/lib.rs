@@ -1,8 +1,8 @@
 //! The harness of the tests on a real cluster: `make e2e` starts the cluster and runs them.
 //!
 //! Each test gets a [`Namespace`] of its own, puts models into it, and asks from outside: the API
-//! server, Prometheus, Alertmanager, the audit log and the node's processes. Nothing waits but
-//! [`wait`], which has a bound and says what it saw last.
+//! server, Prometheus, Alertmanager, the audit log and the node's processes. Only
+//! [`wait`] waits. It has a bound and says what it saw last.
 
 #![warn(missing_docs)]
 #![allow(clippy::missing_errors_doc, reason = "every error of the harness is the failure of a test")]

@@ -1,4 +1,4 @@
-//! Somebody who is paged: a webhook that keeps what Alertmanager sends.
+//! A pager: a webhook that keeps what Alertmanager sends.
 
 use std::sync::Arc;
 use std::time::Duration;

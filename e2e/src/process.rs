@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_worker_is_told_by_its_program_and_its_pod() {
+    fn a_worker_is_known_by_its_program_and_its_pod() {
         let proc = std::env::temp_dir().join(format!("belfry-e2e-proc-{}", std::process::id()));
         let process = |pid: &str, command: &str, group: &str| {
             fs::create_dir_all(proc.join(pid)).unwrap();

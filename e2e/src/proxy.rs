@@ -1,7 +1,7 @@
 //! A proxy between the operator and the API server, which counts requests and does to them what a test wants.
 //!
 //! The operator speaks plain HTTP with it, on the loopback device. What goes on to the API server shows the token of the
-//! operator's service account, so that it has the rights of its roles and no others, and the audit log tells of it.
+//! operator's service account, so that it has the rights of its roles and no others, and the audit log names it.
 
 mod call;
 mod fault;

@@ -87,7 +87,7 @@ impl Rig {
         config(Kubeconfig::read_from(self.kubeconfig())?).await
     }
 
-    /// How somebody connects who shows that token, and nothing else.
+    /// How a client connects that shows this token and nothing else.
     pub async fn config_with(&self, token: &str) -> Result<Config> {
         let mut kubeconfig = Kubeconfig::read_from(self.kubeconfig())?;
         let token: AuthInfo = serde_json::from_value(json!({"token": token}))?;
@@ -159,7 +159,7 @@ async fn config(kubeconfig: Kubeconfig) -> Result<Config> {
     Ok(config)
 }
 
-/// The first of three ports in a row that nobody listens on.
+/// The first of three free ports in a row.
 fn three_free_ports() -> Result<u16> {
     for _ in 0..100 {
         let first = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();

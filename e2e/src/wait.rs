@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_stops_being_true_is_told_with_its_cause() {
+    async fn an_error_names_what_stopped_being_true_and_its_cause() {
         let error = holds("silence", Duration::from_secs(5), async || bail!("a patch")).await.unwrap_err();
         assert_eq!(format!("{error:#}"), "silence: no more after 0 s: a patch");
     }

@@ -1,4 +1,4 @@
-//! Series about models, from the watches of a real API server: where pods run, what they request, and how long that is told.
+//! Series about models, from the watches of a real API server: where pods run, what they request, and how long the series last.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn a_scrape_tells_where_pods_run_and_forgets_models_that_are_gone() -> Result<()> {
+async fn a_scrape_shows_where_pods_run_and_forgets_models_that_are_gone() -> Result<()> {
     let rig = Rig::start("fleet")?;
     let client = rig.client().await?;
     create(&client, CRDS, &manifest("crds/inferencemodels.yaml")?).await?;

@@ -44,7 +44,7 @@ impl Setting {
     async fn apply(&self, name: &str, oci: &Value) -> Result<()> {
         let model = model(name, &json!({"task": "Embedding", "model": {"source": {"oci": oci}}}));
         wait::until("the model is applied", PATIENCE, async || {
-            let params = PatchParams::apply("somebody").force();
+            let params = PatchParams::apply("a-user").force();
             Ok(self.models().patch(name, &params, &Patch::Apply(&model)).await.map(drop)?)
         })
         .await
@@ -55,8 +55,8 @@ impl Setting {
         wait::until(&format!("{name} is {text}"), PATIENCE, async || {
             let status = self.models().get(name).await?.status.context("no status")?;
             let accepted = status.conditions.iter().find(|c| c.type_ == "SpecAccepted").context("no condition")?;
-            let told = format!("{} {}: {}", accepted.status, accepted.reason, accepted.message);
-            ensure!(told.starts_with(text), "{told}");
+            let condition = format!("{} {}: {}", accepted.status, accepted.reason, accepted.message);
+            ensure!(condition.starts_with(text), "{condition}");
             ensure!(self.proxy.idle() >= SILENCE, "requests go on, the last one: {}", self.proxy.last());
             Ok(())
         })

@@ -78,7 +78,7 @@ build() {
   target=$cache/$module-$key
   if [ ! -d "$target" ]; then
     printf 'building %-20s ' "$module"
-    # Whoever comes second waits, and then finds it built.
+    # A second build waits, and then finds it built.
     exec 9>"$cache/.$module.lock"
     flock 9
     if [ ! -d "$target" ]; then

@@ -20,13 +20,14 @@ use crate::proxy::{Call, Proxy};
 use crate::rig::Part;
 use crate::{FIELD_MANAGER, Outcome, report, secs, wait};
 
-/// So long without a request other than a watch is silence. The operator pauses for up to 1.2 s after a first failure.
+/// The operator is silent when it has sent no request but watches for this time. After a first failure it pauses for up
+/// to 1.2 s.
 pub const SILENCE: Duration = Duration::from_millis(1500);
 
-/// How long anything may take that is not a question of time.
+/// Bound of a wait whose length a test does not judge.
 pub const PATIENCE: Duration = secs(60);
 
-/// What a test has to itself.
+/// The namespace, proxy and operator of one test.
 pub struct Act<'a> {
     /// The control plane.
     pub stage: &'a Stage,
@@ -50,7 +51,10 @@ pub async fn on_stage(test: &str, body: impl AsyncFnOnce(&mut Act<'_>) -> Result
     let outcome = outcome.map(|outcome| outcome.and_then(|()| act.wrote_in_its_namespace_only()));
     report(&format!("{test} took {} s, {} faults", begun.elapsed().as_secs(), act.proxy.injected()));
     if !matches!(outcome, Ok(Ok(()))) {
-        let why = outcome.as_ref().map_or_else(|_| "a panic".into(), |result| format!("{:?}", result.as_ref().err()));
+        let why = match &outcome {
+            Ok(result) => result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default(),
+            Err(_) => "a panic".to_owned(),
+        };
         report(&format!("{test} failed: {why}; the operator's last lines:\n{}", act.operator.last_lines()));
         act.heal()?;
     }
@@ -102,9 +106,9 @@ impl<'a> Act<'a> {
         Ok(())
     }
 
-    /// Changes an object of this namespace, as somebody else would.
+    /// Changes an object of this namespace, under another field manager.
     pub async fn edit(&self, kind: ChildKind, name: &str, change: &Value) -> Result<DynamicObject> {
-        let params = PatchParams { field_manager: Some("somebody".into()), ..Default::default() };
+        let params = PatchParams { field_manager: Some("another-manager".into()), ..Default::default() };
         let edited = self.children(kind).patch(name, &params, &Patch::Merge(change)).await;
         edited.with_context(|| format!("can't edit {} {name}", kind.as_str()))
     }
@@ -216,7 +220,7 @@ impl<'a> Act<'a> {
     async fn leave(mut self) -> Result<()> {
         self.operator.kill()?;
         let everything = ListParams::default();
-        // What is gone already is as good.
+        // An object that is gone already is no failure.
         drop(self.models().delete_collection(&DeleteParams::background(), &everything).await);
         let namespaces = Api::<Namespace>::all(self.client.clone());
         drop(namespaces.delete(&self.namespace, &DeleteParams::background()).await);

@@ -1,4 +1,4 @@
-//! Chance that can be had again: the same seed gives the same throws.
+//! Random numbers that can be repeated: the same seed gives the same throws.
 
 use std::hash::{BuildHasher, RandomState};
 

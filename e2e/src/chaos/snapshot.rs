@@ -20,8 +20,8 @@ const OF_THE_CLUSTER: &[&str] = &["ServiceAccount default", "ConfigMap kube-root
 const METADATA_OF_THE_SERVER: &[&str] =
     &["uid", "resourceVersion", "creationTimestamp", "managedFields", "generation", "selfLink"];
 
-/// All objects of the operator's kinds in a namespace, whoever made them. Owners are named by what they are: an
-/// owner that is not there, or that is another object of the same name, stands out.
+/// All objects of the operator's kinds in a namespace, with those of other authors. Each owner is named with its
+/// state, so that an owner that is gone differs from a new one of the same name.
 pub async fn children(client: &Client, namespace: &str) -> Result<Snapshot> {
     let models = models(client, namespace).await?;
     let mut found = Snapshot::new();

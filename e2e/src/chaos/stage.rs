@@ -34,7 +34,7 @@ const STAGES: usize = 3;
 static FREE: Semaphore = Semaphore::const_new(STAGES);
 static POOL: [Mutex<Option<Stage>>; STAGES] = [const { Mutex::const_new(None) }; STAGES];
 
-/// A stage that nobody else uses.
+/// A stage that one test has to itself.
 pub(super) struct Taken {
     stage: MutexGuard<'static, Option<Stage>>,
     _permit: SemaphorePermit<'static>,
@@ -60,7 +60,7 @@ impl Taken {
 impl Stage {
     fn start(number: usize) -> Result<Self> {
         let mut stage = Self { rig: Rig::start(&format!("chaos-{number}"))?, token: String::new() };
-        // Statics are never dropped, so somebody else has to end the control plane with this process.
+        // Statics are never dropped. Another process ends the control plane when this process ends.
         stage.end_with_this_process()?;
         stage.define_models()?;
         for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional()) {
@@ -97,7 +97,7 @@ impl Stage {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Whoever interrupts the tests from the keyboard does not interrupt this.
+            // An interrupt from the keyboard ends the tests and not this process.
             .process_group(0)
             .spawn()
             .context("no bash")?;

@@ -17,14 +17,16 @@ pub enum Fault {
     Refuse(Refusal),
     /// It is passed on and takes effect; its answer is lost, and an error takes its place.
     LoseAnswer(Refusal),
+    /// It is passed on and takes effect; its answer arrives after a pause.
+    LateAnswer(Duration),
     /// It is not passed on; the connection breaks.
     BreakBefore,
     /// It is passed on and takes effect; the connection breaks before the answer.
     BreakAfter,
     /// It is not passed on and not answered, on a connection that stays open until the proxy behaves again.
     Swallow,
-    /// It is passed on and takes effect; then whoever waits for [`super::Proxy::frozen`] is told, and no answer comes
-    /// until the proxy behaves again; then the connection breaks.
+    /// It is passed on and takes effect; then [`super::Proxy::frozen`] returns. No answer comes until the proxy
+    /// behaves again; then the connection breaks.
     Freeze,
     /// A list is answered as it was when [`super::Proxy::remember_lists`] was called.
     StaleList,
@@ -43,7 +45,7 @@ pub enum WatchEnd {
     Cut,
     /// With a line that is no JSON.
     Garbage,
-    /// With the news that its history is gone.
+    /// With the error that its history is gone.
     Gone,
     /// Not at all: the connection stays open, and no event comes any more.
     Hang,

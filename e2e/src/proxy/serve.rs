@@ -53,6 +53,11 @@ async fn handle(shared: &Shared, request: Request<Incoming>) -> Result<Response<
             take_effect(shared, &call, parts, body).await?;
             Ok(refusal.response()?)
         }
+        Some(Fault::LateAnswer(pause)) => {
+            let answer = pass(shared, &call, parts, body, None).await?;
+            tokio::time::sleep(pause).await;
+            Ok(answer)
+        }
         Some(Fault::BreakBefore) => bail!("broken before {call}"),
         Some(Fault::BreakAfter) => {
             take_effect(shared, &call, parts, body).await?;
@@ -81,7 +86,7 @@ fn stale_list(shared: &Shared, parts: &Parts) -> Option<Body> {
     shared.lists.lock().remembered.get(&parts.uri.to_string()).cloned().map(Body::from)
 }
 
-/// Passes a request on, and waits for an answer that nobody will see.
+/// Passes a request on, waits for the answer and drops it.
 async fn take_effect(shared: &Shared, call: &Call, parts: Parts, body: Bytes) -> Result<()> {
     let response = pass(shared, call, parts, body, None).await?;
     to_bytes(response.into_body(), BODY_LIMIT).await.map(drop).context("the answer broke off")

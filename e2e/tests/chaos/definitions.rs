@@ -53,11 +53,11 @@ async fn a_model_that_can_not_be_decoded_harms_no_other() -> Outcome {
             belfry_e2e::chaos::snapshot::same(&act.snapshot().await?, &expected)
         })
         .await?;
-        let told = act.operator.log_text().matches("Could not decode").count();
-        report(&format!("an undecodable model is told of {told} times"));
+        let logged = act.operator.log_text().matches("Could not decode").count();
+        report(&format!("the log names an undecodable model {logged} times"));
         let series = format!("belfry_model_undecodable{{namespace=\"{}\",model=\"odd\"}} 1", act.namespace);
         ensure!(act.operator.get("/metrics")?.contains(&series), "no series {series}");
-        ensure!((1..=6).contains(&told), "told {told} times");
+        ensure!((1..=6).contains(&logged), "the log names the model {logged} times");
         Ok(())
     })
     .await
@@ -159,7 +159,10 @@ async fn a_definition_that_knows_less_keeps_no_child_back_and_no_condition() -> 
         change_schema(act, &json!([{"op": "remove", "path": format!("{SCHEMA}/status/properties/loaded")}]))?;
         act.apply(&variant("m", 1)).await?;
         act.until_same(&expected, PATIENCE).await?;
-        ensure!(act.operator.log_text().contains("older than this operator"), "nobody is told");
+        ensure!(
+            act.operator.log_text().contains("older than this operator"),
+            "the log does not name the older definition"
+        );
         ensure!(act.models().get("m").await?.data["status"]["loaded"].is_null(), "the definition was not changed");
         act.stage.define_models()?;
         act.restart().await?;

@@ -1,4 +1,4 @@
-//! Somebody else changes children, or marks the model.
+//! Another manager changes children, or marks the model.
 
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,7 @@ fn remove_note(object: &mut Value) {
 }
 
 #[tokio::test]
-async fn a_rollout_that_somebody_restarted_is_left_to_go_on() -> Outcome {
+async fn a_rollout_that_is_restarted_by_hand_goes_on() -> Outcome {
     on_stage("rollout-restart", async |act| {
         one_model(act).await?;
         act.stage.kubectl(&["rollout", "restart", "deployment/m", "--namespace", &act.namespace], "")?;
@@ -158,7 +158,7 @@ async fn a_fight_with_another_manager_does_not_keep_other_models_back() -> Outco
     .await
 }
 
-/// Somebody wants another number of replicas, each second.
+/// Another manager sets another number of replicas, each second.
 async fn fight(act: &Act<'_>) -> Result<()> {
     let mut ticks = tokio::time::interval(secs(1));
     loop {

@@ -68,11 +68,11 @@ async fn a_leader_that_slept_through_its_lease_ends_when_it_wakes() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_lease_that_somebody_deletes_leaves_one_leader() -> Outcome {
+async fn a_lease_that_is_deleted_by_hand_leaves_one_leader() -> Outcome {
     with_two("lease-deleted", async |act, second| {
         delete_lease(act)?;
-        // Whoever is first makes a new one; the other ends, or goes on to wait.
-        wait::until("somebody leads", TAKE_OVER, async || holder(act).map(drop)).await?;
+        // The first operator makes a new one. The other ends, or goes on to wait.
+        wait::until("one operator leads", TAKE_OVER, async || holder(act).map(drop)).await?;
         if holder(act)? == "two" {
             act.operator.until_ended(GIVE_UP).await?;
         } else {
@@ -94,7 +94,7 @@ struct Second {
 impl Second {
     async fn until_applied(&self, act: &Act<'_>) -> Result<()> {
         act.until_condition("m", "SpecAccepted", "True", TAKE_OVER).await?;
-        ensure!(!self.proxy.writes_since(0).is_empty(), "somebody else applied it");
+        ensure!(!self.proxy.writes_since(0).is_empty(), "another operator applied it");
         Ok(())
     }
 }
@@ -153,7 +153,7 @@ fn holder(act: &Act<'_>) -> Result<String> {
         ["get", "lease", lease::NAME, "--namespace", SYSTEM_NAMESPACE, "--output=jsonpath={.spec.holderIdentity}"];
     let holder = act.stage.kubectl(&arguments, "")?;
     if holder.is_empty() {
-        bail!("nobody leads");
+        bail!("no operator leads");
     }
     Ok(holder)
 }

@@ -1,4 +1,4 @@
-//! The operator ends in the middle of its work, there are two of it, or somebody keeps it busy.
+//! The operator ends in the middle of its work, there are two of it, or a client keeps it busy.
 
 use std::time::{Duration, Instant};
 

@@ -7,6 +7,7 @@ mod answers;
 mod catalogue;
 mod crash;
 mod definitions;
+mod deletions;
 mod hands;
 mod hostile;
 mod leader;

@@ -36,7 +36,7 @@ async fn a_model_that_is_deleted_and_made_again_gets_children_of_its_own() -> Ou
 }
 
 #[tokio::test]
-async fn a_model_that_is_made_again_while_nobody_looks_gets_children_of_its_own() -> Outcome {
+async fn a_model_that_is_made_again_while_the_operator_is_down_gets_children_of_its_own() -> Outcome {
     on_stage("recreated-unseen", async |act| {
         act.operator.start().await?;
         let expected = act.expected(&[variant("m", 1)]).await?;

@@ -92,13 +92,13 @@ impl Run {
         Ok(())
     }
 
-    /// Somebody does something to a model or to one of its children.
+    /// A user changes or deletes a model or one of its children.
     async fn work(&mut self, act: &Act<'_>) -> Result<()> {
         let name = *self.dice.one_of(&MODELS);
         if !self.wanted.contains_key(name) || self.dice.percent(40) {
             return self.specify(act, name).await;
         }
-        match self.dice.below(3) {
+        match self.dice.below(4) {
             0 => {
                 self.wanted.remove(name);
                 act.delete(name).await
@@ -109,12 +109,31 @@ impl Run {
                 drop(act.children(kind).delete(name, &DeleteParams::background()).await);
                 Ok(())
             }
-            _ => {
+            2 => {
                 let change = json!({"spec": {"replicas": 7}});
                 drop(act.edit(ChildKind::Deployment, name, &change).await);
                 Ok(())
             }
+            _ => self.delete_around_a_write(act, name).await,
         }
+    }
+
+    /// Changes a model or a child, so that the operator writes, and deletes it a moment later.
+    async fn delete_around_a_write(&mut self, act: &Act<'_>, name: &'static str) -> Result<()> {
+        let pause = Duration::from_millis(self.dice.below(200) as u64);
+        if self.dice.percent(50) {
+            self.specify(act, name).await?;
+            tokio::time::sleep(pause).await;
+            self.wanted.remove(name);
+            return act.delete(name).await;
+        }
+        let kind = *self.dice.one_of(ChildKind::ALL);
+        let change = json!({"metadata": {"labels": {"app.kubernetes.io/name": "other"}}});
+        // The operator may not have made the child yet, or may not make it at all.
+        drop(act.edit(kind, name, &change).await);
+        tokio::time::sleep(pause).await;
+        drop(act.children(kind).delete(name, &DeleteParams::background()).await);
+        Ok(())
     }
 
     async fn specify(&mut self, act: &Act<'_>, name: &'static str) -> Result<()> {
@@ -152,7 +171,7 @@ fn fault(dice: &mut Dice, call: &Call) -> Option<Fault> {
     if !dice.percent(share) {
         return None;
     }
-    let pause = Fault::Delay(Duration::from_millis(dice.below(400) as u64));
+    let pause = Duration::from_millis(dice.below(400) as u64);
     let refusal = Refusal::new(*dice.one_of(&[500, 503, 504]));
     let patience = Refusal { code: 429, retry_after: Some(1) };
     Some(match call.verb {
@@ -160,17 +179,18 @@ fn fault(dice: &mut Dice, call: &Call) -> Option<Fault> {
             let ends = [WatchEnd::Close, WatchEnd::Cut, WatchEnd::Garbage, WatchEnd::Gone];
             Fault::EndWatch(dice.below(6), *dice.one_of(&ends))
         }
-        Verb::List | Verb::Get => {
-            dice.one_of(&[pause, Fault::Refuse(refusal), Fault::Refuse(patience), Fault::BreakBefore]).clone()
-        }
+        Verb::List | Verb::Get => dice
+            .one_of(&[Fault::Delay(pause), Fault::Refuse(refusal), Fault::Refuse(patience), Fault::BreakBefore])
+            .clone(),
         _ if dice.percent(4) => Fault::Freeze,
         _ => dice
             .one_of(&[
-                pause,
+                Fault::Delay(pause),
                 Fault::Refuse(refusal),
                 Fault::Refuse(patience),
                 Fault::Refuse(Refusal::new(409)),
                 Fault::LoseAnswer(refusal),
+                Fault::LateAnswer(pause),
                 Fault::BreakBefore,
                 Fault::BreakAfter,
             ])

@@ -75,7 +75,7 @@ async fn a_webhook_that_is_down_keeps_back_what_it_is_asked_about_and_nothing_el
             "metadata": {"name": act.namespace},
             "webhooks": [{
                 "name": "services.example.com", "failurePolicy": "Fail", "sideEffects": "None", "timeoutSeconds": 1,
-                "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/nobody-listens"},
+                "admissionReviewVersions": ["v1"], "clientConfig": {"url": "https://127.0.0.1:1/no-server"},
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": act.namespace}},
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["services"]}],
             }],

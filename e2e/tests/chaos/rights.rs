@@ -1,4 +1,4 @@
-//! The rights that the chart grants are those that the operator uses, as the audit log tells: no more and no less.
+//! The rights that the chart grants are those that the operator uses, as the audit log shows: no more and no less.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ type Right = (String, String, String);
 /// owner.
 const UNSEEN: &[(&str, &str, &str)] = &[("belfry.dev", "inferencemodels/finalizers", "update")];
 
-/// What nobody should grant to an operator that works in the namespaces of others.
+/// Rights that an operator in the namespaces of others must not have.
 const DANGEROUS: &[&str] = &["*", "escalate", "bind", "impersonate"];
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
     act.operator.terminate(PATIENCE).await.map(drop)
 }
 
-/// Objects with the names of a model's children that belong to nobody.
+/// Objects without an owner that have the names of a model's children.
 fn namesakes(namespace: &str, model: &Value) -> Result<Vec<Value>> {
     let mut model: InferenceModel = serde_json::from_value(model.clone())?;
     model.metadata.namespace = Some(namespace.to_owned());

@@ -13,7 +13,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 /// Where the operator of the test would be installed.
 const SYSTEM: &str = "listed-system";
 
-/// A namespace that it is not told of.
+/// A namespace that is not in the operator's list.
 const ELSEWHERE: &str = "listed-elsewhere";
 
 #[tokio::test]
@@ -49,7 +49,7 @@ async fn with_listed_namespaces_roles_are_enough_and_other_models_are_left_alone
         ensure!(calls.is_empty(), "asked for more than its namespace: {}", list(&calls));
         let user = format!("system:serviceaccount:{SYSTEM}:{OPERATOR}");
         let asked = audit.of_user(&user)?;
-        ensure!(!asked.is_empty(), "the audit log does not tell of {user}");
+        ensure!(!asked.is_empty(), "the audit log has no request of {user}");
         let refused: Vec<_> = asked.iter().filter(|entry| entry.response_status.code == 403).map(|e| &e.uri).collect();
         ensure!(refused.is_empty(), "the Role lacks a right: {refused:?}");
         act.a_fresh_operator_writes_nothing().await?;

@@ -7,7 +7,7 @@ use belfry_e2e::{Outcome, wait};
 use serde_json::json;
 
 #[tokio::test]
-async fn metrics_are_shown_to_who_may_read_them_and_to_nobody_else() -> Outcome {
+async fn metrics_are_shown_only_to_clients_that_may_read_them() -> Outcome {
     on_stage("scrapers", async |act| {
         act.operator.with(&["--metrics-authentication"]);
         act.operator.start().await?;
@@ -36,7 +36,7 @@ async fn metrics_are_shown_to_who_may_read_them_and_to_nobody_else() -> Outcome 
         act.operator.is_ready().context("probes show no token")?;
 
         act.proxy.play(|call| call.resource.ends_with("reviews").then_some(Fault::Refuse(Refusal::new(503))));
-        ensure!(status(act, Some(&late))? == 503, "when nobody can be asked, the answer is {}", status(act, Some(&late))?);
+        ensure!(status(act, Some(&late))? == 503, "without an API server the answer is {}", status(act, Some(&late))?);
         ensure!(status(act, Some(&reader))? == 200, "what is known is forgotten while the API server is away");
         act.proxy.behave();
         ensure!(status(act, Some(&late))? == 403, "an outage left an answer behind");

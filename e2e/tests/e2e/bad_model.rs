@@ -1,4 +1,4 @@
-//! Folders that hold no model that can be served: the worker says which file, and somebody hears of it.
+//! Folders that hold no model that can be served: the worker says which file, and an alert follows.
 
 use anyhow::{Result, ensure};
 use belfry_crds::InferenceModel;

@@ -40,7 +40,7 @@ async fn a_killed_worker_comes_back_and_is_counted() -> Outcome {
 }
 
 #[tokio::test]
-async fn lost_weights_are_explained_and_page_somebody_until_they_are_back() -> Outcome {
+async fn lost_weights_are_explained_and_page_until_they_are_back() -> Outcome {
     in_namespace("weights", async |ns| {
         let folder = ns.volume_with_model().await?;
         let model = ns.serve(&sample("minilm")?).await?;
@@ -58,7 +58,7 @@ async fn lost_weights_are_explained_and_page_somebody_until_they_are_back() -> O
 
         let mended = Instant::now();
         folder.restore("model.safetensors")?;
-        // The kubelet waits longer from one attempt to the next; nobody has to restart anything.
+        // The kubelet waits longer from one attempt to the next; nothing has to be restarted by hand.
         model.until(belfry_e2e::model::SERVING, secs(240)).await?;
         report(&format!("the model serves {:.0} s after the weights are back", mended.elapsed().as_secs_f64()));
         let ready = Instant::now();

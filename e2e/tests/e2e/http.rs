@@ -1,4 +1,4 @@
-//! Requests that can't be answered, and what their callers are told.
+//! Requests that can't be answered, and the errors that their callers get.
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::inference_model::{Queue, Runtime};

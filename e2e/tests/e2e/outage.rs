@@ -19,7 +19,7 @@ const ALERT: &str = "InferenceModelOutage";
 const TRAFFIC: Duration = secs(300);
 
 #[tokio::test]
-async fn failing_requests_page_somebody_until_they_succeed_again() -> Outcome {
+async fn failing_requests_page_until_they_succeed_again() -> Outcome {
     in_namespace("outage", async |ns| {
         let folder = ns.volume_with_model().await?;
         let row = token_id(&folder.read("tokenizer.json")?, WORD)?;

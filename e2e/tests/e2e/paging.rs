@@ -31,7 +31,7 @@ async fn paged_model(ns: &Namespace, pager: &Pager) -> Result<InferenceModel> {
 }
 
 #[tokio::test]
-async fn a_model_that_is_down_pages_by_its_own_route_once_and_tells_when_it_is_over() -> Outcome {
+async fn a_model_that_is_down_pages_once_by_its_own_route_and_the_page_is_resolved() -> Outcome {
     in_namespace("paging", async |ns| {
         let folder = ns.volume_with_model().await?;
         let pager = Pager::start().await?;
@@ -51,14 +51,14 @@ async fn a_model_that_is_down_pages_by_its_own_route_once_and_tells_when_it_is_o
         let page = pager.until("firing", ALERT, secs(120)).await?;
         report(&format!("{ALERT} paged after {:.0} s", fault.elapsed().as_secs_f64()));
         the_page_is_about_the_model(&page, &ns.name)?;
-        // What follows from it is known to Alertmanager, and told to nobody.
+        // Alertmanager knows the consequences too, and sends no page for them.
         let down = model.until_alert(ALERT, secs(30)).await?;
         ensure!(down.labels.get("model").is_some_and(|name| *name == model.name), "{:?}", down.labels);
 
         folder.restore("model.safetensors")?;
         model.until(belfry_e2e::model::SERVING, secs(240)).await?;
         pager.until("resolved", ALERT, secs(180)).await?;
-        consequences_were_not_told(&pager.pages())
+        consequences_were_not_paged(&pager.pages())
     })
     .await
 }
@@ -73,15 +73,15 @@ fn the_page_is_about_the_model(page: &Value, namespace: &str) -> Result<()> {
     Ok(())
 }
 
-/// An incident is one page. A warning may say why nothing answers; that nothing answers, in other words, nobody is told.
-fn consequences_were_not_told(pages: &[Value]) -> Result<()> {
+/// An incident is one page. A warning may say why nothing answers. No page repeats in other words that nothing answers.
+fn consequences_were_not_paged(pages: &[Value]) -> Result<()> {
     let critical = pages.iter().filter(|page| page["groupLabels"]["severity"] == "critical");
-    let told: Vec<_> = critical.map(|page| page["status"].as_str().unwrap_or_default()).collect();
-    ensure!(told == ["firing", "resolved"], "the pager rang for {told:?}");
+    let statuses: Vec<_> = critical.map(|page| page["status"].as_str().unwrap_or_default()).collect();
+    ensure!(statuses == ["firing", "resolved"], "the pager rang for {statuses:?}");
     for alert in pages.iter().flat_map(|page| page["alerts"].as_array().into_iter().flatten()) {
         let (name, category) = (&alert["labels"]["alertname"], &alert["labels"]["category"]);
         let is_consequence = ["objective", "saturation"].iter().any(|one| category == one);
-        ensure!(!is_consequence && *name != *"InferenceModelOutage", "{name} was told");
+        ensure!(!is_consequence && *name != *"InferenceModelOutage", "{name} was paged");
     }
     Ok(())
 }

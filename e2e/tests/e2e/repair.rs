@@ -1,4 +1,4 @@
-//! What somebody else changes comes back, and what is the user's stays the user's.
+//! What another manager changes is set back, and what is the user's stays the user's.
 
 use std::time::Instant;
 
@@ -76,7 +76,7 @@ async fn an_edited_field_is_set_back_and_a_foreign_one_stays() -> Outcome {
 }
 
 async fn edit(ns: &Namespace, kind: ChildKind, patch: &Value) -> Result<DynamicObject> {
-    let params = PatchParams { field_manager: Some("somebody".into()), ..Default::default() };
+    let params = PatchParams { field_manager: Some("another-manager".into()), ..Default::default() };
     let edited = ns.children(kind).patch("minilm", &params, &Patch::Merge(patch)).await;
     edited.with_context(|| format!("can't edit {}: {patch}", kind.as_str()))
 }
@@ -130,7 +130,7 @@ async fn the_users_object_is_the_users() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_model_is_scaled_to_2_to_0_and_back_and_zero_alarms_nobody() -> Outcome {
+async fn a_model_is_scaled_to_2_to_0_and_back_and_zero_raises_no_alert() -> Outcome {
     in_namespace("scale", async |ns| {
         let model = ns.serve_sample().await?;
         model.until_rules_loaded().await?;

@@ -24,7 +24,7 @@ async fn a_model_is_ready_within_20_seconds_and_its_vectors_mean_something() -> 
         ensure!(took < secs(20), "apply to Ready took {:.1} s, and not under 20 s", took.as_secs_f64());
         similar_sentences_are_near(&model).await?;
         pods_run_restricted(ns, &model).await?;
-        the_list_of_models_tells_that_it_serves(ns).await
+        the_list_of_models_shows_that_it_serves(ns).await
     })
     .await
 }
@@ -49,7 +49,7 @@ async fn pods_run_restricted(ns: &Namespace, model: &Served<'_>) -> Result<()> {
     Ok(())
 }
 
-async fn the_list_of_models_tells_that_it_serves(ns: &Namespace) -> Result<()> {
+async fn the_list_of_models_shows_that_it_serves(ns: &Namespace) -> Result<()> {
     let request = Request::get(format!("/apis/belfry.dev/v1alpha1/namespaces/{}/inferencemodels", ns.name))
         .header(header::ACCEPT, "application/json;as=Table;v=v1;g=meta.k8s.io");
     let table = ns.cluster.send(request.body(vec![])?).await?.ok()?.json()?;

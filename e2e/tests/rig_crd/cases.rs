@@ -330,7 +330,7 @@ fn mappings() -> Vec<Wrong> {
             &["spec.engine.metrics[0]", "others take none"],
         ),
         (
-            "a label of somebody else",
+            "a label that is not of the contract",
             mapped(json!({"name": "inference_requests_total", "from": "x", "labels": {"status": "200", "team": "a"}})),
             &["spec.engine.metrics[0].labels", "remove the others"],
         ),

@@ -1,4 +1,4 @@
-//! The CRD on a real API server, without a node: it is accepted, its rules admit every sample, and what they refuse is told by
+//! The CRD on a real API server, without a node: it is accepted, its rules admit every sample, and each refusal names
 //! field and cure.
 
 use std::path::Path;
@@ -61,7 +61,7 @@ async fn install(client: &Client) -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_api_server_takes_the_crd_admits_what_is_right_and_tells_what_is_wrong() -> Result<()> {
+async fn the_api_server_takes_the_crd_admits_what_is_right_and_names_what_is_wrong() -> Result<()> {
     let rig = Rig::start("crd")?;
     let client = rig.client().await?;
     install(&client).await?;

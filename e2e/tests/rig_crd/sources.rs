@@ -99,12 +99,12 @@ fn of_worker() -> Vec<Wrong> {
     let engine = json!({"type": "VLLM", "image": "v:1"});
     vec![
         (
-            "a digest that nobody checks",
+            "a digest that this engine does not check",
             json!({"engine": engine, "model": {"sha256": "0".repeat(64)}}),
             &["spec.model", "sha256", "Belfry's own worker"],
         ),
         (
-            "a time that nobody heeds",
+            "a time-out that this engine does not keep",
             json!({"engine": engine, "model": cache(&json!({"downloadTimeoutSeconds": 60}))["model"]}),
             &["spec.model", "downloadTimeoutSeconds", "Belfry's own worker"],
         ),

@@ -120,7 +120,7 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
     served_through_the_api_server(&client, &format!("{}", 8 * WANTED_DEPTH)).await?;
     the_port_is_shut_for_everybody_else(operator_port).await?;
 
-    // Whoever sleeps has no scaler, and wakes as many as before.
+    // A suspended model has no scaler. Afterwards it has as many workers as before.
     model.change(json!({"suspend": true})).await?;
     wait::until("the model sleeps", secs(15), async || {
         ensure!(model.replicas().await? == 0 && scalers.get_opt(NAME).await?.is_none());
@@ -168,7 +168,7 @@ async fn served_through_the_api_server(client: &Client, expected: &str) -> Resul
     Ok(())
 }
 
-/// Without the certificate of the front proxy nobody gets an answer.
+/// A client without the certificate of the front proxy gets no answer.
 async fn the_port_is_shut_for_everybody_else(port: u16) -> Result<()> {
     let mut config = kube::Config::new(format!("https://127.0.0.1:{port}").parse()?);
     config.accept_invalid_certs = true;

@@ -118,7 +118,7 @@ impl Operator {
         .await
     }
 
-    /// Series of writes that were made to children. The status may tell that the scaler missed a reading meanwhile.
+    /// Series of writes that were made to children. The status may say meanwhile that the scaler missed a reading.
     pub(crate) fn writes(&self) -> Result<Vec<String>> {
         let of_status = ["kind=\"InferenceModel\"", "kind=\"Event\""];
         let written = |line: &String| !line.ends_with(" 0") && !of_status.iter().any(|kind| line.contains(kind));

@@ -120,7 +120,7 @@ async fn staged(fleet: &Fleet, present: &Version, rig: &Rig) -> Result<()> {
     bell.ring(&[]).await?;
     wait::until("the second model moves", secs(30), async || is_on(fleet, second, NEW).await).await?;
     fleet.until_ready(second).await?;
-    let from = fleet.runtime(second).await?.moved_from.context("it is not told where it came from")?;
+    let from = fleet.runtime(second).await?.moved_from.context("the status does not say where it came from")?;
     ensure!(from.default_image == OLD, "{from:?}");
     // Models that were not ready before stay where they were.
     let ill = fleet.runtime("minilm-hub").await?;
@@ -141,7 +141,7 @@ async fn end(operator: &mut Operator) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the operator has written nothing for a while, and tells what it wrote until then.
+/// Waits until the operator has written nothing for a while. Returns what it wrote until then.
 async fn silent(operator: &Operator) -> Result<Vec<(String, u64)>> {
     let (mut last, mut looks) = (writes(operator)?, 0);
     wait::until("the operator is silent", secs(60), async || {

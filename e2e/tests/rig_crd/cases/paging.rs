@@ -24,7 +24,7 @@ pub(super) fn right() -> Vec<(&'static str, Value)> {
     let week = json!({"from": "2026-11-24T02:00:00Z", "until": "2026-12-01T02:00:00Z"});
     vec![
         ("inhibition and no receiver", alertmanager(json!({}))),
-        ("two who are told", alertmanager(json!({"receivers": [webhook("a"), webhook("b")]}))),
+        ("two receivers", alertmanager(json!({"receivers": [webhook("a"), webhook("b")]}))),
         ("a window of a week", window(json!({"once": week}))),
         (
             "a window until midnight",

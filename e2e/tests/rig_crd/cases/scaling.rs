@@ -29,7 +29,7 @@ pub(super) fn wrong() -> Vec<Wrong> {
             &["spec.replicas and spec.autoscaling", "remove one"],
         ),
         (
-            "nobody who holds the requests",
+            "zero workers, and no server to hold the requests",
             scaling(json!({"minReplicas": 0, "maxReplicas": 2})),
             &["spec.autoscaling.minReplicas", "nothing would hold the requests", "spec.replicas: 0"],
         ),
