@@ -1,4 +1,4 @@
-//! Tells the linker and cargo where libtorch is.
+//! Gives the folder of libtorch to the linker and to cargo.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -11,7 +11,7 @@ fn main() -> io::Result<()> {
     println!("cargo:rustc-link-arg-bins=-Wl,-rpath,$ORIGIN/../lib,--enable-new-dtags");
     let Some(libtorch) = env::var_os("LIBTORCH").map(PathBuf::from) else { return Ok(()) };
     // `cargo run` and `cargo test` set LD_LIBRARY_PATH to the search folders that lie inside the target folder, and to
-    // no others. A link in OUT_DIR is such a folder, so nobody has to set the variable, and no path of this machine
+    // no others. A link in OUT_DIR is such a folder, so users need not set the variable, and no path of this machine
     // gets into the binary.
     let link = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("libtorch");
     relink(&libtorch.join("lib"), &link)?;

@@ -12,7 +12,7 @@
 set -euo pipefail
 
 version=2.11.0      # the release that tch 0.24.0 is generated from
-python_tag=311      # libraries do not depend on it; one wheel for everybody makes one checksum
+python_tag=311      # the libraries do not depend on it; a fixed wheel has a fixed checksum
 cache=${BELFRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/belfry}
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cpu=$cache/libtorch-$version

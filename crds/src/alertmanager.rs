@@ -1,5 +1,5 @@
-//! AlertmanagerConfig of the Prometheus Operator, as far as Belfry writes it. As with [`crate::monitoring`], the kind is
-//! somebody else's. `v1alpha1` is the version that is stored, and needs no conversion webhook.
+//! AlertmanagerConfig of the Prometheus Operator, as far as Belfry writes it. As in [`crate::monitoring`], no CRD is
+//! generated from here. `v1alpha1` is the stored version, which needs no conversion webhook.
 
 use k8s_openapi::api::core::v1::SecretKeySelector;
 use kube::CustomResource;
@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct AlertmanagerConfigSpec {
-    /// The route of which all others are children.
+    /// The root route; all others are its children.
     pub route: Route,
-    /// Who is told.
+    /// The receivers of messages.
     pub receivers: Vec<Receiver>,
     /// Which alerts silence which others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -29,31 +29,31 @@ pub struct AlertmanagerConfigSpec {
     pub mute_time_intervals: Vec<MuteTimeInterval>,
 }
 
-/// Which alerts go to whom.
+/// A route: which alerts go to which receiver.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
     /// Name of the receiver.
     pub receiver: String,
-    /// What an alert has to look like.
+    /// Conditions on the labels of an alert.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub matchers: Vec<Matcher>,
-    /// Labels by which alerts are told apart.
+    /// Labels that group alerts. Alerts with different values go into separate messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub group_by: Vec<String>,
-    /// How long the first message waits.
+    /// How long the first message of a group waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_wait: Option<String>,
-    /// Least time between two messages of a group.
+    /// Shortest time between two messages of a group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group_interval: Option<String>,
-    /// Time after which a message comes again.
+    /// Time after which a message is repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeat_interval: Option<String>,
     /// Whether the routes after this one are tried, too.
     #[serde(default, rename = "continue", skip_serializing_if = "std::ops::Not::not")]
     pub continue_: bool,
-    /// Calendars in which nobody is told. A child does not inherit them.
+    /// Calendars during which the route sends no messages. A child does not inherit them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mute_time_intervals: Vec<String>,
     /// Children, tried in order.
@@ -69,7 +69,7 @@ pub struct Matcher {
     pub name: String,
     /// A value, or an anchored regular expression.
     pub value: String,
-    /// How the two are compared. Without it, the Prometheus Operator would take a syntax that is deprecated.
+    /// How label and value are compared. Without it, the Prometheus Operator would use a deprecated syntax.
     pub match_type: MatchType,
 }
 
@@ -79,7 +79,7 @@ pub enum MatchType {
     /// They are equal.
     #[serde(rename = "=")]
     Equal,
-    /// The expression fits the label.
+    /// The expression matches the label.
     #[serde(rename = "=~")]
     Regex,
 }
@@ -106,7 +106,7 @@ pub struct MuteTimeInterval {
     pub time_intervals: Vec<TimeInterval>,
 }
 
-/// Times of which every part has to fit; a part that is left out always does.
+/// A time interval. Every part must match; an omitted part always matches.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TimeInterval {
@@ -127,7 +127,7 @@ pub struct TimeInterval {
     pub years: Vec<String>,
 }
 
-/// Hours of the day, without the minute at the end.
+/// Hours of the day; the end is exclusive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TimeRange {
@@ -137,7 +137,7 @@ pub struct TimeRange {
     pub end_time: String,
 }
 
-/// Days of the month, with the last.
+/// Days of the month; the end is inclusive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DayRange {
     /// First day.
@@ -146,7 +146,7 @@ pub struct DayRange {
     pub end: i8,
 }
 
-/// Who is told, by what. None of the lists: nobody.
+/// A receiver with its channels. A receiver without any channel drops its alerts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Receiver {
@@ -173,9 +173,9 @@ pub struct Receiver {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SlackConfig {
-    /// Whether the end is told.
+    /// Whether the end of an incident is sent, too.
     pub send_resolved: bool,
-    /// Where the address of the webhook stands.
+    /// Secret with the address of the webhook.
     #[serde(rename = "apiURL")]
     pub api_url: SecretKeySelector,
     /// Channel.
@@ -183,9 +183,9 @@ pub struct SlackConfig {
     pub channel: Option<String>,
     /// Colour of the bar beside the text.
     pub color: String,
-    /// First line.
+    /// Title of the message.
     pub title: String,
-    /// The rest.
+    /// Body of the message.
     pub text: String,
 }
 
@@ -193,22 +193,22 @@ pub struct SlackConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PagerDutyConfig {
-    /// Whether the end is told.
+    /// Whether the end of an incident is sent, too.
     pub send_resolved: bool,
-    /// Where the integration key stands.
+    /// Secret with the integration key.
     pub routing_key: SecretKeySelector,
     /// Address of the Events API; the default is that of the United States.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Name of the incident.
+    /// Title of the incident.
     pub description: String,
     /// `critical`, `error`, `warning` or `info`.
     pub severity: String,
-    /// What is at fault.
+    /// The faulty component.
     pub component: String,
-    /// To what it belongs.
+    /// The group of the component.
     pub group: String,
-    /// Texts beside it.
+    /// Additional texts.
     pub details: Vec<KeyValue>,
 }
 
@@ -216,7 +216,7 @@ pub struct PagerDutyConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EmailConfig {
-    /// Whether the end is told.
+    /// Whether the end of an incident is sent, too.
     pub send_resolved: bool,
     /// Addresses, with commas between them.
     pub to: String,
@@ -227,15 +227,15 @@ pub struct EmailConfig {
     /// Name at the mail server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_username: Option<String>,
-    /// Where the password stands.
+    /// Secret with the password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_password: Option<SecretKeySelector>,
-    /// Whether the mail server has to offer TLS.
+    /// Whether the mail server must offer TLS.
     #[serde(rename = "requireTLS")]
     pub require_tls: bool,
     /// Headers.
     pub headers: Vec<KeyValue>,
-    /// The text, in which values are escaped.
+    /// The body in HTML, with escaped values.
     pub html: String,
 }
 
@@ -243,9 +243,9 @@ pub struct EmailConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookConfig {
-    /// Whether the end is told.
+    /// Whether the end of an incident is sent, too.
     pub send_resolved: bool,
-    /// Where the address stands.
+    /// Secret with the address.
     pub url_secret: SecretKeySelector,
 }
 
@@ -253,16 +253,16 @@ pub struct WebhookConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpsgenieConfig {
-    /// Whether the end is told.
+    /// Whether the end of an incident is sent, too.
     pub send_resolved: bool,
-    /// Where the key stands.
+    /// Secret with the key.
     pub api_key: SecretKeySelector,
     /// Address of the API; the default is that of the United States.
     #[serde(default, rename = "apiURL", skip_serializing_if = "Option::is_none")]
     pub api_url: Option<String>,
-    /// Name of the incident.
+    /// Title of the incident.
     pub message: String,
-    /// The rest.
+    /// Body of the message.
     pub description: String,
     /// `P1` to `P5`.
     pub priority: String,

@@ -4,10 +4,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::contract::load_failure::LoadFailureReason;
 
-/// What a condition is about. `True` is always the good state.
+/// The type of a condition. `True` is always the good state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConditionType {
-    /// All replicas of the present specification answer requests.
+    /// All replicas of the current specification answer requests.
     Ready,
     /// The specification passed the checks that the API server can't make.
     SpecAccepted,
@@ -15,11 +15,12 @@ pub enum ConditionType {
     ModelLoaded,
     /// At least one replica answers requests.
     Available,
-    /// The rollout goes on, or is complete.
+    /// The rollout makes progress, or is complete.
     Progressing,
-    /// The scaler reads its metrics and may move the number of replicas. Only with `spec.autoscaling`.
+    /// The scaler reads its metrics and may change the number of replicas. Only with `spec.autoscaling`.
     ScalingReady,
-    /// ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for.
+    /// Every ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig that the specification asks for is in the
+    /// cluster.
     MonitoringReady,
     /// The operator's passes over the model end. Only there while they don't.
     Reconciled,
@@ -57,11 +58,11 @@ impl ConditionType {
 /// `True`, `False` or `Unknown`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionStatus {
-    /// It is so.
+    /// The condition holds.
     True,
-    /// It is not.
+    /// The condition does not hold.
     False,
-    /// It can't be told.
+    /// The operator can't determine it.
     Unknown,
 }
 
@@ -79,11 +80,11 @@ impl ConditionStatus {
 
 macro_rules! reasons {
     ($($(#[doc = $doc:literal])+ $name:ident;)*) => {
-        /// Why a condition is as it is. The list is closed: alerts, runbooks and users rely on it.
+        /// The reason of a condition's status. The list is closed: alerts, runbooks and users rely on it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Reason {
             $($(#[doc = $doc])+ $name,)*
-            /// The worker said why it could not load the model.
+            /// The worker reported why it could not load the model.
             Load(LoadFailureReason),
         }
 
@@ -115,7 +116,8 @@ reasons! {
     Valid;
     /// The specification contradicts itself or the cluster; the message names the field.
     Invalid;
-    /// The cluster has no image volumes, which `spec.model.source.oci` asks for, and without a `path` nothing can be copied.
+    /// `spec.model.source.oci` needs image volumes, which the cluster lacks, and without a `path` the files can't be
+    /// copied.
     ImageVolumesMissing;
     /// Every replica has the model in memory.
     Loaded;
@@ -125,17 +127,17 @@ reasons! {
     ScaledToZero;
     /// `spec.suspend` is true: there are no pods, and everything else stays.
     Suspended;
-    /// `spec.rollout.paused` is true: the present pods stay, and a changed specification waits.
+    /// `spec.rollout.paused` is true: the current pods stay, and a changed specification waits.
     Paused;
-    /// No node takes the pod: capacity, taints, a missing claim.
+    /// No node can run the pod: capacity, taints, a missing claim.
     Unschedulable;
     /// The image can't be pulled.
     ImagePullFailed;
     /// The container can't be created: a missing Secret or key, a bad mount.
     ContainerConfigInvalid;
-    /// The worker ended, and not because of its model.
+    /// The worker ended for a reason other than its model.
     WorkerCrashed;
-    /// The kernel ended the worker for want of memory.
+    /// The kernel ended the worker because memory ran out.
     OutOfMemoryKilled;
     /// The API server refuses the pods: quota, limit range or Pod Security.
     PodsRefused;
@@ -143,7 +145,7 @@ reasons! {
     Pending;
     /// New pods replace old ones.
     RollingOut;
-    /// All pods are of the present specification.
+    /// All pods run the current specification.
     RolloutComplete;
     /// No progress within the Deployment's deadline.
     ProgressDeadlineExceeded;
@@ -157,15 +159,16 @@ reasons! {
     ObjectsApplied;
     /// The scaler reads its metrics, and it alone owns the number of replicas.
     ScalerActive;
-    /// No metric can be had: the number of replicas stays, or is raised to `spec.autoscaling.fallbackReplicas`.
+    /// No metric is available: the number of replicas stays, or is raised to `spec.autoscaling.fallbackReplicas`.
     MetricsMissing;
-    /// The operator serves no external metrics: it was installed without them, or another adapter does.
+    /// The operator serves no external metrics: it was installed without them, or another adapter serves them.
     ExternalMetricsUnavailable;
-    /// Another scaler is set on the same Deployment; the message names it.
+    /// Another scaler targets the same Deployment; the message names it.
     ForeignScaler;
-    /// The scaler can't read or write the number of replicas; the message has its words.
+    /// The scaler can't read or write the number of replicas; the message quotes it.
     ScalerFailed;
-    /// The cluster lacks a kind of a child: ServiceMonitor, PrometheusRule, AlertmanagerConfig or ScaledObject; the model serves without it.
+    /// The cluster lacks the kind of a child: ServiceMonitor, PrometheusRule, AlertmanagerConfig or ScaledObject; the
+    /// model serves without it.
     CustomResourceDefinitionMissing;
     /// The API server refused a child; the message names it.
     ApplyFailed;
@@ -175,15 +178,15 @@ reasons! {
     AdmissionRefused;
     /// Another field manager owns a field of a child.
     FieldConflict;
-    /// The operator lacks a right that the chart grants.
+    /// The operator lacks a permission that the chart grants.
     Forbidden;
-    /// An object of the same name belongs to somebody else.
+    /// An object of the same name has another owner.
     NameConflict;
     /// The operator's pass over the model broke off again and again; the message has the error. It is repeated.
     ReconcileFailed;
 }
 
-/// The condition of that type, if it is there.
+/// The condition of this type, if it exists.
 #[must_use]
 pub fn find(conditions: &[Condition], type_: ConditionType) -> Option<&Condition> {
     conditions.iter().find(|c| c.type_ == type_.as_str())

@@ -1,9 +1,9 @@
 //! The contract between the operator, which writes pods, probes, rules and dashboards, and the
 //! worker, which serves them: ports, probe paths, settings, failure reasons and metrics.
 //!
-//! Both sides compile against this module, so neither can drift from the other.
-//! A change here changes a running fleet: old workers stay up when the operator is upgraded, so
-//! names are only ever added, and removed one release after nothing reads them any more.
+//! Both sides compile against this module, so neither can drift from the other. A change here affects a running fleet,
+//! because old workers stay up when the operator is upgraded. So names are only added; a name is removed one release
+//! after its last reader.
 
 pub mod defaults;
 pub mod env;
@@ -18,7 +18,7 @@ pub const PORT: u16 = 8080;
 /// Name of that port on the pod, the Service and the ServiceMonitor.
 pub const PORT_NAME: &str = "http";
 
-/// Name of the port of an engine that shows its metrics elsewhere.
+/// Name of the metrics port of an engine that has a separate one.
 pub const METRICS_PORT_NAME: &str = "metrics";
 
 /// Liveness: 200 while the process makes progress. Never depends on load or on the queue.
@@ -30,20 +30,20 @@ pub const READINESS_PATH: &str = "/readyz";
 /// Prometheus text exposition.
 pub const METRICS_PATH: &str = "/metrics";
 
-/// Where a worker's pod sees the folder of a `pvc` or `oci` source, read-only.
+/// Folder where a worker's pod mounts a `pvc` or `oci` source, read-only.
 pub const MODEL_MOUNT: &str = "/models";
 
-/// Where downloads of a `huggingFace` or `s3` source go: scratch space of a worker's pod, or a shared claim.
+/// Folder for downloads of a `huggingFace` or `s3` source: scratch space of a worker's pod, or a shared claim.
 pub const CACHE_MOUNT: &str = "/cache";
 
-/// Where the worker writes its [`load_failure::LoadFailure`] before it exits; the kubelet copies
-/// the file into the pod's status, and the operator reads it there.
+/// File where the worker writes its [`load_failure::LoadFailure`] before it exits; the kubelet copies the file into the
+/// pod's status, and the operator reads it there.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
 
 /// Exit status of a worker that could not load its model.
 pub const EXIT_LOAD_FAILED: i32 = 3;
 
-/// Seconds a worker goes on answering after SIGTERM, so that endpoints can forget it first.
+/// Seconds for which a worker still answers after SIGTERM, so that endpoints can drop it first.
 pub const DRAIN_DELAY_SECONDS: u32 = 5;
 
 /// Seconds a worker has after SIGTERM for the requests that it accepted.
@@ -55,12 +55,12 @@ pub const MODEL_LABEL: &str = "belfry.dev/model";
 /// Upper bounds, in seconds, of every request duration histogram: 1 ms to 30 s.
 pub const DURATION_BUCKETS: &[f64] = &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// The same bounds as they are written in `spec.observability.slos.latency.threshold`.
-/// A threshold between two buckets could only be guessed at, so the API refuses it.
+/// The same bounds as they are written in `spec.observability.slos.latency.threshold`. Requests can't be counted
+/// against a threshold between two buckets, so the API refuses one.
 pub const LATENCY_THRESHOLDS: &[&str] =
     &["1ms", "5ms", "10ms", "25ms", "50ms", "100ms", "250ms", "500ms", "1s", "2500ms", "5s", "10s", "30s"];
 
-/// The bucket bound of a latency threshold, in seconds; `None` when it is no bucket bound.
+/// The bucket bound of a latency threshold, in seconds; `None` if it is not a bucket bound.
 #[must_use]
 pub fn threshold_seconds(threshold: &str) -> Option<f64> {
     let index = LATENCY_THRESHOLDS.iter().position(|t| *t == threshold)?;

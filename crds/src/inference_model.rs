@@ -1,7 +1,7 @@
 //! The `InferenceModel` custom resource, `belfry.dev/v1alpha1`.
 //!
-//! Doc comments become the CRD's descriptions. There are no schema defaults (invariant 12): the
-//! defaults named here are applied in code, from [`crate::contract::defaults`].
+//! Doc comments become the CRD's descriptions. There are no schema defaults (invariant 12). Code applies the defaults
+//! that are named here, from [`crate::contract::defaults`].
 
 use std::collections::BTreeMap;
 
@@ -95,30 +95,30 @@ pub use source::{
 #[x_kube(validation = kube::core::Rule::new("!has(self.replicas) || !has(self.autoscaling)")
     .message("spec.replicas and spec.autoscaling: remove one of them; a scaler owns the number of workers"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.runtime) || !(has(self.runtime.image) || has(self.runtime.dtype) || has(self.runtime.threads) || has(self.runtime.batching) || has(self.runtime.queue))")
-    .message("spec.runtime: image, dtype, threads, batching and queue are of Belfry's own worker: remove them, and use spec.engine.image and spec.engine.args"))]
+    .message("spec.runtime: image, dtype, threads, batching and queue are settings of Belfry's own worker: remove them, and use spec.engine.image and spec.engine.args"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.podTemplate) || !has(self.podTemplate.extraArgs)")
     .message("spec.podTemplate.extraArgs is for Belfry's own worker: move the arguments to spec.engine.args"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.model.servedNames) || size(self.model.servedNames) <= 1 || (has(self.engine) && self.engine.type == 'VLLM')")
     .message("spec.model.servedNames: only engine VLLM answers to more than one name: keep one"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !(has(self.model.sha256) || has(self.model.cache) && (has(self.model.cache.downloadTimeoutSeconds) || has(self.model.cache.stallTimeoutSeconds)))")
-    .message("spec.model: sha256, cache.downloadTimeoutSeconds and cache.stallTimeoutSeconds are of Belfry's own worker: remove them, since another engine would not heed them"))]
+    .message("spec.model: sha256, cache.downloadTimeoutSeconds and cache.stallTimeoutSeconds are settings of Belfry's own worker: remove them, since another engine would ignore them"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.model.source.s3) || !has(self.podTemplate) || !has(self.podTemplate.env) || !self.podTemplate.env.exists(variable, variable.name in ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'])")
     .message("spec.podTemplate.env: the operator sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a bucket: use spec.model.source.s3.credentialsSecretRef"))]
 pub struct InferenceModelSpec {
     /// What the model does. Can't be changed afterwards: create another InferenceModel.
     #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("task can't be changed: create another InferenceModel"))]
     pub task: Task,
-    /// Which model, and where from.
+    /// The model and its source.
     pub model: Model,
     /// Worker pods, 0 to 1000. Default 1. 0 keeps everything but the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: Option<i32>,
-    /// How many workers there are, decided by what they have to do, in place of replicas. Default: replicas.
+    /// Scales the number of workers by their load, in place of replicas. Default: replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
-    /// `true` ends all pods and keeps everything else, replicas among it, until it is false again. Alerts stay quiet.
-    /// Default false.
+    /// `true` removes all pods and keeps everything else, including replicas, until the field is false again. Alerts do
+    /// not fire meanwhile. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// CPU, memory and devices of one worker. Default: requests of 500m CPU and 1Gi memory, limit of 1Gi memory,
@@ -137,16 +137,16 @@ pub struct InferenceModelSpec {
     /// How long a pod may take to become ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probes: Option<Probes>,
-    /// What the loss of a node or a drain may cost.
+    /// How the model survives drains and the loss of a node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub availability: Option<Availability>,
     /// Where pods run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scheduling: Option<Scheduling>,
-    /// Where the model answers, and whom.
+    /// The model's Service port and network policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
-    /// The few things of a pod that only its user knows.
+    /// Settings of the pods that only the user can know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
     /// Scraping, objectives, alerts and dashboards. Default: all of them, without objectives.
@@ -161,17 +161,17 @@ pub enum Task {
     Embedding,
 }
 
-/// Which model.
+/// A model and its source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.cache) || has(self.source.huggingFace) || has(self.source.s3)")
-    .message("spec.model.cache is for what is downloaded: remove it, or use a source huggingFace or s3"))]
+    .message("spec.model.cache is only for downloads: remove it, or use a source huggingFace or s3"))]
 pub struct Model {
     /// Where the model's folder comes from.
     pub source: Source,
     /// Names that requests use for the model, at most 8; the first is the one in answers. Series, alerts and dashboards
-    /// have the name of the InferenceModel in any case, because two models may answer to the same name. Default: the name
-    /// of the InferenceModel.
+    /// always have the name of the InferenceModel, because two models may answer to the same name. Default: the name of
+    /// the InferenceModel.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), extend("items" = serde_json::json!({"type": "string", "minLength": 1, "maxLength": 100, "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]*$"})))]
     pub served_names: Vec<String>,
@@ -182,7 +182,7 @@ pub struct Model {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = "^[0-9a-f]{64}$"))]
     pub sha256: Option<String>,
-    /// What is kept of a download, and how long it may take. For huggingFace and s3.
+    /// Where a download is stored, and how long it may take. Only for huggingFace and s3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
 }
@@ -191,19 +191,19 @@ pub struct Model {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
-    /// What the scheduler sets aside.
+    /// Resources that the scheduler reserves.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = quantity()))]
     #[x_kube(validation = kube::core::Rule::new("self.all(name, type(self[name]) == int || isQuantity(self[name]))").message(QUANTITY_MESSAGE))]
     pub requests: BTreeMap<String, IntOrString>,
-    /// What a worker may not exceed. The worker takes its number of threads from the CPU limit.
+    /// Most resources that a worker may use. The worker takes its number of threads from the CPU limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = quantity()))]
     #[x_kube(validation = kube::core::Rule::new("self.all(name, type(self[name]) == int || isQuantity(self[name]))").message(QUANTITY_MESSAGE))]
     pub limits: BTreeMap<String, IntOrString>,
 }
 
-/// A quantity as users write it: a string, or a bare number.
+/// A quantity in the user's notation: a string, or a bare number.
 fn quantity() -> serde_json::Value {
     serde_json::json!({"x-kubernetes-int-or-string": true, "maxLength": 32})
 }

@@ -1,4 +1,4 @@
-//! ScaledObject of KEDA, as far as Belfry writes it. As with [`crate::monitoring`], the kind is somebody else's.
+//! ScaledObject of KEDA, as far as Belfry writes it. As in [`crate::monitoring`], no CRD is generated from here.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerBehavior;
 use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 
-/// What is scaled, and by what.
+/// A scaled Deployment, and the metrics that scale it.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "keda.sh",
@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct ScaledObjectSpec {
-    /// What is scaled: a Deployment.
+    /// The scaled Deployment.
     pub scale_target_ref: ScaleTarget,
     /// Fewest replicas.
     pub min_replica_count: i32,
     /// Most replicas.
     pub max_replica_count: i32,
-    /// The number while the metrics are missing.
+    /// The number of replicas while the metrics are missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
-    /// What KEDA hands on to its HorizontalPodAutoscaler.
+    /// Settings that KEDA passes on to its HorizontalPodAutoscaler.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advanced: Option<Advanced>,
     /// The metrics.
@@ -41,17 +41,17 @@ pub struct ScaleTarget {
     pub name: String,
 }
 
-/// The number while the metrics are missing.
+/// The number of replicas while the metrics are missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fallback {
-    /// Failed readings in a row after which it counts.
+    /// Failed readings in a row after which the fallback applies.
     pub failure_threshold: i32,
-    /// The number.
+    /// The number of replicas.
     pub replicas: i32,
 }
 
-/// What KEDA hands on.
+/// Settings that KEDA passes on.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Advanced {
@@ -62,7 +62,7 @@ pub struct Advanced {
 /// Settings of the HorizontalPodAutoscaler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HorizontalPodAutoscalerConfig {
-    /// How fast the number may move.
+    /// How fast the number of replicas may change.
     pub behavior: HorizontalPodAutoscalerBehavior,
 }
 

@@ -1,8 +1,8 @@
 //! Everything that crosses a process boundary: the Kubernetes API, the contract between operator
 //! and worker, and the shapes of the monitoring objects.
 //!
-//! This crate does no I/O. The worker builds it without the `kubernetes` feature and sees only
-//! [`contract`]; the operator, the command line and the tests see all of it.
+//! This crate does no I/O. The worker builds it without the `kubernetes` feature and sees only [`contract`]. The
+//! operator, the command line and the tests see all of it.
 
 #![warn(missing_docs)]
 #![cfg_attr(

@@ -1,7 +1,7 @@
 //! ServiceMonitor and PrometheusRule of the Prometheus Operator, as far as Belfry writes them.
 //!
-//! The kinds are somebody else's: no CRD is generated from here, and fields that Belfry never sets
-//! are left out.
+//! The kinds belong to the Prometheus Operator. So no CRD is generated from here, and fields that Belfry never sets are
+//! left out.
 
 use std::collections::BTreeMap;
 
@@ -107,13 +107,13 @@ pub struct Rule {
     /// How long the expression must hold before the alert fires.
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
     pub for_: Option<String>,
-    /// How long the alert goes on after the expression no longer holds.
+    /// How long the alert keeps firing after the expression no longer holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_firing_for: Option<String>,
     /// Labels that are added.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Texts for the person who is paged.
+    /// Texts for the person on call.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }

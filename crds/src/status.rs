@@ -4,11 +4,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Status of an `InferenceModel`. Computed in every pass. What can't be seen any more, such as `movedFrom`, is kept from the last one.
+/// Status of an `InferenceModel`, computed in every pass. A value that can't be observed any more, such as `movedFrom`,
+/// is kept from the last status.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InferenceModelStatus {
-    /// Generation of the specification that this status is about.
+    /// Generation of the specification that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Ready, SpecAccepted, ModelLoaded, Available, Progressing, ScalingReady and MonitoringReady; True is the good state.
@@ -21,11 +22,12 @@ pub struct InferenceModelStatus {
     /// Worker pods that answer requests.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// Replicas with the model in memory, of those wanted: "1/2". Where the specification names a digest, those that
-    /// serve the model of that digest: during the change to another one, the old replicas don't count.
+    /// Replicas with the model in memory, out of the desired replicas: "1/2". If the specification names a digest, only
+    /// replicas with that digest count: while the digest changes, old replicas do not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded: Option<String>,
-    /// Worker pods that a scaler asked for last. They stay when spec.autoscaling is removed and spec.replicas is not set.
+    /// Number of worker pods that a scaler last asked for. It is kept when spec.autoscaling is removed and
+    /// spec.replicas is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled_replicas: Option<i32>,
     /// Label selector of the worker pods, for the scale subresource.
@@ -34,13 +36,13 @@ pub struct InferenceModelStatus {
     /// Address of the model inside the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Which model was asked for.
+    /// The model that the specification asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelStatus>,
     /// What runs the model. Kept when the operator is upgraded, so that an upgrade restarts no worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub runtime: Option<RuntimeStatus>,
-    /// The last failed load or crash of a worker that is still there.
+    /// The last failed load or crash of a worker that still exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
     /// The objects of the model, each with the hash of its content.
@@ -49,13 +51,13 @@ pub struct InferenceModelStatus {
     pub children: Vec<ChildStatus>,
 }
 
-/// Which model was asked for.
+/// The model that the specification asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModelStatus {
     /// The source in one line: `owner/name@revision`, `s3://BUCKET/FOLDER`, `pvc/CLAIM/PATH` or `IMAGE:/PATH`.
     pub requested: String,
-    /// The digest that the specification names; each replica in `loaded` has found it before it became ready.
+    /// The digest that the specification names; each replica in `loaded` checked it before it became ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
 }
@@ -70,24 +72,24 @@ pub struct ChildStatus {
     pub kind: String,
     /// Name.
     pub name: String,
-    /// First 16 digits of the SHA-256 of the wanted content; the object has the same in the annotation
+    /// First 16 digits of the SHA-256 of the desired content; the object carries them in the annotation
     /// `belfry.dev/applied-hash`.
     pub hash: String,
-    /// What became of it.
+    /// State of the object.
     pub state: ChildState,
     /// Why it is not applied: a reason of the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What became of an object.
+/// State of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ChildState {
-    /// The cluster holds it as it is wanted.
+    /// The cluster holds the desired object.
     Applied,
-    /// The API server refused it, or another owner has an object of the name.
+    /// The API server refused the object, or an object of the same name has another owner.
     Refused,
-    /// The cluster does not know its kind.
+    /// The cluster does not know the object's kind.
     Missing,
 }
 
@@ -97,11 +99,11 @@ pub enum ChildState {
 pub struct RuntimeStatus {
     /// Image of the worker.
     pub image: String,
-    /// Image that the template revision brought; `spec.runtime.image` overrides it.
+    /// Default image of the template revision; `spec.runtime.image` overrides it.
     pub default_image: String,
     /// Revision of the pod template that is in use.
     pub template_revision: String,
-    /// Newest revision that this operator knows; set `spec.runtime.templateRevision` to it to move there.
+    /// Newest revision that this operator knows; set `spec.runtime.templateRevision` to it to move the model.
     pub available_template_revision: String,
     /// Image that this operator gives to new models.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -109,19 +111,19 @@ pub struct RuntimeStatus {
     /// Whether this operator has a newer template or default image than the pods run on.
     #[serde(default)]
     pub upgrade: Upgrade,
-    /// What the model ran on before a staged upgrade brought it to the present template.
+    /// Template and image of the model before a staged upgrade moved it to the current template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<MovedFrom>,
 }
 
-/// Whether the operator has something newer for a model's pods.
+/// Whether the operator has a newer template or image for a model's pods.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum Upgrade {
-    /// The pods are as those of a new model would be.
+    /// The pods are the same as those of a new model.
     #[default]
     UpToDate,
-    /// There is a newer template revision, or another default image. The pods stay until somebody moves the model, or its
-    /// turn comes in a staged upgrade.
+    /// A newer template revision or another default image is available. The pods stay until a user or a staged upgrade
+    /// moves the model.
     Available,
 }
 
@@ -141,7 +143,7 @@ pub struct MovedFrom {
 pub struct LastFailure {
     /// A reason of the condition ModelLoaded.
     pub reason: String,
-    /// The worker's own line.
+    /// The worker's own message, in one line.
     pub message: String,
     /// Name of the pod.
     pub pod: String,

@@ -1,6 +1,6 @@
 //! The CRD in the repository is the one that the types describe, and stays small.
 
-#![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
+#![allow(clippy::unwrap_used, reason = "a missing value fails the test")]
 
 use belfry_crds::InferenceModel;
 use expect_test::expect_file;

@@ -1,4 +1,5 @@
-//! The first stage: is there a model, may this body come in, and is there room for its texts?
+//! The first stage: checks that the model is loaded, that the body is acceptable, and that the queue has room for its
+//! texts.
 
 use std::sync::Arc;
 
@@ -17,13 +18,13 @@ use crate::state::{App, Model};
 /// Most bytes in one request: 256 texts of 512 tokens are about 600 kB, as token ids about 1 MB.
 pub const BODY_LIMIT: usize = 8 << 20;
 
-/// Seconds after which a caller may ask again whether a model is loaded.
+/// Seconds after which a caller may retry while the model is being loaded.
 const LOADING_RETRY_AFTER: u64 = 5;
 
-/// Most bytes of a body beyond the limit that are read only to be thrown away.
+/// Most bytes that are read and discarded of a body that is too large.
 const DISCARD_LIMIT: usize = 4 * BODY_LIMIT;
 
-/// Refuses requests that come before the model is loaded, or after the worker has to go.
+/// Refuses requests before the model is loaded, and once the worker shuts down.
 pub fn open(app: &App) -> Result<&Model, ApiError> {
     match (app.lifecycle.state(), app.model()) {
         (State::Ready | State::Draining, Some(model)) => Ok(model),
@@ -61,7 +62,7 @@ pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
         return Err(too_large(body).await);
     }
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::new(Reason::InvalidJson, "the body broke off"))?;
+        let frame = frame.map_err(|_| ApiError::new(Reason::InvalidJson, "the body ended early"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > BODY_LIMIT {
             return Err(too_large(body).await);
@@ -79,8 +80,8 @@ pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
     Ok(Body { bytes: bytes.into(), _share: share })
 }
 
-/// A caller that is still sending when the connection closes hears a reset, and never the answer. So the rest is read
-/// and thrown away, as far as that is bearable.
+/// A caller that is still sending when the connection closes sees a reset, and not the answer. So the rest of the body
+/// is read and discarded, up to [`DISCARD_LIMIT`].
 async fn too_large(mut body: axum::body::Body) -> ApiError {
     let mut left = DISCARD_LIMIT;
     while let Some(Ok(frame)) = body.frame().await {
@@ -95,8 +96,8 @@ async fn too_large(mut body: axum::body::Body) -> ApiError {
     )
 }
 
-/// Only plain JSON: a compressed body could unpack to any size. A caller that does not name a type, as `kubectl create
-/// --raw` does not, sends JSON, or reads in the answer where it breaks off.
+/// Accepts only plain JSON, because a compressed body could unpack to any size. A body without a content type, as
+/// `kubectl create --raw` sends it, is read as JSON.
 fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
     let kind = text(header::CONTENT_TYPE);
@@ -110,7 +111,7 @@ fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Makes room for a request's texts, or says when to come back.
+/// Reserves room for a request's texts, or says when to retry.
 pub fn room(app: &App, texts: usize) -> Result<Reserved<'_>, ApiError> {
     let most = app.limits.texts_per_request();
     if texts > most {

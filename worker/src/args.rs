@@ -30,10 +30,10 @@ pub struct Args {
     /// What the forward pass runs on.
     #[command(flatten)]
     pub compute: Compute,
-    /// What is accepted, and how much of it at once.
+    /// Limits of requests, batches and the queue.
     #[command(flatten)]
     pub limits: Limits,
-    /// How the worker ends.
+    /// How the worker shuts down, and what it logs.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
 }
@@ -83,7 +83,7 @@ pub enum DtypeArg {
     Float16,
 }
 
-/// What is accepted, and how much of it at once.
+/// Limits of requests, batches and the queue.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Limits {
     /// Most tokens in one forward pass; one text always fits
@@ -104,7 +104,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Most texts in one request: a request that can never fit into the queue would be asked to retry for ever.
+    /// Most texts in one request, and never more than the queue holds: a larger request would be asked to retry
+    /// forever.
     pub fn texts_per_request(&self) -> usize {
         self.max_client_batch_size.min(self.queue_capacity)
     }
@@ -115,19 +116,19 @@ impl Limits {
     }
 }
 
-/// How the worker ends, and what it leaves behind.
+/// How the worker shuts down, and what it logs.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LifecycleArgs {
     /// Seconds between SIGTERM and the first refused request
     #[arg(long, env = env::DRAIN_DELAY_SECONDS, default_value_t = u64::from(DRAIN_DELAY_SECONDS), value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub drain_delay_seconds: u64,
-    /// Seconds between SIGTERM and the exit, whatever is still running
+    /// Seconds between SIGTERM and the exit, even if requests are still running
     #[arg(long, env = env::DRAIN_TIMEOUT_SECONDS, default_value_t = u64::from(DRAIN_TIMEOUT_SECONDS), value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub drain_timeout_seconds: u64,
     /// File for the reason of a failed load
     #[arg(long, env = env::TERMINATION_LOG, value_name = "FILE")]
     pub termination_log: Option<PathBuf>,
-    /// Write logs as one JSON object a line
+    /// Write logs as one JSON object per line
     #[arg(long, env = env::LOG_JSON, num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
     pub log_json: bool,
     /// What to log: a level, or a filter such as `belfry_worker=debug`

@@ -1,9 +1,9 @@
 //! A batch without padding: all tokens in one row, texts of equal length side by side. Pure data, no tensors.
 //!
-//! Linear layers see one tall matrix, and attention sees each run of equal length as a small batch of its own, so no
-//! text's vector depends on the texts that happened to wait beside it.
+//! Linear layers see one tall matrix, and attention sees each run of equal length as a small batch of its own, so a
+//! text's vector does not depend on the other texts of the batch.
 
-/// Texts of one length that lie side by side.
+/// Adjacent texts of equal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// First token of the first text.

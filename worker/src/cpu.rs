@@ -1,9 +1,10 @@
-//! What the machine and the container offer.
+//! CPU and memory of the machine and of the container.
 
 use std::fs;
 
-/// Compute threads: as many as asked for, or as the container's CPU limit allows (rounded down, at least one), or as
-/// there are cores. More threads than the limit would be throttled together, and wait for each other.
+/// The number of compute threads: the requested number, else the container's CPU limit (rounded down, at least one),
+/// else the number of cores. The kernel would throttle more threads than the limit together, and they would wait for
+/// each other.
 pub fn threads(asked: usize) -> usize {
     match asked {
         // The standard library reads affinity and the quota of cgroup v1 and v2.
@@ -12,7 +13,7 @@ pub fn threads(asked: usize) -> usize {
     }
 }
 
-/// True where bfloat16 products are computed by hardware.
+/// True if the hardware computes bfloat16 products.
 pub fn multiplies_bfloat16() -> bool {
     has_flag(&cpuinfo(), "avx512_bf16") || has_flag(&cpuinfo(), "amx_bf16")
 }
@@ -38,7 +39,8 @@ pub fn memory_limit() -> Option<u64> {
     memory_files(&own).iter().find_map(|path| limit(&fs::read_to_string(path).ok()?))
 }
 
-/// Files to look at, most specific first. In a container the cgroup's own path is not visible, and the root is its own.
+/// Files to read, most specific first. In a container the cgroup's path is not visible, and the root is the container's
+/// own cgroup.
 fn memory_files(cgroup: &str) -> Vec<String> {
     let v2 = cgroup.lines().filter_map(|line| line.strip_prefix("0::"));
     let v1 = cgroup.lines().filter_map(|line| line.split_once(":memory:").map(|(_, path)| path));

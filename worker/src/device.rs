@@ -12,10 +12,10 @@ use crate::{cpu, native};
 /// The version of libtorch that tch's generated code belongs to.
 pub const VERSION: &str = "2.11.0";
 
-/// Memory of a loaded worker beside its weights: libtorch, one batch's activations, and some air.
+/// Memory of a loaded worker in addition to its weights: libtorch, one batch's activations, and some headroom.
 const OVERHEAD_BYTES: u64 = 256 << 20;
 
-/// Where a model runs, and in which type.
+/// The device of a model, and its data type.
 #[derive(Clone, Copy, Debug)]
 pub struct Device {
     device: tch::Device,
@@ -23,8 +23,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Chooses device and type. Must come before anything else asks libtorch about CUDA: the first question, asked
-    /// without `libtorch_cuda.so`, turns CUDA off for the whole process.
+    /// Chooses device and type. Must run before any other code asks libtorch about CUDA: a first query without
+    /// `libtorch_cuda.so` disables CUDA for the whole process.
     pub fn choose(compute: &Compute) -> Result<Self, LoadFailure> {
         let device = match compute.device {
             DeviceArg::Cpu => tch::Device::Cpu,
@@ -40,12 +40,12 @@ impl Device {
         Ok(Self { device, kind })
     }
 
-    /// `cpu` or `cuda`, as the label `device` has it.
+    /// `cpu` or `cuda`, the value of the label `device`.
     pub fn name(&self) -> &'static str {
         if self.device.is_cuda() { "cuda" } else { "cpu" }
     }
 
-    /// The type of weights and activations, by the name that `--dtype` has for it.
+    /// The type of weights and activations, by its name in `--dtype`.
     pub fn dtype_name(&self) -> &'static str {
         match self.kind {
             Kind::BFloat16 => "bfloat16",
@@ -59,7 +59,7 @@ impl Device {
         Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?.f_to_device(self.device)
     }
 
-    /// Whether weights of this size fit into the container, before the kernel finds out that they do not.
+    /// Checks that weights of this size fit into the container. Otherwise the kernel would kill the process later.
     pub fn fits(&self, file_bytes: u64) -> Result<(), String> {
         let Some(limit) = cpu::memory_limit().filter(|_| !self.device.is_cuda()) else { return Ok(()) };
         let needed = file_bytes.saturating_add(OVERHEAD_BYTES);
@@ -96,7 +96,7 @@ pub fn one_line(error: &TchError) -> String {
 /// Prepares the calling thread to own tensors. Thread counts and gradient mode are per thread.
 #[must_use]
 pub fn own_this_thread(threads: usize) -> tch::NoGradGuard {
-    // libtorch takes this once in the life of a process.
+    // libtorch accepts this call once per process.
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tch::set_num_interop_threads(1));
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));

@@ -10,7 +10,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Every endpoint. A test holds them against those of the contract.
+    /// Every endpoint. A test compares them with the contract.
     pub const ALL: [Self; 2] = [Self::Embeddings, Self::Embed];
 
     /// The path, and the value of the label `endpoint`.

@@ -1,21 +1,21 @@
-//! The seam between the lane and a model: what a forward pass takes, and what it gives.
+//! The interface between the lane and a model: the input and the outputs of a forward pass.
 
 mod output;
 
 pub use self::output::{Output, OutputSet, Outputs, Row};
 use crate::batch::Packed;
 
-/// A model that can be run. It lives and dies on the lane's thread.
+/// A model that can run. The lane's thread creates it and drops it.
 pub trait Engine {
     /// The outputs that the model has.
     fn outputs(&self) -> OutputSet;
 
-    /// Runs one batch for outputs that the model has: for each of them one row a text, in the order of `packed.order`.
-    /// For implementations; callers use [`Engine::pass`].
+    /// Runs one batch for outputs that the model has. Each output gets one row per text, in the order of
+    /// `packed.order`. Implementations provide this method; callers use [`Engine::pass`].
     fn forward(&mut self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError>;
 
-    /// Runs one batch, and checks that the model has what is wanted and gave one row a text of it. Numbers that are not
-    /// finite are left to [`Outputs::take`], so that they fail one text and not all.
+    /// Runs one batch. Checks that the model has each wanted output, and gave one row per text for it.
+    /// [`Outputs::take`] checks that numbers are finite, so that a bad number fails one text and not all.
     fn pass(&mut self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
         wanted.all_in(self.outputs())?;
         let outputs = self.forward(packed, wanted)?;
@@ -35,7 +35,7 @@ pub enum EngineError {
     Rows {
         /// The output at fault.
         output: Output,
-        /// Rows that came.
+        /// Rows of the output.
         rows: usize,
         /// Texts of the batch.
         texts: usize,

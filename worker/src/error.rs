@@ -9,13 +9,13 @@ use crate::endpoint::Endpoint;
 /// Why a request failed. The codes are those of `contract::metrics::REASONS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The body is no JSON, or broke off.
+    /// The body is not JSON, or ended early.
     InvalidJson,
     /// A field has a value that is not accepted, or the model lacks what the route needs.
     InvalidInput,
     /// The body is not announced as plain JSON.
     UnsupportedMediaType,
-    /// The route is there, for another method.
+    /// The route exists, but for another method.
     MethodNotAllowed,
     /// The request names another model.
     ModelNotFound,
@@ -29,16 +29,16 @@ pub enum Reason {
     QueueFull,
     /// The model is not loaded yet.
     ModelLoading,
-    /// The worker is on its way out.
+    /// The worker is shutting down.
     Draining,
-    /// The time for a request was over.
+    /// The request's time limit passed.
     DeadlineExceeded,
     /// The tokenizer or the model failed; the log says why.
     InferenceFailed,
 }
 
 impl Reason {
-    /// Every reason. A test holds them against those of the contract.
+    /// Every reason. A test compares them with the contract.
     pub const ALL: [Self; 13] = [
         Self::InvalidJson,
         Self::InvalidInput,
@@ -74,8 +74,9 @@ impl Reason {
         }
     }
 
-    /// 413 is for bytes alone: clients of such servers split a batch on 413, which does not shorten a text.
-    /// A text that is too long is 400 with OpenAI and 422 with text-embeddings-inference, as their clients expect.
+    /// 413 is only for a body with too many bytes: clients of such servers split a batch on 413, which does not shorten
+    /// a text. A text that is too long is 400 with OpenAI and 422 with text-embeddings-inference, as their clients
+    /// expect.
     pub fn status(self, endpoint: Endpoint) -> StatusCode {
         match self {
             Self::InvalidJson | Self::InvalidInput => StatusCode::BAD_REQUEST,
@@ -93,7 +94,7 @@ impl Reason {
     }
 }
 
-/// A failed request: what to count it as, and what to answer.
+/// A failed request: how to count it, and how to answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// Decides status and code.
@@ -118,7 +119,7 @@ impl ApiError {
         Self { param: Some(param), ..self }
     }
 
-    /// Asks the caller to come back after so many seconds; 0 becomes 1.
+    /// Asks the caller to retry after this many seconds; 0 becomes 1.
     #[must_use]
     pub fn retry_after(self, seconds: u64) -> Self {
         Self { retry_after: Some(seconds.max(1)), ..self }
@@ -131,7 +132,7 @@ impl ApiError {
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // A drained worker wants its callers elsewhere, and the rest of a body that is too large is not worth reading.
+        // A draining worker's callers should connect elsewhere, and the rest of a body that is too large is not read.
         if matches!(self.reason, Reason::Draining | Reason::RequestTooLarge) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -1,5 +1,5 @@
-//! A model's folder: reads files whole, within bounds, never follows a link out of it, and keeps a manifest of what was
-//! read.
+//! A model's folder. It reads whole files within bounds, never follows a link that leads out, and keeps a manifest of
+//! the files that were read.
 
 pub mod digest;
 
@@ -14,19 +14,19 @@ use serde::de::DeserializeOwned;
 use self::digest::{Manifest, sha256};
 use crate::failure::{Result, failure};
 
-/// Largest file beside the weights: tokenizer.json of a large vocabulary is about 35 MB.
+/// Largest file other than the weights: tokenizer.json of a large vocabulary is about 35 MB.
 const FILE_LIMIT: u64 = 256 << 20;
 
 /// A folder that exists, with its real path.
 #[derive(Debug)]
 pub struct Folder {
-    /// As the user wrote it, for messages.
+    /// The path as the user wrote it, for messages.
     shown: PathBuf,
     real: PathBuf,
-    /// Where links may lead beside the folder itself: the blobs of a snapshot in a hub's cache.
+    /// Where links may lead, in addition to the folder itself: the blobs of a snapshot in a hub's cache.
     blobs: Option<PathBuf>,
     revision: String,
-    /// What was read so far.
+    /// The files that were read so far.
     manifest: RefCell<Manifest>,
 }
 
@@ -39,7 +39,7 @@ impl Folder {
         };
         let real = fs::canonicalize(path).map_err(|error| missing(&format!("cannot be opened: {error}")))?;
         if !real.is_dir() {
-            return Err(missing("is no folder"));
+            return Err(missing("is not a folder"));
         }
         // models--owner--name/snapshots/COMMIT/FILE is a link to models--owner--name/blobs/HASH.
         let snapshots = real.parent().filter(|parent| parent.ends_with("snapshots"));
@@ -49,12 +49,12 @@ impl Folder {
         Ok(Self { shown: path.to_owned(), real, blobs, revision, manifest })
     }
 
-    /// The commit of a snapshot of the hub, or what stands for one of a bucket; empty for any other folder.
+    /// The commit of a snapshot of the hub, or the revision of a snapshot of a bucket; empty for any other folder.
     pub fn revision(&self) -> &str {
         &self.revision
     }
 
-    /// Whether there is something of this name; it may still not be readable.
+    /// Whether a file of this name exists; it may not be readable.
     pub fn has(&self, name: &str) -> bool {
         self.real.join(name).exists()
     }
@@ -71,7 +71,7 @@ impl Folder {
         Ok(bytes)
     }
 
-    /// Notes the digest of a file that was read in another way than by this.
+    /// Adds the digest of a file that other code has read.
     pub fn loaded(&self, name: &str, sha256: String) {
         self.manifest.borrow_mut().add(name, sha256);
     }
@@ -92,7 +92,7 @@ impl Folder {
         let file = File::open(&real).map_err(|error| self.corrupt(name, error))?;
         let data = file.metadata().map_err(|error| self.corrupt(name, error))?;
         if !data.is_file() {
-            return Err(self.corrupt(name, "it is no file"));
+            return Err(self.corrupt(name, "it is not a file"));
         }
         if data.len() == 0 {
             return Err(self.corrupt(name, "it is empty"));
@@ -115,18 +115,18 @@ impl Folder {
         self.shown.join(name).display().to_string()
     }
 
-    /// A file that is there and can't be used.
+    /// The failure of a file that exists but can't be used.
     pub fn corrupt(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
         failure(Reason::FileCorrupt, format!("{}: {why}; copy or download the file again", self.path(name)))
     }
 
-    /// A file that the model needs and does not have.
+    /// The failure of a missing file that the model needs.
     pub fn missing(&self, name: &str) -> LoadFailure {
         let message = format!("{}: is missing; copy the whole folder of the model", self.path(name));
         failure(Reason::FileMissing, message)
     }
 
-    /// A file that asks for what this worker can't do.
+    /// The failure of a file that needs a feature that this worker lacks.
     pub fn unsupported(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
         failure(Reason::UnsupportedArchitecture, format!("{}: {why}", self.path(name)))
     }

@@ -27,7 +27,7 @@ use crate::rows::{self, Rows};
 use crate::state::{App, Model};
 use crate::tokenize::{Encoded, Refused};
 
-/// Everything that the worker serves.
+/// All routes of the worker.
 pub fn router(app: Arc<App>) -> Router {
     let embeddings = |State(app), request| answer(app, Endpoint::Embeddings, request);
     let embed = |State(app), request| answer(app, Endpoint::Embed, request);
@@ -57,7 +57,7 @@ fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
     error.into_response(endpoint)
 }
 
-/// What a route's body asks for.
+/// The request that a route's body holds.
 #[derive(Debug)]
 pub struct Wanted {
     /// The texts.
@@ -72,12 +72,13 @@ pub struct Wanted {
     pub format: Format,
 }
 
-/// One inference request, counted exactly once: when it is answered, or when it is dropped because its caller left.
+/// One inference request, counted exactly once: when it is answered, or when it is dropped because its caller
+/// disconnected.
 struct Call {
     app: Arc<App>,
     endpoint: Endpoint,
     id: String,
-    /// When the last byte of the body was there; until then, when the first of the head was.
+    /// When the last byte of the body arrived; before that, when the first byte of the head arrived.
     began: Instant,
     texts: usize,
     answered: bool,
@@ -101,7 +102,7 @@ impl Call {
                 tracing::$level!(request_id, endpoint, status, reason, texts, milliseconds, $message)
             };
         }
-        // Every answered request at info would be the larger part of a busy worker's work.
+        // Logging every answered request at info would be most of a busy worker's work.
         match reason {
             "ok" => log!(debug, "Request answered"),
             _ if status.starts_with('5') => log!(warn, "Request failed"),

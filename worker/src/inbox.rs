@@ -1,4 +1,4 @@
-//! The queue as threads share it: requests leave their texts here, and the lane takes batches out.
+//! The queue that threads share: requests put their texts in, and the lane takes batches out.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,16 +17,16 @@ pub(crate) struct Text {
     /// Its place among the texts of its request.
     pub(crate) index: usize,
     pub(crate) encoded: Encoded,
-    /// What its request wants of the model.
+    /// The output that its request wants.
     pub(crate) output: Output,
-    /// When its request is answered with 504.
+    /// Time at which its request is answered with 504.
     pub(crate) deadline: Instant,
-    /// Holds as many answers as the request has texts, so that the lane never waits for a request.
+    /// Has room for as many answers as the request has texts, so that the lane never waits for a request.
     pub(crate) reply: mpsc::Sender<Answer>,
 }
 
 impl Text {
-    /// Sends the answer. The request may have ended, and then there is nothing to do.
+    /// Sends the answer, unless the request has ended.
     pub(crate) fn answer(&self, row: Result<Row, Reason>, (taken, done): (Instant, Instant)) {
         drop(self.reply.try_send(Answer { index: self.index, row, taken, done }));
     }
@@ -44,7 +44,7 @@ impl Work for Text {
     }
 }
 
-/// What became of one text.
+/// The answer for one text.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The text's place among those of its request.
@@ -86,13 +86,13 @@ impl Inbox {
         self.lock().queue.depth()
     }
 
-    /// True while the lane computes or should.
+    /// True while the lane computes, or has texts to compute.
     pub fn busy(&self) -> bool {
         let inner = self.lock();
         inner.busy || inner.queue.waiting() > 0
     }
 
-    /// Makes room for a request's texts.
+    /// Reserves room for a request's texts.
     pub fn reserve(&self, texts: usize) -> Result<Reserved<'_>, Full> {
         self.lock().queue.reserve(texts)?;
         Ok(Reserved { inbox: self, texts })
@@ -104,7 +104,7 @@ impl Inbox {
         self.arrived.notify_all();
     }
 
-    /// Waits for work; `None` when there is none left and the inbox is closed.
+    /// Waits for a batch; `None` if the inbox is closed and empty.
     pub(crate) fn next(&self, limits: BatchLimits) -> Option<Taken<Text>> {
         let mut inner = self.lock();
         inner.busy = false;
@@ -118,13 +118,13 @@ impl Inbox {
         Some(inner.queue.take(limits, Instant::now()))
     }
 
-    /// Learns from a pass how long a text takes.
+    /// Updates the estimated time per text from a pass.
     pub(crate) fn observe(&self, texts: usize, took: Duration) {
         self.lock().queue.observe(texts, took);
     }
 }
 
-/// Room in the queue; given back when the request ends before its texts are in it.
+/// Reserved room in the queue; released if the request ends before it fills the room.
 #[derive(Debug)]
 pub struct Reserved<'a> {
     inbox: &'a Inbox,
@@ -132,7 +132,7 @@ pub struct Reserved<'a> {
 }
 
 impl Reserved<'_> {
-    /// Puts the texts into the room that was made for them, and wakes the lane.
+    /// Puts the texts into the reserved room, and wakes the lane.
     pub(crate) fn fill(mut self, lifecycle: &Lifecycle, texts: Vec<Text>, now: Instant) {
         let mut inner = self.inbox.lock();
         if !inner.busy && inner.queue.waiting() == 0 {

@@ -54,7 +54,7 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     }
 }
 
-/// Runs the engine so that neither an error nor a panic goes further than this batch.
+/// Runs the engine so that an error or a panic fails only this batch.
 fn guarded(engine: &mut dyn Engine, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
     catch_unwind(AssertUnwindSafe(|| engine.pass(packed, wanted))).unwrap_or(Err(EngineError::Panicked))
 }

@@ -18,7 +18,7 @@
     clippy::missing_errors_doc,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
-    reason = "a library for its own binary and tests, where every error is an enum that says it"
+    reason = "a library for its own binary and tests, where every error is an enum that explains itself"
 )]
 
 pub mod args;

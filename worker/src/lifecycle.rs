@@ -1,4 +1,4 @@
-//! What the worker is doing, and what each probe says about it.
+//! The state of the worker, and the answers of its probes.
 //!
 //! `Loading → Ready → Draining → Refusing`, or `Loading → Failed`. Everything here is atomic: a probe never waits for
 //! a model.
@@ -6,18 +6,18 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Longest time without a finished pass, while work is there, before the worker counts as stuck.
-/// A slow model moves it: four times its slowest pass so far.
+/// Longest time without a finished pass while texts wait, before the worker counts as stuck. For a slow model the limit
+/// is four times its slowest pass so far, if that is longer.
 pub const STALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// What the worker is doing.
+/// The state of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// The model is being loaded and warmed.
     Loading,
     /// Requests are answered.
     Ready,
-    /// SIGTERM came; requests are answered still, because endpoints take a while to forget a pod.
+    /// SIGTERM arrived; requests are still answered, because endpoints take a while to drop a pod.
     Draining,
     /// New requests are refused; accepted ones are finished.
     Refusing,
@@ -28,7 +28,7 @@ pub enum State {
 impl State {
     const ALL: [Self; 5] = [Self::Loading, Self::Ready, Self::Draining, Self::Refusing, Self::Failed];
 
-    /// The word in the body of the readiness probe.
+    /// The name in the body of the readiness probe.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Loading => "loading",
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-/// The present state, and when the lane last got something done.
+/// The current state, and the time of the lane's last progress.
 #[derive(Debug)]
 pub struct Lifecycle {
     state: AtomicU8,
@@ -77,28 +77,28 @@ impl Lifecycle {
         }
     }
 
-    /// The present state.
+    /// The current state.
     pub fn state(&self) -> State {
         State::ALL[usize::from(self.state.load(Ordering::Acquire))]
     }
 
-    /// Goes on to a later state; an earlier one is ignored, so that a load that ends during a drain changes nothing.
+    /// Moves to a later state. An earlier state is ignored, so that a load that ends during a drain changes nothing.
     pub fn advance(&self, state: State) -> bool {
         self.state.fetch_max(state as u8, Ordering::AcqRel) < state as u8
     }
 
-    /// The lane has work from now on: it was idle before, and that was no standstill.
+    /// Records that the lane has texts from now on. The idle time before does not count as a standstill.
     pub fn work_arrived(&self, now: Instant) {
         self.progress.store(self.millis(now), Ordering::Release);
     }
 
-    /// A forward pass ended.
+    /// Records that a forward pass ended.
     pub fn pass_ended(&self, now: Instant, took: Duration) {
         self.slowest_pass.fetch_max(took.as_millis() as u64, Ordering::AcqRel);
         self.progress.store(self.millis(now), Ordering::Release);
     }
 
-    /// The lane's thread is gone; nothing will be answered any more.
+    /// Records that the lane's thread ended, so that no request will be answered any more.
     pub fn lane_lost(&self) {
         self.lane_lost.store(true, Ordering::Release);
     }

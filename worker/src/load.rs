@@ -1,5 +1,5 @@
-//! From a folder or a repository to a warm model. Runs on the lane's thread, because the tensors that it makes stay
-//! there. Every failure is one line that names a file or an address and says what to do.
+//! Loads a model from a folder, a repository or a bucket. It runs on the lane's thread, because its tensors stay there.
+//! Every failure is one line that names a file or an address and says what to do.
 
 mod cache;
 mod download;
@@ -27,7 +27,7 @@ use crate::model::weights::{self, Weights};
 use crate::state::{About, Model};
 use crate::tokenize::Tokenizer;
 
-/// A loaded model: what requests need of it, what the lane runs, and how much memory its weights take.
+/// A loaded model: the part for requests, the engine for the lane, and the memory of its weights.
 pub struct Loaded {
     /// For the requests.
     pub model: Model,
@@ -75,7 +75,7 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
     Ok(Loaded { model: Model { tokenizer, dimensions, outputs: engine.outputs(), about }, engine, bytes })
 }
 
-/// Reads the files that [`load`] reads, and loads nothing.
+/// Reads the files that [`load`] reads, without loading a model.
 pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
     let family = Family::read(&folder)?;
@@ -87,7 +87,7 @@ pub fn manifest(path: &Path) -> Result<Manifest> {
 
 fn mismatch(folder: &Folder, wanted: &str, found: &str) -> LoadFailure {
     let message = format!(
-        "{}: the model's digest is {found}, and {wanted} is wanted; if the model is the right one, set sha256 to the first",
+        "{}: the model's digest is {found}, but {wanted} is wanted; if the model is the right one, set sha256 to the first",
         folder.path("")
     );
     failure(LoadFailureReason::DigestMismatch, message)

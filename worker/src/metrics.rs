@@ -12,7 +12,8 @@ use prometheus::{
 
 use crate::endpoint::Endpoint;
 
-/// Pairs of status and reason that alerts read; they are born at 0, or the first failure would be no increase.
+/// Pairs of status and reason that alerts read. Their series start at 0; otherwise the first failure would not be an
+/// increase.
 const ALERTED: &[(&str, &str)] = &[
     ("200", "ok"),
     ("429", "queue_full"),
@@ -68,7 +69,7 @@ pub struct Metrics {
     pub build_info: GaugeVec,
 }
 
-/// What [`contract::MODEL_INFO`] says of the model.
+/// Labels of [`contract::MODEL_INFO`].
 pub struct ModelInfo<'a> {
     /// The architecture that config.json names.
     pub architecture: &'a str,
@@ -76,14 +77,15 @@ pub struct ModelInfo<'a> {
     pub dtype: &'a str,
     /// `cpu` or `cuda`.
     pub device: &'a str,
-    /// The commit, where there is one, or empty.
+    /// The commit; empty if there is none.
     pub revision: &'a str,
     /// SHA-256 of the manifest.
     pub digest: &'a str,
 }
 
 impl Metrics {
-    /// Registers every metric, and the series that rules read at 0. Fails only where two have one name.
+    /// Registers every metric, and creates the series that rules read, at 0. Fails only if two metrics have the same
+    /// name.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
         let r = &registry;
@@ -119,12 +121,12 @@ impl Metrics {
             )?,
             registry,
         };
-        metrics.bear();
+        metrics.create_series();
         Ok(metrics)
     }
 
     /// Creates the series that rules read, at 0.
-    fn bear(&self) {
+    fn create_series(&self) {
         for endpoint in Endpoint::ALL {
             for (status, reason) in ALERTED {
                 self.requests.with_label_values(&[endpoint.path(), *status, *reason]);
@@ -153,7 +155,7 @@ impl Metrics {
         self.request_duration.with_label_values(&[phase]).observe(took.as_secs_f64());
     }
 
-    /// Says which state the model is in, and whether it answers.
+    /// Sets the state of the model, and whether it answers.
     pub fn state(&self, state: &str, answers: bool) {
         for other in contract::MODEL_STATES {
             self.model_state.with_label_values(&[*other]).set(i64::from(*other == state));
@@ -161,13 +163,13 @@ impl Metrics {
         self.model_loaded.set(i64::from(answers));
     }
 
-    /// Says which model is served.
+    /// Sets the labels of the served model.
     pub fn model(&self, info: &ModelInfo<'_>) {
         let ModelInfo { architecture, dtype, device, revision, digest } = info;
         self.model_info.with_label_values(&[*architecture, *dtype, *device, *revision, *digest]).set(1.0);
     }
 
-    /// Says that something was computed at this time.
+    /// Sets the time of the last progress.
     pub fn progress(&self, now: SystemTime) {
         self.last_progress.set(unix(now));
     }

@@ -1,4 +1,4 @@
-//! What a model folder says, and the network that it describes: one file for each family.
+//! The settings in a model's folder, and the network that they describe: one file per family.
 
 mod bert;
 pub mod engine;
@@ -11,9 +11,9 @@ use tch::{TchError, Tensor};
 
 use crate::batch::Packed;
 
-/// A network that turns tokens into one vector each.
+/// A network that computes one vector per token.
 pub trait Encoder {
-    /// The last hidden state, one row for each token of the batch.
+    /// The last hidden state, one row per token of the batch.
     fn encode(&self, packed: &Packed) -> Result<Tensor, TchError>;
 
     /// Memory of the weights, in bytes.

@@ -1,17 +1,17 @@
 //! Texts that wait for a forward pass: a bounded queue that is pure data, with the time passed in.
 //!
-//! Every request has a line of its own, and a batch takes one text from each line in turn, oldest request first, until
-//! a limit is reached. So a short question is not stuck behind a thousand passages, and because the head of the oldest
-//! line is always taken first, nothing waits for ever: every line becomes the oldest.
+//! Every request has its own line, and a batch takes one text from each line in turn, oldest request first, until a
+//! limit is reached. So a short question does not wait behind a thousand passages. The head of the oldest line is
+//! always taken first and every line becomes the oldest, so no text waits forever.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What the queue needs to know of a text.
+/// The properties of a text that the queue uses.
 pub trait Work {
     /// Tokens in the forward pass.
     fn tokens(&self) -> usize;
-    /// When its request is answered with 504.
+    /// Time at which its request is answered with 504.
     fn deadline(&self) -> Instant;
     /// True once no request waits for the answer any more.
     fn is_cancelled(&self) -> bool;
@@ -33,7 +33,7 @@ pub struct Full {
     pub retry_after: u64,
 }
 
-/// Longest wait that a caller is asked for, however slow the model is.
+/// Longest wait that callers are asked for, even with a slow model.
 const RETRY_AFTER_MAX: f64 = 30.0;
 
 /// Weight of the newest pass in the estimate of a text's time: about the last ten passes count.
@@ -66,7 +66,7 @@ impl<W: Work> Queue<W> {
         self.waiting
     }
 
-    /// Makes room for a request's texts before they are tokenized, so that tokenizing is bounded as well.
+    /// Reserves room for a request's texts before they are tokenized, so that tokenizing is bounded as well.
     pub fn reserve(&mut self, texts: usize) -> Result<(), Full> {
         if self.depth() + texts > self.capacity {
             return Err(Full { retry_after: self.retry_after() });
@@ -75,7 +75,7 @@ impl<W: Work> Queue<W> {
         Ok(())
     }
 
-    /// Gives room back that [`Self::reserve`] made.
+    /// Releases room that [`Self::reserve`] made.
     pub fn release(&mut self, texts: usize) {
         self.reserved = self.reserved.saturating_sub(texts);
     }
@@ -89,8 +89,8 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Takes the texts of the next forward pass, and those whose time is over. Texts whose request has ended are
-    /// dropped.
+    /// Takes the texts of the next forward pass, and the texts whose deadline has passed. Texts whose request has ended
+    /// are dropped.
     pub fn take(&mut self, limits: BatchLimits, now: Instant) -> Taken<W> {
         let expired = self.drop_stale(now);
         let mut batch = Vec::new();
@@ -132,7 +132,7 @@ impl<W: Work> Queue<W> {
         expired
     }
 
-    /// Learns from a pass how long a text takes.
+    /// Updates the estimated time per text from a pass.
     pub fn observe(&mut self, texts: usize, took: Duration) {
         let sample = took.as_secs_f64() / texts.max(1) as f64;
         let first = self.seconds_per_text == 0.0;
@@ -140,18 +140,18 @@ impl<W: Work> Queue<W> {
             if first { sample } else { (1.0 - SMOOTHING) * self.seconds_per_text + SMOOTHING * sample };
     }
 
-    /// Whole seconds until what waits now is done.
+    /// Whole seconds until the waiting texts are done.
     fn retry_after(&self) -> u64 {
         (self.depth() as f64 * self.seconds_per_text).ceil().clamp(1.0, RETRY_AFTER_MAX) as u64
     }
 }
 
-/// What one look at the queue gave.
+/// The result of [`Queue::take`].
 #[derive(Debug)]
 pub struct Taken<W> {
-    /// The next forward pass, in no order that matters; empty when all waiting texts were stale.
+    /// The next forward pass, in no particular order; empty if all waiting texts were stale.
     pub batch: Vec<W>,
-    /// Texts whose time is over, to be answered with 504.
+    /// Texts whose deadline has passed, to be answered with 504.
     pub expired: Vec<W>,
 }
 

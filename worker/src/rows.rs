@@ -1,4 +1,4 @@
-//! A request's side of the queue: it leaves its texts in the inbox, and waits until the lane has answered each.
+//! A request's side of the queue: it puts its texts into the inbox, and waits until the lane has answered each of them.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::inbox::{Reserved, Text};
 use crate::state::App;
 use crate::tokenize::Encoded;
 
-/// What one request gets from the model, a row for each of its texts, and where its time went.
+/// The model's rows for one request, one per text, and the time of each phase.
 #[derive(Debug)]
 pub struct Rows<T> {
     /// In the order of the request's texts.
@@ -33,10 +33,10 @@ pub async fn dense(
     forward(app, room, (texts, Output::Dense, Row::dense), deadline).await
 }
 
-/// Texts, which output they are sent for, and how a row of it is taken apart.
+/// Texts, the output that they are sent for, and the function that unpacks a row.
 type Wanted<T> = (Vec<Encoded>, Output, fn(Row) -> Option<T>);
 
-/// Sends texts through the model. When the caller goes away this is dropped, which cancels them.
+/// Sends texts through the model. If the caller disconnects, this future is dropped, which cancels the texts.
 async fn forward<T>(
     app: &App,
     room: Reserved<'_>,
@@ -64,7 +64,7 @@ async fn forward<T>(
         first = Some(first.map_or(answer.taken, |first| first.min(answer.taken)));
         last = last.max(answer.done);
     }
-    // A row that is missing here is one of another kind than was asked for.
+    // A row that is missing here has another kind than the requested one.
     let rows = rows.into_iter().collect::<Option<Vec<T>>>().ok_or_else(|| failed(Reason::InferenceFailed))?;
     let first = first.unwrap_or(queued);
     Ok(Rows { rows, tokens, queue: first - queued, inference: last - first })

@@ -37,10 +37,10 @@ const HTTP_THREADS: usize = 2;
 /// Time that a lane has to end after the last request was answered.
 const LANE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a shell reports for a process that SIGTERM ended.
+/// The exit code that a shell reports for a process that SIGTERM ended.
 const SECOND_SIGNAL_STATUS: i32 = 128 + 15;
 
-/// Runs the worker and says how it ended.
+/// Runs the worker and returns its exit code.
 pub fn run(args: &Args) -> ExitCode {
     if let Some(command) = &args.command {
         return instead(command);
@@ -60,7 +60,7 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-/// What is asked for instead of serving.
+/// Runs a subcommand instead of serving.
 fn instead(command: &Subcommand) -> ExitCode {
     let Subcommand::Digest { folder, manifest: whole } = command;
     let text = match manifest(folder) {
@@ -74,17 +74,17 @@ fn instead(command: &Subcommand) -> ExitCode {
     if io::stdout().write_all(text.as_bytes()).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Starts the process anew with libgomp set not to spin, unless it is set to something already.
+/// Restarts the process with libgomp set not to spin, unless the variable is already set.
 ///
-/// libgomp reads the variable when it is loaded, which is before `main`. By default its threads spin at every barrier,
-/// and where cores are shared, with a neighbour or with our own HTTP threads, they burn the time that the thread that
-/// they wait for needs: a pass of 10 ms was measured to take 300 ms.
+/// libgomp reads the variable when it is loaded, which is before `main`. By default its threads spin at every barrier.
+/// If other processes or our own HTTP threads share the cores, spinning threads take CPU time from the thread that they
+/// wait for: a pass of 10 ms was measured to take 300 ms.
 fn wait_passively() {
     const POLICY: &str = "OMP_WAIT_POLICY";
     if env::var_os(POLICY).is_none()
         && let Ok(program) = env::current_exe()
     {
-        // Returns only if it failed, and then the worker is slower and works all the same.
+        // Returns only if it failed; the worker then runs more slowly.
         drop(Command::new(program).args(env::args_os().skip(1)).env(POLICY, "PASSIVE").exec());
     }
 }
@@ -100,7 +100,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         .build()
         .map_err(|error| error.to_string())?;
     runtime.block_on(async {
-        // Bound before anything is loaded, so that probes get an answer and not a refused connection.
+        // The listener is bound before anything is loaded, so that probes get an answer and not a refused connection.
         let listener = TcpListener::bind(args.listen)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}; choose another --listen", args.listen))?;
@@ -127,7 +127,8 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
     })
 }
 
-/// Starts the thread that loads the model, owns it, and drops it. What it returns is disconnected when the thread ends.
+/// Starts the thread that loads the model, owns it, and drops it. The returned channel is disconnected when the thread
+/// ends.
 fn spawn_lane(
     app: &Arc<App>,
     args: &Args,
@@ -147,7 +148,7 @@ fn spawn_lane(
     Ok(ended)
 }
 
-/// Says so when the lane's thread is gone, whether it returned or panicked.
+/// Reports the end of the lane's thread, whether it returned or panicked.
 struct LaneEnd {
     app: Arc<App>,
     _alive: Sender<()>,
@@ -161,7 +162,7 @@ impl Drop for LaneEnd {
     }
 }
 
-/// Loads and warms the model, and opens the doors.
+/// Loads and warms the model, and makes the worker ready.
 fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFailure> {
     let device = Device::choose(&args.compute)?;
     let Loaded { model, mut engine, bytes } = load(args, &device, &app.metrics)?;
@@ -191,11 +192,11 @@ fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFa
     Ok(engine)
 }
 
-/// Runs the smallest and the largest batch: the first real request then finds memory and kernels warm, a model that
-/// does not fit fails here, and so does one whose numbers are not finite.
+/// Runs the smallest and the largest batch. The first real request then finds memory and kernels warm. A model that
+/// does not fit, or whose numbers are not finite, fails here.
 fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) -> Result<(), LoadFailure> {
     let (max_tokens, vocabulary) = (tokenizer.max_tokens(), tokenizer.vocabulary());
-    // Ids from all over the vocabulary, so that damage in one corner of it has a chance to show.
+    // Ids from the whole vocabulary, so that damage in one part of it is likely to show.
     let text = |length: usize| (0..length).map(|i| (i * 7919 % vocabulary) as u32).collect::<Vec<u32>>();
     let wanted = engine.outputs();
     let full = vec![text(max_tokens); (batch_tokens / max_tokens).max(1)];
@@ -217,7 +218,7 @@ fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) 
     Ok(())
 }
 
-/// A failed load: one line for people, one for the operator, and the end.
+/// Reports a failed load: one line for users, and one for the operator.
 fn end_with(app: &App, lifecycle: &LifecycleArgs, failure: &LoadFailure) -> ! {
     app.advance(State::Failed);
     if let Some(path) = &lifecycle.termination_log {
@@ -230,12 +231,12 @@ fn end_with(app: &App, lifecycle: &LifecycleArgs, failure: &LoadFailure) -> ! {
     native::exit_now(EXIT_LOAD_FAILED)
 }
 
-/// One line on standard error. A closed pipe is no reason for anything.
+/// One line on standard error. A closed pipe is ignored.
 fn say(message: &str) {
     drop(writeln!(io::stderr(), "belfry-worker: {message}"));
 }
 
-/// Logs go to standard output, so that standard error holds nothing but the reason of an end.
+/// Logs go to standard output, so that standard error holds only the reason of an exit.
 fn log(args: &LifecycleArgs) {
     let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);

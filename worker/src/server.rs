@@ -22,27 +22,27 @@ use crate::args::LifecycleArgs;
 use crate::lifecycle::State;
 use crate::state::App;
 
-/// Longest time from a connection's start, or from the end of the answer before, to a whole head of a request.
+/// Longest time from a connection's start, or from the end of the previous answer, to the complete head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most headers of a request, and most bytes of its head.
 const HEADERS_LIMIT: usize = 64;
 const HEAD_BYTES_LIMIT: usize = 64 * 1024;
 
-/// Most connections at once; more wait in the kernel's queue until one closes, which [`HEADER_TIMEOUT`] sees to.
+/// Most connections at once; more wait in the kernel's queue until one closes, which [`HEADER_TIMEOUT`] ensures.
 const CONNECTIONS_LIMIT: usize = 1024;
 
 /// Pause after the kernel refused a connection, usually because there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often a drain looks whether it is done.
+/// How often a drain checks whether it is done.
 const DRAIN_POLL: Duration = Duration::from_millis(20);
 
 /// Time for connections to close after the last answer was given.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown` ends, and then until everything that was accepted is answered or the drain's time is over.
-/// Both the listener and the shutdown are the caller's, so that a test can drain without a process.
+/// The caller passes both the listener and the shutdown, so that a test can drain without a process.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -109,7 +109,7 @@ fn connection(
     });
 }
 
-/// Not ready at once, refusing after a while, done when nothing is running any more.
+/// Drains: not ready at once, refusing requests after the delay, done once no request is running.
 async fn drain(app: &App, times: &LifecycleArgs) {
     let start = Instant::now();
     let end = start + Duration::from_secs(times.drain_timeout_seconds);

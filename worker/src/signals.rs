@@ -5,7 +5,7 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
-/// The signals that end a process. From its making on, they no longer do so by themselves.
+/// The signals that end a process. Once this exists, they no longer end it by themselves.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,

@@ -1,4 +1,4 @@
-//! What every request sees: settings, metrics, state, queue, and the model once it is loaded.
+//! The state that all requests share: settings, metrics, lifecycle, queue, and the model once it is loaded.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -15,15 +15,15 @@ use crate::tokenize::Tokenizer;
 /// Most KiB of request bodies in memory at once, over all connections.
 const BODIES_KIB: usize = 64 * 1024;
 
-/// The worker, as its requests and its lane share it.
+/// The worker, shared by its requests and its lane.
 pub struct App {
     /// The name that requests and responses use for the model.
     pub name: String,
-    /// What is accepted at once.
+    /// Limits of requests, batches and the queue.
     pub limits: Limits,
-    /// What Prometheus reads.
+    /// The metrics that Prometheus reads.
     pub metrics: Metrics,
-    /// What probes read.
+    /// The state that probes read.
     pub lifecycle: Lifecycle,
     /// Where texts wait for the lane.
     pub inbox: Inbox,
@@ -34,19 +34,19 @@ pub struct App {
     model: OnceLock<Model>,
 }
 
-/// What a request needs to know of the model.
+/// The part of a model that requests use.
 pub struct Model {
     /// Text to token ids, with the length limit.
     pub tokenizer: Tokenizer,
     /// Length of a vector.
     pub dimensions: usize,
-    /// What it can be asked for.
+    /// The outputs that the model has.
     pub outputs: OutputSet,
-    /// What people are shown.
+    /// The description for `/info`.
     pub about: About,
 }
 
-/// What `/info` says of the model.
+/// The description of a model in `/info`.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct About {
     /// The architecture that config.json names.
@@ -55,15 +55,15 @@ pub struct About {
     pub dtype: String,
     /// `cpu` or `cuda`.
     pub device: String,
-    /// The commit, where there is one, or empty.
+    /// The commit; empty if there is none.
     pub revision: String,
-    /// SHA-256 of the manifest of what was loaded.
+    /// SHA-256 of the manifest of the loaded files.
     pub digest: String,
 }
 
 impl App {
-    /// A worker in [`State::Loading`], with one tokenizing request a compute thread. Fails only where two metrics have
-    /// one name.
+    /// A worker in [`State::Loading`], which tokenizes as many requests at once as it has compute threads. Fails only
+    /// if two metrics have the same name.
     pub fn new(name: String, limits: Limits, threads: usize) -> Result<Self, prometheus::Error> {
         let app = Self {
             inbox: Inbox::new(limits.queue_capacity),
@@ -85,13 +85,13 @@ impl App {
         self.model.get()
     }
 
-    /// From here on requests are answered, unless the worker is already on its way out.
+    /// Sets the model. From now on requests are answered, unless the worker is already shutting down.
     pub fn ready(&self, model: Model) {
         drop(self.model.set(model));
         self.advance(State::Ready);
     }
 
-    /// Goes to a later state, and says so in the metrics.
+    /// Moves to a later state, and records it in the metrics.
     pub fn advance(&self, state: State) {
         if self.lifecycle.advance(state) {
             self.metrics.state(state.label(), state.answers());

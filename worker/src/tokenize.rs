@@ -1,10 +1,10 @@
-//! Text to token ids. Owns the length limit: an [`Encoded`] is never empty and never longer than the model takes, so
-//! the queue and the model need not check again.
+//! Text to token ids. This module owns the length limit: an [`Encoded`] is never empty and never longer than the model
+//! takes, so the queue and the model need not check again.
 
 use tokenizers::TruncationDirection;
 
-/// A token is never read from more bytes than this. Longer text is cut before it is tokenized, because some tokenizers
-/// need time that grows with the square of the length; a natural text has four or five bytes a token.
+/// Most bytes of text per token of the limit. A longer text is cut before it is tokenized, because the time of some
+/// tokenizers grows with the square of the length. Natural text has four or five bytes per token.
 const BYTES_PER_TOKEN: usize = 64;
 
 /// Token ids of one text: at least one, at most as many as the model takes.
@@ -29,7 +29,7 @@ pub enum Refused {
         /// Most tokens that the model takes.
         limit: usize,
     },
-    /// More bytes than are given to the tokenizer; it was not tokenized.
+    /// More bytes than the tokenizer may get; the text was not tokenized.
     #[error("is {bytes} bytes long; the model takes at most {limit} tokens, and at most {} bytes", limit * BYTES_PER_TOKEN)]
     TooManyBytes {
         /// Bytes of the text.
@@ -45,7 +45,7 @@ pub enum Refused {
         /// The largest id that the model knows.
         last: usize,
     },
-    /// Not even special tokens came out.
+    /// The text has no tokens, not even special ones.
     #[error("has no tokens")]
     Empty,
     /// The tokenizer failed on this text.
@@ -74,7 +74,7 @@ impl Tokenizer {
         if max_tokens <= special {
             return Err(format!("it adds {special} tokens to every text, and the model takes {max_tokens}"));
         }
-        // The file may ask for padding and for a length of its own; batches here have no padding, and the length is the
+        // The file may set padding and a length of its own. Batches here have no padding, and the length is the
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         Ok(Self { inner, max_tokens, special, vocabulary })
@@ -108,7 +108,7 @@ impl Tokenizer {
         if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded(ids.to_vec())) }
     }
 
-    /// Takes ids as they are: the caller has added the special tokens, or wants none.
+    /// Takes ids unchanged: the caller has added the special tokens, or wants none.
     pub fn ids(&self, ids: Vec<u32>, truncate: bool) -> Result<Encoded, Refused> {
         if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
             return Err(Refused::UnknownId { id: *id, last: self.vocabulary.saturating_sub(1) });
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_taken_as_they_are_within_the_vocabulary() {
+    fn ids_are_taken_unchanged_within_the_vocabulary() {
         assert_eq!(tokenizer(4).ids(vec![2, 4, 3], false).unwrap().ids(), [2, 4, 3]);
         assert_eq!(tokenizer(4).ids(vec![14], false), Err(Refused::UnknownId { id: 14, last: 13 }));
         assert_eq!(tokenizer(4).ids(vec![], false), Err(Refused::Empty));

@@ -57,7 +57,7 @@ async fn a_text_that_is_too_long_is_named_with_both_numbers() {
 }
 
 #[tokio::test]
-async fn no_error_repeats_a_piece_of_the_request() {
+async fn no_error_quotes_the_request() {
     let bodies = [
         r#"{"input": {"secret": "secret"}}"#,
         r#"{"input": ["secret", 1]}"#,
@@ -112,7 +112,7 @@ async fn unknown_routes_and_methods_answer_in_json() {
 }
 
 #[tokio::test]
-async fn a_request_before_the_model_is_loaded_is_told_to_come_back() {
+async fn a_request_before_the_model_is_loaded_is_asked_to_retry() {
     let fake = Fake::loading();
     let (head, _) = fails(&fake, post(OPENAI, r#"{"input": "a"}"#), 503, "model_loading").await;
     assert_eq!(head.headers()["retry-after"], "5");
@@ -184,7 +184,7 @@ async fn a_request_that_waits_too_long_is_answered_and_never_computed() {
 }
 
 #[tokio::test]
-async fn a_caller_who_leaves_is_counted_and_costs_nothing() {
+async fn a_caller_that_disconnects_is_counted_and_costs_nothing() {
     let fake = Fake::held("");
     let mut left = Box::pin(router(Arc::clone(&fake.app)).oneshot(post(OPENAI, r#"{"input": "w1"}"#)));
     tokio::select! {

@@ -1,4 +1,4 @@
-//! Folders that are no model: each is refused with its reason, in one line that names the file and says what to do.
+//! Folders that are not a model: each is refused with its reason, in one line that names the file and says what to do.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;

@@ -79,7 +79,7 @@ async fn embed_has_the_shape_of_text_embeddings_inference() {
 }
 
 #[tokio::test]
-async fn probes_tell_the_state_at_every_step() {
+async fn probes_report_the_state_at_every_step() {
     let fake = Fake::loading();
     let probe = async |fake: &Fake, path: &str| {
         let (status, _, body) = send(fake, Request::get(path).body(Body::empty()).unwrap()).await;

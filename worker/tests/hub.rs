@@ -1,4 +1,4 @@
-//! Downloads, from a hub on this machine that answers as the real one does, and as it does on its worst days.
+//! Downloads from a hub on this machine, which answers as the real one does, with and without faults.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
@@ -45,7 +45,7 @@ fn fetch(endpoint: &str, cache: &TempDir, flags: &str) -> Result<Loaded, LoadFai
     fetch_with(endpoint, cache.path(), flags, &Metrics::new().unwrap())
 }
 
-/// Downloads `org/tiny` from a hub on which this goes wrong, and says which parts of the weights were asked for.
+/// Downloads `org/tiny` from a hub with these faults, and returns the parts of the weights that were requested.
 fn despite(file: &str, faults: impl IntoIterator<Item = Fault>) -> (Vec<String>, Metrics) {
     let (hub, cache, metrics) = (start(), TempDir::new().unwrap(), Metrics::new().unwrap());
     hub.shelf.spoil(file, faults);
@@ -102,7 +102,7 @@ fn a_worker_that_was_killed_is_followed_by_one_that_goes_on() {
     let whole = hub.shelf.files.lock().unwrap()[WEIGHTS].clone();
     let blobs = cache.path().join("models--org--tiny/blobs");
     fs::create_dir_all(&blobs).unwrap();
-    // One part is half of its file, one is empty, and one is whole and was only never renamed.
+    // One part is half of its file, one is empty, and one is complete but was never renamed.
     let part = |id: String| blobs.join(format!("{id}.part"));
     fs::write(part(sha256(&whole)), &whole[..whole.len() / 2]).unwrap();
     fs::write(part(sha256("tokenizer.json")), "").unwrap();
@@ -190,7 +190,7 @@ fn a_download_that_takes_too_long_ends_with_its_reason() {
 }
 
 #[test]
-fn the_token_goes_to_the_hub_and_to_nobody_else() {
+fn the_token_goes_only_to_the_hub() {
     let hub = start();
     for repo in ["org/gated", "org/old"] {
         let flags = format!("--hf-repo {repo} --hf-token right");

@@ -95,7 +95,7 @@ fn sigterm_under_load_fails_no_accepted_request() {
         .map(|_| {
             let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
             thread::spawn(move || {
-                // As endpoints do: callers go on for a while after the pod was asked to end.
+                // Callers continue for a while after the pod was asked to end, because endpoints change with a delay.
                 while !stop.load(Ordering::Relaxed) {
                     let answer = request(address, "POST /embed", EMBED);
                     assert_eq!(answer.map(|(status, _)| status), Some(200));
@@ -134,7 +134,8 @@ fn after_the_delay_new_requests_are_refused_and_old_ones_finished() {
     eventually("the long request is in the queue", || metrics("inference_active_requests 1"));
     worker.signal("TERM");
     // A request that comes before the delay is over, even one of 0 s, is accepted and waits behind the long one. So the
-    // test waits for the first metric that the end of the delay changes, not for the readiness that its start does.
+    // test waits for the first metric that changes at the end of the delay, not for the readiness, which changes at its
+    // start.
     eventually("the delay is over", || metrics("inference_model_loaded 0"));
     let (status, body) = request(address, "POST /embed", EMBED).expect("an answer to a new request");
     assert_eq!(status, 503, "{body}");

@@ -1,7 +1,7 @@
 //! Environment variables that the operator sets on a worker's container.
 //!
-//! Each is also a command-line flag of `belfry-worker`; the defaults are the worker's, and are the
-//! ones that the API documents on the field.
+//! Each is also a command-line flag of `belfry-worker`. The worker's defaults are the ones that the API documents on
+//! the field.
 
 /// Folder with config.json, tokenizer.json and model.safetensors.
 pub const MODEL: &str = "BELFRY_MODEL";
@@ -31,7 +31,7 @@ pub const MODEL_SHA256: &str = "BELFRY_MODEL_SHA256";
 pub const CACHE: &str = "BELFRY_CACHE";
 /// Seconds that the whole download may take.
 pub const DOWNLOAD_TIMEOUT_SECONDS: &str = "BELFRY_DOWNLOAD_TIMEOUT_SECONDS";
-/// Seconds without a byte after which a connection is given up.
+/// Seconds without a byte after which a download drops a connection.
 pub const STALL_TIMEOUT_SECONDS: &str = "BELFRY_STALL_TIMEOUT_SECONDS";
 /// Name that requests and responses use for the model.
 pub const SERVED_NAME: &str = "BELFRY_SERVED_NAME";
@@ -55,7 +55,7 @@ pub const REQUEST_TIMEOUT_MS: &str = "BELFRY_REQUEST_TIMEOUT_MS";
 pub const TERMINATION_LOG: &str = "BELFRY_TERMINATION_LOG";
 /// Seconds between SIGTERM and the first refused request.
 pub const DRAIN_DELAY_SECONDS: &str = "BELFRY_DRAIN_DELAY_SECONDS";
-/// Seconds between SIGTERM and the exit, whatever is still running.
+/// Seconds between SIGTERM and the exit, even if requests are still running.
 pub const DRAIN_TIMEOUT_SECONDS: &str = "BELFRY_DRAIN_TIMEOUT_SECONDS";
-/// `true` writes logs as one JSON object a line.
+/// `true` writes logs as one JSON object per line.
 pub const LOG_JSON: &str = "BELFRY_LOG_JSON";

@@ -1,37 +1,37 @@
-//! Why a worker could not load its model, in words that the worker writes and the operator reads.
+//! Reasons why a worker could not load its model. The worker writes them, and the operator reads them.
 
 use serde::{Deserialize, Serialize};
 
 /// The cause of a failed load: a reason of the condition `ModelLoaded`, and a label value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum LoadFailureReason {
-    /// The model's folder does not exist, is no folder, or is empty in a bucket.
+    /// The model's folder does not exist, is not a folder, or is an empty folder of a bucket.
     ModelNotFound,
     /// A file that the model needs is missing from its folder.
     FileMissing,
-    /// A file is there and is not what its name says: truncated, not safetensors, not JSON.
+    /// A file exists, but is not what its name says: truncated, not safetensors, not JSON.
     FileCorrupt,
     /// config.json names an architecture, or a feature of one, that this worker does not serve.
     UnsupportedArchitecture,
     /// The weights do not fit the configuration: a tensor is missing or has another shape.
     WeightsMismatch,
-    /// The hub or the bucket refused the credentials, or wants some.
+    /// The hub or the bucket refused the credentials, or requires some.
     AuthFailed,
     /// The hub does not know the repository or the revision.
     RevisionNotFound,
     /// The hub or the bucket could not be reached, or the download broke off.
     DownloadFailed,
-    /// The download was not complete in its time.
+    /// The download did not complete within its time limit.
     DownloadTimeout,
-    /// Connection after connection brought no byte.
+    /// Several connections in a row delivered no byte.
     DownloadStalled,
-    /// The model is another one than the specification's digest names.
+    /// The model's digest differs from the one in the specification.
     DigestMismatch,
-    /// The device that the specification asks for is not there.
+    /// The device that the specification asks for is missing.
     DeviceUnavailable,
     /// The model does not fit into memory.
     OutOfMemory,
-    /// The first forward pass gave a number that is not finite.
+    /// The first forward pass computed a number that is not finite.
     NumericalCheckFailed,
 }
 
@@ -54,7 +54,7 @@ impl LoadFailureReason {
         Self::NumericalCheckFailed,
     ];
 
-    /// The name, as it stands in conditions, events and labels.
+    /// The name in conditions, events and labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ impl LoadFailureReason {
     }
 }
 
-/// What a worker leaves in its termination log: one line of JSON.
+/// The content of a worker's termination log: one line of JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadFailure {
     /// The cause.
@@ -86,7 +86,7 @@ pub struct LoadFailure {
 }
 
 impl LoadFailure {
-    /// Reads a termination message; `None` when something else ended the container.
+    /// Reads a termination message; `None` if something else ended the container.
     #[must_use]
     pub fn parse(termination_message: &str) -> Option<Self> {
         serde_json::from_str(termination_message.trim()).ok()
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_survives_the_way_through_the_termination_log() {
+    fn a_failure_survives_the_round_trip_through_the_termination_log() {
         for reason in LoadFailureReason::ALL {
             let failure = LoadFailure { reason: *reason, message: "/models/x: \"quoted\"".into() };
             let line = serde_json::to_string(&failure).unwrap();
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_termination_message_is_no_load_failure() {
+    fn a_foreign_termination_message_is_not_a_load_failure() {
         for text in ["", "Segmentation fault", "{}", r#"{"reason":"Unknown","message":"x"}"#] {
             assert_eq!(LoadFailure::parse(text), None, "{text}");
         }

@@ -1,9 +1,9 @@
-//! What a metric is: its name, kind, unit, help, labels and buckets.
+//! The definition of a metric: its name, kind, unit, help, labels and buckets.
 //!
-//! Rules and dashboards are written from these types, and the worker registers from them.
-//! A rule that reads a bucket of a counter, or a metric that nobody exports, does not compile.
+//! Rules and dashboards are generated from these types, and the worker registers its metrics from them. A rule that
+//! reads a bucket of a counter, or a metric that no process exports, does not compile.
 
-/// Who exports a metric.
+/// The process that exports a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exporter {
     /// The process that serves a model. Prometheus adds `namespace`, `model` and `pod`.
@@ -14,13 +14,13 @@ pub enum Exporter {
     Operator,
 }
 
-/// The values that a label can take. There is no third case: a label that a request could fill
-/// with anything would be a leak (invariant 8).
+/// The values that a label can take. There is no third case: a label filled from requests would have an unbounded
+/// number of values (invariant 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Values {
-    /// Exactly these.
+    /// Exactly these values.
     Closed(&'static [&'static str]),
-    /// As many as there are objects of this kind in the cluster, or one a process.
+    /// One value per object of this kind in the cluster, or per process.
     OnePer(&'static str),
 }
 
@@ -57,7 +57,7 @@ pub struct Metric {
     pub help: &'static str,
     /// Labels, in the order in which values are given.
     pub labels: &'static [Label],
-    /// Who exports it.
+    /// The process that exports it.
     pub exporter: Exporter,
 }
 
@@ -97,7 +97,7 @@ impl Histogram {
         format!("{}_count", self.name)
     }
 
-    /// Name of the series that adds the observations up.
+    /// Name of the series that sums up the observations.
     #[must_use]
     pub fn sum(&self) -> String {
         format!("{}_sum", self.name)

@@ -14,10 +14,11 @@ const fn one_per(name: &'static str, what: &'static str) -> Label {
 /// Routes that count as inference; probes, metrics and unknown paths do not.
 pub const ENDPOINTS: &[&str] = &["/v1/embeddings", "/embed"];
 
-/// Statuses that a worker answers inference requests with. 499 is never sent: it counts callers who left.
+/// HTTP statuses of a worker's answers to inference requests. 499 is never sent: it counts requests whose caller
+/// disconnected.
 pub const STATUSES: &[&str] = &["200", "400", "404", "405", "413", "415", "422", "429", "499", "500", "503", "504"];
 
-/// Why a request ended as it did: `ok`, or the `code` of the error body.
+/// The outcome of a request: `ok`, or the `code` of the error body.
 pub const REASONS: &[&str] = &[
     "ok",
     "invalid_json",
@@ -39,19 +40,19 @@ pub const REASONS: &[&str] = &[
 /// Parts of a request's time: `total` from the last byte of the body to the first of the answer.
 pub const PHASES: &[&str] = &["total", "tokenize", "queue", "inference"];
 
-/// What a worker's model is doing; exactly one state is 1.
+/// States of a worker's model; exactly one is 1.
 pub const MODEL_STATES: &[&str] = &["loading", "loaded", "unloading", "failed"];
 
-/// Why a request of a download is made again.
+/// Reasons for a retry of a download's request.
 pub const DOWNLOAD_RETRY_REASONS: &[&str] = &["stalled", "connection", "status", "corrupt"];
 
 const NAMESPACE: Label = one_per("namespace", "namespace");
 const MODEL: Label = one_per("model", "InferenceModel");
 
-/// Zone of a node; empty where the node does not say, or where the operator reads no nodes.
+/// Zone of a node; empty if the node has no zone label, or if the operator reads no nodes.
 const ZONE: Label = one_per("zone", "zone of the cluster");
 const CAPACITY_TYPE: Label = closed("capacity_type", CAPACITY_TYPES);
-/// Product name of a node's GPUs; empty where it has none, or where the operator reads no nodes.
+/// Product name of a node's GPUs; empty if the node has none, or if the operator reads no nodes.
 const GPU: Label = one_per("gpu", "GPU product of the cluster");
 
 macro_rules! metrics {
@@ -109,19 +110,19 @@ metrics! {
     Worker Gauge MODEL_INFO = "inference_model_info" ["bool"]
         (one_per("architecture", "process"), one_per("dtype", "process"), one_per("device", "process"),
          one_per("revision", "process"), one_per("digest", "process"));
-        "Always 1; says what is loaded. The digest is the SHA-256 of the manifest, as in spec.model.sha256."
+        "Always 1; the labels describe the loaded model. The digest is the SHA-256 of the manifest, as in spec.model.sha256."
     Worker Gauge DOWNLOAD_SIZE = "inference_model_download_size_bytes" ["bytes"] ();
         "Bytes of the model's files at its source, once they are known; 0 for a model that is not downloaded."
     Worker Gauge DOWNLOAD_DONE = "inference_model_download_done_bytes" ["bytes"] ();
-        "Bytes of these files that are in the cache, whoever put them there."
+        "Bytes of these files that are in the cache, whichever process downloaded them."
     Worker Counter DOWNLOAD_RETRIES = "inference_model_download_retries_total" ["retries"]
         (closed("reason", DOWNLOAD_RETRY_REASONS));
-        "Requests of the download that were made again, by the reason; four in a row that brought nothing end it."
+        "Retried requests of the download, by reason; four tries in a row without data end the download."
     Worker Gauge LAST_PROGRESS = "inference_last_progress_timestamp_seconds" ["timestamp"] ();
         "Unix time at which the last forward pass ended, or the model became ready."
     Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
         (one_per("version", "process"), one_per("torch", "process"), one_per("isa", "process"));
-        "Always 1; says which worker runs, on which libtorch and instruction set."
+        "Always 1; the labels name the worker's version, its libtorch and its instruction set."
 
     OperatorAboutModels Gauge MODEL_REPLICAS = "belfry_model_replicas" ["replicas"]
         (NAMESPACE, MODEL, closed("state", &["desired", "current", "updated", "ready", "available"]));
@@ -133,7 +134,7 @@ metrics! {
         (NAMESPACE, MODEL, closed("reason", crate::contract::metrics::WAITING_REASONS));
         "Worker pods whose container waits, by the kubelet's reason; `other` for a reason not listed here."
     OperatorAboutModels Gauge MODEL_UNSCHEDULABLE = "belfry_model_unschedulable_replicas" ["replicas"] (NAMESPACE, MODEL);
-        "Worker pods that no node takes."
+        "Worker pods that no node can run."
     OperatorAboutModels Counter MODEL_RESTARTS = "belfry_model_container_restarts_total" ["restarts"] (NAMESPACE, MODEL);
         "Restarts of worker containers that the operator saw."
     OperatorAboutModels Counter MODEL_LOAD_FAILURES = "belfry_model_load_failures_total" ["failures"] (NAMESPACE, MODEL);
@@ -141,23 +142,23 @@ metrics! {
     OperatorAboutModels Gauge MODEL_GENERATION = "belfry_model_generation" ["generation"] (NAMESPACE, MODEL);
         "Generation of a model's specification."
     OperatorAboutModels Gauge MODEL_OBSERVED_GENERATION = "belfry_model_observed_generation" ["generation"] (NAMESPACE, MODEL);
-        "Generation that the operator last finished a pass over; 0 before the first."
+        "Generation of the specification in the operator's last finished pass; 0 before the first."
     OperatorAboutModels Gauge MODEL_UNDECODABLE = "belfry_model_undecodable" ["bool"] (NAMESPACE, MODEL);
-        "Always 1; a model that the operator can't decode and leaves as it is. It has no other series."
+        "Always 1; a model that the operator can't decode and does not change. It has no other series."
     OperatorAboutModels Gauge MODEL_OBJECTS = "belfry_model_objects" ["objects"]
         (NAMESPACE, MODEL, closed("state", OBJECT_STATES));
-        "Objects that were generated for a model, by what became of them: applied, refused by the API server, or of a kind that is missing."
+        "Objects that were generated for a model, by state: applied, refused by the API server, or of a kind that the cluster lacks."
     OperatorAboutModels Gauge MODEL_SPEC_INFO = "belfry_model_info" ["bool"]
         (NAMESPACE, MODEL, one_per("engine", "type of engine"), closed("device", &["cpu", "cuda"]), one_per("template_revision", "template revision"));
-        "Always 1; says what serves a model, and which revision of the pod template it is pinned to."
+        "Always 1; the labels name the engine and the device of a model, and its revision of the pod template."
     OperatorAboutModels Gauge MODEL_PLACED = "belfry_model_placed_replicas" ["replicas"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
-        "Worker pods that have a node, by its zone, its capacity type and its GPUs; empty or `unknown` where its labels do not say."
+        "Scheduled worker pods, by the node's zone, capacity type and GPUs; empty or `unknown` if the node has no such label."
     OperatorAboutModels Gauge MODEL_REQUESTED_CPU = "belfry_model_requested_cpu_cores" ["cores"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
-        "CPU that worker pods with a node request, added up: what they cost whether they use it or not."
+        "Sum of the CPU requests of scheduled worker pods: what they cost even if they are idle."
     OperatorAboutModels Gauge MODEL_REQUESTED_MEMORY = "belfry_model_requested_memory_bytes" ["bytes"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
-        "Memory that worker pods with a node request, added up."
+        "Sum of the memory requests of scheduled worker pods."
     OperatorAboutModels Gauge MODEL_REQUESTED_GPUS = "belfry_model_requested_gpus" ["GPUs"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
-        "NVIDIA GPUs that worker pods with a node request, added up."
+        "Sum of the NVIDIA GPUs that scheduled worker pods request."
 
     Operator Counter RECONCILES = "belfry_operator_reconcile_total" ["reconciles"]
         (closed("outcome", RECONCILE_OUTCOMES));
@@ -174,32 +175,32 @@ metrics! {
         "Writes to the API server, by kind."
     Operator Counter API_REQUESTS = "belfry_operator_api_requests_total" ["requests"]
         (closed("verb", REQUEST_VERBS), one_per("resource", "resource of the API"), one_per("code", "HTTP status"));
-        "Requests to the API server, by verb, resource and status; `error` and `timeout` where none came back."
+        "Requests to the API server, by verb, resource and status; `error` or `timeout` if no answer arrived."
     Operator Histogram API_REQUEST_DURATION = "belfry_operator_api_request_duration_seconds" ["seconds"]
         (closed("verb", REQUEST_VERBS)) buckets DURATION_BUCKETS;
         "Time until the API server began to answer a request, by verb."
     Operator Gauge LAST_SYNC = "belfry_operator_last_sync_timestamp_seconds" ["timestamp"]
         (one_per("resource", "watched resource"));
-        "Unix time at which the API server last granted a list or a watch, by resource; a watch is asked for anew every 50 seconds."
+        "Unix time at which the API server last granted a list or a watch, by resource; the operator renews each watch every 50 seconds."
     Operator Counter WATCH_RESTARTS = "belfry_operator_watch_restarts_total" ["restarts"]
         (one_per("kind", "watched kind"));
-        "Watches that broke off and were started again, by kind."
+        "Watches that ended early and were started again, by kind."
     Operator Gauge RECONCILE_BACKLOG = "belfry_operator_reconcile_queue_depth" ["models"] ();
         "InferenceModels that are due for a pass and wait for one."
     Operator Gauge RECONCILE_AGE = "belfry_operator_reconcile_queue_oldest_age_seconds" ["seconds"] ();
         "Time for which the InferenceModel at the head of the queue has waited; 0 when none waits."
     Operator Gauge CACHE_OBJECTS = "belfry_operator_cache_objects" ["objects"]
         (closed("kind", &["models", "children", "pods", "nodes"]));
-        "Objects of which the operator keeps a summary."
+        "Objects that the operator keeps a summary for."
     Operator Gauge LEADER = "belfry_operator_leader" ["bool"] ();
-        "1 for the operator that works, 0 for one that waits to take over."
+        "1 for the active operator, 0 for one that waits to take over."
     Operator Gauge LAST_RECONCILE = "belfry_operator_last_successful_reconcile_timestamp_seconds" ["timestamp"] ();
         "Unix time of the last pass that ended without an error; 0 before the first."
     Operator Gauge OPERATOR_BUILD_INFO = "belfry_operator_build_info" ["bool"] (one_per("version", "process"));
-        "Always 1; says which operator runs."
+        "Always 1; the label is the operator's version."
 }
 
-/// Reasons for which the kubelet keeps a container waiting, that alerts and runbooks know.
+/// The kubelet's reasons for a waiting container that alerts and runbooks know.
 pub const WAITING_REASONS: &[&str] = &[
     "CrashLoopBackOff",
     "ImagePullBackOff",
@@ -213,18 +214,19 @@ pub const WAITING_REASONS: &[&str] = &[
     "other",
 ];
 
-/// How a pass of the operator can end.
+/// Outcomes of a pass of the operator.
 ///
-/// `refused` is a pass in which the API server said no to a child: a quota, admission, a missing right or a name that is taken.
+/// In a `refused` pass, the API server refused a child: a quota, admission, a missing permission or a name that is
+/// taken.
 pub use super::outcome::OUTCOMES as RECONCILE_OUTCOMES;
 
-/// What becomes of an object that is generated for a model.
+/// States of an object that is generated for a model.
 pub const OBJECT_STATES: &[&str] = &["applied", "refused", "missing"];
 
-/// How the capacity of a node is paid for, as far as its labels tell. `reserved` is capacity that is bought ahead.
+/// How the capacity of a node is paid for, according to its labels. `reserved` is capacity that is bought in advance.
 pub const CAPACITY_TYPES: &[&str] = &["on-demand", "spot", "reserved", "unknown"];
 
-/// What the operator does at the API server.
+/// Verbs of the operator's requests to the API server.
 pub const REQUEST_VERBS: &[&str] = &["get", "list", "watch", "create", "update", "patch", "delete", "other"];
 
 /// Kinds that the operator writes.
@@ -253,7 +255,7 @@ mod tests {
     fn names_follow_the_prometheus_conventions_and_are_unique() {
         let mut seen = BTreeSet::new();
         for metric in ALL {
-            assert!(seen.insert(metric.name), "{} is there twice", metric.name);
+            assert!(seen.insert(metric.name), "{} exists twice", metric.name);
             let prefix = match metric.exporter {
                 Exporter::Worker => "inference_",
                 Exporter::OperatorAboutModels => "belfry_model_",

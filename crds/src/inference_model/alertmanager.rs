@@ -1,4 +1,4 @@
-//! `spec.observability.alertmanager`: who is paged, by what, and when not.
+//! `spec.observability.alertmanager`: receivers, routes and maintenance windows of a model's alerts.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,8 @@ use super::alerts::AlertSeverity;
 use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
 use super::source::SecretKeyRef;
 
-/// Routes, receivers, inhibition and maintenance, in an AlertmanagerConfig of the model. Texts hold no braces: Alertmanager
-/// reads them as templates.
+/// Routes, receivers, inhibition and maintenance, in an AlertmanagerConfig of the model. Texts can't hold braces,
+/// because Alertmanager reads them as templates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Alertmanager {
@@ -19,43 +19,44 @@ pub struct Alertmanager {
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(LABELS_RULE).message(LABELS_MESSAGE))]
     pub labels: BTreeMap<String, String>,
-    /// Who is told, at most 8. Default: nobody; the inhibition rules are written all the same, for routes of your own.
+    /// Receivers of the alerts, at most 8. Default: none; the inhibition rules are still written, for routes of your
+    /// own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub receivers: Vec<Receiver>,
-    /// Labels by which alerts of the model are told apart into messages of their own, beside their severity. Default: none,
-    /// so that an incident is one page, whatever it sets off.
+    /// Labels that split the model's alerts into separate messages, in addition to the severity. Default: none, so that
+    /// an incident is one page, however many alerts it sets off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
     pub group_by: Vec<GroupLabel>,
-    /// How long the first message waits for more alerts, `1s` to `999h`. Default 10s, within which one fault sets off all
-    /// its alerts.
+    /// How long the first message waits for more alerts, `1s` to `999h`. Default 10s: within that time one fault sets
+    /// off all its alerts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4), regex(pattern = DURATION))]
     pub group_wait: Option<String>,
-    /// Least time between two messages about one incident that changes, `1s` to `999h`. Default 5m.
+    /// Shortest time between two messages about one incident that changes, `1s` to `999h`. Default 5m.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4), regex(pattern = DURATION))]
     pub group_interval: Option<String>,
-    /// Windows in which nobody is told, at most 16. What still rings when one ends is told then.
+    /// Windows without messages, at most 16. Alerts that still fire when a window ends are sent then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub maintenance: Vec<MaintenanceWindow>,
 }
 
-/// As Alertmanager writes times, with one unit.
+/// A duration as Alertmanager writes it, with one unit.
 const DURATION: &str = "^[1-9][0-9]{0,2}[smh]$";
 
-/// Text in which nothing is a template and nothing another header.
+/// Text that can hold neither a template nor another header.
 const PLAIN: &str = r"^[^\s{}]+$";
 
-/// An address of e-mail, without a name.
+/// An e-mail address, without a name.
 const ADDRESS: &str = r"^[^\s{}<>(),;:\x22\\@\x00-\x1f\x7f]+@[A-Za-z0-9.-]+$";
 
-/// Labels that tell alerts of one model apart.
+/// Labels that distinguish alerts of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupLabel {
@@ -82,7 +83,7 @@ impl GroupLabel {
     }
 }
 
-/// Who is told: exactly one of slack, pagerDuty, email, webhook and opsgenie.
+/// A receiver: exactly one of slack, pagerDuty, email, webhook and opsgenie.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("[has(self.slack), has(self.pagerDuty), has(self.email), has(self.webhook), has(self.opsgenie)].filter(set, set).size() == 1")
@@ -91,16 +92,16 @@ pub struct Receiver {
     /// Name, unique within the list.
     #[schemars(length(min = 1, max = 40), regex(pattern = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Severities that are told. Default: critical and warning.
+    /// Severities that are sent. Default: critical and warning.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 3))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Set)]
     pub severities: Vec<AlertSeverity>,
-    /// Whether the end of an incident is told, too. Default true.
+    /// Whether the end of an incident is sent, too. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub send_resolved: Option<bool>,
-    /// Time after which an incident that goes on is told again, `1s` to `999h`. Default 4h where critical alerts are told,
-    /// else 12h.
+    /// Time after which an incident that continues is sent again, `1s` to `999h`. Default 4h if critical alerts are
+    /// sent, else 12h.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4), regex(pattern = DURATION))]
     pub repeat_interval: Option<String>,
@@ -113,7 +114,7 @@ pub struct Receiver {
     /// E-mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailReceiver>,
-    /// A program that takes Alertmanager's JSON.
+    /// A program that receives Alertmanager's JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookReceiver>,
     /// A team of Opsgenie.
@@ -167,7 +168,7 @@ pub enum ServiceRegion {
     EU,
 }
 
-/// A program that takes Alertmanager's JSON.
+/// A program that receives Alertmanager's JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookReceiver {
@@ -189,8 +190,8 @@ pub struct EmailReceiver {
     /// Address of the sender.
     #[schemars(length(max = 200), regex(pattern = ADDRESS))]
     pub from: String,
-    /// Mail server, `host:port`. Required: without one, Alertmanager would load none of its configuration where it has no
-    /// server for all.
+    /// Mail server, `host:port`. Required: without it, an Alertmanager that has no global mail server would refuse its
+    /// whole configuration.
     #[schemars(length(max = 260), regex(pattern = r"^[A-Za-z0-9.-]+:[0-9]{1,5}$"))]
     pub smarthost: String,
     /// Name at the mail server. Default: no login.
@@ -200,14 +201,14 @@ pub struct EmailReceiver {
     /// Secret in the model's namespace with the password. Default: no login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_secret_ref: Option<SecretKeyRef>,
-    /// Whether the mail server has to offer TLS. Default true.
+    /// Whether the mail server must offer TLS. Default true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "requireTLS")]
     pub require_tls: Option<bool>,
 }
 
-/// A window in which nobody is told: exactly one of once and weekly. It is written as a calendar, so that it ends on time
-/// whatever becomes of the operator. All times are UTC.
+/// A window without messages: exactly one of once and weekly. It is written as a calendar, so that it ends on time even
+/// without the operator. All times are UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("has(self.once) != has(self.weekly)").message("set exactly one of once and weekly"))]
@@ -218,10 +219,10 @@ pub struct MaintenanceWindow {
     /// `true` holds back critical alerts, too. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suppress_pages: Option<bool>,
-    /// A window that does not come again.
+    /// A window that occurs once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub once: Option<Once>,
-    /// A window that comes every week.
+    /// A window that occurs every week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weekly: Option<Weekly>,
 }
@@ -234,18 +235,18 @@ pub struct Once {
     /// First minute, such as `2026-11-24T02:00:00Z`.
     #[schemars(length(max = 20), regex(pattern = MINUTE))]
     pub from: String,
-    /// End, such as `2026-11-24T04:30:00Z`: a hard one.
+    /// End, such as `2026-11-24T04:30:00Z`; the window never lasts longer.
     #[schemars(length(max = 20), regex(pattern = MINUTE))]
     pub until: String,
 }
 
-/// RFC 3339 in UTC, and a whole minute, which is as fine as Alertmanager's calendar is.
+/// RFC 3339 in UTC, and a whole minute, which is the resolution of Alertmanager's calendar.
 const MINUTE: &str = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:00Z$";
 
 /// Hours of some days of the week.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = kube::core::Rule::new("self.start < self.end")
-    .message("end is after start, and 24:00 at most: use a second window for what is after midnight"))]
+    .message("end is after start, and 24:00 at most: use a second window for the time after midnight"))]
 pub struct Weekly {
     /// Days, at least one.
     #[schemars(length(min = 1, max = 7))]
@@ -261,7 +262,7 @@ pub struct Weekly {
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[allow(missing_docs, reason = "their names say it")]
+#[allow(missing_docs, reason = "the names need no explanation")]
 pub enum Weekday {
     Monday,
     Tuesday,
@@ -273,7 +274,7 @@ pub enum Weekday {
 }
 
 impl Weekday {
-    /// As Alertmanager writes it.
+    /// The name in Alertmanager.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

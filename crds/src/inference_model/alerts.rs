@@ -1,28 +1,28 @@
-//! `spec.observability.alerts`: which of the alerts a model has, and how they ring.
+//! `spec.observability.alerts`: which alerts a model has, and how they fire.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which of the alerts a model has, and how they ring.
+/// Which alerts a model has, and how they fire.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Alerts {
-    /// Which alerts there are. Default Standard.
+    /// The set of alerts. Default Standard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<AlertProfile>,
-    /// Exceptions, at most 40. What an exception does not name stays as it is.
+    /// Exceptions, at most 40. A setting that an exception omits stays unchanged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 40))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["alert".into()]))]
     pub overrides: Vec<AlertOverride>,
 }
 
-/// A set of alerts. Each has those of the one before it.
+/// A set of alerts. Each set includes the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum AlertProfile {
-    /// No alert but those that an override enables. Objectives are recorded all the same.
+    /// Only alerts that an override enables. Objectives are still recorded.
     None,
-    /// The model does not answer, does not load, can't be seen, or breaks an objective.
+    /// The model does not answer, does not load, can't be observed, or breaks an objective.
     Minimal,
     /// Every alert.
     #[default]
@@ -30,7 +30,7 @@ pub enum AlertProfile {
 }
 
 impl AlertProfile {
-    /// As it is written.
+    /// The name in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -41,22 +41,22 @@ impl AlertProfile {
     }
 }
 
-/// An exception: what is not set stays as it is.
+/// An exception for one alert. A setting that is omitted stays unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertOverride {
-    /// Name of the alert, such as `InferenceQueueSaturated`; see docs/runbooks. It has to be one about models.
+    /// Name of the alert, such as `InferenceQueueSaturated`; see docs/runbooks. It must be an alert about models.
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[A-Z][A-Za-z0-9]*$"))]
     pub alert: String,
-    /// Whether the model has it. Default: as the profile says.
+    /// Whether the model has the alert. Default: the profile decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
-    /// How long its condition has to hold, `0s` to `999h`. Default: as its rule says, which its runbook explains.
+    /// How long its condition must hold, `0s` to `999h`. Default: the time of its rule, which its runbook explains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "for")]
     #[schemars(length(max = 4), regex(pattern = "^(0|[1-9][0-9]{0,2})[smh]$"))]
     pub for_: Option<String>,
-    /// Label `severity` of all its rules. Default: as its rules say.
+    /// Label `severity` of all its rules. Default: the severity of its rules.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<AlertSeverity>,
 }
@@ -65,11 +65,11 @@ pub struct AlertOverride {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertSeverity {
-    /// Somebody must look now.
+    /// A person must act now.
     Critical,
-    /// Somebody must look within the working day.
+    /// A person must act within the working day.
     Warning,
-    /// Good to know.
+    /// For information.
     Info,
 }
 

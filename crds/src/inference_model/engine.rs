@@ -1,23 +1,23 @@
-//! `spec.engine`: another image than Belfry's own worker, under the same monitoring.
+//! `spec.engine`: an image other than Belfry's own worker, under the same monitoring.
 
 use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// An image that serves the model in place of Belfry's own worker, and how its metrics become ours.
+/// An image that serves the model in place of Belfry's own worker, and how its metrics map to Belfry's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("self.type == 'Custom' || !has(self.metrics)")
-    .message("metrics belongs to type Custom, the other types know theirs: remove it, or use type Custom"))]
+    .message("metrics belongs to type Custom, since the metrics of the other types are known: remove it, or use type Custom"))]
 pub struct Engine {
-    /// Which engine it is.
+    /// Type of the engine.
     #[serde(rename = "type")]
     pub type_: EngineType,
-    /// Image of the engine. It has to run as a user without privileges, and writes to /cache and /tmp.
+    /// Image of the engine. It must run as an unprivileged user, and write only to /cache and /tmp.
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]*$"))]
     pub image: String,
-    /// Command instead of the image's own, at most 16 words. Default: the image's.
+    /// Command in place of the image's own, at most 16 words. Default: the image's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), extend("items" = argument()))]
     pub command: Vec<String>,
@@ -35,23 +35,23 @@ pub struct Engine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200), regex(pattern = r"^/[A-Za-z0-9._~/-]*$"))]
     pub metrics_path: Option<String>,
-    /// Which of its metrics mean the same as ours, at most 32. Rules, alerts and dashboards use those, and leave out what
-    /// needs others. Only for type Custom. Default: none.
+    /// The engine's metrics that mean the same as Belfry's, at most 32. Rules, alerts and dashboards use only these,
+    /// and leave out what needs others. Only for type Custom. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub metrics: Vec<MetricMapping>,
 }
 
-/// Arguments are passed on as they are; the kubelet replaces `$(NAME)` by a variable of the environment.
+/// Arguments are passed on unchanged; the kubelet replaces `$(NAME)` by a variable of the environment.
 fn argument() -> serde_json::Value {
     serde_json::json!({"type": "string", "maxLength": 1000})
 }
 
-/// Which engine it is: what it listens on, its probes, its arguments and its metrics.
+/// Type of the engine: decides its ports, probes, arguments and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum EngineType {
-    /// Any other: name its ports, probes and metrics. `$(BELFRY_MODEL)` in its arguments is the folder of the model, or its
-    /// repository on the hub.
+    /// Any other engine: name its ports, probes and metrics. `$(BELFRY_MODEL)` in its arguments is the folder of the
+    /// model, or its repository on the hub.
     Custom,
     /// vLLM.
     VLLM,
@@ -65,7 +65,7 @@ pub enum EngineType {
     Triton,
 }
 
-/// Ports of an engine's container. None below 1024, which a user without privileges can't open.
+/// Ports of an engine's container. A port below 1024 is refused, because an unprivileged user can't open it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EnginePorts {
@@ -73,7 +73,7 @@ pub struct EnginePorts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65_535))]
     pub http: Option<i32>,
-    /// Port of the metrics, 1024 to 65535. Default: 8002 for Triton, else that of requests.
+    /// Port of the metrics, 1024 to 65535. Default: 8002 for Triton, else the port of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65_535))]
     pub metrics: Option<i32>,
@@ -94,8 +94,8 @@ pub struct EngineProbes {
     pub liveness_path: Option<String>,
 }
 
-/// One metric of the engine that means the same as one of ours. A name and labels, and no expression: rules run with the
-/// rights of Prometheus, and an expression could read the series of everybody.
+/// One metric of the engine that means the same as one of Belfry's. It is a name with labels and not an expression:
+/// rules run with the permissions of Prometheus, so an expression could read all of its series.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("self.name == 'inference_requests_total' ? has(self.labels) && 'status' in self.labels : !has(self.labels) || self.name == 'inference_request_duration_seconds'")
@@ -103,18 +103,18 @@ pub struct EngineProbes {
 #[x_kube(validation = kube::core::Rule::new("!has(self.thresholds) || self.name == 'inference_request_duration_seconds'")
     .message("thresholds belongs to inference_request_duration_seconds: remove it"))]
 pub struct MetricMapping {
-    /// Our metric.
+    /// Belfry's metric.
     pub name: MappedMetric,
     /// The engine's metric, of the same type and unit; for a histogram without _bucket, _sum and _count.
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[a-zA-Z_:][a-zA-Z0-9_:]*$"))]
     pub from: String,
-    /// Which of the engine's series: labels with the value that they must have, at most 4. Default: all.
+    /// Labels and values that select the engine's series, at most 4. Default: all.
     #[serde(rename = "where", default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 4, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 100})))]
     #[x_kube(validation = kube::core::Rule::new("self.all(key, key.matches('^[a-zA-Z_][a-zA-Z0-9_]*$') && !(key in ['namespace', 'model', 'pod', 'le', '__name__']))")
         .message("where takes names of the engine's own labels, and not namespace, model, pod or le: correct the name"))]
     pub matching: BTreeMap<String, String>,
-    /// Labels of our metric that these series stand for: the HTTP status (and the reason) of counted requests, or the phase
+    /// Labels of Belfry's metric for these series: the HTTP status (and the reason) of counted requests, or the phase
     /// of their time. Default: phase total.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 3, "additionalProperties" = serde_json::json!({"type": "string", "maxLength": 40, "pattern": "^[a-z0-9_]+$"})))]
@@ -125,13 +125,13 @@ pub struct MetricMapping {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 13), extend("items" = serde_json::json!({"type": "string", "maxLength": 10})))]
     #[x_kube(validation = kube::core::Rule::new("self.all(t, t in ['1ms', '5ms', '10ms', '25ms', '50ms', '100ms', '250ms', '500ms', '1s', '2500ms', '5s', '10s', '30s'])")
-        .message("thresholds are of 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s and 30s: remove the others"))]
+        .message("thresholds may hold only 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s and 30s: remove the others"))]
     pub thresholds: Vec<String>,
 }
 
 macro_rules! mapped_metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal;)*) => {
-        /// Metrics of ours that another engine may have under another name.
+        /// Belfry's metrics that another engine may have under another name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
         pub enum MappedMetric {
             $($(#[doc = $doc])+ #[serde(rename = $name)] $variant,)*
@@ -156,9 +156,9 @@ mapped_metrics! {
     Tokens = "inference_tokens_total";
     /// Counter of the seconds in which the device worked on forward passes.
     DeviceBusy = "inference_device_busy_seconds_total";
-    /// Gauge of what waits for the model.
+    /// Gauge of the work that waits for the model.
     QueueDepth = "inference_queue_depth";
-    /// Gauge of how much may wait.
+    /// Gauge of the most work that may wait.
     QueueCapacity = "inference_queue_capacity";
     /// Gauge of requests that are not answered yet.
     ActiveRequests = "inference_active_requests";

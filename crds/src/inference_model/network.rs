@@ -1,4 +1,4 @@
-//! `spec.network`: where the model answers, and whom.
+//! `spec.network`: the model's Service port and network policy.
 
 use std::collections::BTreeMap;
 
@@ -7,20 +7,20 @@ use serde::{Deserialize, Serialize};
 
 use super::labels::{SELECTOR_MESSAGE, SELECTOR_RULE, label_value};
 
-/// Where the model answers, and whom.
+/// The model's Service port and network policy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// Port of the Service, 1 to 65535. Default 80. The pods' own port does not follow it.
+    /// Port of the Service, 1 to 65535. Default 80. It does not change the pods' own port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
     pub port: Option<i32>,
-    /// Who may talk to the pods, and whom they may talk to.
+    /// Which connections to and from the pods are allowed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<PolicyRules>,
 }
 
-/// Who may talk to the pods, and whom they may talk to.
+/// Which connections to and from the pods are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.mode) || self.mode != 'None' || (!has(self.allowFrom) && !has(self.prometheusNamespace))")
@@ -29,13 +29,13 @@ pub struct PolicyRules {
     /// Whether the operator writes a NetworkPolicy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<PolicyMode>,
-    /// Who may send requests, at most 16; each entry admits what fits all of its selectors. Default: every pod of the
-    /// cluster. Prometheus is admitted in any case.
+    /// Pods that may send requests, at most 16 entries; an entry admits pods that match all of its selectors. Default:
+    /// every pod of the cluster. Prometheus is always admitted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub allow_from: Vec<Peer>,
-    /// Namespace of Prometheus, which is admitted beside allowFrom, as the pods with the label
-    /// `app.kubernetes.io/name: prometheus`. Default: such pods of every namespace.
+    /// Namespace of Prometheus. Its pods with the label `app.kubernetes.io/name: prometheus` are admitted in addition
+    /// to allowFrom. Default: such pods of every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub prometheus_namespace: Option<String>,
@@ -44,10 +44,10 @@ pub struct PolicyRules {
 /// Whether the operator writes a NetworkPolicy. Default Generated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum PolicyMode {
-    /// One that admits requests and Prometheus on the pods' ports, and lets the pods reach their model's source.
+    /// A policy that admits requests and Prometheus on the pods' ports, and lets the pods reach their model's source.
     #[default]
     Generated,
-    /// None; another policy of the namespace may still apply.
+    /// No policy; another policy of the namespace may still apply.
     None,
 }
 

@@ -23,16 +23,17 @@ pub struct Observability {
     #[x_kube(validation = kube::core::Rule::new("self.all(a, self.exists_one(b, b.indicator == a.indicator))")
         .message("at most one objective of each indicator: remove one"))]
     pub slos: Vec<Slo>,
-    /// Which of the alerts the model has, and how they ring. Default: all of them.
+    /// Which alerts the model has, and how they fire. Default: all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alerts: Option<Alerts>,
-    /// Who is told, and where help stands. It is written on every alert.
+    /// The owner's team and contact, and the runbooks. They are written on every alert.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
     /// The model's Grafana dashboard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dashboard: Option<Dashboard>,
-    /// Who is paged, in an AlertmanagerConfig of the model. Default: none; the routes of your Alertmanager decide.
+    /// Receivers and routes, in an AlertmanagerConfig of the model. Default: none; the routes of your Alertmanager
+    /// decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Alertmanager>,
 }
@@ -52,8 +53,8 @@ pub struct Monitor {
     pub interval: Option<ScrapeInterval>,
 }
 
-/// Time between two scrapes, and between two evaluations of the rules. Default 15s; the rules look back over one
-/// minute, so that a longer interval would make them blind.
+/// Time between two scrapes, and between two evaluations of the rules. Default 15s. The rules look back over one
+/// minute, so a longer interval would leave them without data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum ScrapeInterval {
     /// Five seconds.
@@ -69,7 +70,7 @@ pub enum ScrapeInterval {
 }
 
 impl ScrapeInterval {
-    /// As Prometheus writes it.
+    /// The duration as Prometheus writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -102,18 +103,18 @@ pub struct Slo {
     pub indicator: Indicator,
     /// Per cent of good requests, as a string: "50" to "99.999".
     #[schemars(length(max = 7), regex(pattern = r"^[0-9]{2}(\.[0-9]{1,3})?$"))]
-    #[x_kube(validation = kube::core::Rule::new("double(self) >= 50.0 && double(self) <= 99.999").message("objective is between \"50\" and \"99.999\" per cent"))]
+    #[x_kube(validation = kube::core::Rule::new("double(self) >= 50.0 && double(self) <= 99.999").message("objective must be between \"50\" and \"99.999\" per cent"))]
     pub objective: String,
     /// Time that a good request may take. One of the worker's bucket bounds: 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms,
-    /// 500ms, 1s, 2500ms, 5s, 10s, 30s; between two bounds nothing could be counted.
+    /// 500ms, 1s, 2500ms, 5s, 10s, 30s; between two bounds requests can't be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = kube::core::Rule::new("self in ['1ms', '5ms', '10ms', '25ms', '50ms', '100ms', '250ms', '500ms', '1s', '2500ms', '5s', '10s', '30s']")
-        .message("threshold is no bucket bound of the worker: use 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s or 30s"))]
+        .message("threshold is not a bucket bound of the worker: use 1ms, 5ms, 10ms, 25ms, 50ms, 100ms, 250ms, 500ms, 1s, 2500ms, 5s, 10s or 30s"))]
     #[schemars(length(max = 10))]
     pub threshold: Option<String>,
 }
 
-/// Who is told, and where help stands. No braces: alerts are templates, and these are not.
+/// The owner's team and contact, and the runbooks. Braces are refused, because Alertmanager reads alerts as templates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Owner {
@@ -121,11 +122,11 @@ pub struct Owner {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub team: Option<String>,
-    /// Whom to ask: a channel, an address. Annotation `contact` on every alert. Default: none.
+    /// Where to ask: a channel or an address. Annotation `contact` on every alert. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 200), regex(pattern = r"^[^{}\n\r]+$"))]
     pub contact: Option<String>,
-    /// Address under which the pages of docs/runbooks stand; `/<alert's name>.md` is appended. Default: the project's pages.
+    /// Base address of the pages of docs/runbooks; `/<alert's name>.md` is appended. Default: the project's pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[serde(rename = "runbookBaseURL")]
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^https?://[^\s{}]+$"))]

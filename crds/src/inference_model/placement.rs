@@ -1,4 +1,4 @@
-//! `spec.availability` and `spec.scheduling`: what a pod's loss may cost, and where pods run.
+//! `spec.availability` and `spec.scheduling`: how a model survives drains and the loss of a node, and where pods run.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,37 @@ use serde::{Deserialize, Serialize};
 
 use super::labels::{SELECTOR_MESSAGE, SELECTOR_RULE, label_value};
 
-/// What the loss of a node or a drain may cost.
+/// How the model survives drains and the loss of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Availability {
-    /// How many replicas a drain may take at once.
+    /// How many replicas a drain may evict at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_disruption_budget: Option<DisruptionBudget>,
-    /// Over what pods are spread.
+    /// What pods are spread over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology_spread: Option<TopologySpread>,
-    /// Name of a PriorityClass, whose pods may take the place of others. The classes of the system are refused.
-    /// Default: the cluster's default class.
+    /// Name of a PriorityClass. Pods of a class may preempt pods of a lower one. System classes are refused. Default:
+    /// the cluster's default class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     #[x_kube(validation = kube::core::Rule::new("!self.startsWith('system-')")
-        .message("priorityClassName can't be a class of the system: use a class of your own"))]
+        .message("priorityClassName can't be a system class: use a class of your own"))]
     pub priority_class_name: Option<String>,
 }
 
-/// How many replicas a drain may take at once. There is no `minAvailable`: it would block the drain of a node for ever as
-/// soon as there are as few replicas.
+/// How many replicas a drain may evict at once. There is no `minAvailable`: it would block the drain of a node forever
+/// once there are no more replicas than that.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DisruptionBudget {
-    /// Replicas that a drain may take at once, 1 to 1000. Default 1.
+    /// Replicas that a drain may evict at once, 1 to 1000. Default 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub max_unavailable: Option<i32>,
 }
 
-/// Over what pods are spread, as far as there is room; a pod never waits for a better place. Default Node.
+/// What pods are spread over, as far as there is room; a pod never waits for a better place. Default Node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum TopologySpread {
     /// Over zones, and within a zone over nodes.
@@ -45,7 +45,7 @@ pub enum TopologySpread {
     /// Over nodes.
     #[default]
     Node,
-    /// Wherever the scheduler likes.
+    /// Not spread: the scheduler decides.
     None,
 }
 
@@ -58,12 +58,12 @@ pub struct Scheduling {
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(SELECTOR_RULE).message(SELECTOR_MESSAGE))]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints that do not keep the pods away, at most 16. Default: none.
+    /// Taints that the pods tolerate, at most 16. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub tolerations: Vec<Toleration>,
-    /// Nodes that pods need or would rather have. It is a part of Kubernetes' own affinity: one term that is required, a
-    /// few that are preferred, and none about other pods, for which there is availability.topologySpread.
+    /// Nodes that pods require or prefer. It is a part of Kubernetes' own affinity: one required term, a few preferred
+    /// terms, and no term about other pods, since availability.topologySpread covers those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node_affinity: Option<NodeAffinity>,
     /// Name of a RuntimeClass, such as one for a sandbox. Default: the cluster's.
@@ -72,7 +72,7 @@ pub struct Scheduling {
     pub runtime_class_name: Option<String>,
 }
 
-/// A taint that does not keep the pods away.
+/// A taint that the pods tolerate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("has(self.operator) && self.operator == 'Exists' ? !has(self.value) : has(self.key)")
@@ -94,7 +94,7 @@ pub struct Toleration {
     /// What the taint does. Default: all effects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<TaintEffect>,
-    /// Seconds for which a NoExecute taint is borne, 0 to 86400. Default: for ever.
+    /// Seconds for which a NoExecute taint is tolerated, 0 to 86400. Default: forever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400))]
     pub toleration_seconds: Option<i64>,
@@ -106,7 +106,7 @@ pub enum TolerationOperator {
     /// Key and value are the same.
     #[default]
     Equal,
-    /// The key is there.
+    /// The key exists.
     Exists,
 }
 
@@ -115,34 +115,34 @@ pub enum TolerationOperator {
 pub enum TaintEffect {
     /// No new pods.
     NoSchedule,
-    /// No new pods where it can be helped.
+    /// No new pods if another node fits.
     PreferNoSchedule,
-    /// No new pods, and present ones have to go.
+    /// No new pods, and running pods are evicted.
     NoExecute,
 }
 
-/// Nodes that pods need or would rather have.
+/// Nodes that pods require or prefer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeAffinity {
-    /// What a node must have; all of it, at most 8. Default: nothing.
+    /// Requirements that a node must meet, all of them, at most 8. Default: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub required: Vec<NodeRequirement>,
-    /// What a node would better have, at most 8. Default: nothing.
+    /// Preferences for nodes, at most 8. Default: nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub preferred: Vec<NodePreference>,
 }
 
-/// What a node would better have.
+/// A preference for nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NodePreference {
-    /// How much it counts beside the others, 1 to 100.
+    /// Weight among the preferences, 1 to 100.
     #[schemars(range(min = 1, max = 100))]
     pub weight: i32,
-    /// What the node has; all of it, 1 to 8.
+    /// Requirements that a preferred node meets, all of them, 1 to 8.
     #[schemars(length(min = 1, max = 8))]
     pub requirements: Vec<NodeRequirement>,
 }
@@ -172,8 +172,8 @@ pub enum NodeOperator {
     In,
     /// None of the values.
     NotIn,
-    /// The label is there.
+    /// The label exists.
     Exists,
-    /// The label is not there.
+    /// The label does not exist.
     DoesNotExist,
 }

@@ -1,4 +1,4 @@
-//! `spec.podTemplate`: the few things of a pod that only its user knows.
+//! `spec.podTemplate`: settings of the pods that only the user can know.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 use super::SecretKeyRef;
 use super::labels::{POD_KEYS_MESSAGE, POD_KEYS_RULE, annotation_value, label_value};
 
-/// The few things of a pod that only its user knows. There is no serviceAccountName: whoever may write an InferenceModel
-/// could act as any service account of the namespace, which the right to write models must not bring. Nor are there
-/// volumes or a security context, so that every pod passes the Pod Security level `restricted`.
+/// Settings of the pods that only the user can know. There is no serviceAccountName: with it, the permission to write
+/// models would include the permission to act as any service account of the namespace. There are no volumes and no
+/// security context, so that every pod passes the Pod Security level `restricted`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PodTemplate {
-    /// Labels of the pods beside ours, at most 8. Default: none.
+    /// Labels of the pods in addition to Belfry's, at most 8. Default: none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(POD_KEYS_RULE).message(POD_KEYS_MESSAGE))]
@@ -29,13 +29,13 @@ pub struct PodTemplate {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub image_pull_secrets: Vec<PullSecret>,
-    /// Environment of the container beside ours, at most 32. Default: none.
+    /// Environment of the container in addition to Belfry's, at most 32. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
-    /// Arguments of Belfry's own worker, at most 64, such as `--log=debug`. Flags that the operator sets are refused; those
-    /// of another engine belong into engine.args. Default: none.
+    /// Arguments of Belfry's own worker, at most 64, such as `--log=debug`. Flags that the operator sets are refused;
+    /// arguments of another engine belong in engine.args. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("items" = serde_json::json!({"type": "string", "maxLength": 1000})))]
     #[x_kube(validation = kube::core::Rule::new("!self.exists(argument, ['--listen', '--model', '--hf-repo', '--hf-revision', '--hf-endpoint', '--hf-token', '--s3-uri', '--s3-endpoint', '--s3-region', '--s3-access-key-id', '--s3-secret-access-key', '--s3-session-token', '--model-sha256', '--download-timeout-seconds', '--stall-timeout-seconds', '--cache', '--served-name', '--termination-log', '--drain-delay-seconds', '--drain-timeout-seconds'].exists(flag, argument == flag || argument.startsWith(flag + '=')))")
@@ -60,15 +60,15 @@ pub struct PullSecret {
 #[x_kube(validation = kube::core::Rule::new("!self.name.startsWith('BELFRY_') && !(self.name in ['HOME', 'HF_HOME', 'HF_ENDPOINT', 'HF_TOKEN', 'OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'])")
     .message("the operator sets BELFRY_*, HOME, HF_HOME, HF_ENDPOINT, HF_TOKEN, OMP_WAIT_POLICY and GOMP_SPINCOUNT: use the field of the specification (model.source, runtime)"))]
 pub struct EnvVar {
-    /// Name of the variable. Those that the operator sets, and all that begin with BELFRY_, are refused.
+    /// Name of the variable. Variables that the operator sets, and all that begin with BELFRY_, are refused.
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub name: String,
     /// Value, at most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4096))]
     pub value: Option<String>,
-    /// Key of a Secret in the model's namespace that holds the value. Whoever may write models may so use every Secret of the
-    /// namespace, as whoever may create pods.
+    /// Key of a Secret in the model's namespace that holds the value. The permission to write models therefore includes
+    /// the use of every Secret of the namespace, as the permission to create pods does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_key_ref: Option<SecretKeyRef>,
 }

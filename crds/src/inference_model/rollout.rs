@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = kube::core::Rule::new("!has(self.progressDeadlineSeconds) || self.progressDeadlineSeconds > (has(self.minReadySeconds) ? self.minReadySeconds : 0)")
     .message("progressDeadlineSeconds must be more than minReadySeconds: raise the deadline"))]
 pub struct Rollout {
-    /// Which goes first, the new pod or the old one.
+    /// Whether new pods start before old ones end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<RolloutStrategy>,
-    /// Pods that may exist beyond the replicas, 0 to 100. Default: 1 where new pods go first, else 0.
+    /// Pods that may exist beyond the replicas, 0 to 100. Default: 1 if new pods start first, else 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub max_surge: Option<i32>,
-    /// Replicas that may be missing, 0 to 100. Default: 0 where new pods go first, else 1.
+    /// Replicas that may be missing, 0 to 100. Default: 0 if new pods start first, else 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub max_unavailable: Option<i32>,
@@ -32,32 +32,32 @@ pub struct Rollout {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3600))]
     pub min_ready_seconds: Option<i32>,
-    /// Seconds without progress after which the rollout counts as stuck, 10 to 172800; old pods go on serving.
-    /// Default: the start-up budget and minReadySeconds together.
+    /// Seconds without progress after which the rollout counts as stuck, 10 to 172800; old pods keep serving. Default:
+    /// the start-up budget and minReadySeconds together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 172_800))]
     pub progress_deadline_seconds: Option<i32>,
-    /// Seconds that a pod which has to go may take for the requests that it accepted, 10 to 3600. Default 30. Other
-    /// engines get them as the pod's grace period.
+    /// Seconds that a terminating pod may take for the requests that it accepted, 10 to 3600. Default 30. For other
+    /// engines this is the pod's grace period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 3600))]
     pub drain_seconds: Option<i32>,
-    /// `true` keeps the present pods whatever the specification says, until it is false again. Replicas still follow.
-    /// Default false.
+    /// `true` keeps the current pods, even if the specification changes, until the field is false again. The number of
+    /// replicas still follows the specification. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<bool>,
 }
 
-/// Which goes first, the new pod or the old one. Default Auto: SurgeFirst, and CapacityBound for pods that ask for a GPU,
-/// because the new one would wait for ever for the GPU that the old one holds.
+/// Whether new pods start before old ones end. Default Auto: CapacityBound for pods that request a GPU, because a new
+/// pod would wait forever for the GPU of an old one; SurgeFirst for all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum RolloutStrategy {
-    /// SurgeFirst, and CapacityBound for pods that ask for a GPU.
+    /// CapacityBound for pods that request a GPU, else SurgeFirst.
     #[default]
     Auto,
-    /// A new pod starts beside the old ones; capacity never falls.
+    /// A new pod starts before an old one ends; capacity never falls.
     SurgeFirst,
-    /// An old pod ends before its successor starts; needs no room.
+    /// An old pod ends before its successor starts; no spare capacity is needed.
     CapacityBound,
     /// All old pods end before the first new one starts: two versions never answer at the same time.
     Recreate,
@@ -67,8 +67,8 @@ pub enum RolloutStrategy {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Probes {
-    /// Seconds that a pod may take to load and warm its model, 10 to 86400; then the kubelet starts it again. Liveness is
-    /// only looked at afterwards. Default 900.
+    /// Seconds that a pod may take to load and warm its model, 10 to 86400; then the kubelet restarts it. Liveness is
+    /// checked only afterwards. Default 900.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 86_400))]
     pub startup_budget_seconds: Option<i32>,

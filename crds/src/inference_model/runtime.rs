@@ -11,31 +11,31 @@ pub struct Runtime {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 500))]
     pub image: Option<String>,
-    /// Revision of the pod template. Default: the newest at creation, and not moved by an upgrade of the operator unless
-    /// the installation has staged upgrades; status.runtime.availableTemplateRevision names the newest. A revision that is
-    /// named here is moved to at once, and kept.
+    /// Revision of the pod template. Default: the newest at creation; an upgrade of the operator does not change it
+    /// unless the installation has staged upgrades. status.runtime.availableTemplateRevision names the newest. The
+    /// model moves to a revision named here at once, and keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     pub template_revision: Option<String>,
-    /// Where the tensors live.
+    /// Device that computes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<Device>,
     /// Type of weights and activations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dtype: Option<Dtype>,
-    /// Compute threads, 1 to 256. Default: the CPU limit, or all cores where there is none.
+    /// Compute threads, 1 to 256. Default: the CPU limit, or all cores if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<i32>,
     /// Limits of one forward pass and of one request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batching: Option<Batching>,
-    /// Limits of waiting.
+    /// Limits of the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<Queue>,
 }
 
-/// Where the tensors live, in PyTorch's words: `cpu` or `cuda`. Default cpu.
+/// Device that computes, as PyTorch names it: `cpu` or `cuda`. Default cpu.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Device {
@@ -47,7 +47,7 @@ pub enum Device {
 }
 
 impl Device {
-    /// PyTorch's word.
+    /// PyTorch's name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -57,11 +57,12 @@ impl Device {
     }
 }
 
-/// Type of weights and activations, in PyTorch's words. Default auto: bfloat16 where the device computes it natively, else float32.
+/// Type of weights and activations, as PyTorch names it. Default auto: bfloat16 if the device computes it natively,
+/// else float32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Dtype {
-    /// bfloat16 where the device computes it natively, else float32.
+    /// bfloat16 if the device computes it natively, else float32.
     #[default]
     Auto,
     /// 32 bits.
@@ -73,7 +74,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
-    /// PyTorch's word, or `auto`.
+    /// PyTorch's name, or `auto`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -89,7 +90,8 @@ impl Dtype {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Batching {
-    /// Most tokens in one forward pass, 512 to 1048576. Default 4096. Smaller keeps latency flat, larger fills a GPU.
+    /// Most tokens in one forward pass, 512 to 1048576. Default 4096. A smaller limit keeps latency flat, a larger one
+    /// fills a GPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 512, max = 1_048_576))]
     pub max_batch_tokens: Option<i32>,
@@ -103,7 +105,7 @@ pub struct Batching {
     pub max_client_batch_size: Option<i32>,
 }
 
-/// Limits of waiting.
+/// Limits of the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Queue {
@@ -111,7 +113,7 @@ pub struct Queue {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub capacity: Option<i32>,
-    /// Milliseconds after which a request is given up with 504, 10 to 600000. Default 30000.
+    /// Milliseconds after which a request is answered with 504, 10 to 600000. Default 30000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 600_000))]
     pub request_timeout_ms: Option<i32>,

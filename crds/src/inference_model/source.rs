@@ -1,4 +1,4 @@
-//! Where a model comes from, and what is kept of it.
+//! Where a model comes from, and where its download is stored.
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
@@ -13,7 +13,7 @@ pub struct Source {
     /// A repository on the Hugging Face hub, or on a mirror of it. Pods download it when they start; see `model.cache`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hugging_face: Option<HuggingFaceSource>,
-    /// A folder in a bucket that speaks the S3 protocol. Pods download it when they start; see `model.cache`.
+    /// A folder in a bucket that supports the S3 protocol. Pods download it when they start; see `model.cache`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3Source>,
     /// A folder of a PersistentVolumeClaim in the model's namespace, mounted read-only.
@@ -55,8 +55,7 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// A folder in a bucket. Versions in S3 belong to single objects and not to folders: to pin what is served, set
-/// `model.sha256`.
+/// A folder in a bucket. S3 has versions of objects and not of folders: set `model.sha256` to pin the model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct S3Source {
@@ -87,15 +86,15 @@ pub struct S3Credentials {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Its key with the id of the access key. Default `AWS_ACCESS_KEY_ID`.
+    /// Key of the Secret with the id of the access key. Default `AWS_ACCESS_KEY_ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub access_key_id_key: Option<String>,
-    /// Its key with the secret access key. Default `AWS_SECRET_ACCESS_KEY`.
+    /// Key of the Secret with the secret access key. Default `AWS_SECRET_ACCESS_KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_access_key_key: Option<String>,
-    /// Its key with the token of temporary credentials; the Secret may lack it. Default `AWS_SESSION_TOKEN`.
+    /// Key of the Secret with the token of temporary credentials; the Secret may lack it. Default `AWS_SESSION_TOKEN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub session_token_key: Option<String>,
@@ -131,7 +130,7 @@ pub struct OciSource {
     )]
     pub image: String,
     /// Folder within the image that holds config.json, relative, without `..`. Default: the image's root, which only
-    /// ImageVolume can take.
+    /// ImageVolume supports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500), regex(pattern = r"^[A-Za-z0-9._][A-Za-z0-9._/-]*$"))]
     #[x_kube(validation = kube::core::Rule::new("!self.split('/').exists(part, part == '..')")
@@ -140,8 +139,8 @@ pub struct OciSource {
     /// When the kubelet pulls the image. Default `IfNotPresent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull_policy: Option<PullPolicy>,
-    /// How the folder gets into the pod. Default: ImageVolume where the cluster has image volumes, and else, if `path`
-    /// names a folder, InitContainerCopy. What a Deployment began with it keeps.
+    /// How the folder gets into the pod. Default: ImageVolume if the cluster has image volumes, else InitContainerCopy
+    /// if `path` names a folder. A Deployment keeps the mount that it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mount: Option<OciMount>,
 }
@@ -159,7 +158,7 @@ pub enum PullPolicy {
 }
 
 impl PullPolicy {
-    /// The word in the API, here and in Kubernetes.
+    /// The name in the API, here and in Kubernetes.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -173,15 +172,15 @@ impl PullPolicy {
 /// How a folder of an image gets into a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum OciMount {
-    /// The image is mounted read-only, and nothing is copied. The image needs nothing but the files; the cluster has to
-    /// have image volumes (Kubernetes 1.35, or 1.33 with the feature gate ImageVolume, and a runtime that has them too).
+    /// The image is mounted read-only, and nothing is copied. The image needs only the files. The cluster must have
+    /// image volumes (Kubernetes 1.35, or 1.33 with the feature gate ImageVolume, and a runtime that has them too).
     ImageVolume,
-    /// An init container runs the image and copies the folder into a volume of the pod, as any cluster can. The image
-    /// has to hold a `cp`, and the pod takes the room of the model once more.
+    /// An init container runs the image and copies the folder into a volume of the pod. This works in any cluster. The
+    /// image must have a `cp`, and the pod needs disk space for a second copy of the model.
     InitContainerCopy,
 }
 
-/// What a pod keeps of a download, and how long it waits for one.
+/// Where a pod stores a download, and how long it waits for one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("(has(self.mode) && self.mode == 'SharedPVC') == has(self.claimName)")
@@ -189,38 +188,39 @@ pub enum OciMount {
 #[x_kube(validation = kube::core::Rule::new("!has(self.sizeLimit) || !has(self.claimName)")
     .message("spec.model.cache.sizeLimit is for mode: PerPod: remove it, and give the claim its size"))]
 pub struct Cache {
-    /// Who shares a download. Default `PerPod`.
+    /// Which pods share a download. Default `PerPod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<CacheMode>,
     /// A PersistentVolumeClaim in the model's namespace that all replicas can write to (`ReadWriteMany`, or
-    /// `ReadWriteOnce` where they share a node). With `mode: SharedPVC` only.
+    /// `ReadWriteOnce` if they share a node). Only with `mode: SharedPVC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: Option<String>,
-    /// Most bytes that a pod's own cache may hold; a pod that exceeds it is evicted. Give it the model's size and a
-    /// tenth. With `mode: PerPod` only. Default: no limit but the node's.
+    /// Most bytes that a pod's own cache may hold; a pod that exceeds it is evicted. Use the model's size plus a tenth.
+    /// Only with `mode: PerPod`. Default: only the node's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-int-or-string" = true, "maxLength" = 32))]
     #[x_kube(validation = kube::core::Rule::new("type(self) == int ? self > 0 : isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))")
         .message("spec.model.cache.sizeLimit is a quantity above 0, as \"20Gi\""))]
     pub size_limit: Option<IntOrString>,
-    /// Seconds that the whole download may take, waiting for another replica's included; 10 to 86400, and less than the
-    /// pod has to start. Then the load fails with DownloadTimeout, and the next start goes on where it stopped. Default: a
-    /// minute less than probes.startupBudgetSeconds, or half of it where that is more.
+    /// Seconds that the whole download may take, 10 to 86400, and less than the pod may take to start. Time spent
+    /// waiting for another replica's download counts. Afterwards the load fails with DownloadTimeout, and the next
+    /// start resumes the download. Default: a minute less than probes.startupBudgetSeconds, or half of it if that is
+    /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 86_400))]
     pub download_timeout_seconds: Option<i32>,
-    /// Seconds without a byte after which a connection is given up and made again, 1 to 3600. After four in a row that
-    /// brought nothing the load fails with DownloadStalled. Default 30.
+    /// Seconds without a byte after which a connection is dropped and opened again, 1 to 3600. After four connections
+    /// in a row without a byte, the load fails with DownloadStalled. Default 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 3600))]
     pub stall_timeout_seconds: Option<i32>,
 }
 
-/// Who shares a download.
+/// Which pods share a download.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum CacheMode {
-    /// Every pod downloads for itself, into a volume that ends with it.
+    /// Every pod downloads for itself, into a volume that is deleted with the pod.
     #[default]
     PerPod,
     /// All replicas use one claim: one of them downloads, and the others wait for it.

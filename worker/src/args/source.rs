@@ -52,10 +52,10 @@ pub struct Source {
     /// Seconds that the whole download may take
     #[arg(long, env = env::DOWNLOAD_TIMEOUT_SECONDS, default_value_t = u64::from(defaults::DOWNLOAD_TIMEOUT_SECONDS), value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub download_timeout_seconds: u64,
-    /// Seconds without a byte after which a connection is given up
+    /// Seconds without a byte after which a connection is dropped
     #[arg(long, env = env::STALL_TIMEOUT_SECONDS, default_value_t = u64::from(defaults::STALL_TIMEOUT_SECONDS), value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub stall_timeout_seconds: u64,
-    /// Milliseconds before the first retry of a download; they double with each
+    /// Milliseconds before the first retry of a download; the pause doubles with each retry
     #[arg(long, hide = true, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub download_pause_ms: u64,
 }
@@ -63,11 +63,11 @@ pub struct Source {
 /// An access key of S3.
 #[derive(Clone, Debug)]
 pub struct Keys {
-    /// Says whose key it is; no secret.
+    /// Id of the key; it is not a secret.
     pub id: String,
     /// The secret that requests are signed with.
     pub secret: Secret,
-    /// With temporary credentials.
+    /// Session token of temporary credentials.
     pub session: Option<Secret>,
 }
 
@@ -81,7 +81,7 @@ impl Source {
     }
 }
 
-/// What must not be shown: a log line or a panic that holds one says `…`.
+/// A value that must not be shown: logs and panics show `…` in its place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -1,4 +1,4 @@
-//! What a model can give for a text.
+//! The kinds of output that a model can have for a text.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use super::EngineError;
 /// A kind of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// One vector a text.
+    /// One vector per text.
     Dense,
     /// Weights of some tokens of the vocabulary.
     Sparse,
-    /// One vector a token.
+    /// One vector per token.
     MultiVector,
-    /// One number a text, as rerankers give.
+    /// One number per text, as rerankers compute it.
     Score,
-    /// One number for each class.
+    /// One number per class.
     Classes,
 }
 
@@ -23,7 +23,7 @@ impl Output {
     /// Every kind, in the order of their names above.
     pub const ALL: [Self; 5] = [Self::Dense, Self::Sparse, Self::MultiVector, Self::Score, Self::Classes];
 
-    /// The word for it in messages.
+    /// The name in messages.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Dense => "dense",
@@ -41,48 +41,48 @@ impl fmt::Display for Output {
     }
 }
 
-/// Some kinds of output: those that a model has, or those that a pass has to compute.
+/// A set of outputs: those of a model, or those that a pass must compute.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputSet(u8);
 
 impl OutputSet {
-    /// The kinds of a list.
+    /// The set of these outputs.
     pub fn of(outputs: impl IntoIterator<Item = Output>) -> Self {
         outputs.into_iter().fold(Self::default(), |set, output| Self(set.0 | 1 << output as u8))
     }
 
-    /// Whether a kind is among them.
+    /// Whether the set has this output.
     pub const fn has(self, output: Output) -> bool {
         self.0 & 1 << output as u8 != 0
     }
 
-    /// The kinds, in the order of [`Output::ALL`].
+    /// The outputs of the set, in the order of [`Output::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Output> {
         Output::ALL.into_iter().filter(move |output| self.has(*output))
     }
 
-    /// An error that names the first of these that `has` lacks.
+    /// Returns an error that names the first output of the set that `has` lacks.
     pub(super) fn all_in(self, has: Self) -> Result<(), EngineError> {
         self.iter().find(|output| !has.has(*output)).map_or(Ok(()), |lacks| Err(EngineError::NoSuchOutput(lacks)))
     }
 }
 
-/// What a pass gave: for each output that was asked for, one row a text.
+/// The results of a pass: one row per text for each wanted output.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outputs {
     /// A text's vector.
     pub dense: Option<Vec<Vec<f32>>>,
     /// Token ids with their weights, in the order of the ids.
     pub sparse: Option<Vec<Vec<(u32, f32)>>>,
-    /// A vector for each token that counts.
+    /// A vector per token that counts.
     pub multi_vector: Option<Vec<Vec<Vec<f32>>>>,
-    /// A text's score, as the model gives it.
+    /// A text's score, as the model computes it.
     pub scores: Option<Vec<f32>>,
-    /// A number for each class, in the model's order.
+    /// A number per class, in the model's order.
     pub classes: Option<Vec<Vec<f32>>>,
 }
 
-/// What one text gets.
+/// The result for one text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// See [`Outputs::dense`].
@@ -98,7 +98,7 @@ pub enum Row {
 }
 
 impl Outputs {
-    /// Asserts that every wanted output is there, with one row a text.
+    /// Checks that every wanted output exists, with one row per text.
     pub(super) fn check(&self, wanted: OutputSet, texts: usize) -> Result<(), EngineError> {
         for output in wanted.iter() {
             match self.rows(output) {
@@ -120,8 +120,8 @@ impl Outputs {
         }
     }
 
-    /// Takes a text's row out; an empty one stays behind. `None` when it is not there, or a number in it is not finite:
-    /// JSON has no NaN, and a vector with one would poison whatever index it ends in.
+    /// Takes a text's row out, and leaves an empty one. Returns `None` if the row is missing, or if a number in it is
+    /// not finite: JSON has no NaN, and such a vector would damage the index that stores it.
     pub fn take(&mut self, output: Output, row: usize) -> Option<Row> {
         match output {
             Output::Dense => taken(&mut self.dense, row).map(Row::Dense),

@@ -1,8 +1,8 @@
-//! What a model is, in 64 hexadecimal digits.
+//! The digest of a model: 64 hexadecimal digits.
 //!
-//! The manifest has a line `SHA256  PATH` for each file that is loaded, sorted by the bytes of the paths, as
-//! `sha256sum FILES | LC_ALL=C sort -k 2` writes it; the model's digest is the SHA-256 of that text. Files that are not
-//! loaded, a README or weights in another format, do not count.
+//! The manifest has a line `SHA256  PATH` for each file that is loaded, sorted by the bytes of the paths, as `sha256sum
+//! FILES | LC_ALL=C sort -k 2` writes it; the model's digest is the SHA-256 of that text. Files that are not loaded,
+//! such as a README or weights in another format, do not count.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -21,7 +21,7 @@ impl Manifest {
         self.0.insert(path.to_owned(), sha256);
     }
 
-    /// The text that the digest is of.
+    /// The text that the digest is computed from.
     pub fn text(&self) -> String {
         self.0.iter().flat_map(|(path, sha256)| [sha256.as_str(), "  ", path, "\n"]).collect()
     }
@@ -37,16 +37,16 @@ pub fn sha256(bytes: impl AsRef<[u8]>) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// Computes a file's digest in a thread of its own, while the next piece of the file is being read.
+/// Computes a file's digest on a separate thread, while the next piece of the file is being read.
 pub struct Hasher {
     pieces: SyncSender<Vec<u8>>,
     thread: JoinHandle<Sha256>,
 }
 
 impl Hasher {
-    /// Starts the thread that hashes. Fails where the system allows no more threads.
+    /// Starts the thread that hashes. Fails if the system allows no more threads.
     pub fn start() -> io::Result<Self> {
-        // No room in the channel: one piece is being read and another one hashed, and no third takes memory.
+        // The channel has no buffer: one piece is read while another is hashed, and no third piece takes memory.
         let (pieces, received) = sync_channel::<Vec<u8>>(0);
         let thread = thread::Builder::new()
             .name("digest".to_owned())
@@ -54,9 +54,9 @@ impl Hasher {
         Ok(Self { pieces, thread })
     }
 
-    /// Takes the next piece, once the one before is done.
+    /// Accepts the next piece, once the previous one is hashed.
     pub fn update(&self, piece: Vec<u8>) {
-        // The thread ends only after this; if it panicked, `finish` says so.
+        // The thread ends only after this; if it panicked, `finish` returns an error.
         drop(self.pieces.send(piece));
     }
 

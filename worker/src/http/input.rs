@@ -1,4 +1,4 @@
-//! The texts of a request, and errors of JSON that never repeat a piece of it.
+//! The texts of a request, and JSON errors that never quote the request.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use crate::error::{ApiError, Reason};
 /// Deepest nesting that is read. Nothing here needs more than three levels.
 const DEPTH_LIMIT: usize = 64;
 
-/// Most elements that are read before a request is refused, whatever the settings; it bounds the memory of a body of
-/// empty texts.
+/// Most elements that are read before a request is refused, in addition to the settings; it bounds the memory of a body
+/// of empty texts.
 const ELEMENTS_LIMIT: usize = 1 << 16;
 
 /// One text, several, or the same as token ids.
@@ -36,7 +36,7 @@ impl Input {
         self.len() == 0
     }
 
-    /// A request without inputs, or with a text of no characters, is a mistake of its caller.
+    /// Refuses a request without texts, or with an empty text.
     pub fn checked(self, param: &'static str) -> Result<Self, ApiError> {
         let invalid = |message: String| Err(ApiError::new(Reason::InvalidInput, message).param(param));
         let empty = match &self {
@@ -51,7 +51,7 @@ impl Input {
     }
 }
 
-/// One element of an array that is still of unknown kind.
+/// One element of an array whose kind is not known yet.
 enum Element {
     Text(String),
     Id(u32),
@@ -142,8 +142,8 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| explain(&error))
 }
 
-/// Says what is wrong and where. For a wrong type serde repeats the value, and what callers embed may be private, so
-/// only the part after it is kept.
+/// Explains what is wrong and where. For a wrong type, serde quotes the value. The value may be private, so only the
+/// part after it is kept.
 fn explain(error: &serde_json::Error) -> ApiError {
     let text = error.to_string();
     let place = format!("line {} column {}", error.line(), error.column());
@@ -162,7 +162,7 @@ fn explain(error: &serde_json::Error) -> ApiError {
     ApiError::new(Reason::InvalidInput, message)
 }
 
-/// `serde_json` has a limit of its own, but not for fields that it skips.
+/// Whether the nesting exceeds the limit. `serde_json` has its own limit, but not for fields that it skips.
 fn deeper_than(body: &[u8], limit: usize) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in body {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_is_refused_even_where_it_would_be_skipped() {
+    fn deep_nesting_is_refused_even_in_fields_that_are_skipped() {
         for json in ["[".repeat(100_000), format!(r#"{{"x":{}"#, "{\"a\":".repeat(100_000))] {
             let (reason, message) = read(&json).unwrap_err();
             assert_eq!(reason, Reason::InvalidJson);

@@ -1,7 +1,7 @@
 //! `POST /v1/embeddings`, as OpenAI's clients send it.
 //!
-//! A text that is too long is refused with both numbers, not cut: the API has no field with which a caller could ask
-//! for that. Vectors have length 1, as OpenAI's have.
+//! A text that is too long is refused with both numbers, not cut: the API has no field to ask for a cut. Vectors have
+//! length 1, as OpenAI's have.
 
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ struct Body {
     dimensions: Option<usize>,
 }
 
-/// Reads a body; `name` is the one model that is served.
+/// Reads a body; `name` is the name of the served model.
 pub fn parse(body: &[u8], name: &str) -> Result<Wanted, ApiError> {
     let body: Body = input::parse(body)?;
     if body.model.is_some_and(|model| model != name) {

@@ -1,4 +1,4 @@
-//! Probes, metrics, and what is served. Nothing here waits for the model.
+//! Probes, metrics, and information about the model. Nothing here waits for the model.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::lifecycle;
 use crate::state::App;
 
-/// Liveness: fails only when a restart is the cure.
+/// Liveness: fails only if a restart would help.
 pub async fn alive(State(app): State<Arc<App>>) -> Response {
     match app.lifecycle.stuck(app.inbox.busy(), Instant::now()) {
         None => axum::Json(json!({ "state": "alive" })).into_response(),
@@ -21,7 +21,8 @@ pub async fn alive(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Readiness: true once the model is warm, and no more once the worker has to go. A full queue is still ready.
+/// Readiness: true once the model is warm, and false once the worker shuts down. A worker with a full queue is still
+/// ready.
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let state = app.lifecycle.state();
     let status = if state == lifecycle::State::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -29,7 +30,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// Prometheus reads this.
+/// The metrics, for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     app.metrics.queue_depth.set(i64::try_from(app.inbox.depth()).unwrap_or(i64::MAX));
     match app.metrics.render() {
@@ -38,14 +39,14 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// OpenAI's list of models: the one that is served, once it is.
+/// OpenAI's list of models: the served model, once it is loaded.
 pub async fn models(State(app): State<Arc<App>>) -> Response {
     let model = json!({ "id": app.name, "object": "model", "created": 0, "owned_by": "belfry" });
     let data = app.model().map(|_| model);
     axum::Json(json!({ "object": "list", "data": data.into_iter().collect::<Vec<_>>() })).into_response()
 }
 
-/// What runs here, and within which limits.
+/// The model and the limits of this worker.
 pub async fn info(State(app): State<Arc<App>>) -> Response {
     let model = app.model();
     axum::Json(json!({

@@ -1,7 +1,8 @@
-//! A name for each request: the caller's `x-request-id` when it is a sane one, else a new one. It is in the response
-//! and in the log, never in a metric.
+//! An id for each request: the caller's `x-request-id` if it is valid, else a new one. The id is in the response and in
+//! the log, never in a metric.
 //!
-//! By hand, because tower-http's takes over whatever a caller sends, however long, and its ids need the uuid crate.
+//! Written by hand, because tower-http accepts any id that a caller sends, however long, and its own ids need the uuid
+//! crate.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
@@ -14,16 +15,16 @@ use axum::response::Response;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longest id of a caller that is taken over.
+/// Longest id that is accepted from a caller.
 const LENGTH_LIMIT: usize = 128;
 
-/// The id of the request that carries it as an extension.
+/// The id of a request, stored as an extension of the request.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub String);
 
-/// Names the request, and its response.
+/// Sets the id of the request and of its response.
 pub async fn layer(mut request: Request, next: Next) -> Response {
-    let id = of_caller(request.headers()).unwrap_or_else(new_id);
+    let id = from_caller(request.headers()).unwrap_or_else(new_id);
     let header = HeaderValue::from_str(&id);
     request.extensions_mut().insert(RequestId(id));
     let mut response = next.run(request).await;
@@ -33,13 +34,14 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
     response
 }
 
-fn of_caller(headers: &HeaderMap) -> Option<String> {
+fn from_caller(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(HEADER)?.to_str().ok()?;
-    let sane = (1..=LENGTH_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    sane.then(|| id.to_owned())
+    let valid = (1..=LENGTH_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    valid.then(|| id.to_owned())
 }
 
-/// Unique in this process, and very likely among all of them: a secret of the process hashed with a counter.
+/// A new id: a counter, hashed with a secret of the process. It is unique in this process, and very likely among all
+/// processes.
 fn new_id() -> String {
     static SECRET: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -51,8 +53,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_sane_id_is_taken_over() {
-        let read = |id: &str| of_caller(&HeaderMap::from_iter([(HEADER, HeaderValue::from_str(id).unwrap())]));
+    fn only_a_valid_id_is_accepted() {
+        let read = |id: &str| from_caller(&HeaderMap::from_iter([(HEADER, HeaderValue::from_str(id).unwrap())]));
         assert_eq!(read("abc-1"), Some("abc-1".to_owned()));
         assert_eq!(read("with space"), None);
         assert_eq!(read(&"x".repeat(129)), None);

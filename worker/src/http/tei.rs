@@ -23,7 +23,7 @@ struct Body {
 /// Reads a body. Fields that would change the result and are not supported are refused by name.
 pub fn parse(body: &[u8]) -> Result<Wanted, ApiError> {
     let body: Body = input::parse(body)?;
-    // Ignoring these two would give other vectors than the caller asked for, without a sign of it.
+    // Ignoring these two would silently give other vectors than the caller asked for.
     if body.truncation_direction.is_some_and(|side| !side.eq_ignore_ascii_case("right")) {
         return Err(unsupported("truncation_direction", "texts are only cut at their right end"));
     }

@@ -1,8 +1,8 @@
 //! The cache, in the layout of the hub's own clients, for every origin:
 //! `NAME/{blobs/IDENTITY, refs/REFERENCE, snapshots/REVISION/FILE → ../../blobs/IDENTITY}`.
 //!
-//! Several workers may share it, and some of them may only read it. A blob gets its name when it is complete, and a
-//! snapshot its mark when all of its files are there; everything else may be found half-done.
+//! Several workers may share it, and some of them may only read it. A blob gets its name once it is complete, and a
+//! snapshot gets its mark once it has all of its files. Everything else may be incomplete.
 
 pub(crate) mod lease;
 
@@ -15,22 +15,22 @@ use sha2::{Digest, Sha256};
 
 use super::trouble::Trouble;
 
-/// Marks a snapshot whose files are all there.
+/// Marks a complete snapshot.
 const COMPLETE: &str = ".belfry-complete";
 
 /// A file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Blob {
-    /// Its name in the cache; never another content under the same name.
+    /// Its name in the cache; a name always stands for the same content.
     id: String,
     /// Its length in bytes.
     pub(crate) size: u64,
-    /// Its SHA-256, where the origin gives it.
+    /// Its SHA-256, if the origin gives it.
     pub(crate) sha256: Option<String>,
 }
 
 impl Blob {
-    /// A blob by its ETag, whatever that is made of.
+    /// A blob by its ETag, in any format.
     pub(crate) fn of_etag(etag: &str, size: u64) -> Self {
         let etag = bare(etag);
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -42,7 +42,7 @@ impl Blob {
         Self { id, size, sha256: None }
     }
 
-    /// The same for the hub, where an ETag of 64 hexadecimal digits is the SHA-256.
+    /// The same for the hub, whose ETag of 64 hexadecimal digits is the SHA-256.
     pub(crate) fn of_hub(etag: &str, size: u64) -> Self {
         let digest = bare(etag);
         let is_digest = digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -67,14 +67,14 @@ impl Store {
         Self { root: cache.join(name) }
     }
 
-    /// Makes the folders.
+    /// Creates the folders.
     pub(crate) fn create(&self) -> Result<(), Trouble> {
         let blobs = self.root.join("blobs");
         fs::create_dir_all(&blobs)
             .map_err(|error| Trouble::Disk(format!("{}: cannot be created: {error}", blobs.display())))
     }
 
-    /// File that says who downloads.
+    /// The lease file of the worker that downloads.
     pub(crate) fn lease(&self) -> PathBuf {
         self.root.join(".belfry-lease")
     }
@@ -84,13 +84,13 @@ impl Store {
         self.root.join("snapshots").join(revision)
     }
 
-    /// The folder of a revision that this worker, or another of its kind, has downloaded.
+    /// The folder of a revision that this worker, or another Belfry worker, has downloaded.
     pub(crate) fn complete(&self, revision: &str) -> Option<PathBuf> {
         Some(self.snapshot(revision)).filter(|folder| folder.join(COMPLETE).exists())
     }
 
-    /// The folder of a revision, if it has all these files, no matter which program made them: links only ever lead to
-    /// whole blobs.
+    /// The folder of a revision, if it has all these files, whichever program wrote them: links lead only to complete
+    /// blobs.
     pub(crate) fn holds(&self, revision: &str, names: &[String]) -> Option<PathBuf> {
         Some(self.snapshot(revision)).filter(|folder| names.iter().all(|name| folder.join(name).exists()))
     }
@@ -107,7 +107,7 @@ impl Store {
         self.root.join("blobs").join(&blob.id)
     }
 
-    /// A blob that is not complete.
+    /// The path of an incomplete blob.
     pub(crate) fn part(&self, blob: &Blob) -> PathBuf {
         self.root.join("blobs").join(format!("{}.part", blob.id))
     }
@@ -132,8 +132,8 @@ impl Store {
         }
     }
 
-    /// Marks a snapshot as complete, and remembers what a reference meant. Best effort: without it the next start asks
-    /// the origin again.
+    /// Marks a snapshot as complete, and stores the revision of a reference. Best effort: without it the next start
+    /// asks the origin again.
     pub(crate) fn finish(&self, revision: &str, reference: &str, pinned: bool) {
         drop(fs::write(self.snapshot(revision).join(COMPLETE), ""));
         if let Some(path) = self.reference(reference).filter(|_| !pinned) {
@@ -142,20 +142,20 @@ impl Store {
         }
     }
 
-    /// What a reference meant when it was last downloaded.
+    /// The revision of a reference at its last download.
     pub(crate) fn remembered(&self, reference: &str) -> Option<String> {
         let revision = fs::read_to_string(self.reference(reference)?).ok()?;
         Some(revision.trim().to_owned()).filter(|revision| is_name(revision))
     }
 
-    /// A reference may have folders in it, but must not lead out of its own.
+    /// The path of a reference. A reference may contain folders, but must not lead out of its own folder.
     fn reference(&self, reference: &str) -> Option<PathBuf> {
         let plain = Path::new(reference).components().all(|part| matches!(part, Component::Normal(_)));
         plain.then(|| self.root.join("refs").join(reference))
     }
 }
 
-/// True for a revision that may name a folder.
+/// True if a revision may name a folder.
 pub(crate) fn is_name(revision: &str) -> bool {
     (1..=128).contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
@@ -181,7 +181,7 @@ mod tests {
         let digest = "a".repeat(64);
         assert_eq!(Blob::of_hub(&format!("\"{digest}\""), 1).sha256, Some(digest));
         assert_eq!(Blob::of_hub("W/\"abc\"", 1), Blob { id: "abc".into(), size: 1, sha256: None });
-        // Their names in the cache have 64 digits, too, and are digests of the ETag.
+        // Their names in the cache have 64 digits, too, but are digests of the ETag.
         for odd in ["", "\"config.json\""] {
             let blob = Blob::of_hub(odd, 1);
             assert_eq!((blob.id.len(), blob.sha256), (64, None), "{odd}");

@@ -1,7 +1,7 @@
-//! From an origin into the cache: one driver for every place that models are downloaded from.
+//! Downloads from an origin into the cache: one driver for all origins.
 //!
-//! An [`Origin`] says which files there are and opens them; what it must not care about is here: what the cache already
-//! holds, whose turn it is to download, going on with a part, retries, time-outs and progress.
+//! An [`Origin`] lists files and opens them. The driver does the rest: the cache, the lease, resuming a part, retries,
+//! time-outs and progress.
 
 mod file;
 mod http;
@@ -24,7 +24,7 @@ use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::metrics::Metrics;
 
-/// Files beside the weights. The first two a model must have, but a message about a missing one is the folder's.
+/// Files other than the weights. A model must have the first two, but the folder reports a missing one.
 const FILES: &[&str] = &[
     "config.json",
     "tokenizer.json",
@@ -34,22 +34,22 @@ const FILES: &[&str] = &[
     "tokenizer_config.json",
 ];
 
-/// Pause between two looks at another worker's download.
+/// Pause between two checks of another worker's download.
 const POLL: Duration = Duration::from_millis(200);
 
-/// Waits of a download.
+/// Time limits and pauses of a download.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
     /// End of the whole download.
     pub(crate) deadline: Instant,
-    /// How long a connection may bring nothing.
+    /// How long a connection may deliver no byte.
     pub(crate) stall: Duration,
     /// Pause before the first retry; it doubles with each.
     pub(crate) pause: Duration,
 }
 
 impl Policy {
-    /// The waits that the arguments ask for, from now on.
+    /// The policy of the arguments, for a download that starts at this time.
     pub(crate) fn starting_at(now: Instant, source: &Source) -> Self {
         Self {
             deadline: now + Duration::from_secs(source.download_timeout_seconds),
@@ -59,9 +59,9 @@ impl Policy {
     }
 }
 
-/// What an origin holds at the moment.
+/// The current content of an origin.
 pub(crate) struct Listing {
-    /// Names the content: a commit, or a digest of the list. Never another content under the same name.
+    /// Names the content: a commit, or a digest of the list. A name always stands for the same content.
     pub(crate) revision: String,
     /// Paths of all files.
     pub(crate) names: Vec<String>,
@@ -71,23 +71,23 @@ pub(crate) struct Listing {
 pub(crate) trait Origin {
     /// The model, for messages.
     fn shown(&self) -> String;
-    /// What a person asked for: a branch or a commit.
+    /// The reference that the user asked for: a branch or a commit.
     fn reference(&self) -> &str;
-    /// True when the reference can only ever mean itself.
+    /// True if the reference is immutable, such as a commit.
     fn pinned(&self) -> bool;
-    /// What the reference means now, and the files there.
+    /// The revision that the reference means now, and its files.
     fn list(&self) -> std::result::Result<Listing, Trouble>;
     /// Size and identity of a file.
     fn describe(&self, revision: &str, name: &str) -> std::result::Result<Blob, Trouble>;
-    /// A file's bytes from an offset on: 206, or 200 and all of them.
+    /// A file's bytes from an offset on: status 206, or 200 with the whole file.
     fn open(&self, revision: &str, name: &str, blob: &Blob, from: u64) -> std::result::Result<Response, Trouble>;
-    /// A trouble in one line that says what to do; the file is empty for the list.
+    /// The failure for a trouble, in one line that says what to do; the file is empty for the list.
     fn explain(&self, file: &str, trouble: &Trouble) -> LoadFailure;
 }
 
-/// Brings a model into the cache, unless it is there.
+/// Downloads a model into the cache, unless it is there.
 pub(crate) fn fetch(origin: &dyn Origin, store: &Store, policy: Policy, metrics: &Metrics) -> Result<Folder> {
-    // What is pinned never changes, so a complete snapshot of it needs no network.
+    // A pinned reference never changes, so a complete snapshot of it needs no network.
     if origin.pinned()
         && let Some(folder) = store.complete(origin.reference())
     {
@@ -129,7 +129,7 @@ impl Download<'_> {
         }
     }
 
-    /// The origin can't be reached: what it last said is better than nothing, as long as it did not refuse.
+    /// Uses the last downloaded revision if the origin can't be reached, but not if the origin refused.
     fn without_network(&self, trouble: &Trouble) -> Result<Folder> {
         let explained = self.origin.explain("", trouble);
         let unreachable = matches!(trouble, Trouble::Connection(_) | Trouble::Stalled) || retryable(trouble);
@@ -140,7 +140,7 @@ impl Download<'_> {
         };
         let cached = revision.filter(|_| unreachable).and_then(|revision| self.store.usable(&revision));
         let Some(folder) = cached else { return Err(explained) };
-        tracing::warn!(why = explained.message, folder = %folder.display(), "Model is taken from the cache as it is");
+        tracing::warn!(why = explained.message, folder = %folder.display(), "Origin can't be reached; the model is taken from the cache");
         Folder::open(&folder)
     }
 
@@ -163,13 +163,13 @@ impl Download<'_> {
         Folder::open(&self.store.snapshot(revision))
     }
 
-    /// Waits until it is this worker's turn to download; `None` when another worker has done it meanwhile.
+    /// Waits until it is this worker's turn to download; `None` if another worker has downloaded the model meanwhile.
     fn turn(&self, revision: &str) -> std::result::Result<Option<Lease>, Trouble> {
         let mut leases = Leases::new(self.store.lease(), self.policy.stall);
         let mut said = false;
         loop {
             match leases.try_take().map_err(|error| Trouble::Disk(error.to_string()))? {
-                // Another worker may have finished between the last look and the turn.
+                // Another worker may have finished between the last check and the turn.
                 Turn::Ours(lease) => return Ok(self.store.complete(revision).is_none().then_some(lease)),
                 Turn::Others if self.store.complete(revision).is_some() => return Ok(None),
                 Turn::Others if Instant::now() >= self.policy.deadline => return Err(Trouble::Timeout),
@@ -198,7 +198,7 @@ fn needed(origin: &dyn Origin, names: &[String]) -> Result<Vec<String>> {
         );
     }
     if !has("config.json") {
-        return missing("has no config.json; it is no model that can be served");
+        return missing("has no config.json, so it is not a model that can be served");
     }
     Ok(FILES.iter().filter(|name| has(name)).map(|name| (*name).to_owned()).chain(weights).collect())
 }

@@ -1,7 +1,7 @@
 //! The Hugging Face hub, or a mirror of it: what a revision means, which files it has, and their bytes.
 //!
-//! Large files are redirected to a storage service that has its own credentials in the address. The hub's token goes to
-//! the hub's own host and to no other.
+//! Large files are redirected to a storage service that has its own credentials in the address. The hub's token goes
+//! only to the hub's own host.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ const HOPS: usize = 5;
 /// Most bytes of a list of files.
 const LIST_LIMIT: u64 = 16 << 20;
 
-/// What stands for itself in a part of a path.
+/// Characters that need no encoding in a part of a path.
 const PART: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 const REDIRECTS: &[u16] = &[301, 302, 303, 307, 308];
 
@@ -98,7 +98,7 @@ impl Hub<'_> {
         Err(Trouble::Connection(format!("more than {HOPS} redirects")))
     }
 
-    /// `owner/name@revision`, the revision shortened as people write commits.
+    /// `owner/name@revision`, with a commit shortened.
     fn shown(&self) -> String {
         let short = if self.pinned() { &self.revision[..7] } else { self.revision };
         format!("{}@{short}", self.repo)
@@ -130,7 +130,7 @@ impl Origin for Hub<'_> {
         Ok(Listing { revision: info.sha, names: info.siblings.into_iter().map(|file| file.rfilename).collect() })
     }
 
-    /// The hub's own answer says what a file is, even where its bytes are somewhere else.
+    /// The hub's own answer identifies a file, even if another host has its bytes.
     fn describe(&self, revision: &str, name: &str) -> Result<Blob, Trouble> {
         let elsewhere = |response: &Response| header(response, "x-linked-etag").is_some();
         let response = self.send(Method::Head, self.file(revision, name), None, elsewhere)?;
@@ -183,7 +183,7 @@ fn origin(url: &str) -> &str {
     url[host..].find(['/', '?', '#']).map_or(url, |end| &url[..host + end])
 }
 
-/// Where a redirect leads. Never from https to http.
+/// The target of a redirect. A redirect never leads from https to http.
 fn target(from: &str, to: &str) -> Option<String> {
     if to.starts_with('/') && !to.starts_with("//") {
         return Some(format!("{}{to}", origin(from)));

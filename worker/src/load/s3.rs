@@ -1,4 +1,4 @@
-//! A folder in a bucket that speaks the S3 protocol: a list of objects, and their bytes.
+//! A folder in a bucket that supports the S3 protocol: a list of objects, and their bytes.
 
 mod list;
 mod sign;
@@ -26,7 +26,7 @@ const PAGES: usize = 50;
 /// Most bytes of a page.
 const PAGE_LIMIT: u64 = 8 << 20;
 
-/// What S3's "the present state of the folder" is called in the cache.
+/// The reference in the cache for the current state of a folder.
 const LATEST: &str = "latest";
 
 /// Fetches a folder; what is in the cache is not fetched again.
@@ -37,7 +37,7 @@ pub(crate) fn download(
     metrics: &Metrics,
 ) -> crate::failure::Result<Folder> {
     let Some((bucket, folder)) = parse(uri) else {
-        let message = format!("{uri}: is no address of a bucket; write s3://bucket/folder");
+        let message = format!("{uri}: is not an address of a bucket; write s3://bucket/folder");
         return Err(failure(Reason::ModelNotFound, message));
     };
     let region = source.s3_region.as_str();
@@ -76,7 +76,7 @@ struct S3<'a> {
     scope: Option<Scope<'a>>,
     /// For messages.
     cache: &'a Path,
-    /// What the list said, by the path within the folder.
+    /// The objects of the list, by their path within the folder.
     objects: RefCell<BTreeMap<String, Object>>,
 }
 
@@ -156,7 +156,7 @@ impl Origin for S3<'_> {
 
     fn open(&self, _: &str, name: &str, _: &Blob, from: u64) -> Result<Response, Trouble> {
         let etag = self.objects.borrow().get(name).map(|object| object.etag.clone()).unwrap_or_default();
-        // An object that was replaced since it was listed is an error, and not a mixture of two.
+        // An object that was replaced since the list was read is an error, so that a file never mixes two objects.
         let mut headers = vec![("if-match", etag)];
         headers.extend((from > 0).then(|| ("range", format!("bytes={from}-"))));
         accepted(self.get(&format!("{}{name}", self.folder), &[], &headers)?, &[200, 206])

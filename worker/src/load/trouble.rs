@@ -1,4 +1,4 @@
-//! What goes wrong on the way from an origin into the cache.
+//! Errors of a download from an origin into the cache.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,33 +7,33 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 
 use crate::failure::failure;
 
-/// Why a request did not bring what it was made for.
+/// Why a request of a download failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     /// The server answered with this status, and the beginning of this body.
     Status { code: u16, body: String, retry_after: Option<Duration> },
-    /// A connection brought no byte for as long as a stall may last.
+    /// A connection delivered no byte within the stall time-out.
     Stalled,
     /// No connection, or one that broke.
     Connection(String),
-    /// What came is not what was announced.
+    /// The data differs from the announced data.
     Corrupt(String),
-    /// The time of the whole download is over.
+    /// The time limit of the whole download passed.
     Timeout,
     /// The cache can't be written.
     Disk(String),
 }
 
-/// A download that ended without an answer of the origin, in one line that says what to do.
+/// The failure of a download that ended without an answer of the origin, in one line that says what to do.
 pub(crate) fn broken(what: &str, cache: &Path, trouble: &Trouble) -> LoadFailure {
     let (reason, why) = match trouble {
         Trouble::Timeout => (
             LoadFailureReason::DownloadTimeout,
-            "was not complete in its time; raise the time-out, or use a source that is nearer".to_owned(),
+            "did not complete in time; raise the time-out, or use a closer source".to_owned(),
         ),
         Trouble::Stalled => (
             LoadFailureReason::DownloadStalled,
-            "brought no byte, connection after connection; look at the network and at proxies on the way".to_owned(),
+            "received no byte over several connections; check the network and the proxies on the way".to_owned(),
         ),
         Trouble::Disk(why) => (
             LoadFailureReason::DownloadFailed,
@@ -41,7 +41,7 @@ pub(crate) fn broken(what: &str, cache: &Path, trouble: &Trouble) -> LoadFailure
         ),
         Trouble::Corrupt(why) => (
             LoadFailureReason::DownloadFailed,
-            format!("brought something else: {why}; look at mirrors and proxies on the way"),
+            format!("received wrong data: {why}; check the mirrors and proxies on the way"),
         ),
         Trouble::Connection(why) => {
             (LoadFailureReason::DownloadFailed, format!("failed: {why}; check the network and the endpoint"))

@@ -14,7 +14,7 @@ use crate::failure::{Result, failure};
 
 type TorchResult<T> = std::result::Result<T, TchError>;
 
-/// Prefixes under which the encoder's tensors are found; models with a head put it first.
+/// Prefixes of the encoder's tensors; models with a head have one.
 const PREFIXES: &[&str] = &["", "bert."];
 
 /// A linear layer.
@@ -225,7 +225,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Joining tensors whose shapes are known to fit can only fail for want of memory.
+/// Joining tensors whose shapes are known to fit can fail only if memory runs out.
 fn joined(tensor: TorchResult<Tensor>) -> Result<Tensor> {
     tensor.map_err(|error| failure(Reason::OutOfMemory, format!("weights: {}", one_line(&error))))
 }

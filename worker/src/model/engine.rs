@@ -15,12 +15,12 @@ pub struct TorchEngine {
 }
 
 impl TorchEngine {
-    /// Puts the two together.
+    /// An engine of this encoder and this pooling.
     pub fn new(encoder: Box<dyn Encoder>, pooling: Pooling) -> Self {
         Self { encoder, pooling }
     }
 
-    /// Length of a text's vector, where the encoder gives vectors of `hidden`.
+    /// Length of a text's vector, if the encoder's vectors have length `hidden`.
     pub fn dimensions(&self, hidden: usize) -> usize {
         self.pooling.dimensions(hidden)
     }

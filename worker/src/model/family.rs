@@ -1,4 +1,4 @@
-//! Which family a model is of, with that family's own settings from config.json.
+//! The family of a model, with that family's own settings from config.json.
 
 use serde::Deserialize;
 
@@ -10,31 +10,31 @@ use crate::folder::Folder;
 /// The file that names the family.
 const NAME: &str = "config.json";
 
-/// A supported family, with its settings. What differs between families is asked of this type.
+/// A supported family, with its settings. This type has a method for everything that differs between families.
 #[derive(Clone, Debug)]
 pub enum Family {
     /// BERT and its retrained copies.
     Bert(bert::Config),
 }
 
-/// How config.json names a family, and what reads the rest of the file. It is read into the family's own type at once,
-/// because serde's messages then keep their line and column.
+/// How config.json names a family, and the function that reads the rest of the file. That function reads directly into
+/// the family's own type, because serde's messages then keep their line and column.
 struct Entry {
     /// The value of `model_type`.
     model_type: &'static str,
-    /// Values of `architectures`; the first stands for the family where the file has none.
+    /// Values of `architectures`; the first stands for the family if the file has none.
     architectures: &'static [&'static str],
     read: fn(&Folder) -> Result<Family>,
 }
 
-/// One row for each family.
+/// One row per family.
 const FAMILIES: &[Entry] = &[Entry {
     model_type: "bert",
     architectures: bert::ARCHITECTURES,
     read: |folder| bert::Config::read(folder, NAME).map(Family::Bert),
 }];
 
-/// The fields that say which family a model is of.
+/// The fields that decide the family of a model.
 #[derive(Deserialize)]
 struct Kind {
     #[serde(default)]
@@ -58,7 +58,8 @@ impl Kind {
 }
 
 impl Family {
-    /// Reads config.json. A model of another family is refused by its name, before a missing field of ours is.
+    /// Reads config.json. A model of an unsupported family is refused by its name, before a missing field can be
+    /// reported.
     pub fn read(folder: &Folder) -> Result<Self> {
         let kind: Kind = folder.json(NAME)?;
         let name = kind.name();
@@ -67,7 +68,7 @@ impl Family {
             let why = format!("architecture {name} is not supported; supported are {}", supported.join(", "));
             return Err(folder.unsupported(NAME, why));
         };
-        // Other loaders go by model_type. To read such a file as another family would give wrong vectors.
+        // Other loaders choose by model_type. Reading such a file as another family would give wrong vectors.
         if !kind.model_type.is_empty() && kind.model_type != entry.model_type {
             let why = format!("architecture {name} and model_type {} are of different families", kind.model_type);
             return Err(folder.unsupported(NAME, why));
@@ -96,7 +97,7 @@ impl Family {
         }
     }
 
-    /// Most tokens of a text, for which the model has positions.
+    /// Most tokens of a text: the number of positions of the model.
     pub fn max_tokens(&self) -> usize {
         match self {
             Self::Bert(config) => config.max_tokens(),

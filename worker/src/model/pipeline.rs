@@ -7,10 +7,10 @@ use super::pooling::{Mode, Pooling};
 use crate::failure::Result;
 use crate::folder::Folder;
 
-/// What happens around the encoder.
+/// The steps around the encoder.
 #[derive(Debug)]
 pub struct Pipeline {
-    /// What makes one vector a text of one vector a token.
+    /// Computes one vector per text from one vector per token.
     pub pooling: Pooling,
     /// Most tokens of a text, special tokens included; at least 1.
     pub max_tokens: usize,
@@ -30,13 +30,13 @@ struct SentenceConfig {
 
 #[derive(Default, Deserialize)]
 struct TokenizerConfig {
-    /// Written as a float of 1e30 where there is no limit.
+    /// A float of 1e30 stands for no limit.
     model_max_length: Option<f64>,
 }
 
 /// `1_Pooling/config.json`: flags up to sentence-transformers 5, a name or a list of names after it.
 #[derive(Deserialize)]
-#[allow(clippy::struct_excessive_bools, reason = "the file has one flag for each mode")]
+#[allow(clippy::struct_excessive_bools, reason = "the file has one flag per mode")]
 struct PoolingConfig {
     pooling_mode: Option<serde_json::Value>,
     #[serde(default)]
@@ -54,7 +54,7 @@ struct PoolingConfig {
 }
 
 impl Pipeline {
-    /// Reads modules.json and what belongs to it. Fails on any step that the worker does not have.
+    /// Reads modules.json and the files that belong to it. Fails on any step that the worker does not support.
     pub fn read(folder: &Folder, family: &Family) -> Result<Self> {
         Ok(Self { pooling: pooling(folder)?, max_tokens: max_tokens(folder, family)? })
     }
@@ -124,7 +124,7 @@ fn modes(folder: &Folder, name: &str) -> Result<Pooling> {
     }
 }
 
-/// The limit of sentence-transformers where there is one, and never more than the model has positions for.
+/// The limit of sentence-transformers, if there is one, and never more than the model has positions for.
 fn max_tokens(folder: &Folder, family: &Family) -> Result<usize> {
     let sentence = folder.optional_json::<SentenceConfig>("sentence_bert_config.json")?.unwrap_or_default();
     let tokenizer = folder.optional_json::<TokenizerConfig>("tokenizer_config.json")?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One vector a text from one vector a token, in 32-bit floats whatever the encoder computes in.
+//! Computes one vector per text from one vector per token, always in 32-bit floats.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -54,12 +54,12 @@ impl Mode {
     }
 }
 
-/// Modes whose vectors are put side by side.
+/// Pooling modes whose vectors are concatenated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pooling(Vec<Mode>);
 
 impl Pooling {
-    /// Pools in each of these modes, of which there is at least one.
+    /// A pooling with these modes; there must be at least one.
     pub fn new(modes: Vec<Mode>) -> Self {
         Self(modes)
     }
@@ -69,8 +69,8 @@ impl Pooling {
         hidden * self.0.len()
     }
 
-    /// One row for each text, in the order of the batch. Runs of equal length are pooled one by one, so that a text's
-    /// vector does not depend on its neighbours.
+    /// One row per text, in the order of the batch. Runs of equal length are pooled one by one, so that a text's vector
+    /// does not depend on its neighbours.
     pub fn pool(&self, hidden: &Tensor, packed: &Packed) -> Result<Tensor, TchError> {
         let rows = packed.runs.iter().map(|run| self.run(hidden, *run)).collect::<Result<Vec<_>, _>>()?;
         Tensor::f_cat(&rows, 0)

@@ -1,5 +1,5 @@
-//! Weights in safetensors, read tensor by tensor. They are read, not mapped: a volume that fails later, or a file that
-//! shrinks, is then an error here and not a SIGBUS in the middle of a request.
+//! Weights in safetensors, read tensor by tensor. The files are read, not mapped. So a volume that fails later, or a
+//! file that shrinks, is an error here and not a SIGBUS during a request.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
@@ -25,13 +25,13 @@ const HEADER_LIMIT: u64 = 100_000_000;
 /// Most files of one model.
 const FILES_LIMIT: usize = 256;
 
-/// Bytes that are read at once when nothing is loaded.
+/// Bytes that are read at once if the weights are not loaded.
 const PIECE: u64 = 4 << 20;
 
-/// Files that other loaders would unpickle, which means to run whatever code is in them.
+/// Files that other loaders would unpickle, which would run any code in them.
 const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json", "model.pt", "model.pth", "tf_model.h5"];
 
-/// The tensors of a model, by name, of the device's type and on the device.
+/// The tensors of a model by name, on the device and in its data type.
 pub struct Weights {
     tensors: HashMap<String, Tensor>,
     /// For messages.
@@ -57,15 +57,15 @@ impl Weights {
         Ok(Self { tensors, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
     }
 
-    /// Whether there is a tensor of this name that was not taken.
+    /// Whether a tensor of this name exists and was not taken.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// Takes a tensor that must be there with this shape.
+    /// Takes a tensor that must exist and have this shape.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let mismatch = |why: String| {
-            let message = format!("{}: {why}; the file and config.json are not of one model", self.path);
+            let message = format!("{}: {why}; the file and config.json belong to different models", self.path);
             failure(Reason::WeightsMismatch, message)
         };
         let Some(tensor) = self.tensors.get(name) else {
@@ -161,15 +161,15 @@ impl Reader<'_> {
 
     /// Reads the header, and checks that the tensors that it lists fill the file exactly.
     fn metadata(&self, file: &mut File, size: u64) -> Result<Metadata> {
-        let no_safetensors = |why: &str| self.folder.corrupt(self.name, format!("it is no safetensors file: {why}"));
+        let not_safetensors = |why: &str| self.folder.corrupt(self.name, format!("it is no safetensors file: {why}"));
         if size < 8 {
-            return Err(no_safetensors("it is shorter than a header"));
+            return Err(not_safetensors("it is shorter than a header"));
         }
         let mut prefix = [0; 8];
         file.read_exact(&mut prefix).map_err(|error| self.folder.corrupt(self.name, error))?;
         let length = u64::from_le_bytes(prefix);
         if length > HEADER_LIMIT.min(size - 8) {
-            return Err(no_safetensors(&format!("it announces a header of {length} bytes and has {size}")));
+            return Err(not_safetensors(&format!("it announces a header of {length} bytes and has {size}")));
         }
         self.hasher.update(prefix.to_vec());
         let header = self.bytes(file, length as usize)?;

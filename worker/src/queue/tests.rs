@@ -111,7 +111,7 @@ fn room_is_counted_from_admission_on() {
 }
 
 #[test]
-fn texts_that_nobody_waits_for_are_dropped_before_compute() {
+fn texts_of_requests_that_ended_are_dropped_before_compute() {
     let mut bench = Bench::new(10);
     let gone = Text { cancelled: true, ..bench.text("gone", 10) };
     let late = Text { deadline: bench.now, ..bench.text("late", 10) };

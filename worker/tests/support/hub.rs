@@ -1,5 +1,5 @@
-//! A hub with the repositories `org/tiny`, `org/gated` (needs a token) and `org/broken` (500). Weights are elsewhere, as
-//! on the real one.
+//! A hub with the repositories `org/tiny`, `org/gated` (needs a token) and `org/broken` (500). Another host has the
+//! weights, as on the real hub.
 #![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
 
 use std::net::SocketAddr;
@@ -59,7 +59,7 @@ fn answer(shelf: &Shelf, request: &Request, storage: SocketAddr) -> Answer {
         "gated" if token != "Bearer right" => return Answer::new(403, ""),
         "broken" => return Answer::new(500, ""),
         "loop" => return Answer::new(302, "").with("location", request.path.clone()),
-        // A repository that has a new name, which hubs answer with an address on themselves.
+        // A renamed repository: the hub redirects to its own host.
         "old" => return Answer::new(307, "").with("location", request.path.replace("/old/", "/gated/")),
         "tiny" | "gated" if ["main", COMMIT].contains(&revision) => {}
         _ => return Answer::new(404, ""),

@@ -36,8 +36,8 @@ pub fn args(line: &str) -> Args {
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Pause between two looks at a condition that has no event to wait for; without it the waiting takes a core from what
-/// is waited for.
+/// Pause between two checks of a condition that has no event to wait for; without a pause the check would use a whole
+/// core.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Waits for a condition, at most [`PATIENCE`].

@@ -1,4 +1,4 @@
-//! As much of S3 as a download needs, and it checks every signature, with an implementation of its own.
+//! The part of S3 that a download needs. It checks every signature, with its own implementation.
 #![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
 
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ pub const REGION: &str = "eu-central-1";
 /// Objects on a page of a list.
 const PAGE: usize = 2;
 
-/// A bucket with the shelf's files under `org/tiny model/`, and an object beside them.
+/// A bucket with the shelf's files under `org/tiny model/`, and another object.
 pub fn bucket(shelf: &Arc<Shelf>) -> SocketAddr {
     serve(shelf, answer)
 }

@@ -71,7 +71,7 @@ impl Answer {
             stream.write_all(&self.body[..self.send.min(self.body.len())])?;
             stream.flush()?;
             if self.hold {
-                // Silent until the other side has enough.
+                // Silent until the other side closes.
                 drop(stream.read(&mut [0]));
             }
         }
@@ -79,24 +79,24 @@ impl Answer {
     }
 }
 
-/// What goes wrong with the next answer.
+/// A fault of the next answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// Another status.
     Status(u16),
-    /// The connection ends after so many bytes.
+    /// The connection ends after this many bytes.
     Cut(usize),
-    /// Nothing comes after so many bytes.
+    /// The connection stays silent after this many bytes.
     Stall(usize),
     /// The range is ignored, and everything is sent.
     NoRange,
-    /// The first byte is another one.
+    /// The first byte is wrong.
     Flip,
-    /// There is a byte too many.
+    /// The answer has an extra byte.
     Long,
 }
 
-/// Files, and what goes wrong with each; `""` stands for the list of files.
+/// Files, and the faults of each; `""` stands for the list of files.
 #[derive(Default)]
 pub struct Shelf {
     pub files: Mutex<BTreeMap<String, Vec<u8>>>,

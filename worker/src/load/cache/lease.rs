@@ -1,8 +1,9 @@
-//! Whose turn it is to download into a cache that several workers share.
+//! A lease decides which worker downloads into a cache that several workers share.
 //!
-//! A lease is a file that its holder writes anew all the time. It is stale when its content has not changed for a while
-//! on the clock of the worker that looks: no clocks of two nodes are compared. It saves work and nothing hangs on it: two
-//! workers that both believe to hold it download the same bytes twice, and both end with a whole model.
+//! A lease is a file that its holder rewrites all the time. It is stale if its content has not changed for a while on
+//! the clock of the worker that checks, so the clocks of two nodes are never compared. The lease saves work, and
+//! correctness does not depend on it: two workers that both hold it download the same bytes twice, and both end with a
+//! complete model.
 
 use std::fs::{self, OpenOptions};
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,27 +13,27 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A lease is written anew so often within the time that makes it stale.
+/// Number of rewrites of a lease within the time that makes it stale.
 const BEATS: u32 = 6;
 
 /// Asks for a lease.
 pub(crate) struct Leases {
     path: PathBuf,
     stale_after: Duration,
-    /// What another worker's lease said, and since when.
+    /// Content of another worker's lease, and since when it has that content.
     seen: Option<(String, Instant)>,
 }
 
-/// The answer.
+/// The answer to a request for the lease.
 pub(crate) enum Turn {
     /// This worker's turn, until the lease is dropped.
     Ours(Lease),
-    /// Another worker's.
+    /// Another worker's turn.
     Others,
 }
 
 impl Leases {
-    /// For the lease in this file, whose holder counts as dead after so long without a sign of life.
+    /// Asks for the lease in this file. Its holder counts as dead if it does not rewrite the file for this long.
     pub(crate) fn new(path: PathBuf, stale_after: Duration) -> Self {
         Self { path, stale_after, seen: None }
     }
@@ -48,7 +49,7 @@ impl Leases {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(io::Error::new(error.kind(), format!("{}: {error}", self.path.display()))),
         }
-        // Gone again: its holder is ready.
+        // The file is gone: its holder has finished.
         let Ok(content) = fs::read_to_string(&self.path) else { return Ok(Turn::Others) };
         match &self.seen {
             Some((seen, since)) if *seen == content => {
@@ -62,14 +63,14 @@ impl Leases {
         Ok(Turn::Others)
     }
 
-    /// Moves a stale lease away, which only one of several workers can, and puts it back if it was none.
+    /// Moves a stale lease away, which only one of several workers can do, and puts it back if it was not stale.
     fn remove(&self, stale: &str, id: u64) {
         let mine = self.path.with_extension(format!("{id:016x}"));
         if fs::rename(&self.path, &mine).is_ok() {
             if fs::read_to_string(&mine).is_ok_and(|content| content != stale) {
                 drop(fs::hard_link(&mine, &self.path));
             } else {
-                tracing::warn!("A worker ended in the middle of its download; going on in its place");
+                tracing::warn!("Another worker ended during its download; this worker resumes the download");
             }
             drop(fs::remove_file(&mine));
         }
@@ -91,7 +92,7 @@ impl Lease {
             let mut count = 0_u64;
             while ended.recv_timeout(every) == Err(RecvTimeoutError::Timeout) && is_of(&file, id) {
                 count += 1;
-                // A beat that is lost is followed by the next.
+                // The next beat makes up for a lost one.
                 drop(fs::write(&file, format!("{id:016x} {count}")));
             }
         })?;
@@ -153,7 +154,7 @@ mod tests {
             thread::yield_now();
         }
         drop(holder);
-        // As a process leaves it that was killed.
+        // The state that a killed process leaves.
         fs::write(&path, "dead 7").unwrap();
         let began = Instant::now();
         let lease = loop {

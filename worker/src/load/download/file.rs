@@ -1,7 +1,7 @@
-//! One file: going on where an earlier try stopped, and checked before it counts.
+//! Downloads one file: resumes where an earlier try stopped, and checks the file before it is used.
 //!
-//! A part is only ever written at offsets that it has reached, with the bytes that belong there. So two workers that
-//! write the same part do not harm each other, and whatever a dead one left can be gone on with.
+//! A part is written only at offsets that it has reached, with the bytes that belong there. So two workers that write
+//! the same part do not harm each other, and any part that a dead worker left can be resumed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Read;
@@ -20,7 +20,7 @@ use super::{Download, Response, header};
 const CHUNK: usize = 256 << 10;
 
 impl Download<'_> {
-    /// Brings a file into the cache, and links the snapshot to it.
+    /// Downloads a file into the cache, and links the snapshot to it.
     pub(super) fn file(&self, revision: &str, name: &str, blob: &Blob) -> Result<(), Trouble> {
         let path = self.store.blob(blob);
         if length(&path) != Some(blob.size) {
@@ -33,7 +33,7 @@ impl Download<'_> {
                 tries.again(name, trouble, now > before)?;
                 before = now;
             }
-            // Another worker that ended at the same moment has put the same bytes there.
+            // Another worker that finished at the same moment has put the same bytes there.
             fs::rename(&part, &path).or_else(|error| if path.exists() { Ok(()) } else { Err(disk(&part, &error)) })?;
         }
         self.progress.finished(name, blob.size);
@@ -46,7 +46,7 @@ struct OneFile<'a> {
     revision: &'a str,
     name: &'a str,
     blob: &'a Blob,
-    /// Digest of the first bytes, and how many they are.
+    /// Digest of the first bytes, and their number.
     hashed: (Sha256, u64),
 }
 
@@ -62,9 +62,9 @@ impl OneFile<'_> {
             let response = self.download.origin.open(self.revision, self.name, self.blob, have)?;
             match start(&response) {
                 Some(start) if start == have => {}
-                // A server without ranges sends everything anew.
+                // A server without ranges sends the whole file again.
                 Some(0) => have = 0,
-                _ => return Err(self.spoilt(path, "the server sent another range than it was asked for".to_owned())),
+                _ => return Err(self.spoilt(path, "the server sent another range than the requested one".to_owned())),
             }
             self.write(&part, path, have, response)?;
         }
@@ -102,7 +102,7 @@ impl OneFile<'_> {
         }
     }
 
-    /// Makes the digest cover exactly the first bytes, by reading what it does not.
+    /// Makes the digest cover exactly the first `have` bytes, by reading those that are missing from it.
     fn hash_up_to(&mut self, part: &File, path: &Path, end: u64) -> Result<(), Trouble> {
         if self.hashed.1 > end {
             self.hashed = (Sha256::new(), 0);
@@ -117,7 +117,7 @@ impl OneFile<'_> {
         Ok(())
     }
 
-    /// Forgets a part that can't become the file.
+    /// Discards a part that can't become the file.
     fn spoilt(&mut self, path: &Path, why: String) -> Trouble {
         self.hashed = (Sha256::new(), 0);
         match fs::remove_file(path) {
@@ -127,7 +127,7 @@ impl OneFile<'_> {
     }
 }
 
-/// Where a body begins; `None` when the server does not say.
+/// The offset at which a body begins; `None` if the server does not give it.
 fn start(response: &Response) -> Option<u64> {
     if response.status().as_u16() != 206 {
         return Some(0);

@@ -1,5 +1,5 @@
-//! The HTTP client of downloads: every wait is bounded, no redirect is followed by itself, and a failure says whether
-//! another try could help.
+//! The HTTP client of downloads: every wait is bounded, redirects are not followed automatically, and a failure shows
+//! whether a retry could help.
 
 use std::io::Read;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use ureq::{Agent, Body, Timeout, http};
 use super::super::trouble::Trouble;
 use super::Policy;
 
-/// Longest wait for a name and a connection.
+/// Longest wait for name resolution and a connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// Most bytes of an error's body that are kept.
@@ -27,7 +27,7 @@ pub(crate) enum Method {
     Get,
 }
 
-/// A client with the waits of a [`Policy`].
+/// A client with the time limits of a [`Policy`].
 pub(crate) struct Client {
     agent: Agent,
     deadline: Instant,
@@ -47,7 +47,7 @@ impl Client {
         Self { agent: config.into(), deadline: policy.deadline }
     }
 
-    /// Sends a request; any status but a failed connection is an answer.
+    /// Sends a request. Every status is an answer; a failed connection is an error.
     pub(crate) fn send(&self, method: Method, url: &str, headers: &[(&str, String)]) -> Result<Response, Trouble> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -72,7 +72,7 @@ pub(crate) fn accepted(response: Response, codes: &[u16]) -> Result<Response, Tr
     }
     let retry_after = header(&response, "retry-after").and_then(|text| text.parse().ok()).map(Duration::from_secs);
     let mut body = Vec::new();
-    // An error's body only explains it; one that can't be read explains nothing.
+    // An error's body only explains the error, so a body that can't be read counts as empty.
     drop(response.into_body().into_reader().take(ERROR_LIMIT).read_to_end(&mut body));
     Err(Trouble::Status { code, body: String::from_utf8_lossy(&body).into_owned(), retry_after })
 }
@@ -82,7 +82,7 @@ pub(crate) fn header<'a>(response: &'a Response, name: &str) -> Option<&'a str> 
     response.headers().get(name)?.to_str().ok()
 }
 
-/// True when another try could help.
+/// True if a retry could help.
 pub(crate) fn retryable(trouble: &Trouble) -> bool {
     match trouble {
         Trouble::Status { code, .. } => matches!(code, 408 | 429 | 500..=599),
@@ -91,7 +91,7 @@ pub(crate) fn retryable(trouble: &Trouble) -> bool {
     }
 }
 
-/// Sorts an error by what to do about it.
+/// Converts a client's error to the trouble that decides what to do about it.
 pub(super) fn trouble(error: &ureq::Error) -> Trouble {
     match error {
         ureq::Error::Timeout(Timeout::Global | Timeout::PerCall) => Trouble::Timeout,

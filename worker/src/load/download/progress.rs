@@ -1,4 +1,4 @@
-//! How far a download is: in the metrics at every moment, and in the log now and then.
+//! The progress of a download: always in the metrics, and from time to time in the log.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -22,12 +22,12 @@ impl<'a> Progress<'a> {
         Self { metrics, finished: Cell::new(0), logged: Cell::new(Instant::now()) }
     }
 
-    /// All files have so many bytes.
+    /// Sets the number of bytes of all files.
     pub(super) fn expect(&self, bytes: u64) {
         self.metrics.download_size.set(signed(bytes));
     }
 
-    /// The present file has so many bytes in the cache.
+    /// Sets the number of bytes of the current file that are in the cache.
     pub(super) fn have(&self, file: &str, bytes: u64) {
         let done = signed(self.finished.get() + bytes);
         self.metrics.download_done.set(done);
@@ -37,13 +37,13 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// The present file is complete.
+    /// Records that the current file is complete.
     pub(super) fn finished(&self, file: &str, bytes: u64) {
         self.have(file, bytes);
         self.finished.set(self.finished.get() + bytes);
     }
 
-    /// A request is made again.
+    /// Counts a retry of a request.
     pub(super) fn retried(&self, trouble: &Trouble) {
         let reason = match trouble {
             Trouble::Stalled => "stalled",

@@ -1,4 +1,4 @@
-//! When to ask again, and how long to wait before it.
+//! When to retry, and how long to wait before a retry.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::thread;
@@ -8,14 +8,14 @@ use super::super::trouble::Trouble;
 use super::progress::Progress;
 use super::{Policy, retryable};
 
-/// Tries in a row that may bring nothing.
+/// Tries in a row without data that end a download.
 const TRIES: u32 = 4;
 
-/// Longest pause between two tries, whatever the server asks for.
+/// Longest pause between two tries, even if the server asks for a longer one.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// Counts the tries that brought nothing. One that brought something starts the count anew: a large file over a bad line
-/// arrives in as many pieces as it takes, and only the time-out bounds them.
+/// Counts the tries without data. A try with data resets the count: a large file over a bad line may arrive in any
+/// number of pieces, and only the time-out bounds them.
 pub(super) struct Tries<'a> {
     policy: Policy,
     progress: &'a Progress<'a>,
@@ -27,7 +27,7 @@ impl<'a> Tries<'a> {
         Self { policy, progress, fruitless: 0 }
     }
 
-    /// Waits for the next try; the trouble comes back when there is none.
+    /// Waits before the next try, or returns the trouble if there is none.
     pub(super) fn again(&mut self, file: &str, trouble: Trouble, moved: bool) -> Result<(), Trouble> {
         if !retryable(&trouble) {
             return Err(trouble);
@@ -46,7 +46,8 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// Doubles with each try, and differs between workers, so that a fleet does not come back at once.
+    /// The pause before the next try. It doubles with each try, and differs between workers, so that a fleet does not
+    /// retry at the same time.
     fn pause(&self, trouble: &Trouble) -> Duration {
         let longest = self.policy.pause * 2_u32.pow(self.fruitless - 1);
         let share = RandomState::new().build_hasher().finish() % 512;
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn four_tries_that_bring_nothing_are_the_end_and_one_that_brings_something_starts_anew() {
+    fn four_tries_without_data_end_a_download_and_one_with_data_resets_the_count() {
         let metrics = Metrics::new().unwrap();
         let progress = Progress::new(&metrics);
         let mut tries = Tries::new(policy(Duration::from_secs(60)), &progress);
@@ -83,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_retry_cannot_cure_comes_back_at_once() {
+    fn a_trouble_that_no_retry_can_cure_is_returned_at_once() {
         let metrics = Metrics::new().unwrap();
         let progress = Progress::new(&metrics);
         for trouble in [
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_that_outlasts_the_deadline_is_not_waited_for() {
+    fn a_pause_beyond_the_deadline_ends_the_download() {
         let metrics = Metrics::new().unwrap();
         let progress = Progress::new(&metrics);
         let busy = Trouble::Status { code: 503, body: String::new(), retry_after: Some(Duration::from_secs(3600)) };

@@ -9,7 +9,7 @@ use super::super::trouble::Trouble;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) key: String,
-    /// With its quotation marks, as it is sent back.
+    /// With its quotation marks, as requests repeat it.
     pub(super) etag: String,
     pub(super) size: u64,
 }
@@ -22,9 +22,9 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
 }
 
-/// Reads a page whose keys are encoded as in addresses.
+/// Reads a page with URL-encoded keys.
 pub(super) fn parse(text: &str) -> Result<Page, Trouble> {
-    let document = Document::parse(text).map_err(|error| Trouble::Corrupt(format!("the list is no XML: {error}")))?;
+    let document = Document::parse(text).map_err(|error| Trouble::Corrupt(format!("the list is not XML: {error}")))?;
     let root = document.root_element();
     if root.tag_name().name() != "ListBucketResult" {
         return Err(Trouble::Corrupt(format!("the list is {} instead", root.tag_name().name())));
@@ -41,12 +41,12 @@ pub(super) fn parse(text: &str) -> Result<Page, Trouble> {
     let truncated = child(root, "IsTruncated") == Some("true");
     let next = child(root, "NextContinuationToken").filter(|_| truncated).map(ToOwned::to_owned);
     if truncated && next.is_none() {
-        return Err(Trouble::Corrupt("the list goes on and does not say where".to_owned()));
+        return Err(Trouble::Corrupt("the list is truncated and has no continuation token".to_owned()));
     }
     Ok(Page { objects, next })
 }
 
-/// The word in the body of an error.
+/// The code in the body of an error.
 pub(super) fn code(body: &str) -> Option<String> {
     let document = Document::parse(body).ok()?;
     let word = document.descendants().find(|node| node.tag_name().name() == "Code")?.text()?;
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn a_text_that_is_not_a_list_is_refused() {
         for text in [
             "",
             "<html></html>",
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_named_by_its_word_and_by_nothing_else() {
+    fn an_error_is_named_only_by_its_code() {
         let body = "<Error><Code>AccessDenied</Code><Message>x</Message></Error>";
         assert_eq!(code(body).as_deref(), Some("AccessDenied"));
         assert_eq!(code("<Error><Code>a b\nc</Code></Error>"), None);

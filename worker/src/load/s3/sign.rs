@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 
 use crate::args::Keys;
 
-/// What stands for itself in a query.
+/// Characters that need no encoding in a query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The same in a path.
 const PATH: &AsciiSet = &QUERY.remove(b'/');
 
-/// Whose signature, and for what it holds.
+/// The key of a signature, and the region and service that it is valid for.
 pub(super) struct Scope<'a> {
     pub(super) keys: &'a Keys,
     pub(super) region: &'a str,
@@ -63,7 +63,7 @@ fn authorization(scope: &Scope<'_>, path: &str, query: &str, headers: &[(&str, S
 }
 
 fn mac(key: &[u8], text: &str) -> Vec<u8> {
-    // HMAC takes a key of any length, so that this never is an error.
+    // HMAC takes a key of any length, so this is never an error.
     let mac = Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(text).finalize().into_bytes().to_vec());
     mac.unwrap_or_default()
 }

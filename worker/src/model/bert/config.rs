@@ -53,7 +53,7 @@ fn layer_norm_eps() -> f64 {
 }
 
 impl Config {
-    /// Reads the file with this name, and refuses what the network here would compute wrongly.
+    /// Reads the file with this name, and refuses settings that the network would compute wrongly.
     pub(in crate::model) fn read(folder: &Folder, name: &str) -> Result<Self> {
         let config: Self = folder.json(name)?;
         let sizes = [
@@ -68,7 +68,7 @@ impl Config {
             return Err(folder.corrupt(name, format!("a size is 0 or more than {SIZE_LIMIT}")));
         }
         if !config.hidden_size.is_multiple_of(config.num_attention_heads) {
-            return Err(folder.corrupt(name, "hidden_size is no multiple of num_attention_heads"));
+            return Err(folder.corrupt(name, "hidden_size is not a multiple of num_attention_heads"));
         }
         if config.position_embedding_type != "absolute" {
             let why = format!(
