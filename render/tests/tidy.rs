@@ -1,4 +1,4 @@
-//! Rules about the code itself that a reader relies on.
+//! Rules about the code itself, on which readers rely.
 
 #![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
 
@@ -19,7 +19,7 @@ use support::root;
 
 const CRATES: [&str; 6] = ["cli", "crds", "e2e", "operator", "render", "worker"];
 
-/// What the pure half must not name: it would give another answer on another machine, or at another time.
+/// Names that the pure half must not use: their results differ between machines, or over time.
 const OUTSIDE: &[&str] = &[
     "kube::Api",
     "kube::Client",
@@ -70,7 +70,7 @@ fn climbing(found: &Crate, order: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// What a crate names although the pure half may not.
+/// Names that a crate uses although the pure half must not.
 fn outside(found: &Crate) -> Vec<String> {
     let is_outside = |name: &str| {
         OUTSIDE.iter().any(|outside| name == *outside || name.starts_with(&format!("{outside}::")))
@@ -101,7 +101,7 @@ fn the_modules_of_the_operator_use_only_those_before_them() {
     assert_eq!(climbing(&found, order::OPERATOR), Vec::<String>::new());
 }
 
-/// Rendering and validating have one door.
+/// Only one module renders and validates.
 #[test]
 fn only_drift_renders_and_validates() {
     let found = Crate::read(&root().join("operator/src"));

@@ -8,7 +8,7 @@ use super::meta::{Component, add_labels, dashboard_name, object_meta};
 use crate::model::ValidModel;
 use crate::monitoring;
 
-/// The dashboard of a model, unless it is switched off.
+/// The dashboard of a model, unless the specification switches it off.
 #[must_use]
 pub fn dashboard(model: &ValidModel) -> Option<ConfigMap> {
     let labels = model.monitoring.dashboard_labels.as_ref()?;

@@ -1,7 +1,7 @@
-//! The workers.
+//! The Deployment of the workers.
 //!
-//! The pod template of a revision never changes once it was released: a changed template restarts
-//! every model (invariant 4). `tests/invariants.rs` holds its hash. A better template is a new
+//! The pod template of a released revision never changes, because a changed template restarts every
+//! model (invariant 4). `tests/invariants.rs` holds its hash. A better template needs a new
 //! [`TemplateRevision`].
 
 mod arguments;

@@ -26,8 +26,8 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         env: Some(environment(model)),
         ports: Some(vec![port(PORT_NAME, i32::from(PORT))]),
         resources: Some(model.resources.clone()),
-        // Liveness begins after the start-up probe, so that a slow load is never killed for being slow;
-        // a period of one second makes a worker ready within a second of its model.
+        // The liveness probe begins after the start-up probe has succeeded, so a slow load is never killed.
+        // A period of one second makes a worker ready within a second after its model is loaded.
         startup_probe: Some(probe(READINESS_PATH, 1, model.startup_budget_seconds)),
         readiness_probe: Some(probe(READINESS_PATH, 2, 2)),
         liveness_probe: Some(probe(LIVENESS_PATH, 10, 3)),
@@ -39,7 +39,7 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
     }
 }
 
-/// What the Pod Security level `restricted` wants of a container.
+/// The security context that the Pod Security level `restricted` requires of a container.
 pub(super) fn confined() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
@@ -58,7 +58,7 @@ pub(super) fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-/// A list that is there only when it holds something: server-side apply takes an empty one for a difference.
+/// `None` for an empty list, which server-side apply would take for a difference.
 pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
@@ -104,7 +104,7 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
     vars
 }
 
-/// The variables of the specification. The API admits none that is also ours.
+/// The variables of the specification. The API refuses names that Belfry sets itself.
 pub(super) fn of_user(model: &ValidModel) -> impl Iterator<Item = EnvVar> {
     model.pod_template.env.iter().map(|api::EnvVar { name, value, secret_key_ref }| match secret_key_ref {
         Some(secret) => from_secret(name, secret),
