@@ -5,11 +5,13 @@
 //! [`TemplateRevision`].
 
 mod arguments;
+mod confinement;
 mod container;
 mod engine;
 mod placement;
 mod pod;
 mod source;
+mod variable;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -1,16 +1,17 @@
-//! The container of a worker: settings, probes and confinement.
+//! The container of a worker: settings and probes.
 
 use belfry_crds::contract::{
     DRAIN_DELAY_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
-use belfry_crds::inference_model::{self as api, SecretKeyRef};
+use belfry_crds::inference_model as api;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
-    SecurityContext, VolumeMount,
+    Container, ContainerPort, EnvVar, HTTPGetAction, Probe, SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::confinement::confined;
 use super::source;
+use super::variable::{from_secret, plain};
 use crate::model::ValidModel;
 
 /// Name of the worker's container.
@@ -35,16 +36,6 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
         volume_mounts: Some(volume_mounts),
-        ..Default::default()
-    }
-}
-
-/// The security context that the Pod Security level `restricted` requires of a container.
-pub(super) fn confined() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        run_as_non_root: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
         ..Default::default()
     }
 }
@@ -110,17 +101,4 @@ pub(super) fn of_user(model: &ValidModel) -> impl Iterator<Item = EnvVar> {
         Some(secret) => from_secret(name, secret),
         None => plain(name, value.as_deref().unwrap_or_default()),
     })
-}
-
-pub(super) fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), ..Default::default() };
-    EnvVar {
-        name: name.into(),
-        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..Default::default() }),
-        ..Default::default()
-    }
-}
-
-pub(super) fn plain(name: &str, value: impl ToString) -> EnvVar {
-    EnvVar { name: name.into(), value: Some(value.to_string()), ..Default::default() }
 }

@@ -5,7 +5,9 @@ use belfry_crds::inference_model::EngineType;
 use k8s_openapi::api::core::v1::{Container, EnvVar, VolumeMount};
 
 use super::arguments;
-use super::container::{WORKER, confined, from_secret, of_user, plain, port, probe, some};
+use super::confinement::confined;
+use super::container::{WORKER, of_user, port, probe, some};
+use super::variable::{from_secret, plain};
 use crate::model::{ValidEngine, ValidModel, ValidSource};
 
 /// The engine's container. Its root file system stays writable: most images need that, and `restricted` allows it.

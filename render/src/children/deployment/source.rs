@@ -7,7 +7,8 @@ use k8s_openapi::api::core::v1::{
     ResourceRequirements, SecurityContext, Volume, VolumeMount,
 };
 
-use super::container::{confined, from_secret, plain};
+use super::confinement::confined;
+use super::variable::{from_secret, plain};
 use crate::deployed::{COPY, MODEL_VOLUME};
 use crate::model::{Download, ValidModel, ValidSource};
 use crate::quantity::GPU;
