@@ -1,5 +1,5 @@
-//! What a Deployment that is there tells of the choices it was made with. They stay as they are while it lives, so that
-//! no pod moves by itself (invariant 4).
+//! The choices that an existing Deployment was made with. They stay the same while the Deployment exists, so that no pod
+//! restarts by itself (invariant 4).
 
 use belfry_crds::contract::MODEL_MOUNT;
 use kube::core::DynamicObject;
@@ -7,32 +7,32 @@ use serde_json::Value;
 
 use crate::template::Running;
 
-/// Name of the init container.
+/// Name of the init container that copies the model.
 pub(crate) const COPY: &str = "copy-model";
 
-/// Name of the volume that has the model, where it is not downloaded.
+/// Name of the volume that holds a model that is not downloaded.
 pub(crate) const MODEL_VOLUME: &str = "model";
 
 /// The choices of a Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Deployed {
-    /// Template and image that its pods run on, if the operator wrote them down.
+    /// Template and image that its pods run on, if its annotations record them.
     pub running: Option<Running>,
-    /// How a model out of an image gets into its pods.
+    /// How a model from an image gets into the pods.
     pub from_image: FromImage,
 }
 
-/// How a model out of an image gets into a pod.
+/// How a model from an image gets into a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FromImage {
-    /// The pods have their model from elsewhere.
+    /// The model does not come from an image.
     #[default]
     Not,
     /// The image is mounted.
     Mounted,
     /// An init container copies it.
     Copied,
-    /// It was to be mounted, and an API server without image volumes forgot the volume without a word.
+    /// The image was meant to be mounted, but an API server without image volumes dropped the volume silently.
     Forgotten,
 }
 
@@ -49,7 +49,7 @@ impl FromImage {
     fn of(pod: &Value) -> Self {
         let named = |list: &str, name: &str| pod[list].as_array()?.iter().find(|element| element["name"] == name);
         let Some(volume) = named("volumes", MODEL_VOLUME) else {
-            return if is_told_the_folder(pod) { Self::Forgotten } else { Self::Not };
+            return if names_the_model_folder(pod) { Self::Forgotten } else { Self::Not };
         };
         match (volume.get("image").is_some(), named("initContainers", COPY).is_some()) {
             (true, _) => Self::Mounted,
@@ -59,8 +59,8 @@ impl FromImage {
     }
 }
 
-/// Whether a container is told to find its model in a volume of the pod.
-fn is_told_the_folder(pod: &Value) -> bool {
+/// Whether the settings of a container name the folder of the model's volume.
+fn names_the_model_folder(pod: &Value) -> bool {
     let list = |value: &Value, key: &str| value[key].as_array().cloned().unwrap_or_default();
     list(pod, "containers").iter().any(|container| {
         let env = list(container, "env").into_iter().map(|var| var["value"].clone());
@@ -75,7 +75,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_pod_tells_how_its_model_got_there() {
+    fn a_pod_shows_how_its_model_got_there() {
         let of = |volume: Value, containers: Value| {
             let volumes = [json!({"name": "cache", "emptyDir": {}}), volume];
             FromImage::of(&json!({"volumes": volumes, "initContainers": containers}))

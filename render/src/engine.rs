@@ -1,8 +1,7 @@
-//! Other engines than Belfry's own worker: what they listen on, how they are started, and which of their metrics mean the
-//! same as ours.
+//! Engines other than Belfry's own worker: their ports and paths, and which of their metrics mean the same as Belfry's.
 //!
-//! Pure. A rule, an alert or a panel that needs a series which an engine does not have is left out, since one that never
-//! rings looks like one that has no reason to ([`Mapping`], [`coverage`]).
+//! Pure. A rule, an alert or a panel is left out if it needs a series that the engine does not have ([`Mapping`],
+//! [`coverage`]): an alert that can never fire would mislead.
 
 pub mod coverage;
 mod llama_cpp;
@@ -18,10 +17,10 @@ use belfry_crds::inference_model::EngineType;
 pub use mapping::{Mapping, Source};
 pub use scaling_series::ScalingSeries;
 
-/// What is known of an engine.
+/// The defaults of an engine type.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
-    /// Its name, for people.
+    /// Name of the engine in messages.
     pub name: &'static str,
     /// Port of requests and probes.
     pub http_port: i32,
@@ -31,13 +30,13 @@ pub struct Profile {
     pub readiness_path: &'static str,
     /// Answers 200 while the process makes progress.
     pub liveness_path: &'static str,
-    /// Whether it downloads a repository of the hub by itself.
+    /// Whether the engine downloads a repository of the hub by itself.
     pub downloads: bool,
-    /// Its metrics that mean the same as ours.
+    /// The engine's metrics that mean the same as Belfry's.
     pub mappings: Vec<Mapping>,
 }
 
-/// What is known of the engines of a type.
+/// The defaults of an engine type.
 #[must_use]
 pub fn profile(type_: EngineType) -> Profile {
     let common = Profile {

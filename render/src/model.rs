@@ -1,6 +1,6 @@
-//! A model of which every question is answered: what [`crate::validate`] makes, and what every builder takes.
+//! A model with every default applied and every check passed: [`crate::validate`] makes it, and every builder reads it.
 //!
-//! Data, and no checks. A builder decides nothing again: it reads these fields.
+//! This is data without checks. A builder reads these fields and makes no decision again.
 
 mod alertmanager;
 mod alerts;
@@ -25,7 +25,7 @@ pub use rollout::{Replace, ValidRollout};
 pub use runtime::ValidRuntime;
 pub use source::{Download, Timeouts, ValidSource};
 
-/// A specification with every question answered.
+/// A specification with every default applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidModel {
     /// Namespace of the `InferenceModel` and of all its children.
@@ -36,7 +36,7 @@ pub struct ValidModel {
     pub uid: String,
     /// What the model does.
     pub task: Task,
-    /// Where it comes from.
+    /// Source of the model's files.
     pub source: ValidSource,
     /// Digest that it must have, 64 hexadecimal digits; `None` for any.
     pub sha256: Option<String>,
@@ -44,13 +44,13 @@ pub struct ValidModel {
     pub served_names: Vec<String>,
     /// Wanted worker pods, unless they are scaled; 0 while the model is suspended.
     pub replicas: i32,
-    /// Who decides the number of worker pods in place of `replicas`; nobody while the model is suspended.
+    /// The scaler that decides the number of worker pods in place of `replicas`; `None` while the model is suspended.
     pub autoscaling: Option<ValidAutoscaling>,
     /// The model has no pods for as long as its user says so.
     pub is_suspended: bool,
     /// CPU, memory and devices of one worker.
     pub resources: ResourceRequirements,
-    /// How the worker computes.
+    /// Image, device, data type and batching of the worker.
     pub runtime: ValidRuntime,
     /// The engine that serves the model in place of Belfry's own worker.
     pub engine: Option<ValidEngine>,
@@ -62,7 +62,7 @@ pub struct ValidModel {
     pub availability: ValidAvailability,
     /// Where pods run.
     pub scheduling: Scheduling,
-    /// Where the model answers, and whom.
+    /// The port at which the model answers, and the clients that may call it.
     pub network: ValidNetwork,
     /// Labels, annotations, environment and arguments of the user.
     pub pod_template: PodTemplate,

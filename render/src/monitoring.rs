@@ -1,9 +1,9 @@
 //! `contract + ValidModel → rules, dashboard, runbooks, rule tests`.
 //!
 //! Pure: no client, no clock, no environment. A rule or a panel names a metric only through the
-//! typed constants of the contract, so that a metric that nobody exports does not compile
+//! typed constants of the contract, so an expression on an unknown metric does not compile
 //! ([`promql`]). One list, [`alerts()`], is the source of the rules, of the runbooks and of the rule
-//! tests, so that an alert without a runbook or without a test does not compile either.
+//! tests, so an alert without a runbook or without a test does not compile either.
 
 use belfry_crds::monitoring::PrometheusRuleSpec;
 
@@ -60,7 +60,7 @@ pub fn operator_dashboard() -> serde_json::Value {
     dashboard::of_operator()
 }
 
-/// Key of the dashboard in its ConfigMap. Sidecars write every key into one folder, so that it is
+/// Key of the dashboard in its ConfigMap. Sidecars write every key into one folder, so the key is
 /// unique in the cluster.
 #[must_use]
 pub fn dashboard_file_name(model: &ValidModel) -> String {

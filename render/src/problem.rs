@@ -1,18 +1,18 @@
-//! What is wrong with a specification.
+//! Problems of a specification.
 
 use std::fmt;
 
-/// One thing that is wrong with a specification.
+/// One problem of a specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Path of the field, from `spec`.
     pub field: String,
-    /// What is wrong and what to do.
+    /// The fault, and how to correct it.
     pub message: String,
 }
 
 impl Problem {
-    /// A problem with that field.
+    /// A problem with this field.
     #[must_use]
     pub fn new(field: &str, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }

@@ -1,5 +1,5 @@
-//! Quantities of Kubernetes in the spelling that the API server gives them, so that a comparison with the live object
-//! finds no difference.
+//! Quantities of Kubernetes, spelled as the API server spells them, so that a comparison with the live object finds no
+//! difference.
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
@@ -13,19 +13,19 @@ pub(crate) struct Amount {
     pub(crate) nanos: i128,
 }
 
-/// A quantity above 0 in the API server's spelling; `None` for what is none.
+/// A quantity above 0 in the API server's spelling; `None` for any other text.
 #[must_use]
 pub fn quantity(text: &str) -> Option<Quantity> {
     canonical(text).filter(|amount| amount.nanos > 0).map(|amount| Quantity(amount.text))
 }
 
-/// A quantity that is known to be one.
+/// The amount of a text that is known to be a quantity.
 pub(crate) fn amount(text: &str) -> Amount {
     canonical(text).unwrap_or_else(|| Amount { text: text.into(), nanos: 0 })
 }
 
 /// A quantity of the API server as a whole number of parts of a unit, rounded down: with 1000 parts, `1500m` is 1500.
-/// `None` for what is no quantity.
+/// `None` for a text that is not a quantity.
 #[must_use]
 pub fn amount_of(quantity: &Quantity, parts: u64) -> Option<u64> {
     let nanos = canonical(&quantity.0)?.nanos;
@@ -37,7 +37,7 @@ const DECIMAL: &[(&str, i32)] =
     &[("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 
 /// Reads a Kubernetes quantity and writes it as the API server does: the largest suffix of the same
-/// family that leaves no fraction. `None` for what is no quantity, is negative or overflows.
+/// family that leaves no fraction. `None` for a text that is not a quantity, is negative or overflows.
 /// Source: the comment on `Quantity` in k8s.io/apimachinery/pkg/api/resource.
 pub(crate) fn canonical(text: &str) -> Option<Amount> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused() {
+    fn a_text_that_is_not_a_quantity_is_refused() {
         for given in ["", "abc", "-1", "1 Gi", "1Gb", "1.2.3", "99999999999999999999", "1e99", "."] {
             assert_eq!(text(given), None, "{given}");
         }

@@ -1,9 +1,10 @@
 //! [`ValidModel`] → routes, receivers, inhibition and mute times of its alerts. Pure.
 //!
-//! The Prometheus Operator puts the object below the root route of Alertmanager, with `namespace="…"` on its first route and
-//! on both sides of each inhibition rule, and `continue: true`, so that routes of others still see the alerts. Our alerts
-//! carry that label, whatever their expression does. The Prometheus Operator takes an object whole or not at all, and
-//! Alertmanager all objects or none; so nothing here depends on settings that a cluster may lack.
+//! The Prometheus Operator puts the object below the root route of Alertmanager. It adds `namespace="…"` to the first route
+//! and to both sides of each inhibition rule, and sets `continue: true`, so that other routes still see the alerts. Every
+//! alert of ours carries the label `namespace`, whatever its expression does. The Prometheus Operator accepts an object
+//! whole or not at all, and Alertmanager accepts all objects or none; so nothing here depends on settings that a cluster
+//! may lack.
 
 mod channel;
 mod inhibition;
@@ -15,20 +16,20 @@ use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::{ValidAlertmanager, ValidModel, ValidReceiver, Window};
 
-/// The receiver of what nobody asked for. Users' names have no capitals.
-const NOBODY: &str = "Nobody";
+/// The receiver of alerts that no receiver asked for; it has no channel. Users' names have no capitals.
+const NO_RECEIVER: &str = "NoReceiver";
 
-/// The routing of a model's alerts.
+/// The routes, receivers, inhibition rules and mute times of a model's alerts.
 #[must_use]
 pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> AlertmanagerConfigSpec {
-    // By severity, too: in one group, a warning that came first would hold the page back for the group interval.
+    // Grouped by severity too: in one group, an earlier warning would delay the page by the group interval.
     let mut group_by: Vec<_> = ["namespace", "model", "severity"].map(str::to_owned).into();
     group_by.extend(alertmanager.group_by.iter().map(|label| label.as_str().to_owned()));
-    let nobody = Receiver { name: NOBODY.into(), ..Receiver::default() };
+    let no_receiver = Receiver { name: NO_RECEIVER.into(), ..Receiver::default() };
     AlertmanagerConfigSpec {
         route: Route {
-            receiver: NOBODY.into(),
-            // Beside it, the routes of another model in the namespace stay out of the way.
+            receiver: NO_RECEIVER.into(),
+            // Other models in the namespace have routes of their own.
             matchers: vec![equal("model", &model.name)],
             group_by,
             group_wait: Some(alertmanager.group_wait.clone()),
@@ -36,13 +37,13 @@ pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> Alertman
             routes: alertmanager.receivers.iter().flat_map(|one| routes(one, &alertmanager.windows)).collect(),
             ..Route::default()
         },
-        receivers: std::iter::once(nobody).chain(alertmanager.receivers.iter().map(channel::receiver)).collect(),
+        receivers: std::iter::once(no_receiver).chain(alertmanager.receivers.iter().map(channel::receiver)).collect(),
         inhibit_rules: inhibition::rules(&model.name),
         mute_time_intervals: alertmanager.windows.iter().map(window::interval).collect(),
     }
 }
 
-/// One route for a receiver; two where a window holds back only what is not critical.
+/// One route for a receiver, or two if a window mutes only alerts that are not critical.
 fn routes(receiver: &ValidReceiver, windows: &[Window]) -> Vec<Route> {
     let (pages, others): (Vec<_>, Vec<_>) =
         receiver.severities.iter().partition(|severity| **severity == AlertSeverity::Critical);
@@ -63,7 +64,7 @@ fn route(receiver: &ValidReceiver, severities: &[&AlertSeverity], mute_time_inte
         receiver: receiver.name.clone(),
         matchers: vec![one_of("severity", &severities)],
         repeat_interval: Some(receiver.repeat_interval.clone()),
-        // The next receiver may want the same alert.
+        // The next receiver may ask for the same alert.
         continue_: true,
         mute_time_intervals,
         ..Route::default()
@@ -74,7 +75,7 @@ fn equal(name: &str, value: &str) -> Matcher {
     Matcher { name: name.into(), value: value.into(), match_type: MatchType::Equal }
 }
 
-/// Words, and no expressions: nothing in them is special.
+/// A matcher for one of these values, which are plain words without special characters.
 fn one_of(name: &str, values: &[&str]) -> Matcher {
     Matcher { name: name.into(), value: values.join("|"), match_type: MatchType::Regex }
 }

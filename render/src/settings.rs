@@ -1,13 +1,13 @@
-//! Settings of the operator that reach the children. The command line sets them once, at the start.
+//! Settings of the installation that affect the children. The operator's command line sets them once, at the start.
 
 use belfry_crds::contract::defaults;
 
-/// What the installation decides, and not the specification of a model.
+/// Settings that the installation decides, not the specification of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Image of workers whose specification names none.
+    /// Image of workers whose specification names no image.
     pub worker_image: String,
-    /// Where runbooks stand when the specification names no other place.
+    /// Base address of the runbooks, if the specification names no other.
     pub runbook_base_url: String,
 }
 

@@ -1,11 +1,11 @@
-//! Which pod template a model runs on.
+//! The pod template that a model runs on.
 //!
-//! A new operator may bring a better template and a newer worker, but moving a model there restarts
+//! A new operator may bring a better template and a newer worker. But moving a model to them restarts
 //! it, and an upgrade of the operator must not restart models (invariant 4). So a model keeps the
 //! revision and the image that it was created with until its specification names another revision, or
-//! its turn comes in a staged upgrade of the installation.
+//! a staged upgrade of the installation moves it.
 //!
-//! The status remembers them. Backups often leave a status out, so the Deployment carries them too.
+//! The status records both. Backups often omit a status, so annotations of the Deployment record them too.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ impl TemplateRevision {
     /// The revision of new models.
     pub const NEWEST: Self = Self::V1;
 
-    /// The name in the API.
+    /// Name of the revision in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -43,14 +43,14 @@ impl TemplateRevision {
         }
     }
 
-    /// The revision of that name, if this operator still knows it.
+    /// The revision with this name, if this operator still knows it.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|revision| revision.as_str() == name)
     }
 }
 
-/// The revision and the image that belong together.
+/// A revision and the image that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin<Revision = TemplateRevision> {
     /// Revision of the pod template.
@@ -60,13 +60,13 @@ pub struct Pin<Revision = TemplateRevision> {
 }
 
 impl Pin {
-    /// What a new model gets.
+    /// The newest revision and the image of new models.
     #[must_use]
     pub fn newest(settings: &Settings) -> Self {
         Self { revision: TemplateRevision::NEWEST, image: settings.worker_image.clone() }
     }
 
-    /// What the specification names, else what the model already runs on, else the newest.
+    /// Chooses the revision that the specification names, else the one that the model runs on, else the newest.
     ///
     /// # Errors
     /// A revision that this operator does not know.
@@ -80,7 +80,7 @@ impl Pin {
 }
 
 impl<Revision: PartialEq> Pin<Revision> {
-    /// Naming the revision that runs already moves nothing, the image included.
+    /// A specification that names the revision already in use changes nothing, the image included.
     fn of(specified: Option<Revision>, running: Option<Self>, newest: Self) -> Self {
         match (specified, running) {
             (None, None) => newest,
@@ -91,24 +91,24 @@ impl<Revision: PartialEq> Pin<Revision> {
     }
 }
 
-/// What a model runs on, in the words of its status or of its Deployment. Another version of the operator may have
-/// written them.
+/// The revision and the image that a model runs on, as its status or its Deployment records them. Another version of the
+/// operator may have written them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
     /// Revision of the pod template.
     pub revision: String,
-    /// Image that belongs to it.
+    /// Image that belongs to the revision.
     pub image: String,
 }
 
 impl Running {
-    /// What a status says.
+    /// Reads a status.
     #[must_use]
     pub fn of_status(status: &RuntimeStatus) -> Self {
         Self { revision: status.template_revision.clone(), image: status.default_image.clone() }
     }
 
-    /// What a Deployment says; `None` when nobody annotated it.
+    /// Reads the annotations of a Deployment; `None` if it has none of them.
     #[must_use]
     pub fn of_deployment(metadata: &ObjectMeta) -> Option<Self> {
         let annotation = |key| metadata.annotations.as_ref()?.get(key).cloned();
@@ -116,7 +116,7 @@ impl Running {
     }
 }
 
-/// Whether a specification keeps its model out of staged upgrades: by a pause, or by naming the revision.
+/// Whether a specification keeps its model out of staged upgrades: it pauses rollouts, or names the revision.
 #[must_use]
 pub fn holds(spec: &InferenceModelSpec) -> bool {
     let is_paused = spec.rollout.as_ref().and_then(|rollout| rollout.paused) == Some(true);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deployment_tells_what_it_was_annotated_with_and_a_foreign_one_nothing() {
+    fn annotations_of_a_deployment_are_read_and_a_deployment_without_them_gives_nothing() {
         let annotated = |annotations| ObjectMeta { annotations: Some(annotations), ..ObjectMeta::default() };
         let own = annotated(annotations(TemplateRevision::V1, "worker:old"));
         assert_eq!(Running::of_deployment(&own), Some(running()));

@@ -1,7 +1,7 @@
-//! `InferenceModel` and what was observed about it → [`ValidModel`], or the list of its [`Problem`]s.
+//! `InferenceModel`, with its Deployment where there is one → [`ValidModel`], or the list of its [`Problem`]s.
 //!
-//! Pure. Most rules stand in the CRD, where the API server checks them; here are those that CEL
-//! can't express, and the defaults. Builders take a [`ValidModel`] and decide nothing again.
+//! Pure. The API server checks most rules, which stand in the CRD. This module has the defaults and the rules that CEL
+//! can't express. Builders take a [`ValidModel`] and make no decision again.
 
 mod alertmanager;
 mod alerts;
@@ -31,8 +31,8 @@ pub fn validate(model: &InferenceModel, settings: &Settings) -> Result<ValidMode
     validate_running(model, None, settings)
 }
 
-/// The same for a model in a cluster, whose Deployment tells what was chosen for it. A status that was lost is replaced by
-/// that, too.
+/// Checks a model in a cluster and applies the defaults. `deployed` has the choices that its Deployment was made with. They
+/// also replace a status that was lost.
 ///
 /// # Errors
 /// Every problem at once, each with its field.
@@ -97,15 +97,15 @@ pub fn validate_running(
     })
 }
 
-/// Worker pods that a specification wants: none while it is suspended, and else those that it names, or those that a
-/// scaler left behind.
+/// Number of worker pods that a specification wants: 0 while it is suspended, else `spec.replicas`, else the last number
+/// that a scaler set.
 #[must_use]
 pub fn wanted_replicas(spec: &InferenceModelSpec, status: Option<&InferenceModelStatus>) -> i32 {
     if spec.suspend == Some(true) {
         return 0;
     }
-    let left_behind = status.and_then(|status| status.scaled_replicas);
-    spec.replicas.or(left_behind).unwrap_or(defaults::REPLICAS)
+    let last_scaled = status.and_then(|status| status.scaled_replicas);
+    spec.replicas.or(last_scaled).unwrap_or(defaults::REPLICAS)
 }
 
 fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {
@@ -140,7 +140,7 @@ fn runtime(
     })
 }
 
-/// The CRD bounds these below by 1, so that only a hand-made object can be negative.
+/// The CRD requires at least 1, so only an object that no API server has checked can be negative.
 fn positive(value: Option<i32>, default: u32) -> u32 {
     value.and_then(|v| u32::try_from(v).ok()).unwrap_or(default)
 }

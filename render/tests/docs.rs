@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use facts::Facts;
 use mentions::{Kind, Mention};
 
-/// Names that are right although nothing here has them, each with its reason.
+/// Names that are right although they do not exist here, each with its reason.
 const EXCEPTIONS: &[(Kind, &str, &str)] = &[
     (Kind::Path, "bench/operator.json", "the benchmark writes it into Cargo's target folder"),
     (Kind::Path, "pod/", "kubectl's name of a kind"),
@@ -30,7 +30,7 @@ fn is_exception(mention: &Mention) -> bool {
     EXCEPTIONS.iter().any(|(kind, name, _)| (*kind, *name) == (mention.kind, mention.name.as_str()))
 }
 
-/// What a page mentions and nothing answers to.
+/// Names that a page mentions and that do not exist.
 fn unknown(facts: &Facts, page: &str, text: &str) -> Vec<Mention> {
     mentions::of(text).into_iter().filter(|mention| !facts.know(page, mention)).collect()
 }
@@ -47,7 +47,7 @@ fn everything_that_a_page_names_exists() {
     assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
 }
 
-/// Else a search that finds nothing would pass.
+/// Otherwise a search that finds nothing would pass.
 #[test]
 fn the_pages_name_many_things_of_each_kind() {
     let facts = Facts::read();

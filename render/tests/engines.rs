@@ -1,4 +1,4 @@
-//! Other engines: the mappings against what the engines expose, and what is left of rules and dashboards.
+//! Other engines: the mappings against the engines' expositions, and the rules and dashboards that remain.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
@@ -137,7 +137,7 @@ fn alerts(model: &ValidModel) -> BTreeSet<String> {
     rules(model).into_iter().filter_map(|rule| rule.alert).collect()
 }
 
-/// Series that exist: those that rules record, and those of the operator and of Prometheus.
+/// Series that exist: those that rules record, those of the operator, and those of Prometheus.
 fn is_there(name: &str, recorded: &BTreeSet<String>) -> bool {
     let family = |suffix: &str| name.strip_suffix(suffix).unwrap_or(name);
     let is_a_workers = metrics::ALL.iter().any(|metric| {
@@ -148,7 +148,7 @@ fn is_there(name: &str, recorded: &BTreeSet<String>) -> bool {
 }
 
 #[test]
-fn no_rule_reads_a_series_that_nobody_writes() {
+fn no_rule_reads_a_series_that_does_not_exist() {
     let name = Regex::new(r"\b(inference_[a-z_]+)\b").unwrap();
     let mut models = vec![valid(&sample("vllm")), valid(&sample("engine"))];
     for engine in ["VLLM", "TEI", "SGLang", "LlamaCpp", "Triton", "Custom"] {

@@ -1,6 +1,6 @@
-//! Every sample of `config/samples`, rendered. The files are what the operator applies, so a change
-//! of them is a change of clusters. `golden/minimal` has every object of the smallest sample; of each other sample there is
-//! the difference from it.
+//! Every sample of `config/samples`, rendered. The operator applies the content of these files, so a change of them is a
+//! change of clusters. `golden/minimal` has every object of the smallest sample; each other sample has a file with its
+//! difference from it.
 
 #![allow(clippy::unwrap_used, reason = "what is missing here fails the test")]
 
@@ -32,10 +32,10 @@ fn folder() -> PathBuf {
     root().join("render/tests/golden")
 }
 
-/// One model whole: a file for each of its objects.
+/// The sample that is written whole: a file for each of its objects.
 const WHOLE: &str = "minimal";
 
-/// What the files hold, by their path in the folder: the objects of one model whole, every other sample as its difference.
+/// Content of the files, by their path in the folder: one sample's objects whole, every other sample as its difference.
 fn golden() -> BTreeMap<String, String> {
     let mut golden: BTreeMap<_, _> = files::of(&valid(&sample(WHOLE)))
         .into_iter()
@@ -53,7 +53,7 @@ fn golden() -> BTreeMap<String, String> {
     golden
 }
 
-/// A sample under the name of the one that is whole: the name is in every query, and would hide what differs.
+/// A sample under the name of the whole one: the name is in every query, and would hide the differences.
 fn named_like_the_whole(name: &str) -> InferenceModel {
     let mut model = sample(name);
     model.metadata.name = sample(WHOLE).metadata.name;
@@ -113,7 +113,7 @@ fn rendering_twice_gives_the_same_bytes() {
     }
 }
 
-/// Somebody who looks for a field finds an example of it.
+/// A reader who looks for a field finds an example of it.
 #[test]
 fn the_samples_show_every_field_of_the_specification() {
     fn of_schema(path: &str, schema: &Value, found: &mut BTreeSet<String>) {
@@ -142,7 +142,7 @@ fn the_samples_show_every_field_of_the_specification() {
     assert!(missing.is_empty(), "no sample shows {missing:?}");
 }
 
-/// Fields of those samples that say what holds anyway.
+/// Fields of those samples that only repeat a default.
 const REDUNDANT: &[&str] = &[
     "/suspend",
     "/runtime/device",
@@ -150,7 +150,7 @@ const REDUNDANT: &[&str] = &[
     "/rollout/strategy",
     "/scheduling/tolerations/0/operator",
     "/network/networkPolicy/mode",
-    // The operator answers for it: a HorizontalPodAutoscaler has no such field.
+    // The operator implements this field: a HorizontalPodAutoscaler has no such field.
     "/autoscaling/fallbackReplicas",
     "/observability/dashboard/enabled",
     "/observability/dashboard/labels/grafana_dashboard",
@@ -159,7 +159,7 @@ const REDUNDANT: &[&str] = &[
     "/engine/metrics/2/thresholds/2",
 ];
 
-/// A field that is taken away changes an object: none is accepted and then forgotten.
+/// Removing a field changes an object: no field is accepted and then ignored.
 #[test]
 fn every_field_of_the_specification_reaches_a_child() {
     let whole =
@@ -172,7 +172,7 @@ fn every_field_of_the_specification_reaches_a_child() {
         for leaf in leaves.iter().filter(|leaf| !REDUNDANT.contains(&leaf.as_str())) {
             let mut without = model.clone();
             remove(&mut without["spec"], leaf);
-            // Without a field that is required there is no specification to render.
+            // Without a required field there is no specification to render.
             let Ok(without) = serde_json::from_value::<InferenceModel>(without) else { continue };
             let Ok(valid) = validate(&without, &Settings::default()) else { continue };
             assert!(rendered(&valid) != whole, "{name}: {leaf} changes nothing");

@@ -22,8 +22,8 @@ fn pod_template(name: &str) -> Value {
     serde_json::to_value(deployment(&model)).unwrap()["spec"]["template"].clone()
 }
 
-/// Invariant 4. A released template never changes: whoever lands here because of a failure wants a
-/// new `TemplateRevision`, not a new hash.
+/// Invariant 4. A released template never changes: if this test fails, add a new `TemplateRevision` and
+/// leave the hash as it is.
 #[test]
 fn the_pod_template_of_revision_1_is_frozen() {
     let hashes: Vec<_> = samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
@@ -63,7 +63,7 @@ fn an_operator_with_a_newer_worker_image_leaves_a_running_model_alone() {
     assert_eq!(deployment(&before), deployment(&after));
 }
 
-/// Invariant 4. Backups leave a status out, and anybody may replace it.
+/// Invariant 4. Backups omit a status, and any client may replace it.
 #[test]
 fn a_model_whose_status_was_lost_keeps_the_template_of_its_deployment() {
     let newer = Settings { worker_image: "belfry-worker:99".into(), ..Settings::default() };
@@ -72,7 +72,7 @@ fn a_model_whose_status_was_lost_keeps_the_template_of_its_deployment() {
         let live = child(Role::Workers, &before).unwrap().object.unwrap();
         let after = validate_running(&model, Some(&Deployed::of(&live)), &newer).unwrap();
         assert_eq!(deployment(&before), deployment(&after), "{name}");
-        // No other child depends on what the model runs on.
+        // No other child depends on the template and the image.
         for role in Role::ALL.iter().copied().filter(|role| *role != Role::Workers) {
             let newest = child(role, &validate(&model, &newer).unwrap()).unwrap();
             assert_eq!(child(role, &before).unwrap(), newest, "{name} {}", role.kind().as_str());
@@ -118,7 +118,7 @@ fn selectors_are_the_two_frozen_labels() {
 /// Server-side apply writes an empty map or list of a custom resource again and again.
 #[test]
 fn no_child_holds_an_empty_map_or_list() {
-    // In these an empty object has a meaning: a folder without settings, every namespace.
+    // Here an empty object has a meaning: a folder without settings, or every namespace.
     fn may_be_empty(path: &str) -> bool {
         path.ends_with("emptyDir") || path.ends_with("namespaceSelector")
     }
@@ -139,8 +139,8 @@ fn no_child_holds_an_empty_map_or_list() {
             let kind = child.kind().as_str();
             let Some(object) = child.object else { continue };
             empty(kind, &serde_json::to_value(object).unwrap(), &mut found);
-            // A NetworkPolicy is of a built-in kind, where the API server sees no difference; the empty list keeps
-            // others from filling it.
+            // A NetworkPolicy is a built-in kind, where the API server sees no difference. The empty list keeps
+            // other clients from filling it.
             found.retain(|path| path != "NetworkPolicy.spec.egress");
             assert_eq!(found, Vec::<String>::new(), "{name}");
         }
@@ -174,7 +174,7 @@ fn every_pod_is_restricted() {
     }
 }
 
-/// A right that is missing shows only when the operator needs it.
+/// A missing right would show only when the operator needs it.
 #[test]
 fn the_charts_role_allows_each_kind_of_child_and_no_wildcard() {
     let role = std::fs::read_to_string(root().join("charts/belfry/templates/rbac.yaml")).unwrap();

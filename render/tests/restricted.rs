@@ -70,7 +70,7 @@ fn restricted(generator: &Generator, seeds: impl Iterator<Item = u64>, wanted: u
     rendered
 }
 
-/// A property that holds because nothing is ever drawn would be worth nothing.
+/// A property that holds only because no value is ever drawn proves nothing.
 #[test]
 fn every_field_of_the_schema_is_drawn() {
     let generator = Generator::new();

@@ -1,4 +1,4 @@
-//! The real Alertmanager on the routes of a model: it takes them, tells everybody what it should, and once.
+//! The real Alertmanager on the routes of a model: it accepts them, and sends each receiver the right messages, each once.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
@@ -44,7 +44,7 @@ fn alert(model: &InferenceModel, name: &str, severity: &str) -> Value {
     let rule = named.next().unwrap_or_else(|| panic!("no rule {name} {severity}"));
     let mut labels = rule.labels;
     labels.insert("alertname".into(), name.into());
-    // An alert that is old already would not wait for its group, and so not for what silences it.
+    // An alert that is already old would not wait for its group, and so not for the alert that silences it.
     json!({"labels": labels, "annotations": rule.annotations, "startsAt": Timestamp::now().to_string()})
 }
 
@@ -65,9 +65,9 @@ fn names(message: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn everybody_is_told_once_what_happened_where_to_look_and_for_how_long_it_lasted() {
+fn each_receiver_learns_once_what_happened_where_to_look_and_how_long_it_lasted() {
     let (model, sink) = (paging(|_| ()), Sink::start());
-    let alertmanager = start("everybody", &model, &sink);
+    let alertmanager = start("receivers", &model, &sink);
     let down = alert(&model, "InferenceModelDown", "critical");
     let burn = alert(&model, "InferenceErrorBudgetBurn", "critical");
     alertmanager.alert(&[down.clone(), burn.clone()]);
@@ -94,11 +94,11 @@ fn everybody_is_told_once_what_happened_where_to_look_and_for_how_long_it_lasted
     let opsgenie = &sink.until("/opsgenie/v2/alerts", |_| true)[0];
     assert_eq!((&opsgenie["message"], &opsgenie["priority"]), (&json!(title), &json!("P1")));
     let tickets = sink.until("/tickets", |_| true);
-    assert_eq!(names(&tickets[0]), ["InferenceModelDown"], "a consequence is no news");
+    assert_eq!(names(&tickets[0]), ["InferenceModelDown"], "a consequence is silenced");
 
     alertmanager.alert(&[resolved(&burn), resolved(&down)]);
-    let told = sink.until("/slack", |message| message["attachments"][0]["color"] == "good");
-    let text = told.last().unwrap()["attachments"][0]["text"].as_str().unwrap();
+    let resolved = sink.until("/slack", |message| message["attachments"][0]["color"] == "good");
+    let text = resolved.last().unwrap()["attachments"][0]["text"].as_str().unwrap();
     assert!(text.contains("Resolved; it lasted 3s."), "{text}");
     sink.until("/pagerduty", |page| page["event_action"] == "resolve");
     assert_eq!(sink.to("/pagerduty").iter().filter(|page| page["event_action"] == "trigger").count(), 1);
@@ -112,7 +112,7 @@ fn a_warning_goes_to_those_who_asked_for_warnings_and_not_while_its_own_critical
     let tickets = sink.until("/tickets", |_| true);
     assert_eq!(tickets[0]["commonLabels"]["severity"], "warning");
     alertmanager.alert(&[alert(&model, "InferenceErrorBudgetBurn", "critical")]);
-    // The first page is the critical alert: the warning, which came before it, went past.
+    // The first page is the critical alert: the warning before it was not sent to this receiver.
     assert_eq!(sink.until("/pagerduty", |_| true)[0]["payload"]["severity"], "critical");
     alertmanager.until_alerts(&[("InferenceErrorBudgetBurn", false), ("InferenceErrorBudgetBurn", true)]);
 }
@@ -137,7 +137,7 @@ fn alerts_of_another_model_and_of_another_namespace_go_past() {
 }
 
 #[test]
-fn a_window_holds_back_what_is_not_critical_and_pages_only_when_told_so() {
+fn a_window_holds_back_what_is_not_critical_and_pages_only_if_it_suppresses_them() {
     let every_day = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
     for suppresses_pages in [false, true] {
         let now = json!({"days": every_day, "start": "00:00", "end": "24:00"});

@@ -97,14 +97,14 @@ fn an_image_is_mounted_unless_the_cluster_has_shown_that_it_can_not_be_and_a_pod
     assert_eq!(found(folder.clone(), FromImage::Mounted), FromImage::Mounted);
     assert_eq!(found(folder.clone(), FromImage::Forgotten), FromImage::Copied);
     assert_eq!(found(folder, FromImage::Copied), FromImage::Copied);
-    // A root can't be copied, and a word of the user counts.
+    // A root can't be copied, and the user's choice of mount counts.
     assert_eq!(found(json!({"image": "r/m:1"}), FromImage::Forgotten), FromImage::Mounted);
     let asked = json!({"image": "r/m:1", "path": "a", "mount": "ImageVolume"});
     assert_eq!(found(asked, FromImage::Forgotten), FromImage::Mounted);
 }
 
 #[test]
-fn what_a_rendered_deployment_tells_leads_to_the_same_again() {
+fn a_rendered_deployment_leads_to_the_same_deployment_again() {
     for mount in ["ImageVolume", "InitContainerCopy"] {
         let asked = model(&json!({"source": {"oci": {"image": "r/m:1", "path": "a", "mount": mount}}}));
         let rendered = child(Role::Workers, &valid(&asked)).unwrap();

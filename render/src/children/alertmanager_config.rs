@@ -1,4 +1,4 @@
-//! Who is paged; what the routes say stands in [`crate::routing`].
+//! The AlertmanagerConfig. [`crate::routing`] writes its content.
 
 use belfry_crds::alertmanager::AlertmanagerConfig;
 

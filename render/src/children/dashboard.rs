@@ -9,7 +9,7 @@ use crate::model::ValidModel;
 use crate::monitoring;
 use crate::role::Role;
 
-/// The dashboard of a model, unless it is switched off.
+/// The dashboard of a model, unless the specification switches it off.
 #[must_use]
 pub fn dashboard(model: &ValidModel) -> Option<ConfigMap> {
     let labels = model.monitoring.dashboard_labels.as_ref()?;

@@ -1,15 +1,17 @@
-//! The workers.
+//! The Deployment of the workers.
 //!
-//! The pod template of a revision never changes once it was released: a changed template restarts
-//! every model (invariant 4). `tests/invariants.rs` holds its hash. A better template is a new
+//! The pod template of a released revision never changes, because a changed template restarts every
+//! model (invariant 4). `tests/invariants.rs` holds its hash. A better template needs a new
 //! [`TemplateRevision`].
 
 mod arguments;
+mod confinement;
 mod container;
 mod engine;
 mod placement;
 mod pod;
 mod source;
+mod variable;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -1,4 +1,4 @@
-//! Who scales the workers, by the external metrics that the operator serves.
+//! The HorizontalPodAutoscaler, which follows the external metrics that the operator serves.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::meta::{Component, object_meta};
 use crate::model::{Scaler, ValidModel};
 
-/// The HorizontalPodAutoscaler of a model that one scales.
+/// The HorizontalPodAutoscaler of a model, if its scaler is `Hpa`.
 #[must_use]
 pub fn horizontal_pod_autoscaler(model: &ValidModel) -> Option<HorizontalPodAutoscaler> {
     let scaling = model.autoscaling.as_ref().filter(|scaling| scaling.scaler == Scaler::Hpa)?;
@@ -37,7 +37,7 @@ pub fn horizontal_pod_autoscaler(model: &ValidModel) -> Option<HorizontalPodAuto
     })
 }
 
-/// The operator answers with the sum over the workers, of which the HorizontalPodAutoscaler takes the average.
+/// The operator answers with the sum over the workers. The HorizontalPodAutoscaler divides it by their number.
 fn external(model: &ValidModel, metric: ScalingMetric) -> MetricSpec {
     MetricSpec {
         type_: "External".into(),
@@ -59,7 +59,7 @@ fn external(model: &ValidModel, metric: ScalingMetric) -> MetricSpec {
     }
 }
 
-/// A number as the API server writes it: one that it would rewrite looks edited after a restart of the operator.
+/// A number as the API server writes it. In another spelling, it would look edited after a restart of the operator.
 fn quantity(number: i32) -> Quantity {
     Quantity(match number {
         n if n % 1_000_000 == 0 => format!("{}M", n / 1_000_000),
@@ -68,7 +68,7 @@ fn quantity(number: i32) -> Quantity {
     })
 }
 
-/// How fast the number may move; `None` when nothing is said about it.
+/// Limits on how fast the number may change; `None` if the specification sets none.
 pub(super) fn behavior(behavior: &ScalingBehavior) -> Option<HorizontalPodAutoscalerBehavior> {
     let (scale_up, scale_down) =
         (behavior.scale_up.as_ref().and_then(rules), behavior.scale_down.as_ref().and_then(rules));

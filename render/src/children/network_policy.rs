@@ -1,8 +1,8 @@
-//! Who may talk to the workers, and whom they may talk to.
+//! The traffic that may reach the workers, and the traffic that they may send.
 //!
-//! Anybody in the cluster may call the one port, Prometheus and the kubelet among them, unless the specification names who.
-//! A worker that reads a claim talks to nobody; one that downloads may ask for names and reach its hub
-//! or bucket.
+//! If the specification names no peers, every pod of the cluster may call the workers' port, and so may the kubelet. If it
+//! names peers, only they may call it, and Prometheus may read the metrics. A worker that reads a claim may send nothing; a
+//! worker that downloads may resolve names and reach its hub or bucket.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::meta::{Component, MANAGER, object_meta, selector};
 use crate::model::{Scaler, ValidModel, ValidPolicy, ValidSource};
 
-/// The NetworkPolicy of a model, unless it is to have none.
+/// The NetworkPolicy of a model, unless the specification switches it off.
 #[must_use]
 pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
     let policy = model.network.policy.as_ref()?;
@@ -28,7 +28,7 @@ pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
             pod_selector: Some(selector(model)),
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(ingress(model, policy)),
-            // Named even where it is empty, so that a rule that somebody adds is taken away again.
+            // Written even if it is empty, so that an apply removes rules that others add.
             egress: Some(egress(&model.source)),
         }),
     })
@@ -61,7 +61,7 @@ fn peer(peer: &Peer) -> NetworkPolicyPeer {
     }
 }
 
-/// The Prometheus Operator gives this label to every Prometheus.
+/// Peers of Prometheus: the Prometheus Operator sets this label on every Prometheus.
 fn prometheus(namespace: Option<&str>) -> NetworkPolicyPeer {
     let label = |key: &str, value: &str| BTreeMap::from([(key.to_owned(), value.to_owned())]);
     NetworkPolicyPeer {
@@ -74,7 +74,7 @@ fn prometheus(namespace: Option<&str>) -> NetworkPolicyPeer {
     }
 }
 
-/// The operator, wherever it is installed: it reads what the workers have to do.
+/// The operator in any namespace: it reads the load of the workers.
 fn operator() -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         namespace_selector: Some(LabelSelector::default()),
@@ -90,7 +90,7 @@ fn labels(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
 fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {
     let Some(endpoint) = source.endpoint() else { return vec![] };
     let mut ports = vec![port("UDP", IntOrString::Int(53)), port("TCP", IntOrString::Int(53))];
-    // The hub redirects weights to storage on other hosts, so the port is all that can be named.
+    // The hub redirects downloads to storage on other hosts, so only the port can be named.
     ports.push(port("TCP", IntOrString::Int(443)));
     let own = endpoint_port(endpoint);
     if own != 443 {
@@ -99,7 +99,7 @@ fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {
     vec![NetworkPolicyEgressRule { ports: Some(ports), ..Default::default() }]
 }
 
-/// Port of an address that the CRD's pattern admitted; the empty one is a public service.
+/// Port of an address that matches the CRD's pattern; the empty address means a public service.
 fn endpoint_port(endpoint: &str) -> i32 {
     let (scheme, rest) = endpoint.split_once("://").unwrap_or(("https", endpoint));
     let authority = rest.split('/').next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A drain takes one worker at a time, and is never stopped by a worker that does not work anyway.
+//! The PodDisruptionBudget: a drain takes one worker at a time, and a worker that is not ready never blocks it.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -6,8 +6,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::meta::{Component, object_meta, selector};
 use crate::model::ValidModel;
 
-/// The PodDisruptionBudget of a model. `maxUnavailable` and not `minAvailable`, since the latter
-/// would block a node's drain for ever where there is one replica.
+/// The PodDisruptionBudget of a model. It sets `maxUnavailable` and not `minAvailable`, which would
+/// block a node's drain for ever if there is one replica.
 #[must_use]
 pub fn pod_disruption_budget(model: &ValidModel) -> PodDisruptionBudget {
     PodDisruptionBudget {

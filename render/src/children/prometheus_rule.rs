@@ -1,4 +1,4 @@
-//! Recording rules and alerts; what they say stands in [`crate::monitoring`].
+//! Recording rules and alerts. [`crate::monitoring`] writes them.
 
 use belfry_crds::monitoring::PrometheusRule;
 

@@ -1,4 +1,4 @@
-//! Who scales the workers where KEDA is installed, by what Prometheus knows of them.
+//! The ScaledObject of KEDA, which follows the workers' series in Prometheus.
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use super::meta::{Component, object_meta};
 use crate::model::{Scaler, ValidModel};
 use crate::monitoring::promql::Scope;
 
-/// Failed readings in a row after which the fallback counts. KEDA reads every 30 s.
+/// Failed queries in a row after which the fallback applies. KEDA queries every 30 s.
 const FAILURES: i32 = 3;
 
-/// The window of rates: a few scrapes at the longest interval.
+/// Window of rates: a few scrapes at the longest interval.
 const WINDOW: &str = "1m";
 
-/// The ScaledObject of a model that KEDA scales.
+/// The ScaledObject of a model, if its scaler is `Keda`.
 #[must_use]
 pub fn scaled_object(model: &ValidModel) -> Option<ScaledObject> {
     let scaling = model.autoscaling.as_ref()?;
@@ -49,13 +49,13 @@ fn trigger(model: &ValidModel, metric: ScalingMetric, prometheus_address: &str) 
             ("serverAddress".to_owned(), prometheus_address.to_owned()),
             ("query".to_owned(), query(model, metric.r#type)),
             ("threshold".to_owned(), metric.average_value.to_string()),
-            // Else a Prometheus that knows nothing of the workers would look like workers with nothing to do.
+            // Otherwise a Prometheus without the workers' series would look like workers without load.
             ("ignoreNullValues".to_owned(), "false".to_owned()),
         ]),
     }
 }
 
-/// The sum over the workers, as the operator's own external metrics; no value when no worker is known.
+/// The sum over the workers, as in the operator's own external metrics; no value if Prometheus has no worker's series.
 fn query(model: &ValidModel, type_: ScalingMetricType) -> String {
     let scope = Scope::model(model);
     let depth = format!("sum({})", scope.gauge(&metrics::QUEUE_DEPTH));
@@ -66,7 +66,7 @@ fn query(model: &ValidModel, type_: ScalingMetricType) -> String {
             let duration = &metrics::REQUEST_DURATION;
             let waited = scope.sum(duration).eq("phase", "queue").rate(WINDOW);
             let answered = scope.count(duration).eq("phase", "queue").rate(WINDOW);
-            // A worker that answered nobody would be 0 / 0. Where none answered, only an empty queue means no delay.
+            // A worker that answered no request would give 0 / 0. If no worker answered any, only an empty queue means no delay.
             format!("1000 * sum({waited} / ({answered} > 0)) or 0 * ({depth} == 0)")
         }
         ScalingMetricType::DeviceBusyPercent => {

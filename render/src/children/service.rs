@@ -12,7 +12,7 @@ use crate::model::ValidModel;
 pub fn service(model: &ValidModel) -> Service {
     let mut ports = vec![port(PORT_NAME, model.network.port)];
     if let Some(metrics) = model.engine.as_ref().filter(|e| e.metrics_port != e.http_port).map(|e| e.metrics_port) {
-        // Prometheus goes past the Service, so that any number will do that is not the other one.
+        // Prometheus scrapes pods and not the Service, so any number works that differs from the first port.
         ports.push(port(METRICS_PORT_NAME, if metrics == model.network.port { metrics - 1 } else { metrics }));
     }
     Service {

@@ -1,5 +1,5 @@
-//! What Prometheus scrapes. `model` becomes a label of the target, so that `up` and `scrape_*` carry
-//! it too.
+//! The targets that Prometheus scrapes. `model` becomes a label of the target, so `up` and `scrape_*`
+//! carry it too.
 
 use belfry_crds::contract::{METRICS_PATH, METRICS_PORT_NAME, PORT_NAME};
 use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonitorSpec};
@@ -7,10 +7,10 @@ use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonit
 use super::meta::{Component, add_labels, object_meta, selector};
 use crate::model::ValidModel;
 
-/// A worker exposes about 200 series; a scrape with ten times more is a fault, and is dropped.
+/// Limit on the series of a scrape. A worker exposes about 200; a scrape with ten times more is a fault and is dropped.
 const SAMPLE_LIMIT: u64 = 2000;
 
-/// Other engines have many more, with a histogram for each of their routes.
+/// The limit for other engines, which expose many more series: a histogram for each of their routes.
 const ENGINE_SAMPLE_LIMIT: u64 = 20_000;
 
 /// The ServiceMonitor of a model.

@@ -1,4 +1,4 @@
-//! Which of our series an engine has, and so which expressions have something to read.
+//! Which of Belfry's series an engine has, and so which expressions can be evaluated.
 
 use belfry_crds::contract::metric::{Exporter, Kind};
 use belfry_crds::contract::metrics;
@@ -8,18 +8,18 @@ use promql_parser::parser::{self, Expr, VectorSelector};
 use super::Mapping;
 
 /// Whether an engine with these mappings has every series of a worker that an expression reads. Series of the operator,
-/// of Prometheus and of other rules are there in any case.
+/// of Prometheus and of other rules always exist.
 #[must_use]
 pub fn offers(mappings: &[Mapping], expression: &str) -> bool {
-    // Grafana fills this in; a parser does not know it.
+    // Grafana replaces this variable; the parser does not know it.
     let Ok(tree) = parser::parse(&expression.replace("$__rate_interval", "1m")) else { return false };
     selectors(&tree).into_iter().all(|selector| exists(mappings, selector))
 }
 
 /// Every selector of an expression.
 ///
-/// `walk_expr` of the parser's library leaves out the parameter of an aggregation, and with it the series in
-/// `topk(scalar(a), b)`; a test says so. The parser makes no `Extension`.
+/// `walk_expr` of the parser's library skips the parameter of an aggregation, and so the series in `topk(scalar(a), b)`; a
+/// test shows it. The parser never makes an `Extension`.
 #[must_use]
 pub fn selectors(expression: &Expr) -> Vec<&VectorSelector> {
     let mut found = vec![];
@@ -63,7 +63,7 @@ fn is_a_workers(name: &str) -> bool {
     })
 }
 
-/// Whether the series of a mapping pass a matcher. Every pod has them, so that target labels always do.
+/// Whether the series of a mapping pass a matcher. Target labels always pass, since every pod has them.
 fn admits(matcher: &Matcher, mapping: &Mapping) -> bool {
     if ["namespace", "model", "pod"].contains(&matcher.name.as_str()) {
         return true;
@@ -108,7 +108,7 @@ mod tests {
 
     /// When this fails, [`walk`] can go.
     #[test]
-    fn the_librarys_own_walk_leaves_out_parameters_of_aggregations() {
+    fn the_librarys_own_walk_skips_parameters_of_aggregations() {
         struct Names(Vec<String>);
         impl ExprVisitor for Names {
             type Error = std::convert::Infallible;

@@ -1,5 +1,5 @@
 //! The server of llama.cpp with `--metrics`. Names: tools/server/README.md of ggml-org/llama.cpp. It counts neither answers
-//! nor their time, so that no objective can be measured.
+//! nor their time, so no objective can be measured.
 
 use belfry_crds::contract::metrics;
 

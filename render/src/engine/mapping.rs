@@ -1,4 +1,4 @@
-//! One metric of an engine as one of ours, and the series that exist then.
+//! A mapping from an engine's metrics to one of Belfry's, and the series that the mapping yields.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +6,27 @@ use belfry_crds::contract::metric::{Histogram, Kind, Metric};
 use belfry_crds::contract::{metrics, threshold_seconds};
 use belfry_crds::inference_model::MetricMapping;
 
-/// A metric of ours, and the series of an engine that mean the same.
+/// One of Belfry's metrics, and the series of an engine that mean the same.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mapping {
-    /// Our metric.
+    /// Belfry's metric.
     pub ours: &'static Metric,
-    /// Labels of ours that these series stand for.
+    /// Values of Belfry's labels that these series stand for.
     pub labels: BTreeMap<String, String>,
-    /// The engine's metrics, which are added up; of the same kind and unit as ours.
+    /// The engine's series, which are added up; they have the kind and unit of Belfry's metric.
     pub sources: Vec<Source>,
-    /// Bucket bounds of the engine that are also thresholds of a latency objective, as the API spells them.
+    /// Bucket bounds of the engine that the API has as thresholds of a latency objective, as the API spells them.
     pub thresholds: Vec<String>,
 }
 
 /// Series of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Name of the metric; of a histogram without `_bucket`, `_sum` and `_count`.
+    /// Name of the metric; for a histogram, without `_bucket`, `_sum` and `_count`.
     pub name: String,
-    /// Labels that the series have, with their values.
+    /// Labels that the series must have, with their values.
     pub equal: Vec<(String, String)>,
-    /// Labels that the series have, with a regular expression of their values.
+    /// Labels that the series must have, with a regular expression that matches their values.
     pub like: Vec<(String, String)>,
 }
 
@@ -37,14 +37,14 @@ impl Source {
         Self { name: name.into(), equal: vec![], like: vec![] }
     }
 
-    /// Only those whose label has this value.
+    /// Keeps only series whose label has this value.
     #[must_use]
     pub fn equal(mut self, label: &str, value: &str) -> Self {
         self.equal.push((label.into(), value.into()));
         self
     }
 
-    /// Only those whose label matches this regular expression.
+    /// Keeps only series whose label matches this regular expression.
     #[must_use]
     pub fn like(mut self, label: &str, expression: &str) -> Self {
         self.like.push((label.into(), expression.into()));
@@ -53,34 +53,34 @@ impl Source {
 }
 
 impl Mapping {
-    /// One of our metrics, without labels, from one of the engine's.
+    /// One of Belfry's metrics, without labels, from one of the engine's.
     #[must_use]
     pub fn new(ours: &'static Metric, source: Source) -> Self {
         Self { ours, labels: BTreeMap::new(), sources: vec![source], thresholds: vec![] }
     }
 
-    /// These series stand for a value of a label of ours.
+    /// Sets the value of one of Belfry's labels that these series stand for.
     #[must_use]
     pub fn standing_for(mut self, label: &str, value: &str) -> Self {
         self.labels.insert(label.into(), value.into());
         self
     }
 
-    /// Another metric that is added.
+    /// Adds another of the engine's metrics.
     #[must_use]
     pub fn and(mut self, source: Source) -> Self {
         self.sources.push(source);
         self
     }
 
-    /// Bucket bounds that are thresholds of the API.
+    /// Sets the bucket bounds that are thresholds of the API.
     #[must_use]
     pub fn thresholds(mut self, thresholds: &[&str]) -> Self {
         self.thresholds = thresholds.iter().map(|t| (*t).to_owned()).collect();
         self
     }
 
-    /// A mapping of the specification; `None` for a metric that is not of the contract, which the API has none of.
+    /// A mapping of the specification; `None` for a metric that is not in the contract, which the API does not admit.
     #[must_use]
     pub fn of_user(spec: &MetricMapping) -> Option<Self> {
         let ours = metrics::ALL.iter().find(|metric| metric.name == spec.name.as_str())?;
@@ -97,7 +97,7 @@ impl Mapping {
         Some(Self { ours, labels, sources: vec![source], thresholds: spec.thresholds.clone() })
     }
 
-    /// Endings of the names of its series: three for a histogram.
+    /// Suffixes of the names of the mapping's series: three for a histogram.
     #[must_use]
     pub fn suffixes(&self) -> &'static [&'static str] {
         match self.ours.kind {
@@ -106,7 +106,7 @@ impl Mapping {
         }
     }
 
-    /// Whether a bucket of ours has this bound, as Prometheus writes it.
+    /// Whether Belfry's histogram has a bucket with this bound, as Prometheus writes it.
     #[must_use]
     pub fn has_bound(&self, le: &str) -> bool {
         le == "+Inf" || self.thresholds.iter().filter_map(|t| threshold_seconds(t)).any(|s| Histogram::le(s) == le)

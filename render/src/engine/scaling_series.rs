@@ -1,4 +1,4 @@
-//! Where a worker, or an engine in its place, says what it has to do: the series that a scaler goes by.
+//! The series that a scaler follows: the load of a worker, or of an engine in its place.
 
 use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics;
@@ -6,21 +6,21 @@ use belfry_crds::inference_model::ScalingMetricType;
 
 use super::{Mapping, Source};
 
-/// The series of one process. What has no series is not known.
+/// The series of one process. An empty list means that the quantity is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScalingSeries {
-    /// Texts or requests that wait.
+    /// Number of texts or requests in the queue.
     pub queue_depth: Vec<Source>,
-    /// Requests that are not answered yet.
+    /// Number of requests that are not answered yet.
     pub in_flight: Vec<Source>,
-    /// The histogram of the seconds that answered requests have waited.
+    /// Histogram of the seconds that answered requests spent in the queue.
     pub queue_time: Vec<Source>,
-    /// The seconds in which the device worked.
+    /// Seconds in which the device was busy.
     pub busy: Vec<Source>,
 }
 
 impl ScalingSeries {
-    /// The series of an engine with these mappings; of Belfry's own worker where there is none.
+    /// The series of an engine with these mappings; of Belfry's own worker if `engine` is `None`.
     #[must_use]
     pub fn of(engine: Option<&[Mapping]>) -> Self {
         let Some(mappings) = engine else {
@@ -45,8 +45,8 @@ impl ScalingSeries {
         }
     }
 
-    /// Whether a metric of a scaler has something to read. A delay needs the depth too: where nobody was answered, only an
-    /// empty queue means that nobody waits.
+    /// Whether a scaler's metric can be computed. A delay needs the queue depth too: if no request was answered, only an empty
+    /// queue shows that no request waits.
     #[must_use]
     pub fn offers(&self, type_: ScalingMetricType) -> bool {
         match type_ {

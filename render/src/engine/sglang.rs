@@ -1,5 +1,5 @@
 //! SGLang with `--enable-metrics`. Names: docs/references/production_metrics.md of sgl-project/sglang. It counts no failed
-//! answers, so that availability can't be measured: counting what succeeds alone would always read as 100 %.
+//! answers, so availability can't be measured: a count of successes alone would always read as 100 %.
 
 use belfry_crds::contract::metrics;
 
@@ -8,7 +8,7 @@ use super::{Mapping, Source};
 pub(super) fn mappings() -> Vec<Mapping> {
     let waiting = || Source::new("sglang:num_queue_reqs");
     vec![
-        // Releases differ in the bounds of these buckets; these two are in all of them.
+        // The bucket bounds differ between releases; all of them have these two.
         Mapping::new(&metrics::REQUEST_DURATION, Source::new("sglang:e2e_request_latency_seconds"))
             .standing_for("phase", "total")
             .thresholds(&["1s", "10s"]),

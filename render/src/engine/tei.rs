@@ -1,5 +1,5 @@
 //! text-embeddings-inference. Names: core/src/infer.rs, core/src/queue.rs and router/src of
-//! huggingface/text-embeddings-inference. Its duration buckets are powers of 1.5 and meet no threshold of the API, so that
+//! huggingface/text-embeddings-inference. Its duration buckets are powers of 1.5 and match no threshold of the API, so
 //! no latency objective can be measured.
 
 use belfry_crds::contract::metrics;
@@ -23,7 +23,7 @@ pub(super) fn mappings() -> Vec<Mapping> {
         failed("validation", "422", "invalid_input"),
         failed("tokenization", "422", "input_too_long"),
         failed("batch_size", "422", "too_many_inputs"),
-        // To its callers it is 424; it is the model that failed all the same.
+        // Callers get a 424 for this, but the model is what failed.
         failed("inference", "500", "inference_failed"),
         failed("dropped", "499", "client_closed_request"),
         time("te_request_duration", "total"),

@@ -1,5 +1,5 @@
 //! Triton Inference Server. Names: docs/user_guide/metrics.md of triton-inference-server/server; failures have a reason since
-//! release 24.06. Times are counters of microseconds without buckets, so that no latency objective can be measured.
+//! release 24.06. Times are counters of microseconds without buckets, so no latency objective can be measured.
 
 use belfry_crds::contract::metrics;
 
@@ -15,7 +15,7 @@ pub(super) fn mappings() -> Vec<Mapping> {
         Mapping::new(&metrics::REQUESTS, Source::new("nv_inference_request_success"))
             .standing_for("status", "200")
             .standing_for("reason", "ok"),
-        // The scheduler gave the request up: its queue was full, or it waited for too long.
+        // The scheduler dropped the request: its queue was full, or the request waited for too long.
         failed("REJECTED", "503", "queue_full"),
         failed("CANCELED", "499", "client_closed_request"),
         failed("BACKEND", "500", "inference_failed"),

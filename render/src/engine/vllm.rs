@@ -1,11 +1,11 @@
 //! vLLM. Names: docs/design/metrics.md and vllm/v1/metrics/loggers.py of vllm-project/vllm; `http_requests_total` comes from
-//! its instrumentation of FastAPI, which knows classes of statuses only.
+//! its instrumentation of FastAPI, which counts by class of status only.
 
 use belfry_crds::contract::metrics;
 
 use super::{Mapping, Source};
 
-/// Routes that count as inference; the instrumentation also counts lists of models and tokenizers.
+/// Routes that count as inference. The instrumentation also counts the routes for models and tokenizers.
 const INFERENCE: &str =
     "/v1/(chat/)?completions|/v1/responses|/v1/embeddings|/v2/embed|/pooling|/classify|(/v1)?/score|(/v[12])?/rerank";
 

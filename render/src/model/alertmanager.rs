@@ -8,39 +8,39 @@ use belfry_crds::inference_model::{
 };
 use jiff::civil::DateTime;
 
-/// Who is paged, and when not.
+/// Receivers of the model's alerts, and the windows that mute them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidAlertmanager {
     /// Labels of the AlertmanagerConfig.
     pub labels: BTreeMap<String, String>,
-    /// Who is told.
+    /// Receivers of the alerts.
     pub receivers: Vec<ValidReceiver>,
-    /// Labels by which an incident is told apart, beside namespace, model and severity.
+    /// Labels that group alerts into one incident, beside namespace, model and severity.
     pub group_by: Vec<GroupLabel>,
-    /// How long the first message waits.
+    /// Delay of the first message about an incident.
     pub group_wait: String,
-    /// Least time between two messages about an incident.
+    /// Minimum time between two messages about an incident.
     pub group_interval: String,
-    /// When nobody is told.
+    /// Windows that mute the receivers.
     pub windows: Vec<Window>,
 }
 
-/// Somebody who is told.
+/// A receiver of alerts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidReceiver {
     /// Name, unique within the model.
     pub name: String,
-    /// What is told; never empty.
+    /// Severities that the receiver gets; never empty.
     pub severities: BTreeSet<AlertSeverity>,
-    /// Whether the end is told, too.
+    /// Whether the receiver also gets a message when the incident ends.
     pub send_resolved: bool,
-    /// Time after which what goes on is told again.
+    /// Time after which the message about a lasting incident is repeated.
     pub repeat_interval: String,
-    /// By what.
+    /// Channel of the messages.
     pub channel: Channel,
 }
 
-/// By what somebody is told.
+/// The channel of a receiver.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Channel {
     /// Slack.
@@ -49,20 +49,20 @@ pub enum Channel {
     PagerDuty(PagerDutyReceiver),
     /// E-mail.
     Email(EmailReceiver),
-    /// A program.
+    /// A program that takes HTTP requests.
     Webhook(WebhookReceiver),
     /// Opsgenie.
     Opsgenie(OpsgenieReceiver),
 }
 
-/// When nobody is told.
+/// A window that mutes receivers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
     /// Name, unique within the model.
     pub name: String,
-    /// Whether critical alerts are held back, too.
+    /// Whether the window also mutes critical alerts.
     pub suppresses_pages: bool,
-    /// Its times.
+    /// Times of the window.
     pub times: Times,
 }
 

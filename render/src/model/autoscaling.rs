@@ -1,4 +1,4 @@
-//! Who decides how many workers there are.
+//! `spec.autoscaling`, with defaults applied.
 
 use belfry_crds::inference_model::{ScalingBehavior, ScalingMetric};
 
@@ -7,24 +7,24 @@ use belfry_crds::inference_model::{ScalingBehavior, ScalingMetric};
 pub struct ValidAutoscaling {
     /// Which scaler.
     pub scaler: Scaler,
-    /// Fewest workers, at least 1.
+    /// Minimum number of workers, at least 1.
     pub min_replicas: i32,
-    /// Most workers, at least `min_replicas`.
+    /// Maximum number of workers, at least `min_replicas`.
     pub max_replicas: i32,
-    /// What the workers have to do; at least one.
+    /// Metrics that the scaler follows; at least one.
     pub metrics: Vec<ScalingMetric>,
-    /// How fast the number may move.
+    /// Limits on how fast the number may change.
     pub behavior: Option<ScalingBehavior>,
-    /// Fewest workers while the metrics are missing.
+    /// Minimum number of workers while the metrics are missing.
     pub fallback_replicas: Option<i32>,
 }
 
-/// Who scales.
+/// The kind of scaler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scaler {
     /// A HorizontalPodAutoscaler over the operator's external metrics.
     Hpa,
-    /// KEDA, which asks the Prometheus at that address.
+    /// KEDA, which queries the Prometheus at this address.
     Keda {
         /// Address of Prometheus.
         prometheus_address: String,
@@ -32,7 +32,7 @@ pub enum Scaler {
 }
 
 impl ValidAutoscaling {
-    /// The number nearest to this one that the scaler may choose.
+    /// The nearest number that the scaler may choose.
     #[must_use]
     pub fn clamp(&self, replicas: i32) -> i32 {
         replicas.clamp(self.min_replicas, self.max_replicas.max(self.min_replicas))

@@ -1,4 +1,4 @@
-//! `spec.engine`, with what its type brings.
+//! `spec.engine`, with the defaults of its type applied.
 
 use belfry_crds::inference_model::EngineType;
 
@@ -7,11 +7,11 @@ use crate::engine::{Mapping, coverage};
 /// An engine in place of Belfry's own worker, with defaults applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidEngine {
-    /// Which engine it is.
+    /// Type of the engine.
     pub type_: EngineType,
-    /// Command of the container; empty for the type's.
+    /// Command of the container; empty for the command of the type.
     pub command: Vec<String>,
-    /// Arguments after the type's.
+    /// Arguments that follow those of the type.
     pub args: Vec<String>,
     /// Port of requests and probes.
     pub http_port: i32,
@@ -23,12 +23,12 @@ pub struct ValidEngine {
     pub liveness_path: String,
     /// Path of the metrics.
     pub metrics_path: String,
-    /// Its metrics that mean the same as ours.
+    /// The engine's metrics that mean the same as Belfry's.
     pub mappings: Vec<Mapping>,
 }
 
 impl ValidEngine {
-    /// Whether it has every series that an expression reads.
+    /// Whether the engine has every series that an expression reads.
     #[must_use]
     pub fn offers(&self, expression: &str) -> bool {
         coverage::offers(&self.mappings, expression)

@@ -15,17 +15,17 @@ pub struct ValidMonitoring {
     pub interval: ScrapeInterval,
     /// Objectives, in the order of the specification.
     pub objectives: Vec<Objective>,
-    /// Which alerts there are, and how they ring.
+    /// The alerts, and their durations and severities.
     pub alerts: ValidAlerts,
     /// Label `team` of every alert.
     pub team: Option<String>,
     /// Annotation `contact` of every alert.
     pub contact: Option<String>,
-    /// Where runbooks stand, without a slash at the end.
+    /// Base address of the runbooks, without a slash at the end.
     pub runbook_base_url: String,
     /// Labels of the dashboard's ConfigMap; `None` for no dashboard.
     pub dashboard_labels: Option<BTreeMap<String, String>>,
-    /// Who is paged by an AlertmanagerConfig of the model; `None` for no such object.
+    /// Routing of the alerts, for the model's AlertmanagerConfig; `None` for no such object.
     pub alertmanager: Option<ValidAlertmanager>,
 }
 
@@ -34,11 +34,11 @@ pub struct ValidMonitoring {
 pub struct Objective {
     /// Label `slo`.
     pub name: String,
-    /// As it is written: "99.9".
+    /// The percentage as the specification writes it: "99.9".
     pub percent: String,
     /// The same as a ratio: 0.999.
     pub ratio: f64,
-    /// What is measured.
+    /// What the objective measures.
     pub target: Target,
 }
 
@@ -49,7 +49,7 @@ pub enum Target {
     Availability,
     /// Requests answered within a bucket bound.
     Latency {
-        /// As it is written: "250ms".
+        /// The threshold as the specification writes it: "250ms".
         threshold: String,
         /// The same in seconds.
         seconds: f64,

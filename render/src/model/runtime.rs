@@ -1,10 +1,10 @@
-//! How the worker computes.
+//! `spec.runtime`, with defaults applied.
 
 use belfry_crds::inference_model::{Device, Dtype};
 
 use crate::template::TemplateRevision;
 
-/// How the worker computes, with defaults applied.
+/// Image, device, data type and batching of the worker, with defaults applied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidRuntime {
     /// Image of the worker.
@@ -17,24 +17,24 @@ pub struct ValidRuntime {
     pub available_image: String,
     /// Device of the tensors.
     pub device: Device,
-    /// Type of weights and activations.
+    /// Data type of weights and activations.
     pub dtype: Dtype,
-    /// Compute threads; 0 takes the CPU limit.
+    /// Compute threads; 0 for as many as the CPU limit.
     pub threads: i32,
-    /// Most tokens in one forward pass.
+    /// Maximum number of tokens in one forward pass.
     pub max_batch_tokens: u32,
-    /// Most texts in one forward pass.
+    /// Maximum number of texts in one forward pass.
     pub max_batch_size: u32,
-    /// Most texts in one request.
+    /// Maximum number of texts in one request.
     pub max_client_batch_size: u32,
-    /// Most texts waiting.
+    /// Maximum number of texts in the queue.
     pub queue_capacity: u32,
-    /// Milliseconds after which a request is given up.
+    /// Deadline of a request, in milliseconds.
     pub request_timeout_ms: u32,
 }
 
 impl ValidRuntime {
-    /// Whether the pods of a new model of the same specification would differ.
+    /// Whether a new model with the same specification would get different pods.
     #[must_use]
     pub fn is_behind(&self) -> bool {
         let follows_default = self.image == image_for(&self.default_image, self.device);
@@ -43,7 +43,7 @@ impl ValidRuntime {
     }
 }
 
-/// The CUDA variant of an image has the same tag and `-cuda`. A digest names one image and no variant.
+/// The CUDA variant of an image has the same tag with `-cuda` appended. A digest names one image, so it has no variant.
 pub(crate) fn image_for(image: &str, device: Device) -> String {
     match device {
         Device::Cuda if !image.contains('@') => format!("{image}-cuda"),

@@ -1,28 +1,28 @@
-//! `spec.model` → where the model comes from, with every question answered.
+//! `spec.model`, with defaults applied: the source of the model's files.
 
 use belfry_crds::contract::MODEL_MOUNT;
 use belfry_crds::inference_model::{HuggingFaceSource, OciMount, PullPolicy, S3Source};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
-/// Where a model comes from.
+/// Source of a model's files.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ValidSource {
     /// A folder of a claim.
     Pvc {
         /// Name of the claim.
         claim_name: String,
-        /// Folder within the claim, relative; empty for its root.
+        /// Relative path of the folder within the claim; empty for the root.
         path: String,
     },
     /// A folder of an image.
     Oci {
         /// Reference of the image.
         image: String,
-        /// Folder within the image, relative; empty for its root.
+        /// Relative path of the folder within the image; empty for the root.
         path: String,
-        /// When the kubelet pulls it.
+        /// When the kubelet pulls the image.
         pull_policy: PullPolicy,
-        /// How it gets into the pod.
+        /// How the model gets into the pod: mounted or copied.
         mount: OciMount,
     },
     /// A repository on the hub.
@@ -31,23 +31,23 @@ pub enum ValidSource {
     S3(S3Source, Download),
 }
 
-/// What is kept of a download, and how long it may take.
+/// Cache and timeouts of a download.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Download {
-    /// Claim that all replicas share; `None` for a volume of each pod's own.
+    /// Claim that all replicas share; `None` if each pod has a volume of its own.
     pub claim_name: Option<String>,
-    /// Most bytes of a pod's own volume.
+    /// Maximum size of a pod's own volume.
     pub size_limit: Option<Quantity>,
-    /// `None` leaves them to the worker, as templates do that are older than these settings.
+    /// Timeouts; `None` leaves them to the worker, as templates from before these settings do.
     pub timeouts: Option<Timeouts>,
 }
 
-/// Waits of a download, in seconds.
+/// Timeouts of a download, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Of the whole.
+    /// Time limit of the whole download.
     pub download: u32,
-    /// Without a byte.
+    /// Time limit without a byte received.
     pub stall: u32,
 }
 
@@ -65,13 +65,13 @@ impl ValidSource {
         }
     }
 
-    /// Whether pods mount the image that holds the model.
+    /// Whether pods mount the model's image as a volume.
     #[must_use]
     pub const fn is_image_volume(&self) -> bool {
         matches!(self, Self::Oci { mount: OciMount::ImageVolume, .. })
     }
 
-    /// The download that a worker makes before it serves, if it makes one.
+    /// The worker's download of the model, if the source needs one.
     #[must_use]
     pub const fn download(&self) -> Option<&Download> {
         match self {
@@ -80,7 +80,7 @@ impl ValidSource {
         }
     }
 
-    /// Where a worker downloads from: nowhere, or an address, which is empty for the public one.
+    /// Address that a worker downloads from: `None` for no download, empty for the public address.
     #[must_use]
     pub fn endpoint(&self) -> Option<&str> {
         match self {

@@ -1,4 +1,4 @@
-//! What an alert is: its rules, the page that helps, and the cases that prove it.
+//! The type of an alert: its rules, its runbook, and the cases that prove it.
 
 use std::collections::BTreeMap;
 
@@ -17,53 +17,54 @@ use crate::model::ValidModel;
 pub struct Alert {
     /// Label `alertname`, and the name of the runbook.
     pub name: &'static str,
-    /// What it is about.
+    /// Label `category`.
     pub category: Category,
     /// The part of the system that is at fault.
     pub component: Component,
-    /// What the callers of the model notice; also an annotation.
+    /// What callers of the model notice; also an annotation.
     pub impact: &'static str,
-    /// How soon somebody must look, for the index of runbooks.
+    /// Severities of the rules, for the index of runbooks.
     pub severities: &'static [Severity],
-    /// When it fires.
+    /// Rules under which the alert fires.
     pub rules: Rules,
-    /// What to do.
+    /// The page that helps when the alert fires.
     pub runbook: fn() -> Runbook,
-    /// Fault, look-alike and recovery. They are written for a model with one objective of each
-    /// indicator: availability of 99.9 % and latency of 95 % within 250ms, at 15s.
+    /// Cases for the fault, for similar situations without a fault, and for the recovery. They are
+    /// written for a model with one objective of each indicator: availability of 99.9 % and latency of
+    /// 95 % within 250ms, at 15s.
     pub cases: fn(&ValidModel) -> Vec<Case>,
 }
 
-/// Whom an alert is about.
+/// The subject of an alert, with the alert's rules.
 #[derive(Clone, Copy, Debug)]
 pub enum Rules {
-    /// A model; the rules stand in the model's PrometheusRule, from that profile on.
+    /// A model. The rules stand in the model's PrometheusRule, from this profile on.
     Model(AlertProfile, fn(&ValidModel) -> Vec<Firing>),
-    /// The operator; the rules come with the chart.
+    /// The operator. The rules come with the chart.
     Operator(fn() -> Vec<Firing>),
 }
 
 /// A condition under which an alert fires. An alert has one for each severity and pair of windows.
 #[derive(Clone, Debug)]
 pub struct Firing {
-    /// How soon somebody must look.
+    /// Label `severity`.
     pub severity: Severity,
     /// PromQL.
     pub expr: String,
-    /// How long the expression must hold; `None` for one evaluation.
+    /// Time for which the expression must hold; `None` for one evaluation.
     pub for_: Option<&'static str>,
-    /// How long the alert goes on after the expression no longer holds.
+    /// Time for which the alert still fires after the expression no longer holds.
     pub keep_firing_for: Option<&'static str>,
-    /// Labels that tell the conditions of one alert apart.
+    /// Labels that distinguish the conditions of one alert.
     pub labels: Vec<(&'static str, String)>,
-    /// One line: the model, and a number with its unit. A template.
+    /// A template of one line: the model, and a number with its unit.
     pub summary: String,
-    /// What it means and since when, for a person. A template.
+    /// A template for a person: what the alert means, and since when.
     pub description: String,
 }
 
 impl Alert {
-    /// The alert's rules for one model; none for an alert about the operator, and for one that the model does not want.
+    /// The alert's rules for one model; empty for an alert about the operator, and for an alert that the model does not have.
     #[must_use]
     pub fn of_model(&self, model: &ValidModel) -> Vec<Rule> {
         match self.rules {
@@ -74,7 +75,7 @@ impl Alert {
         }
     }
 
-    /// The alert's rules about the operator; none for an alert about a model.
+    /// The alert's rules about the operator; empty for an alert about a model.
     #[must_use]
     pub fn of_operator(&self) -> Vec<Rule> {
         match self.rules {
@@ -90,12 +91,12 @@ impl Alert {
     }
 
     fn rule(&self, firing: &Firing, model: Option<&ValidModel>) -> Rule {
-        let wishes = model.map(|model| &model.monitoring.alerts);
+        let overrides = model.map(|model| &model.monitoring.alerts);
         Rule {
             record: None,
             alert: Some(self.name.into()),
             expr: firing.expr.clone(),
-            for_: wishes.and_then(|wishes| wishes.duration(self.name)).or(firing.for_).map(Into::into),
+            for_: overrides.and_then(|alerts| alerts.duration(self.name)).or(firing.for_).map(Into::into),
             keep_firing_for: firing.keep_firing_for.map(Into::into),
             labels: self.labels(firing, model),
             annotations: self.annotations(firing, model),
@@ -103,10 +104,10 @@ impl Alert {
     }
 
     /// `namespace` and `model` are static: an `AlertmanagerConfig` routes by the namespace, and an
-    /// expression such as `absent()` or `sum()` would lose it.
+    /// expression such as `absent()` or `sum()` would lose both labels.
     fn labels(&self, firing: &Firing, model: Option<&ValidModel>) -> BTreeMap<String, String> {
-        let wished = model.and_then(|model| model.monitoring.alerts.severity(self.name));
-        let severity = wished.map_or(firing.severity.as_str(), AlertSeverity::as_str);
+        let overridden = model.and_then(|model| model.monitoring.alerts.severity(self.name));
+        let severity = overridden.map_or(firing.severity.as_str(), AlertSeverity::as_str);
         let mut labels = BTreeMap::from([
             ("severity".to_owned(), severity.to_owned()),
             ("component".to_owned(), self.component.as_str().to_owned()),
@@ -140,7 +141,7 @@ impl Alert {
     }
 }
 
-/// A text that Prometheus expands to itself: labels and annotations are Go templates.
+/// A template that Prometheus expands to this text: labels and annotations are Go templates.
 fn text(text: &str) -> String {
     text.replace("{{", "{{ \"{{\" }}")
 }

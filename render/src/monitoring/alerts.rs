@@ -1,5 +1,5 @@
-//! The list of alerts, nearest to the user first. Each has a file of its name, which holds all of it: the rule, the runbook,
-//! and the cases in which it fires, stays quiet and resolves.
+//! The list of alerts, those nearest to the user first. Each alert has a file of its own with the rule, the runbook, and the
+//! cases in which it fires, stays quiet and resolves.
 
 use super::alert::Alert;
 

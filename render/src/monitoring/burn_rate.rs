@@ -1,4 +1,4 @@
-//! What the alerts on objectives have in common: a rule for each pair of windows, and what must fire.
+//! Common parts of the alerts on objectives: a rule for each pair of windows, and the alerts that the cases expect.
 
 use super::alert::Firing;
 use super::case::{self, Expected};
@@ -7,7 +7,8 @@ use super::objective::{BURNS, Burn, LEAST_ERRORS};
 use super::promql::{Record, Scope};
 use crate::model::{Objective, Target, ValidModel};
 
-/// A rule for each objective of that kind and each pair of windows. `fault` says what a bad request did.
+/// A rule for each objective with a `fault` and each pair of windows. `fault` says what a bad request did; it is `None` for
+/// objectives of another alert.
 pub(super) fn firings(model: &ValidModel, fault: impl Fn(&Target) -> Option<String>) -> Vec<Firing> {
     let objectives = model.monitoring.objectives.iter();
     objectives
@@ -16,7 +17,7 @@ pub(super) fn firings(model: &ValidModel, fault: impl Fn(&Target) -> Option<Stri
         .collect()
 }
 
-/// No `for`: the long window has already waited, and more would only delay the page.
+/// There is no `for`: the long window is a wait already, and more would only delay the page.
 fn burn(model: &ValidModel, objective: &Objective, pair: &Burn, fault: &str) -> Firing {
     let Burn { long, short, .. } = pair;
     Firing {
@@ -45,7 +46,7 @@ pub(super) fn meaning() -> String {
     format!(
         "The share of bad requests is so high, in a long window and still in a short one (labels `long` and `short`), that the budget of \
          30 days will not last. The description says how long it lasts. At least {LEAST_ERRORS} requests must have been bad, so that one \
-         failure of a quiet model is no page. `1h` and `6h` page; `1d` and `3d` are for the working day."
+         failure on a quiet model does not page. `1h` and `6h` page; `1d` and `3d` can wait for the working day."
     )
 }
 
@@ -58,7 +59,7 @@ const PAIRS: [(&str, &str); 4] = [("1h", "5m"), ("6h", "30m"), ("1d", "2h"), ("3
 
 const AVAILABILITY_LASTS: [&str; 4] = ["50 hours", "5 days", "10 days", "30 days"];
 
-/// What fires for those pairs. `slo` is the name of the objective, its percentage, and what a bad request did.
+/// The alerts that fire for those pairs. `slo` is the name of the objective, its percentage, and what a bad request did.
 pub(super) fn expected(slo: [&'static str; 3], share: &str, pairs: std::ops::Range<usize>) -> Vec<Expected> {
     let [name, percent, fault] = slo;
     let burn = |index: usize| {
@@ -76,13 +77,13 @@ pub(super) fn expected(slo: [&'static str; 3], share: &str, pairs: std::ops::Ran
     pairs.map(burn).collect()
 }
 
-/// How many of the alert's rules fire, narrowed by a label.
+/// Expression for how many of the alert's rules fire, narrowed by a label.
 pub(super) fn count(alert: &str, label: &'static str, value: &str, model: &ValidModel) -> String {
     let alerts = Scope::model(model).alerts().eq("alertname", alert).eq("alertstate", "firing");
     format!("count({})", alerts.eq(label, value))
 }
 
-/// One value of what an objective records.
+/// Expression for one value that an objective records.
 pub(super) fn recorded(model: &ValidModel, record: Record, slo: &str) -> String {
     format!("sum({})", Scope::model(model).recorded(&record, slo))
 }

@@ -1,14 +1,14 @@
-//! What an alert must do: a story of some series, and what fires at some moments of it.
+//! A case of an alert: the values of some series over time, and the alerts that must fire at some moments.
 //!
-//! Time starts at 0 and moves in steps of [`STEP`]: four of them are a minute. A case says only what the fault adds: labels
-//! of the series, and the two texts as a person will read them. The rest comes from the rule.
+//! Time starts at 0 and moves in steps of [`STEP`]: four of them are a minute. A case names only what the fault adds:
+//! labels of the series, and the two texts as a person will read them. The rest comes from the rule.
 
 use serde::Serialize;
 
 /// Scrape and evaluation interval of every case.
 pub const STEP: &str = "15s";
 
-/// A story of some series, and what the alert does at some moments.
+/// The values of some series over time, and what the alert does at some moments.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub(super) name: &'static str,
@@ -16,7 +16,7 @@ pub struct Case {
     pub(super) checks: Vec<Check>,
 }
 
-/// What is looked at, and when.
+/// A check at a moment.
 #[derive(Clone, Debug)]
 pub(super) enum Check {
     Alerts { at: &'static str, expected: Vec<Expected> },
@@ -33,7 +33,7 @@ pub(super) struct InputSeries {
 /// An alert that must fire.
 #[derive(Clone, Debug)]
 pub(super) struct Expected {
-    /// Labels that the series bring, or that tell the rules of one alert apart.
+    /// Labels that come from the series, or that distinguish the rules of one alert.
     pub(super) labels: Vec<(&'static str, &'static str)>,
     pub(super) summary: String,
     pub(super) description: String,
@@ -44,24 +44,24 @@ impl Case {
         Self { name, series: vec![], checks: vec![] }
     }
 
-    /// A series, from time 0 on.
+    /// Adds a series, from time 0 on.
     pub(super) fn with(mut self, series: impl Into<String>, values: impl Into<String>) -> Self {
         self.series.push(InputSeries { series: series.into(), values: values.into() });
         self
     }
 
-    /// Nothing fires then.
+    /// No alert fires at this time.
     pub(super) fn quiet(self, at: &'static str) -> Self {
         self.fires(at, &[])
     }
 
-    /// Exactly these fire then.
+    /// Exactly these alerts fire at this time.
     pub(super) fn fires(mut self, at: &'static str, expected: &[Expected]) -> Self {
         self.checks.push(Check::Alerts { at, expected: expected.to_vec() });
         self
     }
 
-    /// An expression has this value then, or none.
+    /// An expression has this value at this time, or no value.
     pub(super) fn value(
         mut self,
         at: &'static str,
@@ -74,8 +74,8 @@ impl Case {
     }
 }
 
-/// Values that stay for some steps each. The value `_` is a scrape that never was, `stale` a series
-/// that ends. promtool counts the repetitions of a value, but every `_`.
+/// Values that stay for some steps each. The value `_` is a missing scrape, `stale` the end of a
+/// series. promtool writes the number of repetitions after a value, but the number of all after `_`.
 pub(super) fn hold(parts: &[(&str, u32)]) -> String {
     let part = |(value, steps): &(&str, u32)| match (*value, *steps) {
         (value, 1) => value.to_owned(),
@@ -85,7 +85,7 @@ pub(super) fn hold(parts: &[(&str, u32)]) -> String {
     parts.iter().map(part).collect::<Vec<_>>().join(" ")
 }
 
-/// A counter that grows by so much in a step, for some steps each.
+/// A counter: pairs of its growth in a step and the number of such steps.
 pub(super) fn grow(parts: &[(u32, u32)]) -> String {
     let mut value = 0;
     let mut values = vec![];
@@ -96,7 +96,7 @@ pub(super) fn grow(parts: &[(u32, u32)]) -> String {
     values.join(" ")
 }
 
-/// An alert that fires with these labels of the series, and reads like this.
+/// An alert that fires with these labels and these two texts.
 pub(super) fn expected(labels: &[(&'static str, &'static str)], summary: &str, description: &str) -> Expected {
     Expected { labels: labels.to_vec(), summary: summary.into(), description: description.into() }
 }

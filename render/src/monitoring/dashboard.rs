@@ -1,8 +1,8 @@
 //! One Grafana dashboard for each model, and one for the operator with all of them, as classic JSON.
 //!
-//! Provisioning has rules that are not in the schema: a title or a uid that is there twice stops the
-//! import of every dashboard of that provider, and JSON that is wrapped or of version 2 is refused.
-//! So both come from the namespace and the name, and nothing here changes between two renderings.
+//! Grafana's provisioning has rules that are not in the schema: a title or a uid that occurs twice stops
+//! the import of every dashboard of that provider, and wrapped JSON or JSON of version 2 is refused. So
+//! title and uid come from the namespace and the name, and two renderings are equal.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::defaults;
@@ -48,7 +48,7 @@ pub(super) fn of_model(model: &ValidModel) -> Value {
     .around(rows)
 }
 
-/// The operator and all its models.
+/// The dashboard of the operator and all its models.
 pub(super) fn of_operator() -> Value {
     let scope = Scope::job(OPERATOR_JOB);
     let alerts = Scope::component(Component::Operator);
@@ -73,7 +73,7 @@ pub(super) fn of_operator() -> Value {
     .around(rows)
 }
 
-/// What stands around the panels.
+/// The dashboard around its panels.
 struct Frame<'a> {
     title: String,
     uid: String,

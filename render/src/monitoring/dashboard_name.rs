@@ -1,4 +1,4 @@
-//! How a model's dashboard is called: links lead to it by these names.
+//! Names of a model's dashboard, which links use.
 
 use std::fmt::Write as _;
 

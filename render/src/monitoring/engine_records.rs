@@ -1,4 +1,4 @@
-//! A metric of another engine → the recording rules that write ours from it.
+//! A metric of another engine → the recording rules that turn it into one of Belfry's.
 
 use belfry_crds::monitoring::Rule;
 
@@ -6,7 +6,7 @@ use super::promql::{Scope, by};
 use crate::engine::Mapping;
 use crate::model::ValidModel;
 
-/// One rule for each series of our metric, by pod.
+/// One rule for each series of Belfry's metric, by pod.
 pub(super) fn records(model: &ValidModel, mapping: &Mapping) -> Vec<Rule> {
     let scope = Scope::model(model);
     let mut labels = mapping.labels.clone();

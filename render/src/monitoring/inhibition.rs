@@ -1,11 +1,12 @@
-//! Which alerts silence which others, so that one fault is one page. The table is the only place that says so: Alertmanager's
-//! rules, the list of runbooks and docs/paging.md are made from it.
+//! The alerts that silence other alerts, so that one fault is one page. The inhibition rules for Alertmanager, the list of
+//! runbooks and docs/paging.md are all made from this table.
 //!
-//! - A cause silences what follows from it, and only what it says itself.
-//! - What may be the cause is not silenced: that a pod hangs while it loads is the answer to the page that nothing serves.
+//! - A cause silences its consequences, if the cause's own page already implies them.
+//! - An alert that may name the cause is not silenced. A pod that hangs while it loads, for example, explains why no replica
+//!   serves.
 //! - Only a critical alert silences. A model may change severities, and a warning must never hold back a page.
-//! - Alerts that can't ring at the same time have no row: `InferenceTargetsAbsent` wants a ready replica, and
-//!   `InferenceModelDown` wants none.
+//! - Alerts that can't fire at the same time have no row: `InferenceTargetsAbsent` needs a ready replica, and
+//!   `InferenceModelDown` needs that there is none.
 
 use std::fmt::Write as _;
 
@@ -20,24 +21,24 @@ use super::alerts::{
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
-    /// The alerts that silence, while they are critical.
+    /// Alerts that silence others while they are critical.
     pub sources: &'static [&'static Alert],
-    /// What is silenced.
+    /// Alerts that are silenced.
     pub targets: Targets,
-    /// Why nothing is lost.
+    /// Reason why no information is lost.
     pub why: &'static str,
 }
 
-/// What a row silences.
+/// The alerts that a row silences.
 #[derive(Clone, Copy, Debug)]
 pub enum Targets {
     /// These alerts, whatever their severity.
     Alerts(&'static [&'static Alert]),
-    /// The source itself, about the same objective, where it is not critical.
+    /// The source alert itself, about the same objective, if it is not critical.
     LessSevere,
 }
 
-/// The table.
+/// The inhibition table.
 pub const TABLE: &[Row] = &[
     Row {
         sources: &[&model_down::ALERT],
@@ -68,29 +69,29 @@ pub const TABLE: &[Row] = &[
     },
 ];
 
-/// A label, and the values of which it must have one.
+/// A label, and the values that match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Match {
     /// Name of the label.
     pub label: &'static str,
-    /// At least one.
+    /// The label must have one of these values; there is at least one.
     pub values: Vec<&'static str>,
 }
 
 impl Row {
-    /// Whether it is about the alerts of a model. The others are about the operator.
+    /// Whether the row is about the alerts of a model, and not about those of the operator.
     #[must_use]
     pub fn is_about_models(&self) -> bool {
         self.sources.iter().all(|alert| matches!(alert.rules, Rules::Model(..)))
     }
 
-    /// What an alert must look like to silence.
+    /// Labels that an alert must have to silence others.
     #[must_use]
     pub fn source(&self) -> Vec<Match> {
         vec![named(self.sources), Match { label: "severity", values: vec![AlertSeverity::Critical.as_str()] }]
     }
 
-    /// What an alert must look like to be silenced.
+    /// Labels that an alert must have to be silenced.
     #[must_use]
     pub fn target(&self) -> Vec<Match> {
         match self.targets {
@@ -102,7 +103,7 @@ impl Row {
         }
     }
 
-    /// Labels in which both agree. An alert without an objective agrees with others that have none.
+    /// Labels that must be equal in both alerts. Two alerts without an objective count as equal.
     #[must_use]
     pub fn equal(&self) -> Vec<&'static str> {
         let model: &[_] = if self.is_about_models() { &["namespace", "model"] } else { &[] };

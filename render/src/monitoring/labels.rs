@@ -1,11 +1,11 @@
-//! Closed sets of values of the labels that every alert has.
+//! The labels that every alert has, each with a closed set of values.
 
-/// How soon somebody must look.
+/// How urgent an alert is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Now: users are hurt, or nobody would notice if they were.
+    /// Act now: users are affected, or a fault that affects them would go unnoticed.
     Critical,
-    /// Within the working day.
+    /// Act within the working day.
     Warning,
 }
 
@@ -20,7 +20,7 @@ impl Severity {
     }
 }
 
-/// What an alert is about.
+/// The kind of fault that an alert is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
     /// The model does not answer.
@@ -29,9 +29,9 @@ pub enum Category {
     Objective,
     /// The model or its pods do not start.
     Lifecycle,
-    /// The model has more to do than it can.
+    /// The model gets more requests than it can answer.
     Saturation,
-    /// Prometheus does not see what it should.
+    /// Prometheus does not get the series that it should.
     Telemetry,
 }
 

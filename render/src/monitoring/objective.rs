@@ -1,10 +1,10 @@
 //! Objectives → the series that burn-rate alerts read, and the pairs of windows that they compare.
 //!
-//! A pair fires when both its long and its short window spend the budget faster than its factor:
-//! the long one says that it matters, the short one that it still goes on. This is the multi-window
+//! A pair fires when the budget is spent faster than the pair's factor in both its windows: the long
+//! window shows that the fault matters, the short one that it is still there. This is the multi-window
 //! method of the SRE workbook, with two changes. At least [`LEAST_ERRORS`] requests must have failed,
-//! because on a quiet model one failure alone is a burn; and no threshold exceeds [`HIGHEST_RATIO`],
-//! because 14.4 times the budget of a 90 % objective is more than everything.
+//! because on a quiet model a single failure would look like a burn. And no threshold exceeds
+//! [`HIGHEST_RATIO`], because 14.4 times the budget of a 90 % objective is more than all requests.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use belfry_crds::monitoring::Rule;
 use super::promql::{Record, Scope, Total, by_model};
 use crate::model::{Objective, Target, ValidModel};
 
-/// Fewer failures than this never page.
+/// Minimum number of failures for an alert.
 pub(super) const LEAST_ERRORS: u32 = 5;
 
 /// A share of failures above this always counts as a burn.
@@ -24,11 +24,12 @@ const HIGHEST_RATIO: f64 = 0.8;
 /// Windows over the worker's own series.
 const RAW: &[&str] = &["5m", "30m", "1h"];
 
-/// Windows over recorded rates: reading three days of every pod's counters at each evaluation would
-/// cost a hundred times more, and the five minutes by which the rates smear are nothing to them.
+/// Windows over recorded rates. Reading three days of every pod's counters at each evaluation would
+/// cost a hundred times more. The recorded rates blur times by five minutes, which does not matter for
+/// windows this long.
 const SMEARED: &[&str] = &["2h", "6h", "1d", "3d"];
 
-/// Two windows that are compared, and how many times too fast the budget is spent.
+/// A pair of windows that are compared, and the factor by which the budget is spent too fast.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Burn {
     pub(super) critical: bool,
@@ -46,18 +47,18 @@ pub(super) const BURNS: &[Burn] = &[
 ];
 
 impl Burn {
-    /// The share of failures from which on this pair burns.
+    /// Share of failures above which this pair fires.
     pub(super) fn threshold(&self, objective: &Objective) -> f64 {
         (self.factor * (1.0 - objective.ratio)).min(HIGHEST_RATIO)
     }
 
-    /// When the budget of 30 days is spent at that threshold.
+    /// Time in which the budget of 30 days is spent at that threshold.
     pub(super) fn exhaustion(&self, objective: &Objective) -> String {
         let hours = (720.0 * (1.0 - objective.ratio) / self.threshold(objective)).round();
         if hours < 72.0 { format!("{hours} hours") } else { format!("{} days", (hours / 24.0).round()) }
     }
 
-    /// When this pair fires.
+    /// The expression with which this pair fires.
     pub(super) fn expr(&self, model: &ValidModel, objective: &Objective) -> String {
         let scope = Scope::model(model);
         let series = |record: Record| scope.recorded(&record, &objective.name);
@@ -104,8 +105,8 @@ pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
         let increase = if RAW.contains(&burn.long) {
             errors(&scope, objective, Total::increase, burn.long)
         } else {
-            // A sum of rates, times the time that each stands for. Where the interval was another one in the past
-            // this is off by as much, which is good enough for a guard.
+            // The sum of rates, times the interval that each stands for. If the interval has changed, the result
+            // is off by the same factor, which is good enough for a guard.
             let rates = series(Record::ErrorRate).over_time("sum", burn.long);
             format!("{rates} * {}", seconds(model.monitoring.interval))
         };
@@ -130,11 +131,11 @@ pub(super) fn total(scope: &Scope, objective: &Objective, growth: Growth, window
 pub(super) fn errors(scope: &Scope, objective: &Objective, growth: Growth, window: &str) -> String {
     let total = total(scope, objective, growth, window);
     match objective.target {
-        // No failure yet is no series yet, and means 0, not unknown.
+        // Without a failure there is no series yet; that means 0, not unknown.
         Target::Availability => {
             format!("{} or 0 * {total}", by_model("sum", growth(&failed(scope), window)))
         }
-        // A bucket that is missing must not read as an objective that is met: no fallback here.
+        // Without a fallback: a missing bucket must not look like an objective that is met.
         Target::Latency { seconds, .. } => {
             let fast = scope.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
             format!("{total} - {}", by_model("sum", growth(&fast, window)))
@@ -142,13 +143,13 @@ pub(super) fn errors(scope: &Scope, objective: &Objective, growth: Growth, windo
     }
 }
 
-/// Requests that were answered with a 5xx. All of them count, 503 while loading or draining too:
-/// the caller got no answer, and workers that are not ready get no requests from their Service.
+/// Requests that were answered with a 5xx. Every 5xx counts, also a 503 while loading or draining: the
+/// caller got no answer, and a Service sends no requests to workers that are not ready.
 pub(super) fn failed(scope: &Scope) -> Total {
     scope.counter(&metrics::REQUESTS).matching("status", "5..")
 }
 
-/// A number without the noise of binary fractions.
+/// A number without the rounding errors of binary fractions.
 fn number(value: f64) -> String {
     ((value * 1e9).round() / 1e9).to_string()
 }

@@ -1,4 +1,4 @@
-//! What to ask and what to do when a model has more to do than it can.
+//! Steps and causes of runbooks for a model that gets more requests than it can answer.
 
 use belfry_crds::contract::metrics;
 

@@ -1,7 +1,8 @@
-//! PromQL, written so that only what somebody exports can be asked for.
+//! PromQL, typed so that an expression can read only series that exist.
 //!
-//! A [`Scope`] says whose series are meant and is the only way to a selector. A [`Total`] only
-//! grows, so it has `rate` and `increase`; a [`Level`] goes up and down, so it has neither.
+//! A [`Scope`] names the model or the job whose series are read, and every selector starts from one. A
+//! [`Total`] only grows, so it has `rate` and `increase`; a [`Level`] goes up and down, so it has
+//! neither.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,11 +13,11 @@ use super::labels::Component;
 use crate::engine::Source;
 use crate::model::ValidModel;
 
-/// Whose series an expression reads.
+/// The series of one model, job or component, from which an expression selects.
 #[derive(Clone, Debug)]
 pub struct Scope {
     matchers: Vec<Matcher>,
-    /// Narrows the series of workers, and those only.
+    /// Narrows the series of workers, and no others.
     pods: Option<Matcher>,
 }
 
@@ -34,25 +35,25 @@ impl Scope {
         Self::named(&model.namespace, &model.name)
     }
 
-    /// The series of the model of that name.
+    /// The series of the model with this name.
     #[must_use]
     pub fn named(namespace: &str, model: &str) -> Self {
         Self { matchers: vec![Matcher::equal("namespace", namespace), Matcher::equal("model", model)], pods: None }
     }
 
-    /// The series of the target of that job.
+    /// The series of the targets of this job.
     #[must_use]
     pub fn job(job: &str) -> Self {
         Self { matchers: vec![Matcher::equal("job", job)], pods: None }
     }
 
-    /// The alerts of a component, whichever series they come from.
+    /// The alerts of a component, whatever series they read.
     #[must_use]
     pub fn component(component: Component) -> Self {
         Self { matchers: vec![Matcher::equal("component", component.as_str())], pods: None }
     }
 
-    /// The same, for the workers in the dashboard's variable `pod`.
+    /// The same series, but of workers only those in the dashboard's variable `pod`.
     #[must_use]
     pub fn selected_pods(mut self) -> Self {
         self.pods = Some(Matcher { label: "pod".into(), operator: "=~", value: "$pod".into() });
@@ -95,8 +96,8 @@ impl Scope {
         self.buckets(metric).eq("le", &Histogram::le(bound))
     }
 
-    /// Series of another engine, under their own name. The only ones that are not of the contract: rules record ours from
-    /// them, and read no others.
+    /// Series of another engine, under the engine's names. Only the recording rules that turn them into Belfry's read them; all
+    /// other series are in the contract.
     #[must_use]
     pub(crate) fn foreign(&self, source: &Source, suffix: &str) -> String {
         let matcher = |operator: &'static str, pairs: &[(String, String)]| {
@@ -125,13 +126,13 @@ impl Scope {
         Level(Selector { name: "ALERTS".into(), matchers: self.matchers.clone() })
     }
 
-    /// The scope alone, in braces, as Grafana's list of alerts filters by labels.
+    /// Only the matchers, in braces, for the label filter of Grafana's list of alerts.
     #[must_use]
     pub fn matchers(&self) -> String {
         Selector { name: String::new(), matchers: self.matchers.clone() }.to_string()
     }
 
-    /// A series that a rule of an objective records.
+    /// A series that a recording rule of an objective writes.
     #[must_use]
     pub(super) fn recorded(&self, record: &Record, objective: &str) -> Level {
         Level(Selector { name: record.to_string(), matchers: self.matchers.clone() }).eq("slo", objective)
@@ -143,12 +144,12 @@ impl Scope {
     }
 }
 
-/// The series that the rules of an objective record.
+/// The series that the recording rules of an objective write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
-    /// Requests that count, in a second.
+    /// Requests that count, per second.
     RequestRate,
-    /// Requests that broke the objective, in a second.
+    /// Requests that broke the objective, per second.
     ErrorRate,
     /// Share of requests that broke the objective within a window.
     ErrorRatio(&'static str),
@@ -202,19 +203,19 @@ pub struct Level(Selector);
 macro_rules! narrowed {
     ($($series:ident),*) => {$(
         impl $series {
-            /// Only series whose label has this value.
+            /// Keeps only series whose label has this value.
             #[must_use]
             pub fn eq(self, label: &'static str, value: &str) -> Self {
                 self.with(label, "=", value.into())
             }
 
-            /// Only series whose label has one of these values.
+            /// Keeps only series whose label has one of these values.
             #[must_use]
             pub fn one_of(self, label: &'static str, values: &[&str]) -> Self {
                 self.with(label, "=~", values.iter().map(|v| literal(v)).collect::<Vec<_>>().join("|"))
             }
 
-            /// Only series whose label matches a regular expression.
+            /// Keeps only series whose label matches a regular expression.
             #[must_use]
             pub fn matching(self, label: &'static str, expression: &str) -> Self {
                 self.with(label, "=~", expression.into())
@@ -242,7 +243,7 @@ macro_rules! narrowed {
 narrowed!(Total, Level);
 
 impl Total {
-    /// Growth in a second, over a window.
+    /// Growth per second, over a window.
     #[must_use]
     pub fn rate(&self, window: &str) -> String {
         format!("rate({self}[{window}])")
@@ -256,13 +257,13 @@ impl Total {
 }
 
 impl Level {
-    /// What it was some time ago.
+    /// The value some time ago.
     #[must_use]
     pub fn before(&self, time: &str) -> String {
         format!("{self} offset {time}")
     }
 
-    /// `max_over_time`, `min_over_time`, `sum_over_time` … of a window.
+    /// `max_over_time`, `min_over_time`, `sum_over_time` … over a window.
     #[must_use]
     pub fn over_time(&self, function: &str, window: &str) -> String {
         format!("{function}_over_time({self}[{window}])")
@@ -281,7 +282,7 @@ pub fn by(aggregation: &str, labels: &[&str], expression: impl fmt::Display) -> 
     format!("{aggregation} by ({}) ({expression})", labels.join(", "))
 }
 
-/// A string as PromQL writes it; its escapes are those of Go.
+/// A string literal of PromQL, which has the escapes of Go.
 fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -298,7 +299,7 @@ fn quote(text: &str) -> String {
     quoted
 }
 
-/// A regular expression that matches this text and nothing else.
+/// A regular expression that matches exactly this text.
 fn literal(text: &str) -> String {
     text.chars().flat_map(|c| (!c.is_alphanumeric() && c != '_').then_some('\\').into_iter().chain([c])).collect()
 }

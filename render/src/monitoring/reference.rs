@@ -1,4 +1,4 @@
-//! References for people: every metric, every condition. Written from the contract, so that they can't be out of date.
+//! Reference pages of every metric and every condition, generated from the contract so that they can't be out of date.
 
 use std::fmt::Write as _;
 
@@ -99,7 +99,7 @@ const fn condition(type_: ConditionType) -> &'static str {
     }
 }
 
-/// What a failed load means, and what helps.
+/// Meaning of a failed load, and the remedy.
 pub(super) const fn load_failure(reason: LoadFailureReason) -> (&'static str, &'static str) {
     match reason {
         LoadFailureReason::ModelNotFound => (
@@ -141,7 +141,7 @@ pub(super) const fn load_failure(reason: LoadFailureReason) -> (&'static str, &'
             "Look at the proxy or mirror between the pod and its source; raise `spec.model.cache.stallTimeoutSeconds` if it is only slow.",
         ),
         LoadFailureReason::DigestMismatch => (
-            "The model is another one than `spec.model.sha256` names.",
+            "The model's digest differs from `spec.model.sha256`.",
             "Find out who changed the model. If the change is wanted, set `spec.model.sha256` to the digest in the message.",
         ),
         LoadFailureReason::DeviceUnavailable => (

@@ -1,6 +1,6 @@
 //! Cases that prove an alert → a file for `promtool test rules`.
 //!
-//! What an alert must look like is completed from its rule.
+//! Labels and annotations that a case does not name come from the alert's rule.
 
 use std::collections::BTreeMap;
 
@@ -52,8 +52,8 @@ fn test(alert: &Alert, rules: &[Rule], case: &Case) -> Test {
     test
 }
 
-/// The alert as Alertmanager gets it: the first rule that has none of these labels with another value, and what
-/// the case adds. No such rule leaves the list short, and promtool says so.
+/// The alert as Alertmanager gets it: the first rule that does not contradict the case's labels, completed by what the
+/// case adds. `None` if no rule fits; the list is then too short, and promtool reports it.
 fn rendered(rules: &[Rule], expected: &Expected) -> Option<ExpectedAlert> {
     let agrees =
         |rule: &&Rule| expected.labels.iter().all(|(name, value)| rule.labels.get(*name).is_none_or(|v| v == value));

@@ -23,7 +23,7 @@ pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
     }
     let alerts = model_alerts(model, |alert| alert.category != Category::Objective);
     groups.extend((!alerts.is_empty()).then(|| group("alerts", alerts)));
-    // Rules of one group are evaluated in order, so that the alerts read what was just recorded.
+    // Rules of one group are evaluated in order, so the alerts read values that were just recorded.
     let mut objectives: Vec<_> =
         model.monitoring.objectives.iter().flat_map(|objective| objective::records(model, objective)).collect();
     if !objectives.is_empty() {
@@ -40,7 +40,8 @@ pub(super) fn of_operator() -> PrometheusRuleSpec {
     }
 }
 
-/// An alert on a series that the model's engine does not have could never ring, and would look as if all were well.
+/// Leaves out alerts on series that the model's engine does not have: they could never fire, and would look as if all were
+/// well.
 fn model_alerts(model: &ValidModel, belongs: impl Fn(&Alert) -> bool) -> Vec<Rule> {
     let rules = alerts().iter().filter(|alert| belongs(alert)).flat_map(|alert| alert.of_model(model));
     rules.filter(|rule| model.engine.as_ref().is_none_or(|engine| engine.offers(&rule.expr))).collect()

@@ -1,33 +1,33 @@
-//! What a runbook holds, and the steps that many of them share.
+//! The content of a runbook, and the steps that many runbooks share.
 
 use belfry_crds::contract;
 
 use super::promql::Scope;
 
-/// What stands on the page of an alert, beside its impact.
+/// Content of the page of an alert, beside the alert's impact.
 #[derive(Clone, Debug)]
 pub struct Runbook {
-    /// What is known when it fires, and what is not.
+    /// What is known when the alert fires, and what is not.
     pub meaning: String,
-    /// Questions, each with the command that answers it, most telling first.
+    /// Questions, each with the command that answers it; the most useful question comes first.
     pub diagnosis: Vec<Step>,
-    /// What the answers mean, and what helps.
+    /// Causes, and how to remove each of them.
     pub mitigation: Vec<Cause>,
-    /// When it stops, and what else stops it.
+    /// When the alert stops, and what else can stop it.
     pub resolves: String,
 }
 
 /// A question and the command that answers it.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What the answer tells.
+    /// The question.
     pub ask: &'static str,
-    /// Where to ask.
+    /// The command that answers it.
     pub with: Tool,
 }
 
 impl Step {
-    /// Whether the reader has to put in which model.
+    /// Whether the reader has to fill in the model.
     pub(super) fn names_the_model(&self) -> bool {
         match &self.with {
             Tool::Shell(command) => command.contains("\"$MODEL\""),
@@ -36,7 +36,7 @@ impl Step {
     }
 }
 
-/// Where a question is asked.
+/// The tool that answers a question.
 #[derive(Clone, Debug)]
 pub enum Tool {
     /// In a shell, with `NAMESPACE` and `MODEL` set.
@@ -45,7 +45,7 @@ pub enum Tool {
     Query(String),
 }
 
-/// A cause, and what helps against it.
+/// A cause, and how to remove it.
 #[derive(Clone, Debug)]
 pub struct Cause {
     /// What the diagnosis shows.
@@ -58,7 +58,7 @@ pub(super) fn shell(ask: &'static str, command: impl Into<String>) -> Step {
     Step { ask, with: Tool::Shell(command.into()) }
 }
 
-/// A query of a runbook names the model by what the reader replaces.
+/// A query of a runbook has `NAMESPACE` and `MODEL` in place of the model; the reader replaces both.
 pub(super) fn query(ask: &'static str, expression: impl FnOnce(&Scope) -> String) -> Step {
     Step { ask, with: Tool::Query(expression(&Scope::named("NAMESPACE", "MODEL"))) }
 }
@@ -67,7 +67,7 @@ pub(super) fn cause(cause: &str, cure: &str) -> Cause {
     Cause { cause: cause.into(), cure: cure.into() }
 }
 
-/// What the operator knows of the model.
+/// The model's conditions.
 pub(super) fn conditions() -> Step {
     shell(
         "What does the operator say? The first condition that is not `True` names the cause",

@@ -1,4 +1,4 @@
-//! Runbooks: what a person does when an alert rings, as one page of Markdown each; and the list of them.
+//! Runbooks as pages of Markdown, one for each alert, and the list of all pages. A runbook says what to do about its alert.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::inhibition::{self, TABLE};
 use super::reference::GENERATED;
 use super::runbook::{Cause, Runbook, Step, Tool};
 
-/// The page of an alert, with what it says when it fires for the model of the rule tests.
+/// The page of an alert.
 #[must_use]
 pub fn page(alert: &Alert) -> String {
     let Runbook { meaning, diagnosis, mitigation, resolves } = (alert.runbook)();
@@ -57,7 +57,7 @@ pub fn index() -> String {
     page
 }
 
-/// The first profile that it belongs to; every installation has those about the operator.
+/// The smallest profile that has the alert; empty for an alert about the operator, which every installation has.
 const fn profile(alert: &Alert) -> &'static str {
     match alert.rules {
         Rules::Model(from, _) => from.as_str(),
@@ -65,11 +65,11 @@ const fn profile(alert: &Alert) -> &'static str {
     }
 }
 
-const INTRODUCTION: &str = "One page for each alert. `critical` wakes somebody: users are hurt now, or nobody would notice if they were. \
+const INTRODUCTION: &str = "One page for each alert. `critical` needs action now, day or night: users are affected, or a fault that affects them would go unnoticed. \
 `warning` waits for the working day. Every alert resolves by itself. `spec.observability.alerts` chooses a profile (`Standard` has the alerts of `Minimal`, too), and \
 changes single alerts by name.";
 
-/// Rules for an Alertmanager with routes of its own, and why.
+/// Inhibition rules for an Alertmanager with routes of its own, and the reasons for them.
 fn inhibition() -> String {
     format!(
         "\n## One page for each incident\n\n{PRINCIPLE}\n\n```yaml\n{}```\n\n{}\n{CAUSES}\n",

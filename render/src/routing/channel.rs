@@ -1,4 +1,4 @@
-//! By what somebody is told, as Alertmanager wants it. Secrets are named and never read.
+//! The channel of a receiver, as Alertmanager configures it. Secrets are named and never read.
 
 use belfry_crds::alertmanager::{
     EmailConfig, KeyValue, OpsgenieConfig, PagerDutyConfig, Receiver, SlackConfig, WebhookConfig,
@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::SecretKeySelector;
 use super::message;
 use crate::model::{Channel, ValidReceiver};
 
-/// The receiver with its one channel.
+/// A receiver with its one channel.
 pub(super) fn receiver(receiver: &ValidReceiver) -> Receiver {
     let send_resolved = receiver.send_resolved;
     let mut built = Receiver { name: receiver.name.clone(), ..Receiver::default() };

@@ -1,11 +1,11 @@
-//! The table of inhibition as rules of an AlertmanagerConfig, for the alerts of one model.
+//! The inhibition table as rules of an AlertmanagerConfig, for the alerts of one model.
 
 use belfry_crds::alertmanager::{InhibitRule, Matcher};
 
 use super::{equal, one_of};
 use crate::monitoring::inhibition::{Match, Row, TABLE};
 
-/// The rules of a model.
+/// The inhibition rules of a model.
 pub(super) fn rules(model: &str) -> Vec<InhibitRule> {
     TABLE.iter().filter(|row| row.is_about_models()).map(|row| rule(model, row)).collect()
 }

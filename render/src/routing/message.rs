@@ -1,9 +1,9 @@
-//! What a page says: how bad, what, where; then the number, since when, what callers notice, and what to open first.
+//! The text of a page: severity, alert and model; then the number, the start, the impact on callers, and what to open first.
 //!
-//! Go templates, expanded by Alertmanager. They are constants: what users write stands in labels and annotations, which
-//! the templates read and which are not expanded again.
+//! The texts are Go templates, which Alertmanager expands. They are constants: users' texts stand in labels and
+//! annotations, which the templates read and Alertmanager does not expand again.
 
-/// The worst severity that still rings, in `$worst`. A resolved message has none.
+/// Sets `$worst` to the worst severity that still fires. A message about resolved alerts has none.
 macro_rules! worst {
     () => {
         concat!(
@@ -15,7 +15,7 @@ macro_rules! worst {
     };
 }
 
-/// One line.
+/// Title of a page, one line.
 pub(super) const TITLE: &str = concat!(
     worst!(),
     r#"[{{ if eq .Status "firing" }}{{ $worst | toUpper }}{{ else }}RESOLVED{{ end }}] "#,
@@ -39,20 +39,20 @@ macro_rules! body {
     };
 }
 
-/// All alerts of the incident.
+/// Body of a page: all alerts of the incident.
 pub(super) const BODY: &str = body!();
 
-/// The same for a mail, where Alertmanager escapes what the template reads.
+/// The body for a mail, where Alertmanager escapes what the template reads.
 pub(super) const HTML: &str = concat!("<pre style=\"white-space: pre-wrap\">", body!(), "</pre>");
 
-/// One of PagerDuty's severities, which are named as ours.
+/// A severity of PagerDuty; they have the same names as Belfry's.
 pub(super) const SEVERITY: &str = concat!(worst!(), "{{ $worst }}");
 
-/// One of Opsgenie's priorities.
+/// A priority of Opsgenie.
 pub(super) const PRIORITY: &str =
     concat!(worst!(), r#"{{ if eq $worst "critical" }}P1{{ else if eq $worst "warning" }}P3{{ else }}P5{{ end }}"#);
 
-/// One of Slack's colours.
+/// A colour of Slack.
 pub(super) const COLOR: &str = concat!(
     worst!(),
     r#"{{ if ne .Status "firing" }}good{{ else if eq $worst "critical" }}danger{{ else }}warning{{ end }}"#

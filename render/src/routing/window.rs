@@ -1,5 +1,5 @@
-//! A maintenance window as Alertmanager's calendar: it has hours of days, days of months, months and years, all in UTC, and
-//! no moments. So a window that comes once is written day by day, and ends on time without anybody taking it away.
+//! A maintenance window as a calendar of Alertmanager, which has hours of days, days of months, months and years, all in
+//! UTC, but no single moments. So a window that happens once is written day by day, and ends on time by itself.
 
 use belfry_crds::alertmanager::{DayRange, MuteTimeInterval, TimeInterval, TimeRange};
 use belfry_crds::inference_model::Weekly;
@@ -36,7 +36,7 @@ fn once(from: DateTime, until: DateTime) -> Vec<TimeInterval> {
     .collect()
 }
 
-/// Hours of one day; no end means the end of the day.
+/// Hours of one day; without an end, they last until the end of the day.
 fn hours(day: Date, start: Time, end: Option<Time>) -> TimeInterval {
     let text = |time: Time| format!("{:02}:{:02}", time.hour(), time.minute());
     TimeInterval {

@@ -8,7 +8,7 @@ use jiff::ToSpan;
 use jiff::civil::DateTime;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One fault sets off all its alerts within this time, and a page that waited longer would be late.
+/// All alerts of one fault start within this time. A page that waited longer would be late.
 const GROUP_WAIT: &str = "10s";
 
 const GROUP_INTERVAL: &str = "5m";
@@ -17,7 +17,7 @@ const REPEAT_CRITICAL: &str = "4h";
 
 const REPEAT_OTHERS: &str = "12h";
 
-/// A window that is longer is no maintenance, but alerts switched off.
+/// A longer window would not be maintenance: it would switch alerts off.
 const LONGEST_DAYS: i64 = 7;
 
 const FIELD: &str = "spec.observability.alertmanager";
@@ -46,11 +46,11 @@ pub(super) fn alertmanager(
     })
 }
 
-/// The API server sees to it; a name that is there twice would stop all of Alertmanager's configuration.
+/// The API server checks this too: a name that is used twice would make Alertmanager reject its whole configuration.
 fn repeated<'a>(list: &str, names: impl Iterator<Item = &'a String>) -> Option<Problem> {
     let mut seen = BTreeSet::new();
     let twice = names.into_iter().find(|name| !seen.insert(*name))?;
-    Some(Problem::new(&format!("{FIELD}.{list}"), format!("the name {twice:?} is there twice: rename one")))
+    Some(Problem::new(&format!("{FIELD}.{list}"), format!("the name {twice:?} is used twice: rename one")))
 }
 
 fn receiver(index: usize, spec: &Receiver) -> Result<ValidReceiver, Vec<Problem>> {
@@ -95,7 +95,9 @@ fn window(index: usize, spec: &MaintenanceWindow) -> Result<Window, Vec<Problem>
 fn once(field: &str, spec: &Once) -> Result<Times, Problem> {
     let minute = |name: &str, text: &str| {
         let number = text.strip_suffix('Z').and_then(|text| text.parse::<DateTime>().ok());
-        number.ok_or_else(|| Problem::new(&format!("{field}.{name}"), format!("{text:?} is no minute of the calendar")))
+        number.ok_or_else(|| {
+            Problem::new(&format!("{field}.{name}"), format!("{text:?} is not a date and time that exists: correct it"))
+        })
     };
     let (from, until) = (minute("from", &spec.from)?, minute("until", &spec.until)?);
     let latest = from.saturating_add(LONGEST_DAYS.days());
@@ -136,7 +138,7 @@ mod tests {
         for until in [begin, "2026-11-23T02:00:00Z", "2026-12-01T02:01:00Z"] {
             assert!(problems(window(begin, until)).contains("maintenance[0].once.until"), "{until}");
         }
-        assert!(problems(window(begin, "2026-11-31T02:00:00Z")).contains("no minute of the calendar"));
+        assert!(problems(window(begin, "2026-11-31T02:00:00Z")).contains("not a date and time that exists"));
         let spec = serde_json::from_value(window(begin, "2026-12-01T02:00:00Z")).unwrap();
         alertmanager(&spec, &BTreeMap::new()).unwrap();
     }
@@ -144,6 +146,6 @@ mod tests {
     #[test]
     fn a_name_is_there_once() {
         let weekly = json!({"name": "w", "weekly": {"days": ["Sunday"], "start": "02:00", "end": "24:00"}});
-        assert!(problems(json!({"maintenance": [weekly, weekly]})).contains("\"w\" is there twice"));
+        assert!(problems(json!({"maintenance": [weekly, weekly]})).contains("\"w\" is used twice"));
     }
 }

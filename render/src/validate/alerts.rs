@@ -16,7 +16,7 @@ pub(super) fn valid_alerts(spec: Option<&Alerts>) -> Result<ValidAlerts, Vec<Pro
     Ok(ValidAlerts { profile: spec.profile.unwrap_or_default(), overrides })
 }
 
-/// A name that is not that of an alert about models: the exception would be one from nothing.
+/// The problem with an override that names no alert about models: it would have no effect.
 fn unknown(index: usize, name: &str) -> Option<Problem> {
     let message = match alerts().iter().find(|alert| alert.name == name).map(|alert| &alert.rules) {
         Some(Rules::Model(..)) => return None,

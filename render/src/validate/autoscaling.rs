@@ -1,4 +1,4 @@
-//! Who decides how many workers there are.
+//! `spec.autoscaling`, with defaults applied.
 
 use crate::engine::ScalingSeries;
 use crate::model::{Scaler, ValidAutoscaling, ValidEngine};
@@ -17,7 +17,7 @@ pub(super) fn autoscaling(
     let Some(spec) = spec else { return Ok(None) };
     let min_replicas = spec.min_replicas.unwrap_or(defaults::MIN_REPLICAS);
     if min_replicas < 1 || spec.max_replicas < min_replicas {
-        return Err(vec![Problem::new("spec.autoscaling", "1 ≤ minReplicas ≤ maxReplicas has to hold")]);
+        return Err(vec![Problem::new("spec.autoscaling", "set them so that 1 ≤ minReplicas ≤ maxReplicas")]);
     }
     let metrics = metrics(&spec.metrics);
     let series = ScalingSeries::of(engine.map(|engine| engine.mappings.as_slice()));
@@ -55,9 +55,10 @@ fn scaler(scaling: &Autoscaling) -> Result<Scaler, Vec<Problem>> {
         (ScalingProvider::Keda, Some(address)) => {
             Ok(Scaler::Keda { prometheus_address: address.trim_end_matches('/').to_owned() })
         }
-        (ScalingProvider::Keda, None) => {
-            Err(vec![Problem::new("spec.autoscaling.prometheusAddress", "KEDA reads the metrics there and needs it")])
-        }
+        (ScalingProvider::Keda, None) => Err(vec![Problem::new(
+            "spec.autoscaling.prometheusAddress",
+            "KEDA reads the metrics from this address: set it",
+        )]),
     }
 }
 

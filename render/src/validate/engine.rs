@@ -1,4 +1,4 @@
-//! `spec.engine` → an engine with what its type brings, and what it can't do.
+//! `spec.engine`, with the defaults of its type applied, and the problems with what the engine can't do.
 
 use belfry_crds::contract::{METRICS_PATH, metrics};
 use belfry_crds::inference_model::{Engine, MetricMapping};
@@ -7,7 +7,7 @@ use crate::engine::{Mapping, profile};
 use crate::model::{Target, ValidEngine, ValidMonitoring, ValidSource};
 use crate::problem::Problem;
 
-/// Fills in what the type brings.
+/// Applies the defaults of the engine's type.
 pub(super) fn engine(spec: &Engine) -> ValidEngine {
     let profile = profile(spec.type_);
     let ports = spec.ports.clone().unwrap_or_default();
@@ -29,8 +29,8 @@ pub(super) fn engine(spec: &Engine) -> ValidEngine {
     }
 }
 
-/// Names of labels that would not stay names in an expression. The CRD refuses them; this is the last door before a
-/// Prometheus that is shared.
+/// Names of metrics and labels that would be read as other PromQL. The CRD refuses them too; this is the last check before
+/// they reach a Prometheus that others share.
 pub(super) fn unspeakable(spec: &Engine) -> Vec<Problem> {
     let is_name = |label: &str| {
         let starts = label.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -41,17 +41,17 @@ pub(super) fn unspeakable(spec: &Engine) -> Vec<Problem> {
         let field = format!("spec.engine.metrics[{index}]");
         let label = mapping.matching.keys().find(|label| !is_name(label));
         let label = label.map(|label| {
-            Problem::new(&format!("{field}.where"), format!("{label:?} is no name of a label: correct it"))
+            Problem::new(&format!("{field}.where"), format!("{label:?} is not a valid label name: correct it"))
         });
         let metric = (!is_metric(&mapping.from)).then(|| {
-            Problem::new(&format!("{field}.from"), format!("{:?} is no name of a metric: correct it", mapping.from))
+            Problem::new(&format!("{field}.from"), format!("{:?} is not a valid metric name: correct it", mapping.from))
         });
         label.into_iter().chain(metric)
     };
     spec.metrics.iter().enumerate().flat_map(of).collect()
 }
 
-/// A source that it can't read.
+/// The problem with a source that the engine can't read.
 pub(super) fn unreadable(engine: &ValidEngine, source: &ValidSource) -> Option<Problem> {
     let profile = profile(engine.type_);
     match source {
@@ -67,7 +67,7 @@ pub(super) fn unreadable(engine: &ValidEngine, source: &ValidSource) -> Option<P
     }
 }
 
-/// Objectives whose series it does not have: they would always look as if they were met.
+/// Objectives on series that the engine does not have: they would always look as if they were met.
 pub(super) fn unmeasurable(engine: &ValidEngine, monitoring: &ValidMonitoring) -> Vec<Problem> {
     let objectives = monitoring.objectives.iter().enumerate();
     objectives.filter_map(|(index, objective)| gap(engine, index, &objective.target)).collect()
@@ -82,7 +82,7 @@ fn gap(engine: &ValidEngine, index: usize, target: &Target) -> Option<Problem> {
                     && mapping.labels.get("status").is_some_and(|status| status.starts_with('5'))
             });
             (!counts_failures).then(|| {
-                let message = format!("{name} exports no requests that failed: remove the objective, or map a metric with a status of 5xx in spec.engine.metrics");
+                let message = format!("{name} does not count failed requests: remove the objective, or map a metric with a status of 5xx in spec.engine.metrics");
                 Problem::new(&format!("spec.observability.slos[{index}].indicator"), message)
             })
         }
@@ -99,7 +99,7 @@ fn gap(engine: &ValidEngine, index: usize, target: &Target) -> Option<Problem> {
                     }
                     bounds => format!("use {}", bounds.join(", ")),
                 };
-                let message = format!("{threshold} is no bucket bound of {name}: {cure}");
+                let message = format!("{threshold} is not a bucket bound of {name}: {cure}");
                 Problem::new(&format!("spec.observability.slos[{index}].threshold"), message)
             })
         }

@@ -58,12 +58,12 @@ fn objective(index: usize, slo: &Slo) -> Result<Objective, Vec<Problem>> {
         Indicator::Latency => {
             let threshold = slo.threshold.clone().unwrap_or_default();
             let seconds = threshold_seconds(&threshold).ok_or_else(|| {
-                vec![Problem::new(&field("threshold"), format!("{threshold:?} is no bucket bound of the worker"))]
+                vec![Problem::new(&field("threshold"), format!("{threshold:?} is not a bucket bound of the worker"))]
             })?;
             Target::Latency { threshold, seconds }
         }
     };
-    // Percent has at most three decimals, so that this rounding only removes the noise of the division.
+    // A percentage has at most three decimals, so this rounding only removes the error of the division.
     let ratio = (percent * 1000.0).round() / 100_000.0;
     Ok(Objective { name: slo.name.clone(), percent: slo.objective.clone(), ratio, target })
 }

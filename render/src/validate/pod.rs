@@ -29,8 +29,8 @@ pub(super) fn network(spec: Option<&Network>) -> ValidNetwork {
     ValidNetwork { port: spec.port.unwrap_or(defaults::SERVICE_PORT), policy }
 }
 
-/// Keys that a controller or an admission plugin would read as an order. The CRD refuses them too; a file that is only
-/// rendered meets no CRD.
+/// Keys that a controller or an admission plugin would act on. The CRD refuses them too, but a file that is only rendered
+/// is not checked against the CRD.
 pub(super) fn reserved_keys(spec: Option<&PodTemplate>) -> Vec<Problem> {
     let Some(PodTemplate { labels, annotations, .. }) = spec else { return vec![] };
     let labels = labels.keys().map(|key| ("spec.podTemplate.labels", key));

@@ -14,7 +14,7 @@ use crate::quantity::{Amount, GPU, amount, canonical};
 /// Resources of a worker's container.
 ///
 /// # Errors
-/// A value that is no quantity, or a request above its limit.
+/// A value that is not a quantity, or a request above its limit.
 pub(super) fn requirements(spec: Option<&Resources>, device: Device) -> Result<ResourceRequirements, Vec<Problem>> {
     let spec = spec.cloned().unwrap_or_default();
     let mut problems = vec![];
@@ -26,7 +26,7 @@ pub(super) fn requirements(spec: Option<&Resources>, device: Device) -> Result<R
     if device == Device::Cuda {
         limits.entry(GPU.into()).or_insert_with(|| amount("1"));
     }
-    // A limit without a request is also the request; that is the API server's rule, and the reader's expectation.
+    // A limit without a request is also the request, as in the API server.
     for (name, default) in [("cpu", defaults::CPU_REQUEST), ("memory", defaults::MEMORY)] {
         let request = limits.get(name).cloned().unwrap_or_else(|| amount(default));
         requests.entry(name.into()).or_insert(request);
@@ -69,7 +69,7 @@ fn quantities(
             }
             None => problems.push(Problem::new(
                 &format!("spec.resources.{field}.{name}"),
-                format!("{text:?} is no quantity: write it as \"500m\", \"2\" or \"1Gi\""),
+                format!("{text:?} is not a quantity: write it as \"500m\", \"2\" or \"1Gi\""),
             )),
         }
     }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpu_worker_asks_for_one_gpu_when_the_specification_is_silent() {
+    fn a_gpu_worker_asks_for_one_gpu_when_the_specification_names_none() {
         let limits = requirements(None, Device::Cuda).unwrap().limits.unwrap();
         assert_eq!(limits[GPU], Quantity("1".into()));
     }

@@ -23,7 +23,7 @@ pub(super) fn rollout(
         drain_seconds: spec.drain_seconds.and_then(|s| u32::try_from(s).ok()).unwrap_or(DRAIN_TIMEOUT_SECONDS),
         is_paused: spec.paused.unwrap_or(false),
     };
-    // The CRD refuses both; a file that is rendered has seen no API server.
+    // The CRD refuses two zeros too, but a file that is only rendered is not checked against the CRD.
     if (rollout.replace == Replace::Gradually { surge: 0, unavailable: 0 }) {
         let message =
             "maxSurge and maxUnavailable can't both be 0, since no pod could ever be replaced: raise one of them";
@@ -32,7 +32,7 @@ pub(super) fn rollout(
     Ok(rollout)
 }
 
-/// What the specification leaves open follows from the strategy, but for a 0 that leaves no other way.
+/// The strategy decides what the specification leaves open, unless one number is 0: then the other must be 1.
 fn replace(spec: &Rollout, resources: &ResourceRequirements) -> Replace {
     let surges = match spec.strategy.unwrap_or_default() {
         RolloutStrategy::Recreate => return Replace::AtOnce,
@@ -52,8 +52,8 @@ fn replace(spec: &Rollout, resources: &ResourceRequirements) -> Replace {
     Replace::Gradually { surge, unavailable }
 }
 
-/// Whether a pod holds a device of its node, of which there may be no second. Every extended resource is one; they are
-/// those with a domain.
+/// Whether a pod holds a device of its node. There may be no free device for a second pod. Every extended resource counts
+/// as a device; its name has a domain.
 fn wants_device(resources: &ResourceRequirements) -> bool {
     let wanted = resources.limits.iter().chain(&resources.requests).flatten();
     wanted.into_iter().any(|(name, amount)| name.contains('/') && amount.0 != "0")

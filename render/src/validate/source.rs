@@ -1,4 +1,4 @@
-//! `spec.model` → where the model comes from, with every question answered.
+//! `spec.model`, with defaults applied: the source of the model's files.
 
 use crate::deployed::{Deployed, FromImage};
 use crate::model::{Download, Timeouts, ValidSource};
@@ -8,7 +8,7 @@ use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{Cache, CacheMode, Model, OciMount, OciSource, Source};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-/// Checks the source of a model whose pods have so many seconds to start.
+/// Checks the source of a model whose pods have `start_seconds` to start.
 pub(super) fn source(
     model: &Model,
     start_seconds: i32,
@@ -35,7 +35,7 @@ pub(super) fn source(
     }
 }
 
-/// Without a word about it, an image is mounted, unless the cluster has shown that it can't be.
+/// By default an image is mounted, unless the cluster has shown that it can't mount images.
 fn oci(source: &OciSource, present: FromImage) -> Result<ValidSource, Vec<Problem>> {
     let path = source.path.as_deref().unwrap_or_default();
     let path = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect::<Vec<_>>().join("/");
@@ -44,7 +44,7 @@ fn oci(source: &OciSource, present: FromImage) -> Result<ValidSource, Vec<Proble
         _ => OciMount::ImageVolume,
     });
     if mount == OciMount::InitContainerCopy && path.is_empty() {
-        // The root of a running container has /proc in it, and the volume that is copied to.
+        // The root of a running container includes /proc and the volume that is the copy's target.
         let message = "a copy needs a folder of the image: put the model into one, or set mount: ImageVolume";
         return Err(vec![Problem::new("spec.model.source.oci.path", message)]);
     }
@@ -62,7 +62,7 @@ fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i3
     }
     if timeouts.is_some_and(|timeouts| i64::from(timeouts.download) >= i64::from(start_seconds)) {
         let message = format!(
-            "a pod has {start_seconds} seconds to start, and the kubelet would end it in the middle: set less, or raise spec.probes.startupBudgetSeconds"
+            "a pod has {start_seconds} seconds to start, and the kubelet would end it during the download: set less, or raise spec.probes.startupBudgetSeconds"
         );
         problems.push(Problem::new("spec.model.cache.downloadTimeoutSeconds", message));
     }
@@ -73,7 +73,7 @@ fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i3
         };
         let quantity = canonical(&text);
         if quantity.is_none() {
-            let message = format!("{text:?} is no quantity: write it as \"20Gi\"");
+            let message = format!("{text:?} is not a quantity: write it as \"20Gi\"");
             problems.push(Problem::new("spec.model.cache.sizeLimit", message));
         }
         quantity
@@ -85,8 +85,9 @@ fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i3
     }
 }
 
-/// A download ends a minute before the kubelet would end the pod, so that there is a reason to read, or at half the time
-/// where that is later. The CRD bounds all of them below by 1, so that only a hand-made object can be negative.
+/// A download ends a minute before the kubelet would end the pod, or at half the pod's time if that is later, so that the
+/// worker can report the reason. The CRD requires at least 1, so only an object that no API server has checked can be
+/// negative.
 fn timeouts(cache: Option<&Cache>, start_seconds: i32) -> Timeouts {
     let seconds = |value: Option<i32>| value.and_then(|v| u32::try_from(v).ok());
     let start = seconds(Some(start_seconds)).unwrap_or_default();
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_without_settings_leaves_its_waits_to_the_worker() {
+    fn a_download_without_settings_leaves_its_timeouts_to_the_worker() {
         let Ok(ValidSource::HuggingFace(_, download)) = check(hub(Value::Null)) else { panic!("it is valid") };
         assert_eq!(download, Download::default());
         let Ok(ValidSource::HuggingFace(_, download)) = check(hub(json!({"stallTimeoutSeconds": 5}))) else {
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused_by_field() {
+    fn settings_that_contradict_each_other_are_refused_by_field() {
         for (cache, field) in [
             (json!({"mode": "SharedPVC"}), "spec.model.cache.claimName: "),
             (json!({"claimName": "c"}), "spec.model.cache.claimName: "),

@@ -1,4 +1,4 @@
-//! What exists, read from files and from the contract.
+//! The names that exist, read from files and from the contract.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,13 +27,13 @@ pub(crate) fn top_folders() -> &'static [String] {
     &FOLDERS
 }
 
-/// What belongs to tools and not to the project.
+/// Folders that belong to tools and not to the project.
 fn is_skipped(path: &Path) -> bool {
     let name = path.file_name().unwrap().to_string_lossy();
     name == "target" || name == "node_modules" || name.starts_with('.') && name != ".ci"
 }
 
-/// Long flags of others' programs that the pages use.
+/// Long flags of other projects' programs that the pages use.
 const FOREIGN: &[(&str, &[&str])] = &[
     ("cargo", &["--release", "--test", "--workspace", "--locked"]),
     ("curl", &["--json"]),
@@ -54,7 +54,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What exists.
+/// The names that exist.
 pub(crate) struct Facts {
     /// The text of each page, by its path.
     pub(crate) pages: BTreeMap<String, String>,
@@ -93,7 +93,7 @@ impl Facts {
         }
     }
 
-    /// Whether what a page mentions is there.
+    /// Whether a name that a page mentions exists.
     pub(crate) fn know(&self, page: &str, Mention { kind, name, program, .. }: &Mention) -> bool {
         match kind {
             Kind::Path => self.has_path(page, name),
@@ -173,7 +173,7 @@ fn targets(makefile: &str) -> BTreeSet<String> {
     rules.captures_iter(makefile).flat_map(|rule| rule[1].split(' ').map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
-/// What clap makes of the arguments in each crate's sources, by the name of its program.
+/// Flags that clap derives from the arguments in each crate's sources, by the name of its program.
 fn flags(paths: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
     let argument = Regex::new(r"(?s)#\[arg\((.*?)\)\]\s*(?:pub(?:\(\w+\))?\s+)?(\w+):").unwrap();
     let renamed = Regex::new(r#"long = "([a-z0-9-]+)""#).unwrap();

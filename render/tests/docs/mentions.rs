@@ -1,4 +1,4 @@
-//! What a page mentions.
+//! The names that a page mentions.
 
 use std::sync::LazyLock;
 
@@ -6,12 +6,12 @@ use regex::Regex;
 
 use crate::paths;
 
-/// What a name is the name of.
+/// The kind of thing that a name stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A file or a folder.
     Path,
-    /// What a link leads to.
+    /// The target of a link.
     Link,
     /// A target of the Makefile.
     Target,
@@ -34,7 +34,7 @@ impl Kind {
 pub(crate) struct Mention {
     pub(crate) kind: Kind,
     pub(crate) name: String,
-    /// Of a flag: the program that gets it, if the page says so.
+    /// For a flag, the program that takes it, if the page says so.
     pub(crate) program: Option<String>,
     pub(crate) line: usize,
 }
@@ -53,7 +53,7 @@ pattern!(SHORT_FIELD, r"^([a-z][A-Za-z0-9]*(?:\.[a-z][A-Za-z0-9]*)+)(?:[=:].*)?$
 pattern!(FLAG, r"^--[a-z][a-z0-9-]*");
 pattern!(QUOTED_ASSIGNMENT, r#"\b[A-Z_]+="[^"]*""#);
 
-/// Everything that a page mentions, in no order.
+/// Every name that a page mentions, in no order.
 pub(crate) fn of(text: &str) -> Vec<Mention> {
     let mut found = vec![];
     let mut block = None::<String>;
@@ -91,7 +91,7 @@ pub(crate) fn of(text: &str) -> Vec<Mention> {
     found
 }
 
-/// What is recognized wherever it stands.
+/// Names that are recognized wherever they stand.
 fn words(line: &str, add: &mut impl FnMut(Kind, &str, Option<&str>)) {
     for link in LINK.captures_iter(line) {
         if !link[1].contains("://") && !link[1].starts_with("mailto:") {
@@ -100,7 +100,7 @@ fn words(line: &str, add: &mut impl FnMut(Kind, &str, Option<&str>)) {
     }
     let line = LINK.replace_all(line, "](…)");
     paths::of(&line).iter().for_each(|path| add(Kind::Path, path, None));
-    // In a path or an address, and in a recorded series, a part is no name of its own.
+    // A part of a path, of an address or of a recorded series is not a name of its own.
     let stands_alone = |found: &regex::Match<'_>| {
         let (before, after) = (&line[..found.start()], &line[found.end()..]);
         let goes_on =
@@ -141,7 +141,7 @@ fn commands(line: &str, add: &mut impl FnMut(Kind, &str, Option<&str>)) {
             if program.as_deref() == Some("cargo") && matches!(word, "-p" | "--package") {
                 package = words.peek().map(|name| (*name).to_owned());
             }
-            // What stands behind it is for the program that cargo runs.
+            // The arguments after it are for the program that cargo runs.
             if word == "--" {
                 program = package.take();
             } else if let Some(flag) = FLAG.find(word) {

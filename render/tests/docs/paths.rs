@@ -16,7 +16,7 @@ pub(crate) fn is_file_name(name: &str) -> bool {
     [".rs", ".md", ".sh", ".py", ".toml"].iter().any(|end| name.ends_with(end))
 }
 
-/// What looks like the path of a file or a folder of this project. A bare name of a YAML file is none: it may be a user's.
+/// Texts that look like paths of this project. The bare name of a YAML file does not count: the file may be a user's.
 pub(crate) fn of(line: &str) -> Vec<&str> {
     let mut found = vec![];
     for path in PATH.find_iter(line) {

@@ -8,7 +8,7 @@ use serde_json::Value;
 #[derive(Default)]
 pub(crate) struct Fields {
     known: BTreeSet<String>,
-    /// Those below which any name may stand.
+    /// Paths below which any name may stand.
     open: BTreeSet<String>,
 }
 
@@ -18,7 +18,7 @@ impl Fields {
         self.known.contains(path) || self.open.iter().any(|open| path.starts_with(&format!("{open}.")))
     }
 
-    /// Whether a field ends so, beginning with a whole name.
+    /// Whether a field's path ends with these names.
     pub(crate) fn has_end(&self, end: &str) -> bool {
         self.known.iter().any(|path| path == end || path.ends_with(&format!(".{end}")))
     }

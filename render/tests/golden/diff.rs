@@ -8,7 +8,7 @@ use crate::files::File;
 /// Unchanged lines around a change.
 const CONTEXT: usize = 1;
 
-/// What a sample's objects have and those of the model that is whole have not, and the other way round.
+/// The difference between a sample's objects and those of the whole sample.
 pub(crate) fn of(sample: &str, [whole, objects]: &[Vec<File>; 2]) -> String {
     let mut output = format!(
         "# What config/samples/{sample}.yaml changes in golden/minimal, under the same name. Update it with `make golden`.\n\
@@ -51,7 +51,7 @@ fn hunks(old: &str, new: &str) -> String {
     output
 }
 
-/// The keys around a line: what stands above it with less indentation.
+/// The keys around a line: the lines above it with less indentation.
 fn place(above: &[&str], line: &str) -> String {
     let indentation = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
     let mut depth = indentation(line);

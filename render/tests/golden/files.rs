@@ -10,13 +10,13 @@ use crate::json;
 
 /// One object.
 pub(crate) struct File {
-    /// Name without an extension: the kind, and what the object's name adds to that of its model.
+    /// Name without an extension: the kind, and the part that the object's name adds to its model's.
     pub(crate) name: String,
     /// Everything that is applied, with JSON in it spread over lines.
     pub(crate) whole: String,
-    /// The same without the hash, once what all alerts carry, and of a dashboard an outline.
+    /// The same without the hash, with the common parts of all alerts written once, and with an outline of the dashboard.
     pub(crate) comparable: String,
-    /// The hash of what is applied.
+    /// Hash of the applied content.
     pub(crate) hash: String,
 }
 
@@ -33,7 +33,7 @@ fn file(model: &ValidModel, object: DynamicObject, child: &Child) -> Option<File
     let content = hash_of(&object)?.to_owned();
     let mut stripped = object.clone();
     drop(stripped.metadata.annotations.as_mut()?.remove(HASH_ANNOTATION));
-    say_once_what_all_alerts_carry(&mut stripped.data);
+    write_common_parts_of_alerts_once(&mut stripped.data);
     Some(File {
         name: kebab(child.kind().as_str()) + child.name.strip_prefix(&model.name).unwrap(),
         whole: yaml(object, json::spread),
@@ -67,8 +67,8 @@ fn yaml(mut object: DynamicObject, text_of: fn(&Value) -> String) -> String {
     serde_yaml::to_string(&object).unwrap()
 }
 
-/// An owner's address is a change of every alert, and one line for a reader.
-fn say_once_what_all_alerts_carry(object: &mut Value) {
+/// A change of the owner's contact changes every alert, and is one line for a reader.
+fn write_common_parts_of_alerts_once(object: &mut Value) {
     let Some(groups) = object.pointer_mut("/spec/groups").and_then(Value::as_array_mut) else { return };
     let rules = groups.iter_mut().flat_map(|group| group["rules"].as_array_mut().unwrap());
     let mut alerts: Vec<_> = rules.filter(|rule| rule.get("alert").is_some()).collect();
@@ -85,8 +85,8 @@ fn say_once_what_all_alerts_carry(object: &mut Value) {
     object["spec"]["every alert"] = shared.into();
 }
 
-/// What a reviewer wants to know of a dashboard: its panels with their queries, in order. Hashes stand for the rest, without places:
-/// one more row moves all below it.
+/// Outline of a dashboard for a reviewer: its panels with their queries, in order. Hashes stand for the rest, without the
+/// positions, since one more row moves all panels below it.
 fn outline(dashboard: &Value) -> String {
     let mut rest = dashboard.clone();
     drop(rest.as_object_mut().unwrap().remove("panels"));

@@ -1,4 +1,4 @@
-//! JSON for a reader: what fits into a line stands in one.
+//! JSON for a reader: a value that fits into a line stands in one.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! The dashboard: golden file, and what Grafana's provisioning wants of it.
+//! The dashboard: golden file, and the requirements of Grafana's provisioning.
 
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ fn all() -> [Value; 2] {
     [monitoring::dashboard(&models::small()), monitoring::dashboard(&models::objectives())]
 }
 
-/// Those of models, and the operator's.
+/// The dashboards of models, and the operator's.
 fn every() -> Vec<Value> {
     all().into_iter().chain([monitoring::operator_dashboard()]).collect()
 }
@@ -128,7 +128,7 @@ fn every_panel_says_what_it_shows() {
 }
 
 #[test]
-fn every_query_goes_through_the_variable_and_reads_only_what_somebody_exports() {
+fn every_query_goes_through_the_variable_and_reads_only_series_that_exist() {
     for (model, dashboard) in [models::small(), models::objectives()].iter().zip(all()) {
         let recorded =
             monitoring::rules(model).groups.into_iter().flat_map(|group| group.rules).filter_map(|rule| rule.record);

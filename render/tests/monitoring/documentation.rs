@@ -74,7 +74,7 @@ fn every_link_between_runbooks_leads_somewhere() {
 }
 
 #[test]
-fn every_query_of_a_runbook_reads_only_what_somebody_exports() {
+fn every_query_of_a_runbook_reads_only_series_that_exist() {
     let sources = Sources::contract().prometheus();
     for expression in queries() {
         promql::check(&expression, &sources);

@@ -1,4 +1,4 @@
-//! The table of inhibition: what holds for every row. `tests/routing.rs` gives each row to the real Alertmanager.
+//! The inhibition table: rules that hold for every row. `tests/routing.rs` tries each row on the real Alertmanager.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use belfry_render::monitoring::alert::{Alert, Rules};
 use belfry_render::monitoring::inhibition::{Row, TABLE, Targets};
 use belfry_render::monitoring::labels::Severity;
 
-/// Which alert silences which, whatever their severities.
+/// Pairs of an alert and an alert that it silences, whatever their severities.
 fn arrows() -> BTreeSet<(&'static str, &'static str)> {
     let targets = |row: &Row| match row.targets {
         Targets::Alerts(alerts) => alerts,
@@ -44,7 +44,7 @@ fn only_what_may_be_critical_silences() {
     }
 }
 
-/// Two that silence each other would leave no page at all.
+/// Two alerts that silence each other would leave no page at all.
 #[test]
 fn silencing_has_no_circle() {
     let mut silenced = BTreeMap::<_, BTreeSet<_>>::new();
@@ -62,8 +62,8 @@ fn silencing_has_no_circle() {
     }
 }
 
-/// What is silenced by an alert that is silenced itself must be silenced by the first cause, too: else a page that is held
-/// back decides about another.
+/// If a silenced alert silences others, the first cause must silence those too. Otherwise an alert that is not sent would
+/// decide about another.
 #[test]
 fn a_cause_silences_what_its_consequences_silence() {
     let arrows = arrows();

@@ -5,7 +5,7 @@ use belfry_render::model::ValidModel;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate;
 
-/// Says as little as the API allows.
+/// The smallest specification that the API allows.
 pub(crate) fn small() -> ValidModel {
     valid(include_str!("small.model.yaml"))
 }

@@ -1,4 +1,4 @@
-//! Which alerts a model has, and how they ring.
+//! The alerts that a model has, and their durations and severities.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ fn lines(names: BTreeSet<String>) -> String {
 }
 
 #[test]
-fn the_standard_profile_is_every_alert_and_what_a_model_has_without_a_word() {
+fn the_standard_profile_has_every_alert_and_is_the_default() {
     assert_eq!(rules(&with("{profile: Standard}")), rules(&crate::models::objectives()));
     let of_models =
         monitoring::alerts().iter().filter(|alert| !alert.of_model(&crate::models::objectives()).is_empty());

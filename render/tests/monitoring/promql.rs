@@ -1,4 +1,4 @@
-//! What an expression reads, from its syntax tree.
+//! The series that an expression reads, from its syntax tree.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use belfry_render::engine::coverage;
 use promql_parser::label::MatchOp;
 use promql_parser::parser::{self, VectorSelector};
 
-/// Series that may be read, with the labels that are known of them; `None` for series of Prometheus and of rules.
+/// Series that may be read, with their known labels; `None` for series of Prometheus and of rules.
 #[derive(Clone, Default)]
 pub(crate) struct Sources(BTreeMap<String, Option<Vec<Label>>>);
 
@@ -64,7 +64,7 @@ pub(crate) fn selectors(expression: &str) -> Vec<VectorSelector> {
 pub(crate) fn check(expression: &str, sources: &Sources) {
     for selector in selectors(expression) {
         let name = selector.name.clone().unwrap_or_else(|| panic!("{expression}: a selector without a name"));
-        let labels = sources.0.get(&name).unwrap_or_else(|| panic!("{expression}: nobody exports {name}"));
+        let labels = sources.0.get(&name).unwrap_or_else(|| panic!("{expression}: no exporter has {name}"));
         let Some(labels) = labels else { continue };
         for matcher in &selector.matchers.matchers {
             let label = labels.iter().find(|label| label.name == matcher.name);

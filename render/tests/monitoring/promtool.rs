@@ -25,7 +25,7 @@ fn run(arguments: &[&str]) {
     assert!(status.success(), "promtool {}: {status}\n{stdout}{stderr}", arguments.join(" "));
 }
 
-/// Judges rules that no golden file holds; the name is that of a scratch file.
+/// Checks rules that no golden file holds; `name` is the name of a scratch file.
 pub(crate) fn takes(name: &str, rules: &PrometheusRuleSpec) {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::write(&file, serde_yaml::to_string(rules).unwrap()).unwrap();
@@ -54,7 +54,7 @@ fn rules_pass_promtools_own_checks() {
     run(&[&["check", "rules", "--lint=all", "--lint-fatal"], &files[..]].concat());
 }
 
-/// The library that parses PromQL in the other tests is not Prometheus; this is.
+/// The other tests parse PromQL with a library; this test asks Prometheus itself.
 #[test]
 fn prometheus_parses_every_query_of_dashboards_and_runbooks() {
     let queries = dashboard::queries().into_iter().chain(documentation::queries());
@@ -88,7 +88,7 @@ fn every_alert_fires_on_its_fault_stays_quiet_on_its_look_alike_and_resolves() {
     });
 }
 
-/// What a test file must have for its alert to count as proven.
+/// Parts that a test file must have, so that its alert counts as proven.
 #[test]
 fn every_alert_has_a_fault_a_look_alike_and_a_recovery() {
     for alert in monitoring::alerts() {

@@ -1,4 +1,4 @@
-//! Rules: golden files, and what holds for every rule.
+//! Rules: golden files, and properties of every rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ fn the_chart_carries_the_rules_about_the_operator() {
 }
 
 #[test]
-fn every_expression_reads_only_what_somebody_exports() {
+fn every_expression_reads_only_series_that_exist() {
     let sources = Sources::contract().prometheus().recorded(all_rules().iter().filter_map(|rule| rule.record.clone()));
     for rule in all_rules() {
         promql::check(&rule.expr, &sources);
@@ -95,7 +95,7 @@ fn every_alert_names_its_model_and_says_what_to_do() {
     }
 }
 
-/// A value in a label would make a new alert at each evaluation; a number without its unit says nothing.
+/// A value in a label would make a new alert at each evaluation; a number without its unit has no meaning.
 #[test]
 fn templates_read_labels_and_humanized_values_only() {
     for rule in all_rules() {
@@ -146,7 +146,7 @@ fn a_contact_that_looks_like_a_template_is_text() {
     }
 }
 
-/// An alert that reads nothing of its own model would ring for all of them.
+/// An alert that reads no series of its own model would fire for every model.
 #[test]
 fn every_selector_of_a_model_names_it() {
     let model = models::objectives();

@@ -68,7 +68,7 @@ fn no_text_of_a_user_becomes_a_template() {
     }
 }
 
-/// Alertmanager expands what it sends as templates, too: those of the sample are all that there are.
+/// Alertmanager expands its messages as templates too: only the templates of the sample may occur.
 #[test]
 fn no_text_of_a_user_becomes_a_template_of_a_page() {
     fn templates(value: &Value, found: &mut BTreeSet<String>) {
@@ -160,7 +160,7 @@ fn no_argument_goes_through_a_shell() {
     }
 }
 
-/// The real Prometheus on some of them.
+/// The real Prometheus on some of these models.
 #[test]
 fn promtool_takes_the_rules_of_hostile_models() {
     let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("hostile-rules");

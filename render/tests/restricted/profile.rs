@@ -67,7 +67,7 @@ fn of_container(found: &mut Vec<String>, container: &Value, pod: &Value) {
         let probe = &container[probe];
         check(found, probe["httpGet"]["host"].is_null() && probe["tcpSocket"]["host"].is_null(), "probe host");
     }
-    // What a container says goes before what its pod says; one of them must say it.
+    // The container's setting wins over the pod's; one of the two must exist.
     let effective = |field: &str| if context[field].is_null() { pod[field].clone() } else { context[field].clone() };
     check(found, effective("runAsNonRoot") == true, &format!("{name}: runAsNonRoot"));
     check(found, effective("runAsUser") != 0, &format!("{name}: runAsUser"));
@@ -76,7 +76,7 @@ fn of_container(found: &mut Vec<String>, container: &Value, pod: &Value) {
     check(found, confined, &format!("{name}: seccompProfile"));
 }
 
-/// What may stand at the pod and at a container.
+/// Settings that may stand at the pod and at a container.
 fn common(found: &mut Vec<String>, context: &Value, name: &str) {
     check(found, context["runAsUser"] != 0, &format!("{name}: runAsUser"));
     check(found, context["runAsNonRoot"] != false, &format!("{name}: runAsNonRoot"));

@@ -1,4 +1,4 @@
-//! A real Alertmanager, and somebody who takes its messages.
+//! A real Alertmanager, and a server that takes its messages.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::tool::program;
 
-/// For everything that happens within a second or two where nothing is wrong.
+/// Time limit of steps that take a second or two if nothing is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks.
+/// Time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A message: the path that it was sent to, and what it says.
@@ -47,7 +47,7 @@ impl Sink {
         Self { address, messages }
     }
 
-    /// All messages to a path, once there is one that fits.
+    /// Waits for a message to a path that fits, and returns all messages to that path.
     pub(crate) fn until(&self, path: &str, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
         until(&format!("a message to {path}"), || {
             let messages = self.to(path);
@@ -102,13 +102,13 @@ impl Alertmanager {
         started
     }
 
-    /// Tells it what Prometheus would.
+    /// Sends it alerts, as Prometheus does.
     pub(crate) fn alert(&self, alerts: &[Value]) {
         let (head, body) = self.request("POST", "/api/v2/alerts", &json!(alerts).to_string()).unwrap();
         assert!(head.contains(" 200 "), "{head}: {body}");
     }
 
-    /// The alerts, once they fit: names, and whether they are held back.
+    /// Waits until the alerts fit, and returns their names and whether they are held back.
     pub(crate) fn until_alerts(&self, expected: &[(&str, bool)]) {
         let expected = expected.iter().map(|(name, held)| ((*name).to_owned(), *held)).collect();
         self.until_states(expected, |alert| alert["labels"]["alertname"].as_str().unwrap().to_owned());
@@ -185,7 +185,7 @@ fn until<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     panic!("{what}: not within {PATIENCE:?}");
 }
 
-/// Waits until what is seen fits, and says at the end what was seen instead.
+/// Waits until the value fits, and fails with the value that was seen instead.
 fn until_as<T: Debug>(what: &str, see: impl Fn() -> T, fits: impl Fn(&T) -> bool) {
     let begun = Instant::now();
     let mut seen = see();

@@ -4,7 +4,7 @@
 use belfry_crds::alertmanager::AlertmanagerConfig;
 use serde_json::{Map, Value, json};
 
-/// What a key of a Secret is in these tests: an address below that of the sink.
+/// The value of a Secret's key in these tests: an address below that of the sink.
 pub(crate) fn configuration(object: &AlertmanagerConfig, sink: &str) -> Value {
     let namespace = format!("namespace=\"{}\"", object.metadata.namespace.as_deref().unwrap());
     let spec = native(&serde_json::to_value(&object.spec).unwrap(), sink);
@@ -39,7 +39,7 @@ pub(crate) fn configuration(object: &AlertmanagerConfig, sink: &str) -> Value {
     })
 }
 
-/// The same in Alertmanager's own words.
+/// The same in Alertmanager's own spelling.
 fn native(value: &Value, sink: &str) -> Value {
     match value {
         Value::Array(items) => Value::Array(items.iter().map(|item| native(item, sink)).collect()),
@@ -51,7 +51,7 @@ fn native(value: &Value, sink: &str) -> Value {
     }
 }
 
-/// What is an object here and a text there.
+/// Fields that are an object here and a text in Alertmanager.
 fn shape(fields: &Map<String, Value>, sink: &str) -> Option<Value> {
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     if let (Some(name), Some(how)) = (text("name"), text("matchType")) {
@@ -61,7 +61,7 @@ fn shape(fields: &Map<String, Value>, sink: &str) -> Option<Value> {
     Some(json!(format!("{sink}/{key}")))
 }
 
-/// Lists that are something else there.
+/// Lists that have another form in Alertmanager.
 fn list(name: &str, field: &Value, sink: &str) -> Value {
     let items = || field.as_array().into_iter().flatten();
     match name {

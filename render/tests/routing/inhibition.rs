@@ -1,5 +1,5 @@
-//! Every row of the table of inhibition, given to the real Alertmanager: as an AlertmanagerConfig, and as the rules that the
-//! list of runbooks has for routes of one's own.
+//! Every row of the inhibition table, tried on the real Alertmanager: as an AlertmanagerConfig, and as the rules that the
+//! list of runbooks has for users' own routes.
 
 use belfry_render::monitoring::alert::Alert;
 use belfry_render::monitoring::inhibition::{Row, TABLE, Targets};
@@ -34,7 +34,7 @@ fn ended(alert: &Value) -> Value {
     alert
 }
 
-/// A source, what it silences, and what it must leave alone.
+/// A source, the alerts that it silences, and the alerts that it must not silence.
 struct Story {
     source: Value,
     target: Value,
@@ -47,7 +47,7 @@ fn stories(row: &Row) -> Vec<Story> {
         let of_targets = |targets: &[&Alert]| {
             let of_one = |target: &&Alert| {
                 let target = ringing(target, target.severities[0].as_str(), row);
-                // What a model made less than critical silences nothing.
+                // An alert that a model made less than critical silences nothing.
                 let mut others = vec![with(&critical, "severity", "warning")];
                 if row.is_about_models() {
                     others.extend([with(&target, "model", "other"), with(&target, "namespace", "elsewhere")]);
@@ -104,7 +104,7 @@ fn prove(name: &str, mut configuration: Value, rows: &[&Row]) {
 }
 
 #[test]
-fn what_a_model_writes_silences_what_the_table_says_and_nothing_else() {
+fn the_rules_of_a_model_silence_what_the_table_says_and_nothing_else() {
     let (model, sink) = (paging(|_| ()), Sink::start());
     let object = belfry_render::children::alertmanager_config::alertmanager_config(&support::valid(&model)).unwrap();
     let rows: Vec<_> = TABLE.iter().filter(|row| row.is_about_models()).collect();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// Where a program is: at `BELFRY_` and its name in capitals, else where the Makefile builds it. A test that needs one fails
-/// without it, because a test that does nothing looks like one that passes.
+/// without it, because a test that checks nothing would look like one that passes.
 pub(crate) fn program(name: &str) -> PathBuf {
     let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
     let chosen = format!("BELFRY_{}", name.to_uppercase());

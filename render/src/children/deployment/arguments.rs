@@ -1,10 +1,10 @@
-//! How an engine is told what to serve, where to listen, and under which name.
+//! Command and arguments of an engine: the model to serve, the port, and the name of the model.
 
 use belfry_crds::inference_model::{EngineType, Task};
 
 use crate::model::{ValidEngine, ValidModel, ValidSource};
 
-/// The command of an engine's container, unless the image has the right one.
+/// The command of an engine's container, unless the image already has the right one.
 #[must_use]
 pub(super) fn command(model: &ValidModel, engine: &ValidEngine) -> Vec<String> {
     if !engine.command.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn command(model: &ValidModel, engine: &ValidEngine) -> Vec<String> {
     }
 }
 
-/// The arguments of an engine's container: ours, and then those of the specification, which so have the last word.
+/// The arguments of an engine's container: ours, then those of the specification, which therefore win.
 #[must_use]
 pub(super) fn arguments(model: &ValidModel, engine: &ValidEngine) -> Vec<String> {
     let (place, revision) = (model.source.location(), revision(&model.source));

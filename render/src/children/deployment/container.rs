@@ -1,16 +1,17 @@
-//! The container of a worker: settings, probes and confinement.
+//! The container of a worker: settings and probes.
 
 use belfry_crds::contract::{
     DRAIN_DELAY_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
-use belfry_crds::inference_model::{self as api, SecretKeyRef};
+use belfry_crds::inference_model as api;
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction, Probe, SecretKeySelector,
-    SecurityContext, VolumeMount,
+    Container, ContainerPort, EnvVar, HTTPGetAction, Probe, SecurityContext, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::confinement::confined;
 use super::source;
+use super::variable::{from_secret, plain};
 use crate::model::ValidModel;
 
 /// Name of the worker's container.
@@ -26,8 +27,8 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         env: Some(environment(model)),
         ports: Some(vec![port(PORT_NAME, i32::from(PORT))]),
         resources: Some(model.resources.clone()),
-        // Liveness begins after the start-up probe, so that a slow load is never killed for being slow;
-        // a period of one second makes a worker ready within a second of its model.
+        // The liveness probe begins after the start-up probe has succeeded, so a slow load is never killed.
+        // A period of one second makes a worker ready within a second after its model is loaded.
         startup_probe: Some(probe(READINESS_PATH, 1, model.startup_budget_seconds)),
         readiness_probe: Some(probe(READINESS_PATH, 2, 2)),
         liveness_probe: Some(probe(LIVENESS_PATH, 10, 3)),
@@ -35,16 +36,6 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
         volume_mounts: Some(volume_mounts),
-        ..Default::default()
-    }
-}
-
-/// What the Pod Security level `restricted` wants of a container.
-pub(super) fn confined() -> SecurityContext {
-    SecurityContext {
-        allow_privilege_escalation: Some(false),
-        run_as_non_root: Some(true),
-        capabilities: Some(Capabilities { drop: Some(vec!["ALL".into()]), ..Default::default() }),
         ..Default::default()
     }
 }
@@ -58,7 +49,7 @@ pub(super) fn port(name: &str, number: i32) -> ContainerPort {
     }
 }
 
-/// A list that is there only when it holds something: server-side apply takes an empty one for a difference.
+/// `None` for an empty list, which server-side apply would take for a difference.
 pub(super) fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
@@ -104,23 +95,10 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
     vars
 }
 
-/// The variables of the specification. The API admits none that is also ours.
+/// The variables of the specification. The API refuses names that Belfry sets itself.
 pub(super) fn of_user(model: &ValidModel) -> impl Iterator<Item = EnvVar> {
     model.pod_template.env.iter().map(|api::EnvVar { name, value, secret_key_ref }| match secret_key_ref {
         Some(secret) => from_secret(name, secret),
         None => plain(name, value.as_deref().unwrap_or_default()),
     })
-}
-
-pub(super) fn from_secret(name: &str, secret: &SecretKeyRef) -> EnvVar {
-    let selector = SecretKeySelector { name: secret.name.clone(), key: secret.key.clone(), ..Default::default() };
-    EnvVar {
-        name: name.into(),
-        value_from: Some(EnvVarSource { secret_key_ref: Some(selector), ..Default::default() }),
-        ..Default::default()
-    }
-}
-
-pub(super) fn plain(name: &str, value: impl ToString) -> EnvVar {
-    EnvVar { name: name.into(), value: Some(value.to_string()), ..Default::default() }
 }

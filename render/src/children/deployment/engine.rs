@@ -5,10 +5,12 @@ use belfry_crds::inference_model::EngineType;
 use k8s_openapi::api::core::v1::{Container, EnvVar, VolumeMount};
 
 use super::arguments;
-use super::container::{WORKER, confined, from_secret, of_user, plain, port, probe, some};
+use super::confinement::confined;
+use super::container::{WORKER, of_user, port, probe, some};
+use super::variable::{from_secret, plain};
 use crate::model::{ValidEngine, ValidModel, ValidSource};
 
-/// The engine's container. Its root stays writable: few images do without, and `restricted` does not ask for it.
+/// The engine's container. Its root file system stays writable: most images need that, and `restricted` allows it.
 pub(super) fn container(model: &ValidModel, engine: &ValidEngine, volume_mounts: Vec<VolumeMount>) -> Container {
     let mut ports = vec![port(PORT_NAME, engine.http_port)];
     ports.extend((engine.metrics_port != engine.http_port).then(|| port(METRICS_PORT_NAME, engine.metrics_port)));
@@ -37,7 +39,7 @@ fn environment(model: &ValidModel, engine: &ValidEngine) -> Vec<EnvVar> {
         vars.extend(hub.endpoint.as_ref().map(|endpoint| plain(env::HF_ENDPOINT, endpoint)));
         vars.extend(hub.token_secret_ref.as_ref().map(|secret| from_secret(env::HF_TOKEN, secret)));
     }
-    // Nobody but its user knows how such an engine is told what to serve: `$(BELFRY_MODEL)` in its arguments does.
+    // Only the user knows which argument of a custom engine names the model; its arguments can use `$(BELFRY_MODEL)`.
     if engine.type_ == EngineType::Custom {
         vars.push(plain(env::MODEL, model.source.location()));
     }

@@ -10,7 +10,7 @@ use super::container::some;
 use crate::children::meta::selector;
 use crate::model::ValidModel;
 
-/// Preferences only: a pod that waits for a better place serves nobody.
+/// The constraints are preferences only: a pod that waits for a better node serves no requests.
 pub(super) fn spread(model: &ValidModel) -> Option<Vec<TopologySpreadConstraint>> {
     let over = |key: &str| TopologySpreadConstraint {
         max_skew: 1,

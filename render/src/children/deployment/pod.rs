@@ -14,7 +14,7 @@ use super::container::{container, some};
 use super::{engine, placement, source};
 use crate::model::ValidModel;
 
-/// User and group of the worker; the image's own.
+/// User and group of the worker, as in the image.
 const UID: i64 = 65_532;
 
 /// Seconds between the end of the drain and SIGKILL.
@@ -80,20 +80,20 @@ fn some_map(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> 
     (!map.is_empty()).then(|| map.clone())
 }
 
-/// What the container sees of files: the model, and for other engines a place to write and shared memory.
+/// Volumes and mounts of the container: the model, and for other engines also scratch space and shared memory.
 fn volumes(model: &ValidModel) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut all = vec![(source::volume(&model.source), source::mount(&model.source))];
     if model.engine.is_some() {
         if model.source.download().is_none() {
             all.push(scratch("cache", CACHE_MOUNT, None));
         }
-        // Processes of one engine exchange tensors here; the 64 MiB of a container are too few. It counts as memory.
+        // Processes of one engine exchange tensors here, and the default 64 MiB are too small. The space counts as memory.
         all.push(scratch("shm", "/dev/shm", Some("Memory")));
     }
     all.into_iter().unzip()
 }
 
-/// Space that lives as long as the pod.
+/// An empty volume that lives as long as the pod.
 fn scratch(name: &str, path: &str, medium: Option<&str>) -> (Volume, VolumeMount) {
     let empty = EmptyDirVolumeSource { medium: medium.map(Into::into), ..Default::default() };
     (

@@ -1,4 +1,4 @@
-//! How a pod gets at its model: settings, volumes, and an init container where files are copied.
+//! How a pod gets its model: settings, volumes, and an init container if the files are copied.
 
 use belfry_crds::contract::{CACHE_MOUNT, MODEL_MOUNT, defaults, env};
 use belfry_crds::inference_model::{HuggingFaceSource, OciMount, PullPolicy, S3Source, SecretKeyRef};
@@ -7,12 +7,13 @@ use k8s_openapi::api::core::v1::{
     ResourceRequirements, SecurityContext, Volume, VolumeMount,
 };
 
-use super::container::{confined, from_secret, plain};
+use super::confinement::confined;
+use super::variable::{from_secret, plain};
 use crate::deployed::{COPY, MODEL_VOLUME};
 use crate::model::{Download, ValidModel, ValidSource};
 use crate::quantity::GPU;
 
-/// The settings that name the model.
+/// The variables that name the model.
 pub(super) fn environment(model: &ValidModel) -> Vec<EnvVar> {
     let mut vars = match &model.source {
         ValidSource::Pvc { .. } | ValidSource::Oci { .. } => vec![plain(env::MODEL, model.source.location())],
@@ -50,7 +51,7 @@ fn s3_environment(bucket: &S3Source) -> Vec<EnvVar> {
         };
         vars.push(var(env::AWS_ACCESS_KEY_ID, &secret.access_key_id_key));
         vars.push(var(env::AWS_SECRET_ACCESS_KEY, &secret.secret_access_key_key));
-        // Only temporary credentials have one.
+        // Only temporary credentials have a session token.
         vars.push(optional(var(env::AWS_SESSION_TOKEN, &secret.session_token_key)));
     }
     vars
@@ -96,7 +97,7 @@ fn image_volume(image: &str, pull_policy: PullPolicy) -> ImageVolumeSource {
     ImageVolumeSource { reference: Some(image.into()), pull_policy: Some(pull_policy.as_str().into()) }
 }
 
-/// Where the worker sees that volume.
+/// The mount of that volume in the worker's container.
 pub(super) fn mount(source: &ValidSource) -> VolumeMount {
     match source.download() {
         Some(_) => VolumeMount { name: "cache".into(), mount_path: CACHE_MOUNT.into(), ..Default::default() },
@@ -109,7 +110,7 @@ pub(super) fn mount(source: &ValidSource) -> VolumeMount {
     }
 }
 
-/// The container that copies the model out of its image, where the image is not mounted.
+/// The container that copies the model from its image, if the image is not mounted.
 pub(super) fn init_containers(model: &ValidModel) -> Option<Vec<Container>> {
     let ValidSource::Oci { image, path, pull_policy, mount: OciMount::InitContainerCopy } = &model.source else {
         return None;
@@ -118,9 +119,9 @@ pub(super) fn init_containers(model: &ValidModel) -> Option<Vec<Container>> {
         name: COPY.into(),
         image: Some(image.clone()),
         image_pull_policy: Some(pull_policy.as_str().into()),
-        // No shell, since an image may have a `cp` and none. Links are followed: they may lead out of the folder.
+        // Without a shell, since an image may have `cp` and no shell. Links are followed, since they may lead out of the folder.
         command: Some(vec!["cp".into(), "-RL".into(), format!("/{path}/."), format!("{MODEL_MOUNT}/")]),
-        // A pod asks for the larger of its init and its other containers, so that this costs nothing.
+        // A pod requests the larger of its init containers and its other containers, so this adds nothing.
         resources: Some(without_devices(&model.resources)),
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         security_context: Some(SecurityContext { read_only_root_filesystem: Some(true), ..confined() }),
@@ -141,7 +142,7 @@ fn without_devices(resources: &ResourceRequirements) -> ResourceRequirements {
     resources
 }
 
-/// A claim that workers write to has to belong to their group, whoever made it.
+/// Whether workers write to a claim, which then has to belong to their group.
 pub(super) fn writes_to_a_claim(source: &ValidSource) -> bool {
     source.download().is_some_and(|download| download.claim_name.is_some())
 }

@@ -1,4 +1,4 @@
-//! Containers have no image.
+//! The kubelet can't pull the image of containers.
 
 use belfry_crds::inference_model::AlertProfile;
 
@@ -25,7 +25,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// Summed over the reasons, because a pod changes between `ErrImagePull` and `ImagePullBackOff`.
+/// The rule adds up the reasons, because a pod alternates between `ErrImagePull` and `ImagePullBackOff`.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let missing = waiting(&Scope::model(model)).one_of("reason", NO_IMAGE);
     vec![Firing {
@@ -45,7 +45,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 
 fn runbook() -> Runbook {
     Runbook {
-        meaning: "The kubelet can't get the worker's image, for five minutes; it goes on trying.".into(),
+        meaning: "The kubelet has not been able to get the worker's image for five minutes. It keeps trying.".into(),
         diagnosis: vec![
             runbook::describe(),
             shell(

@@ -1,4 +1,4 @@
-//! No replica answers. The one page that depends neither on traffic nor on objectives.
+//! No replica answers. This is the only page that depends neither on traffic nor on objectives.
 
 use belfry_crds::inference_model::AlertProfile;
 
@@ -11,10 +11,10 @@ use crate::monitoring::promql::{Scope, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::replicas;
 
-/// How long a model may take to load for the first time before somebody is woken.
+/// Time that a model may take to load for the first time before the alert pages.
 const GRACE: &str = "15m";
 
-/// The alert reads its own series, so that its name stands apart.
+/// Name of the alert, a constant of its own because the rule reads the alert's own series.
 const DOWN: &str = "InferenceModelDown";
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -28,12 +28,12 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// A model that is still loading, for the first time or after it was scaled from zero, is not down:
-/// nobody was answered a moment ago. So the page wants either a replica that was ready within a
-/// minute in which some were wanted all the time, and then goes on by reading its own `ALERTS`; or
-/// a model that was wanted throughout the grace.
+/// A model that still loads, for the first time or after it was scaled from zero, is not down: it
+/// answered no requests a moment ago. So the alert fires in two cases. Either a replica was ready
+/// within the last minute, and replicas were wanted all that minute; the alert then keeps firing by
+/// reading its own `ALERTS`. Or replicas were wanted throughout the grace period.
 ///
-/// No `keep_firing_for`: one ready replica ends the outage.
+/// There is no `keep_firing_for`: one ready replica ends the outage.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let scope = Scope::model(model);
     let desired = replicas(&scope, "desired");
@@ -146,7 +146,7 @@ fn lost_replicas(model: &ValidModel) -> Vec<Case> {
     ]
 }
 
-/// The user changes how many replicas there should be.
+/// Cases in which the user changes the number of replicas.
 fn wanted_replicas(model: &ValidModel) -> Vec<Case> {
     vec![
         story(

@@ -1,5 +1,5 @@
-//! A worker said why it could not load the model. A warning: if no other replica serves, `InferenceModelDown` pages,
-//! and this one is its answer; if others serve, nobody is hurt.
+//! A worker reported why it could not load the model. This is a warning: if no other replica serves, `InferenceModelDown`
+//! pages, and this alert explains it; if others serve, users are not affected.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::load_failure::LoadFailureReason;
@@ -34,7 +34,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         severity: Severity::Warning,
         expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], failed.one_of("reason", &reasons))),
         for_: None,
-        // Between two attempts the condition says Loading; that does not end the failure.
+        // Between two attempts the condition's reason is Loading; that does not end the failure.
         keep_firing_for: Some("5m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: a replica can't load the model: {{ $labels.reason }}".into(),

@@ -39,7 +39,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 
 fn runbook() -> Runbook {
     Runbook {
-        meaning: "A worker's process answers the scrape and says that its model is not loaded, for ten minutes without a restart: it still loads, or it hangs.".into(),
+        meaning: "For ten minutes without a restart, a worker's process has answered the scrape and reported that its model is not loaded: it still loads, or it hangs.".into(),
         diagnosis: vec![
             runbook::conditions(),
             query("In which state is each pod?", |scope| format!("{} == 1", scope.gauge(&metrics::MODEL_STATE))),

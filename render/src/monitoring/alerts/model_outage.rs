@@ -1,4 +1,4 @@
-//! Most requests fail. Burn rates find that late for a weak objective, and never for a missing one.
+//! Most requests fail. Burn rates detect this late for a weak objective, and never without an objective.
 
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
@@ -36,7 +36,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         severity: Severity::Critical,
         expr,
         for_: Some("30s"),
-        // A trickle of traffic crosses the threshold in both directions; that is one incident.
+        // With little traffic, the share crosses the threshold in both directions; that is one incident.
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests failed in the last minute".into(),
@@ -77,7 +77,7 @@ fn runbook() -> Runbook {
             ),
             cause(
                 "`deadline_exceeded`.",
-                "More comes in than goes out: raise `spec.replicas`, or shorten the queue, so that callers hear it early (429).",
+                "Requests arrive faster than they are answered: raise `spec.replicas`, or shorten the queue, so that callers are refused early (429).",
             ),
             cause(
                 "`model_loading` or `draining`.",

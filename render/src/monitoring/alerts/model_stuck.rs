@@ -1,4 +1,4 @@
-//! A model is not brought to where its specification wants it.
+//! The operator does not bring a model to its specification.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::metrics;
@@ -24,7 +24,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// It stands beside the operator's rules and not in the model's: those may be the very object that is refused.
+/// The rules come with the operator's and not with the model's, because the model's PrometheusRule may be a refused object.
 fn rules() -> Vec<Firing> {
     let scope = Scope::job(OPERATOR_JOB);
     let firing = |cause: &str, expr: String, for_, summary: &str, description: &str| Firing {
@@ -70,9 +70,9 @@ fn rules() -> Vec<Firing> {
 
 fn runbook() -> Runbook {
     Runbook {
-        meaning: "The label `cause` says which: `not-observed` is a change of the specification over which no pass has ended for ten minutes; \
-            `objects-refused` are objects of the model that the API server has refused for fifteen; `undecodable` is a model that the operator \
-            can't read, so that nothing is done for it."
+        meaning: "The label `cause` has one of three values. `not-observed`: the specification changed, and no pass over it has ended for ten minutes. \
+            `objects-refused`: the API server has refused objects of the model for fifteen minutes. `undecodable`: the operator can't read the \
+            model, and does nothing for it."
             .into(),
         diagnosis: vec![
             runbook::conditions(),
@@ -81,21 +81,21 @@ fn runbook() -> Runbook {
                 r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" \
   -o jsonpath='{range .status.children[*]}{.state} {.kind}/{.name} {.reason}{"\n"}{end}'"#,
             ),
-            shell("Is it being deleted, and who holds it?", r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"#),
-            operator::kubectl("What does the operator say of it? Look for the name of the model", "logs", "--prefix --tail=500"),
+            shell("Is it being deleted, and which finalizer holds it?", r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"#),
+            operator::kubectl("What does the operator say about it? Look for the name of the model", "logs", "--prefix --tail=500"),
             runbook::query("Since when is its specification accepted or not?", |scope| {
                 condition(scope, ConditionType::SpecAccepted, ConditionStatus::True).over_time("count", "1d")
             }),
         ],
         mitigation: vec![
-            cause("`QuotaExceeded`.", "Raise the ResourceQuota of the namespace, or want less."),
-            cause("`NameConflict`.", "An object of the name belongs to somebody else: rename the model, or delete that object if nobody needs it."),
-            cause("`AdmissionRefused`.", "The message has the words of the webhook or the policy: follow them."),
-            cause("`FieldConflict`.", "Somebody else applies that field: `kubectl get -o yaml --show-managed-fields` names the manager. Make one of the two let go."),
+            cause("`QuotaExceeded`.", "Raise the ResourceQuota of the namespace, or request less."),
+            cause("`NameConflict`.", "An object of the same name has another owner: rename the model, or delete that object if it is not needed."),
+            cause("`AdmissionRefused`.", "The message quotes the webhook or the policy: do what it says."),
+            cause("`FieldConflict`.", "Another manager applies the same field: `kubectl get -o yaml --show-managed-fields` names it. Make one of the two stop."),
             cause("`Forbidden`.", "The operator's Role is older than the operator: install the chart of the same version."),
             cause("No pass ends, and the log has its error.", "Go on with [InferenceOperatorReconcileErrors](InferenceOperatorReconcileErrors.md)."),
-            cause("`undecodable`: the log names the field.", "The CRD and the operator are of different versions: install the charts `belfry-crds` and `belfry` of the same."),
-            cause("It is being deleted.", "A finalizer holds it: its owner has to let go."),
+            cause("`undecodable`: the log names the field.", "The CRD and the operator have different versions: install the charts `belfry-crds` and `belfry` of the same version."),
+            cause("It is being deleted.", "A finalizer holds it: the controller that set the finalizer has to remove it."),
         ],
         resolves: "When a pass over the present specification ends, and when no object is refused any more.".into(),
     }

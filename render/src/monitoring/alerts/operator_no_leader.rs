@@ -1,4 +1,4 @@
-//! Operators answer and none of them works.
+//! Instances of the operator answer the scrape, and none of them works.
 
 use belfry_crds::contract::metrics;
 
@@ -15,14 +15,14 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorNoLeader",
     category: Category::Lifecycle,
     component: Component::Operator,
-    impact: "Models go on serving; changes to them do not arrive, what is deleted stays away, and conditions are out of date, so that alerts that read them (InferenceModelLoadFailed among them) can't ring.",
+    impact: "Models go on serving; changes to them do not arrive, deleted objects are not restored, and conditions are out of date, so that alerts that read them (InferenceModelLoadFailed among them) can't ring.",
     severities: &[Severity::Critical],
     rules: Rules::Operator(rules),
     runbook,
     cases,
 };
 
-/// A leader that ends without a word is followed after 20 s. One that starts works as soon as its watches have listed.
+/// If a leader ends without releasing the lease, another takes over after 20 s. It works as soon as its watches have listed.
 fn rules() -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Critical,
@@ -70,7 +70,7 @@ fn cases(_: &ValidModel) -> Vec<Case> {
          watches. Models go on serving as they are.",
     );
     vec![
-        Case::new("fires three minutes after the leader is gone and nobody follows, and resolves with the next")
+        Case::new("fires three minutes after the leader is gone and no other follows, and resolves with the next")
             .with(leader("belfry-operator-a"), hold(&[("1", 20), ("stale", 1), ("_", 59)]))
             .with(leader("belfry-operator-b"), hold(&[("0", 40), ("1", 40)]))
             .quiet("7m45s")

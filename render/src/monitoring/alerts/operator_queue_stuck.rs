@@ -22,7 +22,8 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// The age of the head, and not the depth: a thousand new models at once are no fault as long as the queue moves.
+/// The rule reads the age of the queue's head and not its depth: a thousand new models at once are no fault while the queue
+/// moves.
 fn rules() -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Warning,
@@ -41,8 +42,8 @@ fn runbook() -> Runbook {
     let scope = Scope::job(OPERATOR_JOB);
     let quantile = by("sum", &["verb", "le"], scope.buckets(&metrics::API_REQUEST_DURATION).rate("5m"));
     Runbook {
-        meaning: "The model at the head of the queue has waited for more than a minute. A pass that hangs is given up after a minute, so that \
-            every place being taken by such passes looks the same."
+        meaning: "The model at the head of the queue has waited for more than a minute. A pass that hangs is stopped after a minute; \
+            if such passes take every place, the queue looks the same."
             .into(),
         diagnosis: vec![
             operator::query(

@@ -22,8 +22,9 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// A single failure is in the window for ten minutes, which is less than `for`; one model among many that always fails is a
-/// matter of `InferenceModelStuck`. A specification that is refused is its owner's: outcome `invalid`, and a condition.
+/// A single failure stays in the window for ten minutes, which is less than `for`. `InferenceModelStuck` covers one model
+/// among many that always fails. A refused specification is for its owner to correct: its outcome is `invalid`, and a
+/// condition reports it.
 fn rules() -> Vec<Firing> {
     let passes = Scope::job(OPERATOR_JOB).counter(&metrics::RECONCILES);
     let failed = passes.clone().eq("outcome", "failed");
@@ -47,7 +48,7 @@ fn runbook() -> Runbook {
     let answers = scope.counter(&metrics::API_REQUESTS).matching("code", "429|5..|error|timeout").rate("10m");
     Runbook {
         meaning: "The operator could not finish passes over models, and tries again with growing pauses. Specifications that it refuses, and \
-            children that the API server refuses, are not counted: conditions tell of them."
+            children that the API server refuses, are not counted: conditions report them."
             .into(),
         diagnosis: vec![
             operator::kubectl("Which models, and which error?", "logs", "--prefix --tail=200"),
@@ -57,7 +58,7 @@ fn runbook() -> Runbook {
         ],
         mitigation: vec![
             cause("Time-outs, `429` or `5xx`.", "The API server is overloaded or gone; other controllers show it too."),
-            cause("`the pass panicked`.", "A fault of the operator: the log has the place. Keep the InferenceModel and report it; other models are not touched."),
+            cause("`the pass panicked`.", "A fault of the operator: the log names the place in the code. Keep the InferenceModel and report it; other models are not touched."),
             cause("`the pass took longer`.", "Requests hang: look at the network between the operator and the API server, then restart the operator."),
             cause("`conflict`, again and again.", "Another controller writes the same object at the same time: `kubectl get -o yaml --show-managed-fields` names it."),
         ],

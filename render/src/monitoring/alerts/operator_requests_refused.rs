@@ -11,7 +11,7 @@ use crate::monitoring::operator;
 use crate::monitoring::promql::{Scope, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
 
-/// Statuses by which the API server says that it will not, and not that it can't.
+/// Statuses with which the API server refuses a request on purpose, unlike a failure.
 const REFUSED: &[&str] = &["401", "403", "429"];
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -25,7 +25,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// A refusal is in the window for ten minutes, which is less than `for`: it takes one that is repeated.
+/// A single refusal stays in the window for ten minutes, which is less than `for`: only repeated refusals fire.
 fn rules() -> Vec<Firing> {
     let refused = Scope::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
     vec![Firing {
@@ -44,11 +44,11 @@ fn rules() -> Vec<Firing> {
 fn runbook() -> Runbook {
     let refused = Scope::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
     Runbook {
-        meaning: "The API server answered requests with 401 (who are you?), 403 (you may not) or 429 (not so many). It is up, and means it."
+        meaning: "The API server answered requests with 401 (not authenticated), 403 (not allowed) or 429 (too many). It is up, and refuses on purpose."
             .into(),
         diagnosis: vec![
             operator::query("Which requests?", by("sum", &["verb", "resource", "code"], refused.increase("10m"))),
-            operator::kubectl("Of which models, and in whose words?", "logs", "--prefix --tail=200"),
+            operator::kubectl("Which models are affected, and what does the refusal say?", "logs", "--prefix --tail=200"),
             shell(
                 "What may the operator do? Set OPERATOR to the namespace that it runs in",
                 "kubectl auth can-i --list --as=\"system:serviceaccount:$OPERATOR:belfry-operator\" -n \"$OPERATOR\"",
@@ -57,9 +57,9 @@ fn runbook() -> Runbook {
         ],
         mitigation: vec![
             cause("`403` that says `cannot`.", "A right is missing: install the chart of the same version as the operator; with `namespaces`, name the model's namespace there."),
-            cause("`403` that says `exceeded quota`.", "Raise the ResourceQuota of the model's namespace, or want less."),
-            cause("`403` of a webhook or a policy.", "Its message says what it wants."),
-            cause("`401`.", "The token is not taken: the ServiceAccount was deleted and made anew. Restart the operator."),
+            cause("`403` that says `exceeded quota`.", "Raise the ResourceQuota of the model's namespace, or request less."),
+            cause("`403` of a webhook or a policy.", "Its message says what it requires."),
+            cause("`401`.", "The token is not accepted: the ServiceAccount was deleted and created again. Restart the operator."),
             cause("`429`.", "A FlowSchema or a proxy holds the operator back: give it a priority level of its own."),
         ],
         resolves: "When no request has been refused for ten minutes.".into(),

@@ -1,4 +1,4 @@
-//! Watches break off as soon as they begin.
+//! Watches break off soon after they begin.
 
 use belfry_crds::contract::metrics;
 
@@ -22,8 +22,8 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// One alert for all kinds: most often they break off together. An API server that is away for minutes leaves more than ten
-/// in the window for ten minutes at most, which is less than `for`.
+/// One alert covers all kinds, since their watches mostly break off together. If the API server is away for some minutes,
+/// the window has more than ten restarts for ten minutes at most, which is less than `for`.
 fn rules() -> Vec<Firing> {
     let restarts = Scope::job(OPERATOR_JOB).counter(&metrics::WATCH_RESTARTS).increase("10m");
     vec![Firing {

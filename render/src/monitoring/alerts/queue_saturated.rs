@@ -1,4 +1,4 @@
-//! Refusals are near.
+//! Queues are nearly full: soon requests are refused.
 
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;

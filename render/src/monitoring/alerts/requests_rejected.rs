@@ -1,4 +1,4 @@
-//! Callers are refused.
+//! Requests are refused because queues are full.
 
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;

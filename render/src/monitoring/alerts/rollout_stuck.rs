@@ -29,7 +29,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], stuck)),
-        // The Deployment's own deadline has passed already.
+        // The Deployment's own deadline has already passed.
         for_: Some("1m"),
         keep_firing_for: None,
         labels: vec![],

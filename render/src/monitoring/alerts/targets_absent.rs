@@ -1,4 +1,4 @@
-//! A model serves and Prometheus scrapes none of it, so that no other alert about its requests can ring.
+//! A model serves and Prometheus scrapes none of its pods, so no other alert about its requests can fire.
 
 use belfry_crds::inference_model::AlertProfile;
 
@@ -22,7 +22,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// `ready`, not `desired`: pods that do not exist, or have no address yet, are no fault of the scrape.
+/// The rule reads `ready` and not `desired`: pods that do not exist, or have no address yet, are no fault of the scrape.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let scope = Scope::model(model);
     let ready = by_model("max", replicas(&scope, "ready"));

@@ -23,8 +23,8 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// Between two waits the container runs for a moment, and a scrape may fall there: the 90 seconds
-/// bridge that, and are less than `for`, so that a single wait of ten seconds never rings.
+/// Between two waits the container runs for a moment, and a scrape may fall into that moment. The
+/// window of 90 seconds bridges it. It is less than `for`, so a single wait of ten seconds never fires.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let looping = waiting(&Scope::model(model)).eq("reason", "CrashLoopBackOff");
     vec![Firing {

@@ -22,8 +22,8 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// A container that waits for its image or its next start has an address and no listener. As long as
-/// such pods explain every target that is down, the alerts that name the reason speak for it.
+/// A container that waits for its image or its next start has an address and no listener. If such pods
+/// explain every target that is down, this alert stays quiet: other alerts name the reason.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let scope = Scope::model(model);
     let down = format!("{} == 0", scope.up());

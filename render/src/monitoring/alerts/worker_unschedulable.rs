@@ -1,4 +1,4 @@
-//! No node takes a pod.
+//! The scheduler finds no node for a pod.
 
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
@@ -38,7 +38,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 fn runbook() -> Runbook {
     Runbook {
         meaning:
-            "The scheduler finds no node for a pod, for ten minutes: longer than most autoscalers need for a new node."
+            "The scheduler has found no node for a pod for ten minutes, longer than most autoscalers need to add a node."
                 .into(),
         diagnosis: vec![
             runbook::describe(),

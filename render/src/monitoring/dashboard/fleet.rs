@@ -1,6 +1,6 @@
-//! All models together: which do not serve, and what they hold of the cluster.
+//! All models together: which of them do not serve, and how much of the cluster they use.
 //!
-//! Each instance of the operator exports the same series about models, so that they are first taken once (`max by`).
+//! Each instance of the operator exports the same series about models, so `max by` first removes the duplicates.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::metric::Gauge;
@@ -12,7 +12,7 @@ use super::query::RATE;
 use crate::monitoring::promql::{Level, Scope, by, by_model};
 use crate::monitoring::series::condition;
 
-/// The series of a gauge once, however many operators export them, added up over all models.
+/// The sum of a gauge over all models, with each series counted once however many operators export it.
 fn sum_by(labels: &[&str], once: &[&str], level: Level) -> String {
     let every: Vec<_> = ["namespace", "model"].iter().chain(once).copied().collect();
     by("sum", labels, by("max", &every, level))

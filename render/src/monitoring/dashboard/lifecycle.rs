@@ -1,4 +1,4 @@
-//! What the workers run, and what keeps them from running.
+//! State of the workers: what they run, and why they do not start.
 
 use belfry_crds::contract::metrics;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ pub(super) fn row(scope: &Scope, workers: &Scope) -> Row {
     }
 }
 
-/// Each pod has one series for each state, of which one is 1; the state's place in the list is what is drawn.
+/// Each pod has one series for each state, and one of them is 1. The panel draws the state's index in the list.
 fn state(workers: &Scope) -> Panel {
     let colors = ["yellow", "green", "blue", "red"];
     let mut mapping = serde_json::Map::new();
@@ -64,7 +64,7 @@ fn state(workers: &Scope) -> Panel {
     .query("{{pod}}", expr)
 }
 
-/// Series of the present as lines of a table: their labels, without time and value.
+/// Current series as lines of a table: their labels, without time and value.
 pub(super) fn table(title: &str, description: &str) -> Panel {
     Panel::new("table", title, "none", description)
         .size(12, 6)

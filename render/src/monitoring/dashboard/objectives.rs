@@ -1,4 +1,4 @@
-//! What is left of the budgets, and how fast it goes.
+//! The budgets of the objectives: how much is left, and how fast it is spent.
 
 use serde_json::json;
 

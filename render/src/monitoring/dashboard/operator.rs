@@ -1,4 +1,4 @@
-//! The operator itself: does it work, and if not, what stands in the way?
+//! The operator itself: whether it works, and if not, why.
 
 use belfry_crds::contract::metrics;
 use serde_json::json;

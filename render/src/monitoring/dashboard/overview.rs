@@ -59,7 +59,7 @@ pub(super) fn alerts(scope: &Scope) -> Row {
     Row { title: "Alerts", panels: vec![alert_list(scope, "Alerts of this model that ring or are about to.")] }
 }
 
-/// The alerts of a scope.
+/// The list of alerts with these labels.
 pub(super) fn alert_list(scope: &Scope, description: &str) -> Panel {
     let options = json!({
         "alertInstanceLabelFilter": scope.matchers(), "alertName": "", "dashboardAlerts": false, "datasource": "${datasource}",

@@ -1,18 +1,18 @@
-//! What a panel and a row are, and where they stand on the grid.
+//! Panels and rows, and their positions on the grid.
 
 use serde_json::{Map, Value, json};
 
-/// The grid's width.
+/// Width of the grid.
 const COLUMNS: u32 = 24;
 
-/// A titled row of panels, which follow each other from left to right.
+/// A titled row of panels, from left to right.
 pub(super) struct Row {
     pub(super) title: &'static str,
     pub(super) panels: Vec<Panel>,
 }
 
 impl Row {
-    /// Without the panels that find nothing; `None` when none is left.
+    /// The row without panels whose queries have no series; `None` if no panel is left.
     pub(super) fn keeping(self, finds: &impl Fn(&str) -> bool) -> Option<Self> {
         let panels: Vec<_> = self.panels.into_iter().filter_map(|panel| panel.keeping(finds)).collect();
         (!panels.is_empty()).then_some(Self { panels, ..self })
@@ -31,7 +31,7 @@ pub(super) struct Panel {
     transformations: Vec<Value>,
 }
 
-/// The variable that the reader picks Prometheus with.
+/// The variable with which the reader picks Prometheus.
 pub(super) fn datasource() -> Value {
     json!({ "type": "prometheus", "uid": "${datasource}" })
 }
@@ -51,7 +51,7 @@ impl Panel {
             .default("min", json!(0))
     }
 
-    /// Lines that are summed up.
+    /// Stacked lines.
     pub(super) fn stacked(title: &str, unit: &str, description: &str) -> Self {
         let custom = json!({
             "drawStyle": "line", "fillOpacity": 40, "lineWidth": 1, "showPoints": "never", "spanNulls": false,
@@ -60,7 +60,7 @@ impl Panel {
         Self::lines(title, unit, description).default("custom", custom)
     }
 
-    /// One number, now.
+    /// One current number.
     pub(super) fn number(title: impl Into<String>, unit: &str, description: impl Into<String>) -> Self {
         let options = json!({
             "colorMode": "value", "graphMode": "area", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
@@ -69,7 +69,7 @@ impl Panel {
         Self::new("stat", title, unit, description).size(4, 4).options(options)
     }
 
-    /// Another type of panel, whose options follow.
+    /// A panel of another type; its options follow.
     pub(super) fn new(
         kind: &'static str,
         title: impl Into<String>,
@@ -107,19 +107,19 @@ impl Panel {
         self
     }
 
-    /// Colours from a value on; below the first of them the panel is green.
+    /// Sets colours from a value on; below the first value the panel is green.
     pub(super) fn thresholds(self, steps: &[(f64, &str)]) -> Self {
         self.thresholds_from("green", steps)
     }
 
-    /// Colours from a value on; the first colour has no lower bound, which Grafana spells `null`.
+    /// Sets colours from a value on; the first colour has no lower bound, which Grafana spells `null`.
     pub(super) fn thresholds_from(self, first: &str, steps: &[(f64, &str)]) -> Self {
         let mut all = vec![json!({ "color": first, "value": null })];
         all.extend(steps.iter().map(|(value, color)| json!({ "color": color, "value": value })));
         self.default("thresholds", json!({ "mode": "absolute", "steps": all }))
     }
 
-    /// Draws the thresholds into the lines.
+    /// Draws the thresholds as lines.
     pub(super) fn threshold_lines(mut self) -> Self {
         if let Some(custom) = self.defaults.get_mut("custom").and_then(Value::as_object_mut) {
             custom.insert("thresholdsStyle".into(), json!({ "mode": "dashed" }));
@@ -127,29 +127,29 @@ impl Panel {
         self
     }
 
-    /// A query over the time of the dashboard. The legend may name labels, as `{{pod}}`.
+    /// Adds a query over the time range of the dashboard. The legend may name labels, as `{{pod}}`.
     pub(super) fn query(self, legend: &str, expr: impl Into<String>) -> Self {
         self.target(json!({ "expr": expr.into(), "legendFormat": legend, "range": true }))
     }
 
-    /// A query of the present.
+    /// Adds a query of the current value.
     pub(super) fn now(self, legend: &str, expr: impl Into<String>) -> Self {
         self.target(json!({ "expr": expr.into(), "legendFormat": legend, "instant": true, "range": false }))
     }
 
-    /// A query of the present whose result is a table.
+    /// Adds a query of the current values, whose result is a table.
     pub(super) fn table(self, expr: impl Into<String>) -> Self {
         self.target(
             json!({ "expr": expr.into(), "format": "table", "instant": true, "legendFormat": "", "range": false }),
         )
     }
 
-    /// A query whose series are the buckets of a heatmap.
+    /// Adds a query whose series are the buckets of a heatmap.
     pub(super) fn buckets(self, expr: impl Into<String>) -> Self {
         self.target(json!({ "expr": expr.into(), "format": "heatmap", "legendFormat": "{{le}}", "range": true }))
     }
 
-    /// Without the queries that find nothing; `None` when none is left of those that there were.
+    /// The panel without queries that have no series; `None` if it had queries and none is left.
     pub(super) fn keeping(mut self, finds: &impl Fn(&str) -> bool) -> Option<Self> {
         let had_queries = !self.targets.is_empty();
         self.targets.retain(|target| target["expr"].as_str().is_none_or(finds));
@@ -184,7 +184,7 @@ impl Panel {
     }
 }
 
-/// The rows with identifiers and places: panels fill a line, then the next.
+/// The rows with identifiers and positions: panels fill one line, then the next.
 pub(super) fn place(rows: Vec<Row>) -> Vec<Value> {
     let mut placed = vec![];
     let mut y = 0;

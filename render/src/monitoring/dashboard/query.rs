@@ -4,10 +4,10 @@ use belfry_crds::contract::metrics;
 
 use crate::monitoring::promql::{Scope, by};
 
-/// At least four scrapes, and at least the distance of two points.
+/// Window of rates: at least four scrapes, and at least the distance between two points of the graph.
 pub(super) const RATE: &str = "$__rate_interval";
 
-/// The time within which this share of all requests was answered.
+/// Time within which this share of all requests was answered.
 pub(super) fn latency_quantile(scope: &Scope, quantile: f64) -> String {
     let buckets = scope.buckets(&metrics::REQUEST_DURATION).eq("phase", "total");
     format!("histogram_quantile({quantile}, {})", by("sum", &["le"], buckets.rate(RATE)))

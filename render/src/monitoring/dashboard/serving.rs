@@ -70,7 +70,7 @@ pub(super) fn latency(workers: &Scope) -> Row {
         title: "Latency",
         panels: vec![
             [0.5, 0.95, 0.99].iter().fold(
-                Panel::lines("Time to the answer", "s", "Half, 95 and 99 of 100 requests were answered within these times. Values above 30 s can't be told apart."),
+                Panel::lines("Time to the answer", "s", "Half, 95 and 99 of 100 requests were answered within these times. Values above 30 s can't be distinguished."),
                 |panel, quantile| panel.query(&format!("p{}", quantile * 100.0), latency_quantile(workers, *quantile)),
             ),
             Panel::new("heatmap", "Requests by time to the answer", "s", "How many requests took how long.")
