@@ -14,12 +14,12 @@ pub mod scaling_series;
 
 use belfry_crds::inference_model::EngineType;
 
-pub use mapping::{Mapping, Source};
+pub use mapping::{EngineSeries, Mapping};
 pub use scaling_series::ScalingSeries;
 
 /// The defaults of an engine type.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Profile {
+pub struct EngineProfile {
     /// Name of the engine in messages.
     pub name: &'static str,
     /// Port of requests and probes.
@@ -38,8 +38,8 @@ pub struct Profile {
 
 /// The defaults of an engine type.
 #[must_use]
-pub fn profile(type_: EngineType) -> Profile {
-    let common = Profile {
+pub fn profile(type_: EngineType) -> EngineProfile {
+    let common = EngineProfile {
         name: "the engine",
         http_port: 8080,
         metrics_port: 8080,
@@ -51,14 +51,18 @@ pub fn profile(type_: EngineType) -> Profile {
     match type_ {
         EngineType::Custom => common,
         EngineType::VLLM => {
-            Profile { name: "vLLM", http_port: 8000, metrics_port: 8000, mappings: vllm::mappings(), ..common }
+            EngineProfile { name: "vLLM", http_port: 8000, metrics_port: 8000, mappings: vllm::mappings(), ..common }
         }
-        EngineType::TEI => Profile { name: "TEI", mappings: tei::mappings(), ..common },
-        EngineType::SGLang => {
-            Profile { name: "SGLang", http_port: 30000, metrics_port: 30000, mappings: sglang::mappings(), ..common }
-        }
-        EngineType::LlamaCpp => Profile { name: "llama.cpp", mappings: llama_cpp::mappings(), ..common },
-        EngineType::Triton => Profile {
+        EngineType::TEI => EngineProfile { name: "TEI", mappings: tei::mappings(), ..common },
+        EngineType::SGLang => EngineProfile {
+            name: "SGLang",
+            http_port: 30000,
+            metrics_port: 30000,
+            mappings: sglang::mappings(),
+            ..common
+        },
+        EngineType::LlamaCpp => EngineProfile { name: "llama.cpp", mappings: llama_cpp::mappings(), ..common },
+        EngineType::Triton => EngineProfile {
             name: "Triton",
             http_port: 8000,
             metrics_port: 8002,

@@ -2,26 +2,26 @@
 //!
 //! This is data without checks. A builder reads these fields and makes no decision again.
 
-mod alertmanager;
 mod alerts;
 mod autoscaling;
 mod engine;
 mod monitoring;
 mod pod;
 mod rollout;
+mod routing;
 pub(crate) mod runtime;
 mod source;
 
 use belfry_crds::inference_model::{PodTemplate, Scheduling, Task};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
-pub use alertmanager::{Channel, Times, ValidAlertmanager, ValidReceiver, Window};
 pub use alerts::ValidAlerts;
 pub use autoscaling::{Scaler, ValidAutoscaling};
 pub use engine::ValidEngine;
-pub use monitoring::{Objective, Target, ValidMonitoring};
+pub use monitoring::{Objective, ValidIndicator, ValidMonitoring};
 pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
 pub use rollout::{Replace, ValidRollout};
+pub use routing::{Channel, Times, ValidReceiver, ValidRouting, ValidWindow};
 pub use runtime::ValidRuntime;
 pub use source::{Download, Timeouts, ValidSource};
 

@@ -14,17 +14,17 @@ mod window;
 use belfry_crds::alertmanager::{AlertmanagerConfigSpec, MatchType, Matcher, Receiver, Route};
 use belfry_crds::inference_model::AlertSeverity;
 
-use crate::model::{ValidAlertmanager, ValidModel, ValidReceiver, Window};
+use crate::model::{ValidModel, ValidReceiver, ValidRouting, ValidWindow};
 
 /// The receiver of alerts that no receiver asked for; it has no channel. Users' names have no capitals.
 const NO_RECEIVER: &str = "NoReceiver";
 
 /// The routes, receivers, inhibition rules and mute times of a model's alerts.
 #[must_use]
-pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> AlertmanagerConfigSpec {
+pub fn spec(model: &ValidModel, routing: &ValidRouting) -> AlertmanagerConfigSpec {
     // Grouped by severity too: in one group, an earlier warning would delay the page by the group interval.
     let mut group_by: Vec<_> = ["namespace", "model", "severity"].map(str::to_owned).into();
-    group_by.extend(alertmanager.group_by.iter().map(|label| label.as_str().to_owned()));
+    group_by.extend(routing.group_by.iter().map(|label| label.as_str().to_owned()));
     let no_receiver = Receiver { name: NO_RECEIVER.into(), ..Receiver::default() };
     AlertmanagerConfigSpec {
         route: Route {
@@ -32,19 +32,19 @@ pub fn routing(model: &ValidModel, alertmanager: &ValidAlertmanager) -> Alertman
             // Other models in the namespace have routes of their own.
             matchers: vec![equal("model", &model.name)],
             group_by,
-            group_wait: Some(alertmanager.group_wait.clone()),
-            group_interval: Some(alertmanager.group_interval.clone()),
-            routes: alertmanager.receivers.iter().flat_map(|one| routes(one, &alertmanager.windows)).collect(),
+            group_wait: Some(routing.group_wait.clone()),
+            group_interval: Some(routing.group_interval.clone()),
+            routes: routing.receivers.iter().flat_map(|one| routes(one, &routing.windows)).collect(),
             ..Route::default()
         },
-        receivers: std::iter::once(no_receiver).chain(alertmanager.receivers.iter().map(channel::receiver)).collect(),
+        receivers: std::iter::once(no_receiver).chain(routing.receivers.iter().map(channel::receiver)).collect(),
         inhibit_rules: inhibition::rules(&model.name),
-        mute_time_intervals: alertmanager.windows.iter().map(window::interval).collect(),
+        mute_time_intervals: routing.windows.iter().map(window::interval).collect(),
     }
 }
 
 /// One route for a receiver, or two if a window mutes only alerts that are not critical.
-fn routes(receiver: &ValidReceiver, windows: &[Window]) -> Vec<Route> {
+fn routes(receiver: &ValidReceiver, windows: &[ValidWindow]) -> Vec<Route> {
     let (pages, others): (Vec<_>, Vec<_>) =
         receiver.severities.iter().partition(|severity| **severity == AlertSeverity::Critical);
     let all = || windows.iter().map(|window| window.name.clone()).collect::<Vec<_>>();

@@ -3,7 +3,6 @@
 //! Pure. The API server checks most rules, which stand in the CRD. This module has the defaults and the rules that CEL
 //! can't express. Builders take a [`ValidModel`] and make no decision again.
 
-mod alertmanager;
 mod alerts;
 mod autoscaling;
 mod engine;
@@ -11,6 +10,7 @@ mod monitoring;
 mod pod;
 mod resources;
 mod rollout;
+mod routing;
 mod source;
 
 use belfry_crds::contract::defaults;

@@ -11,7 +11,7 @@ use belfry_crds::contract::{metrics, threshold_seconds};
 use belfry_crds::inference_model::EngineType;
 use belfry_crds::monitoring::Rule;
 use belfry_render::children::deployment::deployment;
-use belfry_render::engine::{Source, profile};
+use belfry_render::engine::{EngineSeries, profile};
 use belfry_render::model::ValidModel;
 use belfry_render::monitoring;
 use belfry_render::settings::Settings;
@@ -53,7 +53,7 @@ fn read(text: &str) -> Exposition {
 }
 
 impl Exposition {
-    fn finds(&self, source: &Source, suffix: &str) -> bool {
+    fn finds(&self, source: &EngineSeries, suffix: &str) -> bool {
         self.series.iter().any(|(name, labels)| {
             let equal = |(label, value): &(String, String)| labels.get(label) == Some(value);
             let like = |(label, pattern): &(String, String)| {
@@ -79,7 +79,7 @@ fn every_mapping_finds_series_of_the_right_type_in_what_its_engine_exposes() {
                 Kind::Gauge => "gauge",
                 Kind::Histogram(_) => "histogram",
             };
-            for source in &mapping.sources {
+            for source in &mapping.series {
                 assert_eq!(
                     exposition.types.get(&source.name).map(String::as_str),
                     Some(kind),
@@ -101,7 +101,7 @@ fn every_threshold_is_a_bucket_bound_of_its_engine() {
         for mapping in profile(*engine).mappings {
             for threshold in &mapping.thresholds {
                 let le = Histogram::le(threshold_seconds(threshold).unwrap());
-                let bucket = mapping.sources[0].clone().equal("le", &le);
+                let bucket = mapping.series[0].clone().equal("le", &le);
                 assert!(exposition.finds(&bucket, "_bucket"), "{engine:?}: no bucket of {threshold}");
             }
         }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use belfry_crds::inference_model::ScalingMetricType;
 
-use belfry_render::engine::{ScalingSeries, Source};
+use belfry_render::engine::{EngineSeries, ScalingSeries};
 
 /// A rate over a shorter time says more about chance than about load.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -42,12 +42,12 @@ impl Reading {
 }
 
 /// The sum over the series of all sources; `None` when one of them has no series, or one of a series no number.
-fn total(exposition: &str, sources: &[Source], suffix: &str) -> Option<f64> {
+fn total(exposition: &str, sources: &[EngineSeries], suffix: &str) -> Option<f64> {
     let values = sources.iter().map(|source| sum(exposition, source, suffix));
     values.reduce(|a, b| Some(a? + b?)).flatten()
 }
 
-fn sum(exposition: &str, source: &Source, suffix: &str) -> Option<f64> {
+fn sum(exposition: &str, source: &EngineSeries, suffix: &str) -> Option<f64> {
     // No series that a scaler goes by is told from others by a regular expression.
     if !source.like.is_empty() {
         return None;

@@ -248,7 +248,7 @@ fn monitoring_ready(model: &ValidModel, refused: &[Refusal]) -> Verdict {
     let mut monitoring = refused.iter().filter(|refusal| refusal.role.is_monitoring());
     let Some(first) = monitoring.next() else {
         let dashboard = if model.monitoring.dashboard_labels.is_some() { ", dashboard" } else { "" };
-        let routing = if model.monitoring.alertmanager.is_some() { ", AlertmanagerConfig" } else { "" };
+        let routing = if model.monitoring.routing.is_some() { ", AlertmanagerConfig" } else { "" };
         let message = format!("ServiceMonitor, PrometheusRule{dashboard}{routing} are in the cluster");
         return verdict(True, Reason::ObjectsApplied, message);
     };

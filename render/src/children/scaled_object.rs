@@ -11,7 +11,7 @@ use belfry_crds::keda::{
 use super::horizontal_pod_autoscaler::behavior;
 use super::meta::{Component, object_meta};
 use crate::model::{Scaler, ValidModel};
-use crate::monitoring::promql::Scope;
+use crate::monitoring::promql::SeriesOf;
 
 /// Failed queries in a row after which the fallback applies. KEDA queries every 30 s.
 const FAILURES: i32 = 3;
@@ -57,20 +57,20 @@ fn trigger(model: &ValidModel, metric: ScalingMetric, prometheus_address: &str) 
 
 /// The sum over the workers, as in the operator's own external metrics; no value if Prometheus has no worker's series.
 fn query(model: &ValidModel, type_: ScalingMetricType) -> String {
-    let scope = Scope::model(model);
-    let depth = format!("sum({})", scope.gauge(&metrics::QUEUE_DEPTH));
+    let series = SeriesOf::model(model);
+    let depth = format!("sum({})", series.gauge(&metrics::QUEUE_DEPTH));
     match type_ {
         ScalingMetricType::QueueDepth => depth,
-        ScalingMetricType::InFlightRequests => format!("sum({})", scope.gauge(&metrics::ACTIVE_REQUESTS)),
+        ScalingMetricType::InFlightRequests => format!("sum({})", series.gauge(&metrics::ACTIVE_REQUESTS)),
         ScalingMetricType::QueueDelayMilliseconds => {
             let duration = &metrics::REQUEST_DURATION;
-            let waited = scope.sum(duration).eq("phase", "queue").rate(WINDOW);
-            let answered = scope.count(duration).eq("phase", "queue").rate(WINDOW);
+            let waited = series.sum(duration).eq("phase", "queue").rate(WINDOW);
+            let answered = series.count(duration).eq("phase", "queue").rate(WINDOW);
             // A worker that answered no request would give 0 / 0. If no worker answered any, only an empty queue means no delay.
             format!("1000 * sum({waited} / ({answered} > 0)) or 0 * ({depth} == 0)")
         }
         ScalingMetricType::DeviceBusyPercent => {
-            format!("100 * sum({})", scope.counter(&metrics::DEVICE_BUSY).rate(WINDOW))
+            format!("100 * sum({})", series.counter(&metrics::DEVICE_BUSY).rate(WINDOW))
         }
     }
 }

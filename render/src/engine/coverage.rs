@@ -85,13 +85,14 @@ mod tests {
     use promql_parser::util::{ExprVisitor, walk_expr};
 
     use super::*;
-    use crate::engine::Source;
+    use crate::engine::EngineSeries;
 
     fn mappings() -> Vec<Mapping> {
         let requests = |status: &str| {
-            Mapping::new(&metrics::REQUESTS, Source::new("done").equal("code", status)).standing_for("status", status)
+            Mapping::new(&metrics::REQUESTS, EngineSeries::new("done").equal("code", status))
+                .standing_for("status", status)
         };
-        let time = Mapping::new(&metrics::REQUEST_DURATION, Source::new("time")).standing_for("phase", "total");
+        let time = Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new("time")).standing_for("phase", "total");
         vec![requests("200"), requests("500"), time.thresholds(&["1s"])]
     }
 

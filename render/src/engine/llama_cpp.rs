@@ -3,13 +3,13 @@
 
 use belfry_crds::contract::metrics;
 
-use super::{Mapping, Source};
+use super::{EngineSeries, Mapping};
 
 pub(super) fn mappings() -> Vec<Mapping> {
-    let waiting = || Source::new("llamacpp:requests_deferred");
+    let waiting = || EngineSeries::new("llamacpp:requests_deferred");
     vec![
-        Mapping::new(&metrics::TOKENS, Source::new("llamacpp:prompt_tokens_total")).standing_for("type", "input"),
+        Mapping::new(&metrics::TOKENS, EngineSeries::new("llamacpp:prompt_tokens_total")).standing_for("type", "input"),
         Mapping::new(&metrics::QUEUE_DEPTH, waiting()),
-        Mapping::new(&metrics::ACTIVE_REQUESTS, Source::new("llamacpp:requests_processing")).and(waiting()),
+        Mapping::new(&metrics::ACTIVE_REQUESTS, EngineSeries::new("llamacpp:requests_processing")).and(waiting()),
     ]
 }

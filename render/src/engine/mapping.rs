@@ -14,14 +14,14 @@ pub struct Mapping {
     /// Values of Belfry's labels that these series stand for.
     pub labels: BTreeMap<String, String>,
     /// The engine's series, which are added up; they have the kind and unit of Belfry's metric.
-    pub sources: Vec<Source>,
+    pub series: Vec<EngineSeries>,
     /// Bucket bounds of the engine that the API has as thresholds of a latency objective, as the API spells them.
     pub thresholds: Vec<String>,
 }
 
 /// Series of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct EngineSeries {
     /// Name of the metric; for a histogram, without `_bucket`, `_sum` and `_count`.
     pub name: String,
     /// Labels that the series must have, with their values.
@@ -30,7 +30,7 @@ pub struct Source {
     pub like: Vec<(String, String)>,
 }
 
-impl Source {
+impl EngineSeries {
     /// All series of a metric.
     #[must_use]
     pub fn new(name: &str) -> Self {
@@ -55,8 +55,8 @@ impl Source {
 impl Mapping {
     /// One of Belfry's metrics, without labels, from one of the engine's.
     #[must_use]
-    pub fn new(ours: &'static Metric, source: Source) -> Self {
-        Self { ours, labels: BTreeMap::new(), sources: vec![source], thresholds: vec![] }
+    pub fn new(ours: &'static Metric, series: EngineSeries) -> Self {
+        Self { ours, labels: BTreeMap::new(), series: vec![series], thresholds: vec![] }
     }
 
     /// Sets the value of one of Belfry's labels that these series stand for.
@@ -68,8 +68,8 @@ impl Mapping {
 
     /// Adds another of the engine's metrics.
     #[must_use]
-    pub fn and(mut self, source: Source) -> Self {
-        self.sources.push(source);
+    pub fn and(mut self, series: EngineSeries) -> Self {
+        self.series.push(series);
         self
     }
 
@@ -93,8 +93,8 @@ impl Mapping {
             labels.insert("type".into(), "input".into());
         }
         let equal = spec.matching.clone().into_iter().collect();
-        let source = Source { name: spec.from.clone(), equal, like: vec![] };
-        Some(Self { ours, labels, sources: vec![source], thresholds: spec.thresholds.clone() })
+        let series = EngineSeries { name: spec.from.clone(), equal, like: vec![] };
+        Some(Self { ours, labels, series: vec![series], thresholds: spec.thresholds.clone() })
     }
 
     /// Suffixes of the names of the mapping's series: three for a histogram.

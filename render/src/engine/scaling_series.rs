@@ -4,19 +4,19 @@ use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::ScalingMetricType;
 
-use super::{Mapping, Source};
+use super::{EngineSeries, Mapping};
 
 /// The series of one process. An empty list means that the quantity is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScalingSeries {
     /// Number of texts or requests in the queue.
-    pub queue_depth: Vec<Source>,
+    pub queue_depth: Vec<EngineSeries>,
     /// Number of requests that are not answered yet.
-    pub in_flight: Vec<Source>,
+    pub in_flight: Vec<EngineSeries>,
     /// Histogram of the seconds that answered requests spent in the queue.
-    pub queue_time: Vec<Source>,
+    pub queue_time: Vec<EngineSeries>,
     /// Seconds in which the device was busy.
-    pub busy: Vec<Source>,
+    pub busy: Vec<EngineSeries>,
 }
 
 impl ScalingSeries {
@@ -25,17 +25,17 @@ impl ScalingSeries {
     pub fn of(engine: Option<&[Mapping]>) -> Self {
         let Some(mappings) = engine else {
             return Self {
-                queue_depth: vec![Source::new(metrics::QUEUE_DEPTH.name)],
-                in_flight: vec![Source::new(metrics::ACTIVE_REQUESTS.name)],
-                queue_time: vec![Source::new(metrics::REQUEST_DURATION.name).equal("phase", "queue")],
-                busy: vec![Source::new(metrics::DEVICE_BUSY.name)],
+                queue_depth: vec![EngineSeries::new(metrics::QUEUE_DEPTH.name)],
+                in_flight: vec![EngineSeries::new(metrics::ACTIVE_REQUESTS.name)],
+                queue_time: vec![EngineSeries::new(metrics::REQUEST_DURATION.name).equal("phase", "queue")],
+                busy: vec![EngineSeries::new(metrics::DEVICE_BUSY.name)],
             };
         };
         let mapped = |ours: &Metric, phase: Option<&str>| {
             let found = mappings.iter().find(|mapping| {
                 mapping.ours.name == ours.name && mapping.labels.get("phase").map(String::as_str) == phase
             });
-            found.map(|mapping| mapping.sources.clone()).unwrap_or_default()
+            found.map(|mapping| mapping.series.clone()).unwrap_or_default()
         };
         Self {
             queue_depth: mapped(&metrics::QUEUE_DEPTH, None),

@@ -3,17 +3,17 @@
 
 use belfry_crds::contract::metrics;
 
-use super::{Mapping, Source};
+use super::{EngineSeries, Mapping};
 
 pub(super) fn mappings() -> Vec<Mapping> {
-    let waiting = || Source::new("sglang:num_queue_reqs");
+    let waiting = || EngineSeries::new("sglang:num_queue_reqs");
     vec![
         // The bucket bounds differ between releases; all of them have these two.
-        Mapping::new(&metrics::REQUEST_DURATION, Source::new("sglang:e2e_request_latency_seconds"))
+        Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new("sglang:e2e_request_latency_seconds"))
             .standing_for("phase", "total")
             .thresholds(&["1s", "10s"]),
-        Mapping::new(&metrics::TOKENS, Source::new("sglang:prompt_tokens_total")).standing_for("type", "input"),
+        Mapping::new(&metrics::TOKENS, EngineSeries::new("sglang:prompt_tokens_total")).standing_for("type", "input"),
         Mapping::new(&metrics::QUEUE_DEPTH, waiting()),
-        Mapping::new(&metrics::ACTIVE_REQUESTS, Source::new("sglang:num_running_reqs")).and(waiting()),
+        Mapping::new(&metrics::ACTIVE_REQUESTS, EngineSeries::new("sglang:num_running_reqs")).and(waiting()),
     ]
 }

@@ -4,19 +4,19 @@
 
 use belfry_crds::contract::metrics;
 
-use super::{Mapping, Source};
+use super::{EngineSeries, Mapping};
 
 pub(super) fn mappings() -> Vec<Mapping> {
     let failed = |error: &str, status: &str, reason: &str| {
-        Mapping::new(&metrics::REQUESTS, Source::new("te_request_failure").equal("err", error))
+        Mapping::new(&metrics::REQUESTS, EngineSeries::new("te_request_failure").equal("err", error))
             .standing_for("status", status)
             .standing_for("reason", reason)
     };
     let time = |name: &str, phase: &str| {
-        Mapping::new(&metrics::REQUEST_DURATION, Source::new(name)).standing_for("phase", phase)
+        Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new(name)).standing_for("phase", phase)
     };
     vec![
-        Mapping::new(&metrics::REQUESTS, Source::new("te_request_success"))
+        Mapping::new(&metrics::REQUESTS, EngineSeries::new("te_request_success"))
             .standing_for("status", "200")
             .standing_for("reason", "ok"),
         failed("overloaded", "429", "queue_full"),
@@ -30,8 +30,8 @@ pub(super) fn mappings() -> Vec<Mapping> {
         time("te_request_tokenization_duration", "tokenize"),
         time("te_request_queue_duration", "queue"),
         time("te_request_inference_duration", "inference"),
-        Mapping::new(&metrics::BATCH_SIZE, Source::new("te_batch_next_size")),
-        Mapping::new(&metrics::BATCH_TOKENS, Source::new("te_batch_next_tokens")),
-        Mapping::new(&metrics::QUEUE_DEPTH, Source::new("te_queue_size")),
+        Mapping::new(&metrics::BATCH_SIZE, EngineSeries::new("te_batch_next_size")),
+        Mapping::new(&metrics::BATCH_TOKENS, EngineSeries::new("te_batch_next_tokens")),
+        Mapping::new(&metrics::QUEUE_DEPTH, EngineSeries::new("te_queue_size")),
     ]
 }

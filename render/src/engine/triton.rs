@@ -3,16 +3,16 @@
 
 use belfry_crds::contract::metrics;
 
-use super::{Mapping, Source};
+use super::{EngineSeries, Mapping};
 
 pub(super) fn mappings() -> Vec<Mapping> {
     let failed = |cause: &str, status: &str, reason: &str| {
-        Mapping::new(&metrics::REQUESTS, Source::new("nv_inference_request_failure").equal("reason", cause))
+        Mapping::new(&metrics::REQUESTS, EngineSeries::new("nv_inference_request_failure").equal("reason", cause))
             .standing_for("status", status)
             .standing_for("reason", reason)
     };
     vec![
-        Mapping::new(&metrics::REQUESTS, Source::new("nv_inference_request_success"))
+        Mapping::new(&metrics::REQUESTS, EngineSeries::new("nv_inference_request_success"))
             .standing_for("status", "200")
             .standing_for("reason", "ok"),
         // The scheduler dropped the request: its queue was full, or the request waited for too long.
@@ -20,6 +20,6 @@ pub(super) fn mappings() -> Vec<Mapping> {
         failed("CANCELED", "499", "client_closed_request"),
         failed("BACKEND", "500", "inference_failed"),
         failed("OTHER", "500", "inference_failed"),
-        Mapping::new(&metrics::QUEUE_DEPTH, Source::new("nv_inference_pending_request_count")),
+        Mapping::new(&metrics::QUEUE_DEPTH, EngineSeries::new("nv_inference_pending_request_count")),
     ]
 }

@@ -3,7 +3,7 @@
 
 use belfry_crds::contract::metrics;
 
-use super::{Mapping, Source};
+use super::{EngineSeries, Mapping};
 
 /// Routes that count as inference. The instrumentation also counts the routes for models and tokenizers.
 const INFERENCE: &str =
@@ -11,24 +11,24 @@ const INFERENCE: &str =
 
 pub(super) fn mappings() -> Vec<Mapping> {
     let answered = |class: &str, status: &str| {
-        let source = Source::new("http_requests_total").like("handler", INFERENCE).equal("status", class);
-        Mapping::new(&metrics::REQUESTS, source).standing_for("status", status)
+        let series = EngineSeries::new("http_requests_total").like("handler", INFERENCE).equal("status", class);
+        Mapping::new(&metrics::REQUESTS, series).standing_for("status", status)
     };
-    let waiting = || Source::new("vllm:num_requests_waiting");
+    let waiting = || EngineSeries::new("vllm:num_requests_waiting");
     vec![
         answered("2xx", "200"),
         answered("4xx", "400"),
         answered("5xx", "500"),
-        Mapping::new(&metrics::REQUEST_DURATION, Source::new("vllm:e2e_request_latency_seconds"))
+        Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new("vllm:e2e_request_latency_seconds"))
             .standing_for("phase", "total")
             .thresholds(&["500ms", "1s", "2500ms", "5s", "10s", "30s"]),
-        Mapping::new(&metrics::REQUEST_DURATION, Source::new("vllm:request_queue_time_seconds"))
+        Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new("vllm:request_queue_time_seconds"))
             .standing_for("phase", "queue"),
-        Mapping::new(&metrics::REQUEST_DURATION, Source::new("vllm:request_inference_time_seconds"))
+        Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new("vllm:request_inference_time_seconds"))
             .standing_for("phase", "inference"),
-        Mapping::new(&metrics::TOKENS, Source::new("vllm:prompt_tokens_total")).standing_for("type", "input"),
-        Mapping::new(&metrics::BATCH_TOKENS, Source::new("vllm:iteration_tokens_total")),
+        Mapping::new(&metrics::TOKENS, EngineSeries::new("vllm:prompt_tokens_total")).standing_for("type", "input"),
+        Mapping::new(&metrics::BATCH_TOKENS, EngineSeries::new("vllm:iteration_tokens_total")),
         Mapping::new(&metrics::QUEUE_DEPTH, waiting()),
-        Mapping::new(&metrics::ACTIVE_REQUESTS, Source::new("vllm:num_requests_running")).and(waiting()),
+        Mapping::new(&metrics::ACTIVE_REQUESTS, EngineSeries::new("vllm:num_requests_running")).and(waiting()),
     ]
 }

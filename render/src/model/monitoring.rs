@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use belfry_crds::inference_model::ScrapeInterval;
 
-use super::{ValidAlertmanager, ValidAlerts};
+use super::{ValidAlerts, ValidRouting};
 
 /// Scraping, objectives, alerts and dashboards, with defaults applied.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +26,7 @@ pub struct ValidMonitoring {
     /// Labels of the dashboard's ConfigMap; `None` for no dashboard.
     pub dashboard_labels: Option<BTreeMap<String, String>>,
     /// Routing of the alerts, for the model's AlertmanagerConfig; `None` for no such object.
-    pub alertmanager: Option<ValidAlertmanager>,
+    pub routing: Option<ValidRouting>,
 }
 
 /// A service level objective over 30 days.
@@ -39,12 +39,12 @@ pub struct Objective {
     /// The same as a ratio: 0.999.
     pub ratio: f64,
     /// What the objective measures.
-    pub target: Target,
+    pub indicator: ValidIndicator,
 }
 
 /// What an objective measures.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Target {
+pub enum ValidIndicator {
     /// Requests not answered with a 5xx.
     Availability,
     /// Requests answered within a bucket bound.

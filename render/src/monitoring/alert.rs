@@ -8,7 +8,7 @@ use belfry_crds::monitoring::Rule;
 
 use super::case::Case;
 use super::dashboard_name;
-use super::labels::{Category, Component, Severity};
+use super::labels::{AlertComponent, Category, Severity};
 use super::runbook::Runbook;
 use crate::model::ValidModel;
 
@@ -20,13 +20,13 @@ pub struct Alert {
     /// Label `category`.
     pub category: Category,
     /// The part of the system that is at fault.
-    pub component: Component,
+    pub component: AlertComponent,
     /// What callers of the model notice; also an annotation.
     pub impact: &'static str,
     /// Severities of the rules, for the index of runbooks.
     pub severities: &'static [Severity],
     /// Rules under which the alert fires.
-    pub rules: Rules,
+    pub rules: AlertRules,
     /// The page that helps when the alert fires.
     pub runbook: fn() -> Runbook,
     /// Cases for the fault, for similar situations without a fault, and for the recovery. They are
@@ -37,7 +37,7 @@ pub struct Alert {
 
 /// The subject of an alert, with the alert's rules.
 #[derive(Clone, Copy, Debug)]
-pub enum Rules {
+pub enum AlertRules {
     /// A model. The rules stand in the model's PrometheusRule, from this profile on.
     Model(AlertProfile, fn(&ValidModel) -> Vec<Firing>),
     /// The operator. The rules come with the chart.
@@ -68,10 +68,10 @@ impl Alert {
     #[must_use]
     pub fn of_model(&self, model: &ValidModel) -> Vec<Rule> {
         match self.rules {
-            Rules::Model(from, rules) if model.monitoring.alerts.has(self.name, from) => {
+            AlertRules::Model(from, rules) if model.monitoring.alerts.has(self.name, from) => {
                 rules(model).iter().map(|firing| self.rule(firing, Some(model))).collect()
             }
-            Rules::Model(..) | Rules::Operator(_) => vec![],
+            AlertRules::Model(..) | AlertRules::Operator(_) => vec![],
         }
     }
 
@@ -79,8 +79,8 @@ impl Alert {
     #[must_use]
     pub fn of_operator(&self) -> Vec<Rule> {
         match self.rules {
-            Rules::Model(..) => vec![],
-            Rules::Operator(rules) => rules().iter().map(|firing| self.rule(firing, None)).collect(),
+            AlertRules::Model(..) => vec![],
+            AlertRules::Operator(rules) => rules().iter().map(|firing| self.rule(firing, None)).collect(),
         }
     }
 

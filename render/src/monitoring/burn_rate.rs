@@ -4,15 +4,15 @@ use super::alert::Firing;
 use super::case::{self, Expected};
 use super::labels::Severity;
 use super::objective::{BURNS, Burn, LEAST_ERRORS};
-use super::promql::{Record, Scope};
-use crate::model::{Objective, Target, ValidModel};
+use super::promql::{Record, SeriesOf};
+use crate::model::{Objective, ValidIndicator, ValidModel};
 
 /// A rule for each objective with a `fault` and each pair of windows. `fault` says what a bad request did; it is `None` for
 /// objectives of another alert.
-pub(super) fn firings(model: &ValidModel, fault: impl Fn(&Target) -> Option<String>) -> Vec<Firing> {
+pub(super) fn firings(model: &ValidModel, fault: impl Fn(&ValidIndicator) -> Option<String>) -> Vec<Firing> {
     let objectives = model.monitoring.objectives.iter();
     objectives
-        .filter_map(|objective| Some((objective, fault(&objective.target)?)))
+        .filter_map(|objective| Some((objective, fault(&objective.indicator)?)))
         .flat_map(|(objective, fault)| BURNS.iter().map(move |pair| burn(model, objective, pair, &fault)))
         .collect()
 }
@@ -79,11 +79,11 @@ pub(super) fn expected(slo: [&'static str; 3], share: &str, pairs: std::ops::Ran
 
 /// Expression for how many of the alert's rules fire, narrowed by a label.
 pub(super) fn count(alert: &str, label: &'static str, value: &str, model: &ValidModel) -> String {
-    let alerts = Scope::model(model).alerts().eq("alertname", alert).eq("alertstate", "firing");
+    let alerts = SeriesOf::model(model).alerts().eq("alertname", alert).eq("alertstate", "firing");
     format!("count({})", alerts.eq(label, value))
 }
 
 /// Expression for one value that an objective records.
 pub(super) fn recorded(model: &ValidModel, record: Record, slo: &str) -> String {
-    format!("sum({})", Scope::model(model).recorded(&record, slo))
+    format!("sum({})", SeriesOf::model(model).recorded(&record, slo))
 }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use self::panel::{Row, datasource, place};
 use super::OPERATOR_JOB;
 use super::dashboard_name::uid;
-use super::labels::Component;
-use super::promql::Scope;
+use super::labels::AlertComponent;
+use super::promql::SeriesOf;
 use super::series::condition;
 use crate::model::ValidModel;
 
@@ -26,13 +26,13 @@ mod query;
 mod serving;
 
 pub(super) fn of_model(model: &ValidModel) -> Value {
-    let scope = Scope::model(model);
-    let workers = scope.clone().selected_pods();
-    let mut rows = vec![overview::row(model, &scope), serving::traffic(model, &workers), serving::latency(&workers)];
-    rows.extend([serving::batching(&workers), serving::capacity(&scope, &workers)]);
-    rows.extend([lifecycle::row(&scope, &workers)]);
-    rows.extend((!model.monitoring.objectives.is_empty()).then(|| objectives::row(model, &scope)));
-    rows.push(overview::alerts(&scope));
+    let series = SeriesOf::model(model);
+    let workers = series.clone().selected_pods();
+    let mut rows = vec![overview::row(model, &series), serving::traffic(model, &workers), serving::latency(&workers)];
+    rows.extend([serving::batching(&workers), serving::capacity(&series, &workers)]);
+    rows.extend([lifecycle::row(&series, &workers)]);
+    rows.extend((!model.monitoring.objectives.is_empty()).then(|| objectives::row(model, &series)));
+    rows.push(overview::alerts(&series));
     if let Some(engine) = &model.engine {
         rows = rows.into_iter().filter_map(|row| row.keeping(&|expr| engine.offers(expr))).collect();
     }
@@ -42,23 +42,23 @@ pub(super) fn of_model(model: &ValidModel) -> Value {
         uid: uid(model),
         description: format!("{about} Written by Belfry; changes are overwritten."),
         runbooks: &model.monitoring.runbook_base_url,
-        annotations: vec![firing(&scope), rollouts(&scope)],
-        variables: vec![pods(&scope)],
+        annotations: vec![firing(&series), rollouts(&series)],
+        variables: vec![pods(&series)],
     }
     .around(rows)
 }
 
 /// The dashboard of the operator and all its models.
 pub(super) fn of_operator() -> Value {
-    let scope = Scope::job(OPERATOR_JOB);
-    let alerts = Scope::component(Component::Operator);
+    let series = SeriesOf::job(OPERATOR_JOB);
+    let alerts = SeriesOf::component(AlertComponent::Operator);
     let rows = vec![
-        operator::overview(&scope, &alerts),
-        fleet::models(&scope),
-        fleet::capacity(&scope),
-        operator::passes(&scope),
-        operator::api_server(&scope),
-        operator::process(&scope),
+        operator::overview(&series, &alerts),
+        fleet::models(&series),
+        fleet::capacity(&series),
+        operator::passes(&series),
+        operator::api_server(&series),
+        operator::process(&series),
         operator::alerts(&alerts),
     ];
     Frame {
@@ -125,19 +125,19 @@ fn annotation(name: &str, color: &str, expr: &str, text: &str) -> Value {
     })
 }
 
-fn firing(scope: &Scope) -> Value {
-    annotation("Firing alerts", "red", &scope.alerts().eq("alertstate", "firing").to_string(), "{{alertname}}")
+fn firing(series: &SeriesOf) -> Value {
+    annotation("Firing alerts", "red", &series.alerts().eq("alertstate", "firing").to_string(), "{{alertname}}")
 }
 
-fn rollouts(scope: &Scope) -> Value {
+fn rollouts(series: &SeriesOf) -> Value {
     let rolling_out =
-        condition(scope, ConditionType::Progressing, ConditionStatus::True).eq("reason", Reason::RollingOut.as_str());
+        condition(series, ConditionType::Progressing, ConditionStatus::True).eq("reason", Reason::RollingOut.as_str());
     annotation("Rollouts", "blue", &format!("{rolling_out} == 1"), "new pods replace old ones")
 }
 
 /// The variable `pod`.
-fn pods(scope: &Scope) -> Value {
-    let pods = format!("label_values({}, pod)", scope.up());
+fn pods(series: &SeriesOf) -> Value {
+    let pods = format!("label_values({}, pod)", series.up());
     json!({
         "allValue": ".+", "datasource": datasource(), "definition": pods, "hide": 0, "includeAll": true, "label": "Pod",
         "current": { "selected": true, "text": ["All"], "value": ["$__all"] },

@@ -2,13 +2,13 @@
 
 use belfry_crds::monitoring::Rule;
 
-use super::promql::{Scope, by};
+use super::promql::{SeriesOf, by};
 use crate::engine::Mapping;
 use crate::model::ValidModel;
 
 /// One rule for each series of Belfry's metric, by pod.
 pub(super) fn records(model: &ValidModel, mapping: &Mapping) -> Vec<Rule> {
-    let scope = Scope::model(model);
+    let series = SeriesOf::model(model);
     let mut labels = mapping.labels.clone();
     labels.insert("namespace".into(), model.namespace.clone());
     labels.insert("model".into(), model.name.clone());
@@ -17,7 +17,7 @@ pub(super) fn records(model: &ValidModel, mapping: &Mapping) -> Vec<Rule> {
         .iter()
         .map(|suffix| {
             let kept: &[&str] = if *suffix == "_bucket" { &["pod", "le"] } else { &["pod"] };
-            let parts = mapping.sources.iter().map(|source| by("sum", kept, scope.foreign(source, suffix)));
+            let parts = mapping.series.iter().map(|one| by("sum", kept, series.foreign(one, suffix)));
             Rule {
                 record: Some(format!("{}{suffix}", mapping.ours.name)),
                 expr: parts.collect::<Vec<_>>().join(" + "),

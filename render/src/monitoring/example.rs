@@ -2,7 +2,7 @@
 
 use belfry_crds::contract::metrics;
 
-use super::promql::{Level, Scope, Total};
+use super::promql::{Level, SeriesOf, Total};
 use super::series;
 use crate::model::ValidModel;
 
@@ -11,24 +11,24 @@ pub(super) const POD_A: &str = "minilm-a";
 pub(super) const POD_B: &str = "minilm-b";
 
 pub(super) fn replicas(model: &ValidModel, state: &str) -> Level {
-    series::replicas(&Scope::model(model), state)
+    series::replicas(&SeriesOf::model(model), state)
 }
 
 pub(super) fn waiting(model: &ValidModel, reason: &str) -> Level {
-    series::waiting(&Scope::model(model)).eq("reason", reason)
+    series::waiting(&SeriesOf::model(model)).eq("reason", reason)
 }
 
 pub(super) fn condition(model: &ValidModel, [type_, status, reason]: [&str; 3]) -> Level {
-    Scope::model(model).gauge(&metrics::MODEL_CONDITION).eq("type", type_).eq("status", status).eq("reason", reason)
+    SeriesOf::model(model).gauge(&metrics::MODEL_CONDITION).eq("type", type_).eq("status", status).eq("reason", reason)
 }
 
 pub(super) fn up(model: &ValidModel, pod: &str) -> Level {
-    Scope::model(model).up().eq("pod", pod)
+    SeriesOf::model(model).up().eq("pod", pod)
 }
 
 /// Requests that pod A answered.
 pub(super) fn requests(model: &ValidModel, status: &str, reason: &str) -> Total {
     let requests =
-        Scope::model(model).counter(&metrics::REQUESTS).eq("pod", POD_A).eq("endpoint", metrics::ENDPOINTS[0]);
+        SeriesOf::model(model).counter(&metrics::REQUESTS).eq("pod", POD_A).eq("endpoint", metrics::ENDPOINTS[0]);
     requests.eq("status", status).eq("reason", reason)
 }

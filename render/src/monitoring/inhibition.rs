@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 
 use belfry_crds::inference_model::AlertSeverity;
 
-use super::alert::{Alert, Rules};
+use super::alert::{Alert, AlertRules};
 use super::alerts::{
     error_budget_burn, latency_budget_burn, model_down, model_outage, model_stuck, operator_no_leader,
     operator_queue_stuck, queue_saturated, requests_rejected, worker_down,
@@ -20,18 +20,18 @@ use super::alerts::{
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct InhibitionRow {
     /// Alerts that silence others while they are critical.
     pub sources: &'static [&'static Alert],
     /// Alerts that are silenced.
-    pub targets: Targets,
+    pub targets: Silenced,
     /// Reason why no information is lost.
     pub why: &'static str,
 }
 
 /// The alerts that a row silences.
 #[derive(Clone, Copy, Debug)]
-pub enum Targets {
+pub enum Silenced {
     /// These alerts, whatever their severity.
     Alerts(&'static [&'static Alert]),
     /// The source alert itself, about the same objective, if it is not critical.
@@ -39,10 +39,10 @@ pub enum Targets {
 }
 
 /// The inhibition table.
-pub const TABLE: &[Row] = &[
-    Row {
+pub const TABLE: &[InhibitionRow] = &[
+    InhibitionRow {
         sources: &[&model_down::ALERT],
-        targets: Targets::Alerts(&[
+        targets: Silenced::Alerts(&[
             &model_outage::ALERT,
             &error_budget_burn::ALERT,
             &latency_budget_burn::ALERT,
@@ -52,19 +52,19 @@ pub const TABLE: &[Row] = &[
         ]),
         why: "No replica answers, so requests fail, wait or are refused, and pods do not answer a scrape.",
     },
-    Row {
+    InhibitionRow {
         sources: &[&model_outage::ALERT],
-        targets: Targets::Alerts(&[&error_budget_burn::ALERT, &latency_budget_burn::ALERT]),
+        targets: Silenced::Alerts(&[&error_budget_burn::ALERT, &latency_budget_burn::ALERT]),
         why: "Most requests fail, and those that fail at their deadline are slow, too: both spend the budgets.",
     },
-    Row {
+    InhibitionRow {
         sources: &[&error_budget_burn::ALERT, &latency_budget_burn::ALERT],
-        targets: Targets::LessSevere,
+        targets: Silenced::LessSevere,
         why: "It says the same about the same objective, and that it is urgent.",
     },
-    Row {
+    InhibitionRow {
         sources: &[&operator_no_leader::ALERT],
-        targets: Targets::Alerts(&[&model_stuck::ALERT, &operator_queue_stuck::ALERT]),
+        targets: Silenced::Alerts(&[&model_stuck::ALERT, &operator_queue_stuck::ALERT]),
         why: "No instance works, so changes wait, and what the operator exports about models is out of date.",
     },
 ];
@@ -78,11 +78,11 @@ pub struct Match {
     pub values: Vec<&'static str>,
 }
 
-impl Row {
+impl InhibitionRow {
     /// Whether the row is about the alerts of a model, and not about those of the operator.
     #[must_use]
     pub fn is_about_models(&self) -> bool {
-        self.sources.iter().all(|alert| matches!(alert.rules, Rules::Model(..)))
+        self.sources.iter().all(|alert| matches!(alert.rules, AlertRules::Model(..)))
     }
 
     /// Labels that an alert must have to silence others.
@@ -95,8 +95,8 @@ impl Row {
     #[must_use]
     pub fn target(&self) -> Vec<Match> {
         match self.targets {
-            Targets::Alerts(alerts) => vec![named(alerts)],
-            Targets::LessSevere => {
+            Silenced::Alerts(alerts) => vec![named(alerts)],
+            Silenced::LessSevere => {
                 let less = vec![AlertSeverity::Warning.as_str(), AlertSeverity::Info.as_str()];
                 vec![named(self.sources), Match { label: "severity", values: less }]
             }
@@ -107,7 +107,7 @@ impl Row {
     #[must_use]
     pub fn equal(&self) -> Vec<&'static str> {
         let model: &[_] = if self.is_about_models() { &["namespace", "model"] } else { &[] };
-        let same: &[_] = if matches!(self.targets, Targets::LessSevere) { &["alertname", "slo"] } else { &[] };
+        let same: &[_] = if matches!(self.targets, Silenced::LessSevere) { &["alertname", "slo"] } else { &[] };
         [model, same].concat()
     }
 }
@@ -118,13 +118,13 @@ fn named(alerts: &[&Alert]) -> Match {
 
 /// Rows as a table for people.
 #[must_use]
-pub fn table<'a>(rows: impl IntoIterator<Item = &'a Row>) -> String {
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a InhibitionRow>) -> String {
     let list = |matched: &Match| format!("`{}`", matched.values.join("`, `"));
     let mut text = "| while this is critical | this goes to no receiver | why |\n|---|---|---|\n".to_owned();
     for row in rows {
         let silenced = match row.targets {
-            Targets::Alerts(alerts) => list(&named(alerts)),
-            Targets::LessSevere => "the same alert about the same objective, with a lower severity".into(),
+            Silenced::Alerts(alerts) => list(&named(alerts)),
+            Silenced::LessSevere => "the same alert about the same objective, with a lower severity".into(),
         };
         // Writing to a String can't fail.
         let _ = writeln!(text, "| {} | {silenced} | {} |", list(&named(row.sources)), row.why);

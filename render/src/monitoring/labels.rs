@@ -51,7 +51,7 @@ impl Category {
 
 /// The part of the system that is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Component {
+pub enum AlertComponent {
     /// The model's pods.
     Worker,
     /// The way from the pods to Prometheus.
@@ -60,7 +60,7 @@ pub enum Component {
     Operator,
 }
 
-impl Component {
+impl AlertComponent {
     /// Label `component`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -12,8 +12,8 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::ScrapeInterval;
 use belfry_crds::monitoring::Rule;
 
-use super::promql::{Record, Scope, Total, by_model};
-use crate::model::{Objective, Target, ValidModel};
+use super::promql::{Record, SeriesOf, Total, by_model};
+use crate::model::{Objective, ValidIndicator, ValidModel};
 
 /// Minimum number of failures for an alert.
 pub(super) const LEAST_ERRORS: u32 = 5;
@@ -60,22 +60,22 @@ impl Burn {
 
     /// The expression with which this pair fires.
     pub(super) fn expr(&self, model: &ValidModel, objective: &Objective) -> String {
-        let scope = Scope::model(model);
-        let series = |record: Record| scope.recorded(&record, &objective.name);
+        let series = SeriesOf::model(model);
+        let recorded = |record: Record| series.recorded(&record, &objective.name);
         let threshold = number(self.threshold(objective));
         format!(
             "{} > {threshold} and {} > {threshold} and {} >= {LEAST_ERRORS}",
-            series(Record::ErrorRatio(self.long)),
-            series(Record::ErrorRatio(self.short)),
-            series(Record::Errors(self.long)),
+            recorded(Record::ErrorRatio(self.long)),
+            recorded(Record::ErrorRatio(self.short)),
+            recorded(Record::Errors(self.long)),
         )
     }
 }
 
 /// The recording rules of one objective.
 pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
-    let scope = Scope::model(model);
-    let series = |record: Record| scope.recorded(&record, &objective.name);
+    let series = SeriesOf::model(model);
+    let recorded = |record: Record| series.recorded(&record, &objective.name);
     let record = |record: Record, expr: String| Rule {
         record: Some(record.to_string()),
         expr,
@@ -88,26 +88,26 @@ pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
     };
     let mut rules = vec![
         record(Record::Objective, format!("vector({})", number(objective.ratio))),
-        record(Record::RequestRate, total(&scope, objective, Total::rate, "5m")),
-        record(Record::ErrorRate, errors(&scope, objective, Total::rate, "5m")),
+        record(Record::RequestRate, total(&series, objective, Total::rate, "5m")),
+        record(Record::ErrorRate, errors(&series, objective, Total::rate, "5m")),
     ];
     for window in RAW {
-        let errors = errors(&scope, objective, Total::rate, window);
-        let total = total(&scope, objective, Total::rate, window);
+        let errors = errors(&series, objective, Total::rate, window);
+        let total = total(&series, objective, Total::rate, window);
         rules.push(record(Record::ErrorRatio(window), format!("({errors}) / ({total} > 0)")));
     }
     for window in SMEARED {
-        let errors = series(Record::ErrorRate).over_time("sum", window);
-        let total = series(Record::RequestRate).over_time("sum", window);
+        let errors = recorded(Record::ErrorRate).over_time("sum", window);
+        let total = recorded(Record::RequestRate).over_time("sum", window);
         rules.push(record(Record::ErrorRatio(window), format!("{errors} / ({total} > 0)")));
     }
     for burn in BURNS {
         let increase = if RAW.contains(&burn.long) {
-            errors(&scope, objective, Total::increase, burn.long)
+            errors(&series, objective, Total::increase, burn.long)
         } else {
             // The sum of rates, times the interval that each stands for. If the interval has changed, the result
             // is off by the same factor, which is good enough for a guard.
-            let rates = series(Record::ErrorRate).over_time("sum", burn.long);
+            let rates = recorded(Record::ErrorRate).over_time("sum", burn.long);
             format!("{rates} * {}", seconds(model.monitoring.interval))
         };
         rules.push(record(Record::Errors(burn.long), increase));
@@ -119,25 +119,25 @@ pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
 pub(super) type Growth = fn(&Total, &str) -> String;
 
 /// Requests that count.
-pub(super) fn total(scope: &Scope, objective: &Objective, growth: Growth, window: &str) -> String {
-    let requests = match objective.target {
-        Target::Availability => scope.counter(&metrics::REQUESTS),
-        Target::Latency { .. } => scope.count(&metrics::REQUEST_DURATION).eq("phase", "total"),
+pub(super) fn total(series: &SeriesOf, objective: &Objective, growth: Growth, window: &str) -> String {
+    let requests = match objective.indicator {
+        ValidIndicator::Availability => series.counter(&metrics::REQUESTS),
+        ValidIndicator::Latency { .. } => series.count(&metrics::REQUEST_DURATION).eq("phase", "total"),
     };
     by_model("sum", growth(&requests, window))
 }
 
 /// Requests that break the objective.
-pub(super) fn errors(scope: &Scope, objective: &Objective, growth: Growth, window: &str) -> String {
-    let total = total(scope, objective, growth, window);
-    match objective.target {
+pub(super) fn errors(series: &SeriesOf, objective: &Objective, growth: Growth, window: &str) -> String {
+    let total = total(series, objective, growth, window);
+    match objective.indicator {
         // Without a failure there is no series yet; that means 0, not unknown.
-        Target::Availability => {
-            format!("{} or 0 * {total}", by_model("sum", growth(&failed(scope), window)))
+        ValidIndicator::Availability => {
+            format!("{} or 0 * {total}", by_model("sum", growth(&failed(series), window)))
         }
         // Without a fallback: a missing bucket must not look like an objective that is met.
-        Target::Latency { seconds, .. } => {
-            let fast = scope.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
+        ValidIndicator::Latency { seconds, .. } => {
+            let fast = series.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
             format!("{total} - {}", by_model("sum", growth(&fast, window)))
         }
     }
@@ -145,8 +145,8 @@ pub(super) fn errors(scope: &Scope, objective: &Objective, growth: Growth, windo
 
 /// Requests that were answered with a 5xx. Every 5xx counts, also a 503 while loading or draining: the
 /// caller got no answer, and a Service sends no requests to workers that are not ready.
-pub(super) fn failed(scope: &Scope) -> Total {
-    scope.counter(&metrics::REQUESTS).matching("status", "5..")
+pub(super) fn failed(series: &SeriesOf) -> Total {
+    series.counter(&metrics::REQUESTS).matching("status", "5..")
 }
 
 /// A number without the rounding errors of binary fractions.
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn objective(ratio: f64) -> Objective {
-        Objective { name: "x".into(), percent: String::new(), ratio, target: Target::Availability }
+        Objective { name: "x".into(), percent: String::new(), ratio, indicator: ValidIndicator::Availability }
     }
 
     #[test]

@@ -7,19 +7,22 @@ use super::runbook::{self, Cause, Step, cause, query};
 
 pub(super) fn diagnosis() -> Vec<Step> {
     vec![
-        query("Which pods are full? One full pod among empty ones is a matter of balancing, or of that pod", |scope| {
-            format!(
-                "{} / {}",
-                by("sum", &["pod"], scope.gauge(&metrics::QUEUE_DEPTH)),
-                by("sum", &["pod"], scope.gauge(&metrics::QUEUE_CAPACITY))
-            )
+        query(
+            "Which pods are full? One full pod among empty ones is a matter of balancing, or of that pod",
+            |series| {
+                format!(
+                    "{} / {}",
+                    by("sum", &["pod"], series.gauge(&metrics::QUEUE_DEPTH)),
+                    by("sum", &["pod"], series.gauge(&metrics::QUEUE_CAPACITY))
+                )
+            },
+        ),
+        query("Did traffic grow?", |series| by("sum", &["endpoint"], series.counter(&metrics::REQUESTS).rate("5m"))),
+        query("Did each pod's throughput fall, in tokens a second?", |series| {
+            by("sum", &["pod"], series.counter(&metrics::TOKENS).rate("5m"))
         }),
-        query("Did traffic grow?", |scope| by("sum", &["endpoint"], scope.counter(&metrics::REQUESTS).rate("5m"))),
-        query("Did each pod's throughput fall, in tokens a second?", |scope| {
-            by("sum", &["pod"], scope.counter(&metrics::TOKENS).rate("5m"))
-        }),
-        query("How many replicas are ready, of how many?", |scope| {
-            by("max", &["state"], scope.gauge(&metrics::MODEL_REPLICAS))
+        query("How many replicas are ready, of how many?", |series| {
+            by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))
         }),
         runbook::pods(),
     ]

@@ -1,6 +1,6 @@
 //! PromQL, typed so that an expression can read only series that exist.
 //!
-//! A [`Scope`] names the model or the job whose series are read, and every selector starts from one. A
+//! A [`SeriesOf`] names the model or the job whose series are read, and every selector starts from one. A
 //! [`Total`] only grows, so it has `rate` and `increase`; a [`Level`] goes up and down, so it has
 //! neither.
 
@@ -9,13 +9,13 @@ use std::fmt;
 
 use belfry_crds::contract::metric::{Counter, Exporter, Gauge, Histogram, Metric};
 
-use super::labels::Component;
-use crate::engine::Source;
+use super::labels::AlertComponent;
+use crate::engine::EngineSeries;
 use crate::model::ValidModel;
 
 /// The series of one model, job or component, from which an expression selects.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct SeriesOf {
     matchers: Vec<Matcher>,
     /// Narrows the series of workers, and no others.
     pods: Option<Matcher>,
@@ -28,7 +28,7 @@ struct Matcher {
     value: String,
 }
 
-impl Scope {
+impl SeriesOf {
     /// The series of one model.
     #[must_use]
     pub fn model(model: &ValidModel) -> Self {
@@ -49,7 +49,7 @@ impl Scope {
 
     /// The alerts of a component, whatever series they read.
     #[must_use]
-    pub fn component(component: Component) -> Self {
+    pub fn component(component: AlertComponent) -> Self {
         Self { matchers: vec![Matcher::equal("component", component.as_str())], pods: None }
     }
 
@@ -99,7 +99,7 @@ impl Scope {
     /// Series of another engine, under the engine's names. Only the recording rules that turn them into Belfry's read them; all
     /// other series are in the contract.
     #[must_use]
-    pub(crate) fn foreign(&self, source: &Source, suffix: &str) -> String {
+    pub(crate) fn foreign(&self, series: &EngineSeries, suffix: &str) -> String {
         let matcher = |operator: &'static str, pairs: &[(String, String)]| {
             let of = |(label, value): &(String, String)| Matcher {
                 label: label.clone().into(),
@@ -108,9 +108,9 @@ impl Scope {
             };
             pairs.iter().map(of).collect::<Vec<_>>()
         };
-        let own = matcher("=", &source.equal).into_iter().chain(matcher("=~", &source.like));
+        let own = matcher("=", &series.equal).into_iter().chain(matcher("=~", &series.like));
         let matchers = self.matchers.iter().cloned().chain(own).collect();
-        Selector { name: format!("{}{suffix}", source.name), matchers }.to_string()
+        Selector { name: format!("{}{suffix}", series.name), matchers }.to_string()
     }
 
     /// Prometheus' own series of the workers' targets: 1 when the last scrape succeeded.
@@ -311,7 +311,8 @@ mod tests {
 
     #[test]
     fn a_hostile_value_stays_within_its_quotes() {
-        let level = Scope::named("a\"} or vector(1) #", "b\\").gauge(&metrics::QUEUE_DEPTH).one_of("pod", &["x.y|z"]);
+        let level =
+            SeriesOf::named("a\"} or vector(1) #", "b\\").gauge(&metrics::QUEUE_DEPTH).one_of("pod", &["x.y|z"]);
         let text = level.to_string();
         assert_eq!(text, r#"inference_queue_depth{namespace="a\"} or vector(1) #",model="b\\",pod=~"x\\.y\\|z"}"#);
         assert!(promql_parser::parser::parse(&text).is_ok(), "{text}");
@@ -319,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_whole_bound_is_written_as_prometheus_3_stores_it() {
-        let one = Scope::named("a", "b").bucket(&metrics::REQUEST_DURATION, 1.0);
+        let one = SeriesOf::named("a", "b").bucket(&metrics::REQUEST_DURATION, 1.0);
         assert!(one.to_string().contains(r#"le="1.0""#), "{one}");
     }
 }

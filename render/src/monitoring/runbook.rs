@@ -2,7 +2,7 @@
 
 use belfry_crds::contract;
 
-use super::promql::Scope;
+use super::promql::SeriesOf;
 
 /// Content of the page of an alert, beside the alert's impact.
 #[derive(Clone, Debug)]
@@ -59,8 +59,8 @@ pub(super) fn shell(ask: &'static str, command: impl Into<String>) -> Step {
 }
 
 /// A query of a runbook has `NAMESPACE` and `MODEL` in place of the model; the reader replaces both.
-pub(super) fn query(ask: &'static str, expression: impl FnOnce(&Scope) -> String) -> Step {
-    Step { ask, with: Tool::Query(expression(&Scope::named("NAMESPACE", "MODEL"))) }
+pub(super) fn query(ask: &'static str, expression: impl FnOnce(&SeriesOf) -> String) -> Step {
+    Step { ask, with: Tool::Query(expression(&SeriesOf::named("NAMESPACE", "MODEL"))) }
 }
 
 pub(super) fn cause(cause: &str, cure: &str) -> Cause {

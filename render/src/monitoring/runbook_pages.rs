@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::alert::{Alert, Rules};
+use super::alert::{Alert, AlertRules};
 use super::alerts::alerts;
 use super::inhibition::{self, TABLE};
 use super::reference::GENERATED;
@@ -14,7 +14,7 @@ pub fn page(alert: &Alert) -> String {
     let Runbook { meaning, diagnosis, mitigation, resolves } = (alert.runbook)();
     let mut page = format!("# {}\n\n{}\n", alert.name, GENERATED);
     let _ = writeln!(page, "\n## Meaning\n\n{meaning}\n\n## Impact\n\n{}\n\n## Diagnosis", alert.impact);
-    if matches!(alert.rules, Rules::Model(..)) || diagnosis.iter().any(Step::names_the_model) {
+    if matches!(alert.rules, AlertRules::Model(..)) || diagnosis.iter().any(Step::names_the_model) {
         page.push_str("\nTake both values from the labels of the alert; in queries, put them in place of `NAMESPACE` and `MODEL`.\n");
         page.push_str("\n```sh\nNAMESPACE=…  # label namespace\nMODEL=…      # label model\n```\n");
     }
@@ -60,8 +60,8 @@ pub fn index() -> String {
 /// The smallest profile that has the alert; empty for an alert about the operator, which every installation has.
 const fn profile(alert: &Alert) -> &'static str {
     match alert.rules {
-        Rules::Model(from, _) => from.as_str(),
-        Rules::Operator(_) => "",
+        AlertRules::Model(from, _) => from.as_str(),
+        AlertRules::Operator(_) => "",
     }
 }
 

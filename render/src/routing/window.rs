@@ -6,10 +6,10 @@ use belfry_crds::inference_model::Weekly;
 use jiff::ToSpan;
 use jiff::civil::{Date, DateTime, Time};
 
-use crate::model::{Times, Window};
+use crate::model::{Times, ValidWindow};
 
 /// The calendar of a window.
-pub(super) fn interval(window: &Window) -> MuteTimeInterval {
+pub(super) fn interval(window: &ValidWindow) -> MuteTimeInterval {
     let time_intervals = match &window.times {
         Times::Once { from, until } => once(*from, *until),
         Times::Weekly(weekly) => vec![self::weekly(weekly)],

@@ -1,7 +1,7 @@
 //! `spec.observability.alerts`, with defaults applied.
 
 use crate::model::ValidAlerts;
-use crate::monitoring::alert::Rules;
+use crate::monitoring::alert::AlertRules;
 use crate::monitoring::alerts;
 use crate::problem::Problem;
 use belfry_crds::inference_model::Alerts;
@@ -19,12 +19,12 @@ pub(super) fn valid_alerts(spec: Option<&Alerts>) -> Result<ValidAlerts, Vec<Pro
 /// The problem with an override that names no alert about models: it would have no effect.
 fn unknown(index: usize, name: &str) -> Option<Problem> {
     let message = match alerts().iter().find(|alert| alert.name == name).map(|alert| &alert.rules) {
-        Some(Rules::Model(..)) => return None,
-        Some(Rules::Operator(_)) => {
+        Some(AlertRules::Model(..)) => return None,
+        Some(AlertRules::Operator(_)) => {
             format!("{name} is about the operator, not about a model: silence it in Alertmanager")
         }
         None => {
-            let of_models = alerts().iter().filter(|alert| matches!(alert.rules, Rules::Model(..)));
+            let of_models = alerts().iter().filter(|alert| matches!(alert.rules, AlertRules::Model(..)));
             let nearest = of_models.min_by_key(|alert| strsim::levenshtein(alert.name, name));
             let nearest = nearest.map(|alert| alert.name).unwrap_or_default();
             format!("there is no alert {name}: the nearest is {nearest}, and docs/runbooks lists all")

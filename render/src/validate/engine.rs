@@ -4,7 +4,7 @@ use belfry_crds::contract::{METRICS_PATH, metrics};
 use belfry_crds::inference_model::{Engine, MetricMapping};
 
 use crate::engine::{Mapping, profile};
-use crate::model::{Target, ValidEngine, ValidMonitoring, ValidSource};
+use crate::model::{ValidEngine, ValidIndicator, ValidMonitoring, ValidSource};
 use crate::problem::Problem;
 
 /// Applies the defaults of the engine's type.
@@ -70,13 +70,13 @@ pub(super) fn unreadable(engine: &ValidEngine, source: &ValidSource) -> Option<P
 /// Objectives on series that the engine does not have: they would always look as if they were met.
 pub(super) fn unmeasurable(engine: &ValidEngine, monitoring: &ValidMonitoring) -> Vec<Problem> {
     let objectives = monitoring.objectives.iter().enumerate();
-    objectives.filter_map(|(index, objective)| gap(engine, index, &objective.target)).collect()
+    objectives.filter_map(|(index, objective)| gap(engine, index, &objective.indicator)).collect()
 }
 
-fn gap(engine: &ValidEngine, index: usize, target: &Target) -> Option<Problem> {
+fn gap(engine: &ValidEngine, index: usize, indicator: &ValidIndicator) -> Option<Problem> {
     let name = profile(engine.type_).name;
-    match target {
-        Target::Availability => {
+    match indicator {
+        ValidIndicator::Availability => {
             let counts_failures = engine.mappings.iter().any(|mapping| {
                 mapping.ours.name == metrics::REQUESTS.name
                     && mapping.labels.get("status").is_some_and(|status| status.starts_with('5'))
@@ -86,7 +86,7 @@ fn gap(engine: &ValidEngine, index: usize, target: &Target) -> Option<Problem> {
                 Problem::new(&format!("spec.observability.slos[{index}].indicator"), message)
             })
         }
-        Target::Latency { threshold, .. } => {
+        ValidIndicator::Latency { threshold, .. } => {
             let total = engine.mappings.iter().filter(|mapping| {
                 mapping.ours.name == metrics::REQUEST_DURATION.name
                     && mapping.labels.get("phase").is_some_and(|phase| phase == "total")

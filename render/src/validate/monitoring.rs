@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use belfry_crds::contract::threshold_seconds;
 use belfry_crds::inference_model::{Indicator, Observability, Slo};
 
-use super::alertmanager::alertmanager;
 use super::alerts::valid_alerts;
 use super::keep;
-use crate::model::{Objective, Target, ValidMonitoring};
+use super::routing::routing;
+use crate::model::{Objective, ValidIndicator, ValidMonitoring};
 use crate::problem::Problem;
 use crate::settings::Settings;
 
@@ -18,7 +18,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
     let dashboard = spec.dashboard.unwrap_or_default();
     let monitor = spec.monitor.unwrap_or_default();
     let mut problems = vec![];
-    let alertmanager = spec.alertmanager.as_ref().and_then(|it| keep(alertmanager(it, &monitor.labels), &mut problems));
+    let routing = spec.alertmanager.as_ref().and_then(|it| keep(routing(it, &monitor.labels), &mut problems));
     let alerts = keep(valid_alerts(spec.alerts.as_ref()), &mut problems).unwrap_or_default();
     let objectives: Vec<_> =
         spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
@@ -43,7 +43,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
             .trim_end_matches('/')
             .to_owned(),
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
-        alertmanager,
+        routing,
     })
 }
 
@@ -53,17 +53,17 @@ fn objective(index: usize, slo: &Slo) -> Result<Objective, Vec<Problem>> {
         .objective
         .parse()
         .map_err(|_| vec![Problem::new(&field("objective"), "write per cent as a decimal number, such as \"99.9\"")])?;
-    let target = match slo.indicator {
-        Indicator::Availability => Target::Availability,
+    let indicator = match slo.indicator {
+        Indicator::Availability => ValidIndicator::Availability,
         Indicator::Latency => {
             let threshold = slo.threshold.clone().unwrap_or_default();
             let seconds = threshold_seconds(&threshold).ok_or_else(|| {
                 vec![Problem::new(&field("threshold"), format!("{threshold:?} is not a bucket bound of the worker"))]
             })?;
-            Target::Latency { threshold, seconds }
+            ValidIndicator::Latency { threshold, seconds }
         }
     };
     // A percentage has at most three decimals, so this rounding only removes the error of the division.
     let ratio = (percent * 1000.0).round() / 100_000.0;
-    Ok(Objective { name: slo.name.clone(), percent: slo.objective.clone(), ratio, target })
+    Ok(Objective { name: slo.name.clone(), percent: slo.objective.clone(), ratio, indicator })
 }

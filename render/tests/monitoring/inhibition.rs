@@ -3,26 +3,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belfry_render::monitoring;
-use belfry_render::monitoring::alert::{Alert, Rules};
-use belfry_render::monitoring::inhibition::{Row, TABLE, Targets};
+use belfry_render::monitoring::alert::{Alert, AlertRules};
+use belfry_render::monitoring::inhibition::{InhibitionRow, Silenced, TABLE};
 use belfry_render::monitoring::labels::Severity;
 
 /// Pairs of an alert and an alert that it silences, whatever their severities.
 fn arrows() -> BTreeSet<(&'static str, &'static str)> {
-    let targets = |row: &Row| match row.targets {
-        Targets::Alerts(alerts) => alerts,
-        Targets::LessSevere => &[],
+    let targets = |row: &InhibitionRow| match row.targets {
+        Silenced::Alerts(alerts) => alerts,
+        Silenced::LessSevere => &[],
     };
-    let of_row = |row: &'static Row| {
+    let of_row = |row: &'static InhibitionRow| {
         row.sources.iter().flat_map(move |source| targets(row).iter().map(|target| (source.name, target.name)))
     };
     TABLE.iter().flat_map(of_row).collect()
 }
 
-fn of_row(row: &Row) -> Vec<&'static Alert> {
+fn of_row(row: &InhibitionRow) -> Vec<&'static Alert> {
     match row.targets {
-        Targets::Alerts(alerts) => [row.sources, alerts].concat(),
-        Targets::LessSevere => row.sources.to_vec(),
+        Silenced::Alerts(alerts) => [row.sources, alerts].concat(),
+        Silenced::LessSevere => row.sources.to_vec(),
     }
 }
 
@@ -32,7 +32,7 @@ fn every_row_names_alerts_that_exist_and_is_about_models_or_about_the_operator()
         assert!(!row.sources.is_empty() && row.why.ends_with('.'), "{}", row.why);
         for alert in of_row(row) {
             assert!(monitoring::alerts().iter().any(|listed| listed.name == alert.name), "{}", alert.name);
-            assert_eq!(row.is_about_models(), matches!(alert.rules, Rules::Model(..)), "{}", alert.name);
+            assert_eq!(row.is_about_models(), matches!(alert.rules, AlertRules::Model(..)), "{}", alert.name);
         }
     }
 }
@@ -78,7 +78,7 @@ fn a_cause_silences_what_its_consequences_silence() {
 fn an_alert_with_two_severities_silences_its_lower_one() {
     let with_two = monitoring::alerts().iter().filter(|alert| alert.severities.len() > 1).map(|alert| alert.name);
     let mut covered = BTreeSet::new();
-    for row in TABLE.iter().filter(|row| matches!(row.targets, Targets::LessSevere)) {
+    for row in TABLE.iter().filter(|row| matches!(row.targets, Silenced::LessSevere)) {
         covered.extend(row.sources.iter().map(|alert| alert.name));
         assert_eq!(row.equal(), ["namespace", "model", "alertname", "slo"]);
     }

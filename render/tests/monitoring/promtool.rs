@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use belfry_crds::monitoring::{PrometheusRuleSpec, Rule, RuleGroup};
 use belfry_render::monitoring;
-use belfry_render::monitoring::alert::{Alert, Rules};
+use belfry_render::monitoring::alert::{Alert, AlertRules};
 use belfry_render::monitoring::labels::Category;
 use belfry_render::monitoring::rule_test;
 use expect_test::expect_file;
@@ -40,9 +40,9 @@ fn test_file(alert: &Alert) -> String {
 
 fn generate(alert: &Alert) {
     let rules = match alert.rules {
-        Rules::Model(..) if alert.category == Category::Objective => "objectives.rules.yaml",
-        Rules::Model(..) => "alerts.rules.yaml",
-        Rules::Operator(_) => OPERATOR_RULES,
+        AlertRules::Model(..) if alert.category == Category::Objective => "objectives.rules.yaml",
+        AlertRules::Model(..) => "alerts.rules.yaml",
+        AlertRules::Operator(_) => OPERATOR_RULES,
     };
     let tests = rule_test::file(alert, &models::objectives(), rules).unwrap();
     expect_file![test_file(alert)].assert_eq(&tests);

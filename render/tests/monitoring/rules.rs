@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use belfry_crds::contract::metric::Exporter;
 use belfry_crds::monitoring::{PrometheusRuleSpec, Rule};
 use belfry_render::monitoring;
-use belfry_render::monitoring::alert::Rules;
+use belfry_render::monitoring::alert::AlertRules;
 use expect_test::expect_file;
 
 use crate::models;
@@ -132,7 +132,7 @@ fn rules_about_the_operator_read_only_its_own_series() {
         promql::check(&rule.expr, &sources);
         assert!(rule.expr.contains(r#"job="belfry-operator""#), "{}", rule.expr);
     }
-    assert!(monitoring::alerts().iter().any(|alert| matches!(alert.rules, Rules::Operator(_))));
+    assert!(monitoring::alerts().iter().any(|alert| matches!(alert.rules, AlertRules::Operator(_))));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! list of runbooks has for users' own routes.
 
 use belfry_render::monitoring::alert::Alert;
-use belfry_render::monitoring::inhibition::{Row, TABLE, Targets};
+use belfry_render::monitoring::inhibition::{InhibitionRow, Silenced, TABLE};
 use belfry_render::monitoring::labels::Category;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::bell::{Alertmanager, Sink};
 use crate::{convert, paging, support};
 
 /// An alert as Alertmanager gets it.
-fn ringing(alert: &Alert, severity: &str, row: &Row) -> Value {
+fn ringing(alert: &Alert, severity: &str, row: &InhibitionRow) -> Value {
     let mut labels = json!({"alertname": alert.name, "severity": severity});
     if row.is_about_models() {
         (labels["namespace"], labels["model"]) = (json!("search"), json!("paging"));
@@ -41,7 +41,7 @@ struct Story {
     others: Vec<Value>,
 }
 
-fn stories(row: &Row) -> Vec<Story> {
+fn stories(row: &InhibitionRow) -> Vec<Story> {
     let of_source = |source: &&Alert| {
         let critical = ringing(source, "critical", row);
         let of_targets = |targets: &[&Alert]| {
@@ -62,8 +62,8 @@ fn stories(row: &Row) -> Vec<Story> {
             Story { source: critical.clone(), target, others }
         };
         match row.targets {
-            Targets::Alerts(targets) => of_targets(targets),
-            Targets::LessSevere => ["warning", "info"].map(of_severity).into(),
+            Silenced::Alerts(targets) => of_targets(targets),
+            Silenced::LessSevere => ["warning", "info"].map(of_severity).into(),
         }
     };
     row.sources.iter().flat_map(of_source).collect()
@@ -94,7 +94,7 @@ fn proves(alertmanager: &Alertmanager, Story { source, target, others }: &Story)
     alertmanager.until_held(&[]);
 }
 
-fn prove(name: &str, mut configuration: Value, rows: &[&Row]) {
+fn prove(name: &str, mut configuration: Value, rows: &[&InhibitionRow]) {
     let sentinel = json!({"source_matchers": ["alertname = First"], "target_matchers": ["alertname = Last"]});
     configuration["inhibit_rules"].as_array_mut().unwrap().push(sentinel);
     let alertmanager = Alertmanager::start(name, &configuration);

@@ -3,12 +3,12 @@
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
-use crate::model::{Target, ValidModel};
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::model::{ValidIndicator, ValidModel};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::burn_rate;
 use crate::monitoring::case::{Case, grow, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::objective;
 use crate::monitoring::promql::{Record, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
@@ -16,30 +16,32 @@ use crate::monitoring::runbook::{self, Runbook, cause, query};
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceErrorBudgetBurn",
     category: Category::Objective,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "More callers of this model get a 5xx than its objective allows.",
     severities: &[Severity::Critical, Severity::Warning],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    burn_rate::firings(model, |target| matches!(target, Target::Availability).then(|| "failed".to_owned()))
+    burn_rate::firings(model, |indicator| {
+        matches!(indicator, ValidIndicator::Availability).then(|| "failed".to_owned())
+    })
 }
 
 fn runbook() -> Runbook {
     Runbook {
         meaning: burn_rate::meaning(),
         diagnosis: vec![
-            query("Which reason, and from which pod?", |scope| {
-                by("sum", &["pod", "status", "reason"], objective::failed(scope).rate("5m"))
+            query("Which reason, and from which pod?", |series| {
+                by("sum", &["pod", "status", "reason"], objective::failed(series).rate("5m"))
             }),
-            query("Since when?", |scope| {
+            query("Since when?", |series| {
                 format!(
                     "{} / {}",
-                    by("sum", &["namespace", "model"], objective::failed(scope).rate("5m")),
-                    by("sum", &["namespace", "model"], scope.counter(&metrics::REQUESTS).rate("5m"))
+                    by("sum", &["namespace", "model"], objective::failed(series).rate("5m")),
+                    by("sum", &["namespace", "model"], series.counter(&metrics::REQUESTS).rate("5m"))
                 )
             }),
             runbook::conditions(),

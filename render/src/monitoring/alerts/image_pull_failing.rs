@@ -3,11 +3,11 @@
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::waiting;
 
@@ -17,17 +17,17 @@ const NO_IMAGE: &[&str] = &["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPu
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceImagePullFailing",
     category: Category::Lifecycle,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "New replicas do not start; those that run go on serving.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
 };
 
 /// The rule adds up the reasons, because a pod alternates between `ErrImagePull` and `ImagePullBackOff`.
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let missing = waiting(&Scope::model(model)).one_of("reason", NO_IMAGE);
+    let missing = waiting(&SeriesOf::model(model)).one_of("reason", NO_IMAGE);
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{} > 0", by_model("sum", by("max", &["namespace", "model", "reason"], missing))),
@@ -52,8 +52,8 @@ fn runbook() -> Runbook {
                 "Which image is wanted?",
                 runbook::kubectl("get pods", "-o jsonpath='{.items[*].spec.containers[*].image}'"),
             ),
-            query("Which reason?", |scope| {
-                format!("{} > 0", by("max", &["reason"], waiting(scope).one_of("reason", NO_IMAGE)))
+            query("Which reason?", |series| {
+                format!("{} > 0", by("max", &["reason"], waiting(series).one_of("reason", NO_IMAGE)))
             }),
         ],
         mitigation: vec![

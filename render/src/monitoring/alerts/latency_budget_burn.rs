@@ -3,53 +3,53 @@
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
-use crate::model::{Target, ValidModel};
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::model::{ValidIndicator, ValidModel};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::burn_rate;
 use crate::monitoring::case::{Case, grow, hold};
 use crate::monitoring::example::POD_A;
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Record, Scope, by};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{Record, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceLatencyBudgetBurn",
     category: Category::Objective,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "More callers of this model wait longer than its objective allows.",
     severities: &[Severity::Critical, Severity::Warning],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    burn_rate::firings(model, |target| match target {
-        Target::Availability => None,
-        Target::Latency { threshold, .. } => Some(format!("took longer than {threshold}")),
+    burn_rate::firings(model, |indicator| match indicator {
+        ValidIndicator::Availability => None,
+        ValidIndicator::Latency { threshold, .. } => Some(format!("took longer than {threshold}")),
     })
 }
 
 fn runbook() -> Runbook {
-    let phase = |scope: &Scope, phase: &str| {
-        let seconds = scope.sum(&metrics::REQUEST_DURATION).eq("phase", phase).rate("5m");
-        let requests = scope.count(&metrics::REQUEST_DURATION).eq("phase", phase).rate("5m");
+    let phase = |series: &SeriesOf, phase: &str| {
+        let seconds = series.sum(&metrics::REQUEST_DURATION).eq("phase", phase).rate("5m");
+        let requests = series.count(&metrics::REQUEST_DURATION).eq("phase", phase).rate("5m");
         format!("{} / {}", by("sum", &["pod"], seconds), by("sum", &["pod"], requests))
     };
     Runbook {
         meaning: burn_rate::meaning(),
         diagnosis: vec![
-            query("How long do requests wait in the queue, in seconds?", |scope| phase(scope, "queue")),
-            query("How long do they compute?", |scope| phase(scope, "inference")),
-            query("How much is queued, of how much?", |scope| {
+            query("How long do requests wait in the queue, in seconds?", |series| phase(series, "queue")),
+            query("How long do they compute?", |series| phase(series, "inference")),
+            query("How much is queued, of how much?", |series| {
                 format!(
                     "{} / {}",
-                    by("sum", &["pod"], scope.gauge(&metrics::QUEUE_DEPTH)),
-                    by("sum", &["pod"], scope.gauge(&metrics::QUEUE_CAPACITY))
+                    by("sum", &["pod"], series.gauge(&metrics::QUEUE_DEPTH)),
+                    by("sum", &["pod"], series.gauge(&metrics::QUEUE_CAPACITY))
                 )
             }),
-            query("How many tokens go through each pod in a second?", |scope| {
-                by("sum", &["pod"], scope.counter(&metrics::TOKENS).rate("5m"))
+            query("How many tokens go through each pod in a second?", |series| {
+                by("sum", &["pod"], series.counter(&metrics::TOKENS).rate("5m"))
             }),
             runbook::pods(),
         ],
@@ -75,11 +75,12 @@ fn runbook() -> Runbook {
 fn cases(model: &ValidModel) -> Vec<Case> {
     let slow = |share: &str, pairs| burn_rate::expected(["latency", "95%", "took longer than 250ms"], share, pairs);
     let all = |name: &'static str, values: String| {
-        let count = Scope::model(model).count(&metrics::REQUEST_DURATION).eq("phase", "total").eq("pod", POD_A);
+        let count = SeriesOf::model(model).count(&metrics::REQUEST_DURATION).eq("phase", "total").eq("pod", POD_A);
         Case::new(name).with(count, values)
     };
     let fast = |case: Case, values: String| {
-        let bucket = Scope::model(model).bucket(&metrics::REQUEST_DURATION, 0.25).eq("phase", "total").eq("pod", POD_A);
+        let bucket =
+            SeriesOf::model(model).bucket(&metrics::REQUEST_DURATION, 0.25).eq("phase", "total").eq("pod", POD_A);
         case.with(bucket, values)
     };
     let pages = |long: &'static str| burn_rate::count("InferenceLatencyBudgetBurn", "long", long, model);

@@ -3,11 +3,11 @@
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::replicas;
 
@@ -20,10 +20,10 @@ const DOWN: &str = "InferenceModelDown";
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: DOWN,
     category: Category::Availability,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "Callers of this model get no answer at all.",
     severities: &[Severity::Critical],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
@@ -35,9 +35,9 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 ///
 /// There is no `keep_firing_for`: one ready replica ends the outage.
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let scope = Scope::model(model);
-    let desired = replicas(&scope, "desired");
-    let ready = replicas(&scope, "ready");
+    let series = SeriesOf::model(model);
+    let desired = replicas(&series, "desired");
+    let ready = replicas(&series, "ready");
     let wanted_for = |window: &str| format!("{} > 0", by_model("min", desired.over_time("min", window)));
     let expr = format!(
         "{wanted} > 0 and {now} == 0 and (\n  {was_ready} > 0 and {minute}\n  or {before} > 0 and {grace}\n  or {ringing}\n)",
@@ -47,7 +47,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         minute = wanted_for("1m"),
         before = by_model("max", desired.before(GRACE)),
         grace = wanted_for(GRACE),
-        ringing = by_model("max", scope.alerts().eq("alertname", DOWN)),
+        ringing = by_model("max", series.alerts().eq("alertname", DOWN)),
     );
     vec![Firing {
         severity: Severity::Critical,
@@ -73,7 +73,7 @@ fn runbook() -> Runbook {
             runbook::pods(),
             runbook::describe(),
             shell("How did the last containers end?", runbook::kubectl("logs", "--prefix --previous --tail=50")),
-            query("Since when?", |scope| replicas(scope, "ready").to_string()),
+            query("Since when?", |series| replicas(series, "ready").to_string()),
         ],
         mitigation: vec![
             cause("There are no pods.", "`kubectl describe` of the ReplicaSet names the quota, the limit range or the admission webhook that refuses them. Raise the quota or correct the specification."),

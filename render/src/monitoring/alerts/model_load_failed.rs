@@ -7,11 +7,11 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::reference;
 use crate::monitoring::runbook::{self, Cause, Runbook, query, shell};
 use crate::monitoring::series::condition;
@@ -19,17 +19,17 @@ use crate::monitoring::series::condition;
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelLoadFailed",
     category: Category::Lifecycle,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "At least one replica is missing. If none was ready before, the model does not serve.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let reasons: Vec<_> = LoadFailureReason::ALL.iter().map(|reason| reason.as_str()).collect();
-    let failed = condition(&Scope::model(model), ConditionType::ModelLoaded, ConditionStatus::False);
+    let failed = condition(&SeriesOf::model(model), ConditionType::ModelLoaded, ConditionStatus::False);
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], failed.one_of("reason", &reasons))),
@@ -56,8 +56,8 @@ fn runbook() -> Runbook {
         diagnosis: vec![
             runbook::conditions(),
             shell("What did the last attempt say?", runbook::kubectl("logs", "--prefix --previous --tail=20")),
-            query("How many attempts failed in the last hour?", |scope| {
-                by_model("sum", scope.counter(&metrics::MODEL_LOAD_FAILURES).increase("1h"))
+            query("How many attempts failed in the last hour?", |series| {
+                by_model("sum", series.counter(&metrics::MODEL_LOAD_FAILURES).increase("1h"))
             }),
             runbook::pods(),
         ],

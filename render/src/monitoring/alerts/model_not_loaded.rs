@@ -4,26 +4,26 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{POD_A, POD_B};
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Level, Scope, by};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{Level, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelNotLoaded",
     category: Category::Lifecycle,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "One replica does not serve; the others carry its share. If it is the only one, the model does not serve.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let loaded = Scope::model(model).gauge(&metrics::MODEL_LOADED);
+    let loaded = SeriesOf::model(model).gauge(&metrics::MODEL_LOADED);
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{} == 0", by("max", &["namespace", "model", "pod"], loaded)),
@@ -42,16 +42,16 @@ fn runbook() -> Runbook {
         meaning: "For ten minutes without a restart, a worker's process has answered the scrape and reported that its model is not loaded: it still loads, or it hangs.".into(),
         diagnosis: vec![
             runbook::conditions(),
-            query("In which state is each pod?", |scope| format!("{} == 1", scope.gauge(&metrics::MODEL_STATE))),
-            query("For how many seconds has it been loading?", |scope| {
-                format!("time() - {}", by("max", &["pod"], scope.gauge(&metrics::MODEL_LOAD_START)))
+            query("In which state is each pod?", |series| format!("{} == 1", series.gauge(&metrics::MODEL_STATE))),
+            query("For how many seconds has it been loading?", |series| {
+                format!("time() - {}", by("max", &["pod"], series.gauge(&metrics::MODEL_LOAD_START)))
             }),
-            query("How many bytes of a download are missing?", |scope| {
-                let bytes = |metric| by("max", &["pod"], scope.gauge(metric));
+            query("How many bytes of a download are missing?", |series| {
+                let bytes = |metric| by("max", &["pod"], series.gauge(metric));
                 format!("{} - {}", bytes(&metrics::DOWNLOAD_SIZE), bytes(&metrics::DOWNLOAD_DONE))
             }),
-            query("How long did it take other pods, in seconds?", |scope| {
-                format!("{} > 0", scope.gauge(&metrics::MODEL_LOAD_DURATION))
+            query("How long did it take other pods, in seconds?", |series| {
+                format!("{} > 0", series.gauge(&metrics::MODEL_LOAD_DURATION))
             }),
             shell("What does the pod say? Set POD from the label of the alert", "kubectl -n \"$NAMESPACE\" logs \"$POD\" --tail=50"),
         ],
@@ -66,7 +66,7 @@ fn runbook() -> Runbook {
 }
 
 fn loaded(model: &ValidModel, pod: &str) -> Level {
-    Scope::model(model).gauge(&metrics::MODEL_LOADED).eq("pod", pod)
+    SeriesOf::model(model).gauge(&metrics::MODEL_LOADED).eq("pod", pod)
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {

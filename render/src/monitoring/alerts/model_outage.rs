@@ -4,32 +4,32 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::objective::{self, LEAST_ERRORS};
-use crate::monitoring::promql::{Scope, by, by_model};
+use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelOutage",
     category: Category::Availability,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "More than half of the callers of this model get a 5xx.",
     severities: &[Severity::Critical],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let scope = Scope::model(model);
-    let failed = objective::failed(&scope);
+    let series = SeriesOf::model(model);
+    let failed = objective::failed(&series);
     let expr = format!(
         "{} / {} > 0.5 and {} >= {LEAST_ERRORS}",
         by_model("sum", failed.rate("1m")),
-        by_model("sum", scope.counter(&metrics::REQUESTS).rate("1m")),
+        by_model("sum", series.counter(&metrics::REQUESTS).rate("1m")),
         by_model("sum", failed.increase("2m")),
     );
     vec![Firing {
@@ -55,15 +55,15 @@ fn runbook() -> Runbook {
         diagnosis: vec![
             query(
                 "Which reason, and from which pod? One reason from one pod is that pod; one reason from all is the model or its input",
-                |scope| by("sum", &["pod", "status", "reason"], objective::failed(scope).rate("1m")),
+                |series| by("sum", &["pod", "status", "reason"], objective::failed(series).rate("1m")),
             ),
             runbook::pods(),
             runbook::logs(),
-            query("Do requests wait until their deadline?", |scope| {
-                by("max", &["pod"], scope.gauge(&metrics::QUEUE_DEPTH))
+            query("Do requests wait until their deadline?", |series| {
+                by("max", &["pod"], series.gauge(&metrics::QUEUE_DEPTH))
             }),
-            query("Does the worker still compute? Seconds since the last forward pass", |scope| {
-                format!("time() - {}", by("max", &["pod"], scope.gauge(&metrics::LAST_PROGRESS)))
+            query("Does the worker still compute? Seconds since the last forward pass", |series| {
+                format!("time() - {}", by("max", &["pod"], series.gauge(&metrics::LAST_PROGRESS)))
             }),
         ],
         mitigation: vec![

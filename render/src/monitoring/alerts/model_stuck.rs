@@ -5,28 +5,28 @@ use belfry_crds::contract::metrics;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Level, Scope, by_model};
+use crate::monitoring::promql::{Level, SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, shell};
 use crate::monitoring::series::condition;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelStuck",
     category: Category::Lifecycle,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "The model runs as it did before, or not at all; its monitoring may be missing.",
     severities: &[Severity::Warning],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
 
 /// The rules come with the operator's and not with the model's, because the model's PrometheusRule may be a refused object.
 fn rules() -> Vec<Firing> {
-    let scope = Scope::job(OPERATOR_JOB);
+    let series = SeriesOf::job(OPERATOR_JOB);
     let firing = |cause: &str, expr: String, for_, summary: &str, description: &str| Firing {
         severity: Severity::Warning,
         expr,
@@ -41,8 +41,8 @@ fn rules() -> Vec<Firing> {
             "not-observed",
             format!(
                 "{} > {}",
-                by_model("max", scope.gauge(&metrics::MODEL_GENERATION)),
-                by_model("max", scope.gauge(&metrics::MODEL_OBSERVED_GENERATION))
+                by_model("max", series.gauge(&metrics::MODEL_GENERATION)),
+                by_model("max", series.gauge(&metrics::MODEL_OBSERVED_GENERATION))
             ),
             "10m",
             "{{ $labels.namespace }}/{{ $labels.model }}: a change has not been taken up in 10 minutes",
@@ -51,7 +51,7 @@ fn rules() -> Vec<Firing> {
         ),
         firing(
             "objects-refused",
-            format!("{} > 0", by_model("max", scope.gauge(&metrics::MODEL_OBJECTS).eq("state", "refused"))),
+            format!("{} > 0", by_model("max", series.gauge(&metrics::MODEL_OBJECTS).eq("state", "refused"))),
             "15m",
             "{{ $labels.namespace }}/{{ $labels.model }}: refused objects: {{ $value | humanize }}",
             "The API server has refused objects of {{ $labels.namespace }}/{{ $labels.model }} for 15 minutes, now {{ $value | humanize }}. Its \
@@ -59,7 +59,7 @@ fn rules() -> Vec<Firing> {
         ),
         firing(
             "undecodable",
-            format!("{} > 0", by_model("max", scope.gauge(&metrics::MODEL_UNDECODABLE))),
+            format!("{} > 0", by_model("max", series.gauge(&metrics::MODEL_UNDECODABLE))),
             "5m",
             "{{ $labels.namespace }}/{{ $labels.model }}: the operator can't decode it",
             "For 5 minutes, the operator has left {{ $labels.namespace }}/{{ $labels.model }} as it is, because it can't decode what is stored. \
@@ -83,8 +83,8 @@ fn runbook() -> Runbook {
             ),
             shell("Is it being deleted, and which finalizer holds it?", r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"#),
             operator::kubectl("What does the operator say about it? Look for the name of the model", "logs", "--prefix --tail=500"),
-            runbook::query("Since when is its specification accepted or not?", |scope| {
-                condition(scope, ConditionType::SpecAccepted, ConditionStatus::True).over_time("count", "1d")
+            runbook::query("Since when is its specification accepted or not?", |series| {
+                condition(series, ConditionType::SpecAccepted, ConditionStatus::True).over_time("count", "1d")
             }),
         ],
         mitigation: vec![
@@ -106,20 +106,20 @@ fn of_model(level: Level) -> Level {
 }
 
 fn generation(value: &[(&str, u32)], observed: &[(&str, u32)], name: &'static str) -> Case {
-    let scope = Scope::job(OPERATOR_JOB);
+    let series = SeriesOf::job(OPERATOR_JOB);
     Case::new(name)
-        .with(of_model(scope.gauge(&metrics::MODEL_GENERATION)), hold(value))
-        .with(of_model(scope.gauge(&metrics::MODEL_OBSERVED_GENERATION)), hold(observed))
+        .with(of_model(series.gauge(&metrics::MODEL_GENERATION)), hold(value))
+        .with(of_model(series.gauge(&metrics::MODEL_OBSERVED_GENERATION)), hold(observed))
 }
 
 fn refused(values: &[(&str, u32)], name: &'static str) -> Case {
-    let scope = Scope::job(OPERATOR_JOB);
-    let objects = |state: &str| of_model(scope.gauge(&metrics::MODEL_OBJECTS)).eq("state", state);
+    let series = SeriesOf::job(OPERATOR_JOB);
+    let objects = |state: &str| of_model(series.gauge(&metrics::MODEL_OBJECTS)).eq("state", state);
     Case::new(name).with(objects("refused"), hold(values)).with(objects("missing"), hold(&[("2", 120)]))
 }
 
 fn undecodable(name: &'static str, values: &[(&str, u32)]) -> Case {
-    Case::new(name).with(of_model(Scope::job(OPERATOR_JOB).gauge(&metrics::MODEL_UNDECODABLE)), hold(values))
+    Case::new(name).with(of_model(SeriesOf::job(OPERATOR_JOB).gauge(&metrics::MODEL_UNDECODABLE)), hold(values))
 }
 
 fn stuck(cause: &'static str, summary: &str, description: &str) -> Expected {

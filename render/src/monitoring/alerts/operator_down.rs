@@ -2,20 +2,20 @@
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Level, Scope};
+use crate::monitoring::promql::{Level, SeriesOf};
 use crate::monitoring::runbook::{Runbook, cause};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorDown",
     category: Category::Telemetry,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "Models go on serving; changes to them do not arrive, and alerts that read the operator's series (InferenceModelDown among them) can't ring.",
     severities: &[Severity::Critical],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
@@ -23,7 +23,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules() -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Critical,
-        expr: format!("absent({} == 1)", Scope::job(OPERATOR_JOB).up()),
+        expr: format!("absent({} == 1)", SeriesOf::job(OPERATOR_JOB).up()),
         for_: Some("5m"),
         keep_firing_for: None,
         labels: vec![],
@@ -53,7 +53,7 @@ fn runbook() -> Runbook {
 }
 
 fn up(pod: &str) -> Level {
-    Scope::job(OPERATOR_JOB).up().eq("pod", pod)
+    SeriesOf::job(OPERATOR_JOB).up().eq("pod", pod)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {

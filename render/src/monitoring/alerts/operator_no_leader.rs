@@ -4,20 +4,20 @@ use belfry_crds::contract::metrics;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Level, Scope, by};
+use crate::monitoring::promql::{Level, SeriesOf, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorNoLeader",
     category: Category::Lifecycle,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "Models go on serving; changes to them do not arrive, deleted objects are not restored, and conditions are out of date, so that alerts that read them (InferenceModelLoadFailed among them) can't ring.",
     severities: &[Severity::Critical],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
@@ -26,7 +26,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules() -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Critical,
-        expr: format!("max({}) == 0", Scope::job(OPERATOR_JOB).gauge(&metrics::LEADER)),
+        expr: format!("max({}) == 0", SeriesOf::job(OPERATOR_JOB).gauge(&metrics::LEADER)),
         for_: Some("3m"),
         keep_firing_for: None,
         labels: vec![],
@@ -38,7 +38,7 @@ fn rules() -> Vec<Firing> {
 }
 
 fn runbook() -> Runbook {
-    let of = |metric| by("max", &["pod"], Scope::job(OPERATOR_JOB).gauge(metric));
+    let of = |metric| by("max", &["pod"], SeriesOf::job(OPERATOR_JOB).gauge(metric));
     Runbook {
         meaning: "An operator works when its watches have listed what exists and, where there are several, when it holds the Lease \
             `belfry-operator`. None does."
@@ -59,7 +59,7 @@ fn runbook() -> Runbook {
 }
 
 fn leader(pod: &str) -> Level {
-    Scope::job(OPERATOR_JOB).gauge(&metrics::LEADER).eq("pod", pod)
+    SeriesOf::job(OPERATOR_JOB).gauge(&metrics::LEADER).eq("pod", pod)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {

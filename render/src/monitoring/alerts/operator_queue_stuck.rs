@@ -4,20 +4,20 @@ use belfry_crds::contract::metrics;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Level, Scope, by};
+use crate::monitoring::promql::{Level, SeriesOf, by};
 use crate::monitoring::runbook::{Runbook, cause};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorQueueStuck",
     category: Category::Saturation,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "Changes to models arrive late or not at all; models go on serving as they are.",
     severities: &[Severity::Warning],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
@@ -27,7 +27,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules() -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Warning,
-        expr: format!("max({}) > 60", Scope::job(OPERATOR_JOB).gauge(&metrics::RECONCILE_AGE)),
+        expr: format!("max({}) > 60", SeriesOf::job(OPERATOR_JOB).gauge(&metrics::RECONCILE_AGE)),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
@@ -39,8 +39,8 @@ fn rules() -> Vec<Firing> {
 }
 
 fn runbook() -> Runbook {
-    let scope = Scope::job(OPERATOR_JOB);
-    let quantile = by("sum", &["verb", "le"], scope.buckets(&metrics::API_REQUEST_DURATION).rate("5m"));
+    let series = SeriesOf::job(OPERATOR_JOB);
+    let quantile = by("sum", &["verb", "le"], series.buckets(&metrics::API_REQUEST_DURATION).rate("5m"));
     Runbook {
         meaning: "The model at the head of the queue has waited for more than a minute. A pass that hangs is stopped after a minute; \
             if such passes take every place, the queue looks the same."
@@ -48,11 +48,11 @@ fn runbook() -> Runbook {
         diagnosis: vec![
             operator::query(
                 "Are all places taken? 1 means that no pass can begin",
-                format!("max({}) / max({})", scope.gauge(&metrics::RECONCILES_RUNNING), scope.gauge(&metrics::RECONCILE_CAPACITY)),
+                format!("max({}) / max({})", series.gauge(&metrics::RECONCILES_RUNNING), series.gauge(&metrics::RECONCILE_CAPACITY)),
             ),
-            operator::query("How many models wait?", format!("max({})", scope.gauge(&metrics::RECONCILE_BACKLOG))),
+            operator::query("How many models wait?", format!("max({})", series.gauge(&metrics::RECONCILE_BACKLOG))),
             operator::query("How long does the API server take, by verb?", format!("histogram_quantile(0.99, {quantile})")),
-            operator::query("How many passes end, and how?", by("sum", &["outcome"], scope.counter(&metrics::RECONCILES).rate("5m"))),
+            operator::query("How many passes end, and how?", by("sum", &["outcome"], series.counter(&metrics::RECONCILES).rate("5m"))),
             operator::kubectl("What does it say?", "logs", "--prefix --tail=100"),
         ],
         mitigation: vec![
@@ -66,7 +66,7 @@ fn runbook() -> Runbook {
 }
 
 fn age() -> Level {
-    Scope::job(OPERATOR_JOB).gauge(&metrics::RECONCILE_AGE)
+    SeriesOf::job(OPERATOR_JOB).gauge(&metrics::RECONCILE_AGE)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {

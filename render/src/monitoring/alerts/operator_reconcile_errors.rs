@@ -4,20 +4,20 @@ use belfry_crds::contract::metrics;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Scope, Total, by};
+use crate::monitoring::promql::{SeriesOf, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorReconcileErrors",
     category: Category::Lifecycle,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "Changes to some models do not arrive; models go on serving as they are.",
     severities: &[Severity::Warning],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
@@ -26,7 +26,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// among many that always fails. A refused specification is for its owner to correct: its outcome is `invalid`, and a
 /// condition reports it.
 fn rules() -> Vec<Firing> {
-    let passes = Scope::job(OPERATOR_JOB).counter(&metrics::RECONCILES);
+    let passes = SeriesOf::job(OPERATOR_JOB).counter(&metrics::RECONCILES);
     let failed = passes.clone().eq("outcome", "failed");
     vec![Firing {
         severity: Severity::Warning,
@@ -43,9 +43,9 @@ fn rules() -> Vec<Firing> {
 }
 
 fn runbook() -> Runbook {
-    let scope = Scope::job(OPERATOR_JOB);
-    let failed = scope.counter(&metrics::API_WRITES).eq("result", "error").rate("10m");
-    let answers = scope.counter(&metrics::API_REQUESTS).matching("code", "429|5..|error|timeout").rate("10m");
+    let series = SeriesOf::job(OPERATOR_JOB);
+    let failed = series.counter(&metrics::API_WRITES).eq("result", "error").rate("10m");
+    let answers = series.counter(&metrics::API_REQUESTS).matching("code", "429|5..|error|timeout").rate("10m");
     Runbook {
         meaning: "The operator could not finish passes over models, and tries again with growing pauses. Specifications that it refuses, and \
             children that the API server refuses, are not counted: conditions report them."
@@ -67,7 +67,7 @@ fn runbook() -> Runbook {
 }
 
 fn passes(outcome: &str) -> Total {
-    Scope::job(OPERATOR_JOB).counter(&metrics::RECONCILES).eq("outcome", outcome)
+    SeriesOf::job(OPERATOR_JOB).counter(&metrics::RECONCILES).eq("outcome", outcome)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {

@@ -4,11 +4,11 @@ use belfry_crds::contract::metrics;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Scope, Total, by};
+use crate::monitoring::promql::{SeriesOf, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
 
 /// Statuses with which the API server refuses a request on purpose, unlike a failure.
@@ -17,17 +17,17 @@ const REFUSED: &[&str] = &["401", "403", "429"];
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorRequestsRefused",
     category: Category::Lifecycle,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "What the operator may not do does not happen: a kind of object is not written, or not seen.",
     severities: &[Severity::Warning],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
 
 /// A single refusal stays in the window for ten minutes, which is less than `for`: only repeated refusals fire.
 fn rules() -> Vec<Firing> {
-    let refused = Scope::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
+    let refused = SeriesOf::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("sum({}) > 0", refused.increase("10m")),
@@ -42,7 +42,7 @@ fn rules() -> Vec<Firing> {
 }
 
 fn runbook() -> Runbook {
-    let refused = Scope::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
+    let refused = SeriesOf::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
     Runbook {
         meaning: "The API server answered requests with 401 (not authenticated), 403 (not allowed) or 429 (too many). It is up, and refuses on purpose."
             .into(),
@@ -67,7 +67,7 @@ fn runbook() -> Runbook {
 }
 
 fn requests(code: &str) -> Total {
-    let requests = Scope::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS);
+    let requests = SeriesOf::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS);
     requests.eq("verb", "patch").eq("resource", "services").eq("code", code)
 }
 

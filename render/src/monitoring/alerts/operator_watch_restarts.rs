@@ -4,20 +4,20 @@ use belfry_crds::contract::metrics;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::operator;
-use crate::monitoring::promql::{Scope, Total, by};
+use crate::monitoring::promql::{SeriesOf, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceOperatorWatchRestarts",
     category: Category::Lifecycle,
-    component: Component::Operator,
+    component: AlertComponent::Operator,
     impact: "The operator may not see what changes; models go on serving as they are, and series about them may be out of date.",
     severities: &[Severity::Warning],
-    rules: Rules::Operator(rules),
+    rules: AlertRules::Operator(rules),
     runbook,
     cases,
 };
@@ -25,7 +25,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// One alert covers all kinds, since their watches mostly break off together. If the API server is away for some minutes,
 /// the window has more than ten restarts for ten minutes at most, which is less than `for`.
 fn rules() -> Vec<Firing> {
-    let restarts = Scope::job(OPERATOR_JOB).counter(&metrics::WATCH_RESTARTS).increase("10m");
+    let restarts = SeriesOf::job(OPERATOR_JOB).counter(&metrics::WATCH_RESTARTS).increase("10m");
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("max({}) > 10", by("sum", &["kind"], restarts)),
@@ -40,18 +40,18 @@ fn rules() -> Vec<Firing> {
 }
 
 fn runbook() -> Runbook {
-    let scope = Scope::job(OPERATOR_JOB);
-    let requests = scope.counter(&metrics::API_REQUESTS).one_of("verb", &["list", "watch"]).rate("10m");
+    let series = SeriesOf::job(OPERATOR_JOB);
+    let requests = series.counter(&metrics::API_REQUESTS).one_of("verb", &["list", "watch"]).rate("10m");
     Runbook {
         meaning: "A watch ends every 50 seconds and is begun anew, which is not counted. One that breaks off is begun anew after half a second, \
             and after 8 s at most, so that a kind that can't be watched at all shows 75 of these in ten minutes."
             .into(),
         diagnosis: vec![
-            operator::query("Which kinds?", by("sum", &["kind"], scope.counter(&metrics::WATCH_RESTARTS).increase("10m"))),
+            operator::query("Which kinds?", by("sum", &["kind"], series.counter(&metrics::WATCH_RESTARTS).increase("10m"))),
             operator::query("What does the API server answer?", by("sum", &["verb", "resource", "code"], requests)),
             operator::query(
                 "For how many seconds has each kind not been seen?",
-                format!("time() - {}", by("max", &["resource"], scope.gauge(&metrics::LAST_SYNC))),
+                format!("time() - {}", by("max", &["resource"], series.gauge(&metrics::LAST_SYNC))),
             ),
             operator::kubectl("Which error?", "logs", "--prefix --tail=200"),
             shell("Does the API server answer?", "kubectl get --raw '/readyz?verbose' | tail -5"),
@@ -68,7 +68,7 @@ fn runbook() -> Runbook {
 }
 
 fn restarts(kind: &str) -> Total {
-    Scope::job(OPERATOR_JOB).counter(&metrics::WATCH_RESTARTS).eq("kind", kind)
+    SeriesOf::job(OPERATOR_JOB).counter(&metrics::WATCH_RESTARTS).eq("kind", kind)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {

@@ -4,31 +4,31 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{POD_A, POD_B};
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::overload;
-use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::Runbook;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceQueueSaturated",
     category: Category::Saturation,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "Callers wait in the queue; when it is full they are refused with 429.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let scope = Scope::model(model);
+    let series = SeriesOf::model(model);
     let fill = format!(
         "{} / {}",
-        by_model("sum", scope.gauge(&metrics::QUEUE_DEPTH)),
-        by_model("sum", scope.gauge(&metrics::QUEUE_CAPACITY))
+        by_model("sum", series.gauge(&metrics::QUEUE_DEPTH)),
+        by_model("sum", series.gauge(&metrics::QUEUE_CAPACITY))
     );
     vec![Firing {
         severity: Severity::Warning,
@@ -57,13 +57,13 @@ fn runbook() -> Runbook {
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
-    let scope = Scope::model(model);
+    let series = SeriesOf::model(model);
     let story = |name: &'static str, a: &[(&str, u32)], b: &[(&str, u32)]| {
         let mut case = Case::new(name);
         for (pod, depth) in [(POD_A, a), (POD_B, b)] {
             case = case
-                .with(scope.gauge(&metrics::QUEUE_CAPACITY).eq("pod", pod), hold(&[("1000", 80)]))
-                .with(scope.gauge(&metrics::QUEUE_DEPTH).eq("pod", pod), hold(depth));
+                .with(series.gauge(&metrics::QUEUE_CAPACITY).eq("pod", pod), hold(&[("1000", 80)]))
+                .with(series.gauge(&metrics::QUEUE_DEPTH).eq("pod", pod), hold(depth));
         }
         case
     };

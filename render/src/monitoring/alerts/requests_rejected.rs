@@ -4,40 +4,40 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
 use crate::monitoring::objective::LEAST_ERRORS;
 use crate::monitoring::overload;
-use crate::monitoring::promql::{Scope, Total, by_model};
+use crate::monitoring::promql::{SeriesOf, Total, by_model};
 use crate::monitoring::runbook::Runbook;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceRequestsRejected",
     category: Category::Saturation,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "Some callers are refused with 429 and have to come again.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
 };
 
-fn rejected(scope: &Scope) -> Total {
-    scope.counter(&metrics::REQUESTS).eq("status", "429")
+fn rejected(series: &SeriesOf) -> Total {
+    series.counter(&metrics::REQUESTS).eq("status", "429")
 }
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let scope = Scope::model(model);
+    let series = SeriesOf::model(model);
     let share = format!(
         "{} / {}",
-        by_model("sum", rejected(&scope).rate("5m")),
-        by_model("sum", scope.counter(&metrics::REQUESTS).rate("5m"))
+        by_model("sum", rejected(&series).rate("5m")),
+        by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"))
     );
     vec![Firing {
         severity: Severity::Warning,
-        expr: format!("{share} > 0.05 and {} >= {LEAST_ERRORS}", by_model("sum", rejected(&scope).increase("5m"))),
+        expr: format!("{share} > 0.05 and {} >= {LEAST_ERRORS}", by_model("sum", rejected(&series).increase("5m"))),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),
         labels: vec![],

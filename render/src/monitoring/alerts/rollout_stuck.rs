@@ -5,27 +5,27 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::condition;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceRolloutStuck",
     category: Category::Lifecycle,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "The old replicas go on serving; the new specification does not arrive.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let stuck = condition(&Scope::model(model), ConditionType::Progressing, ConditionStatus::False);
+    let stuck = condition(&SeriesOf::model(model), ConditionType::Progressing, ConditionStatus::False);
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], stuck)),
@@ -47,10 +47,10 @@ fn runbook() -> Runbook {
             runbook::conditions(),
             shell("Which pods are old, which are new?", runbook::kubectl("get replicasets,pods", "-o wide")),
             runbook::describe(),
-            query("How many replicas are new, and how many are ready?", |scope| {
-                by("max", &["state"], scope.gauge(&metrics::MODEL_REPLICAS))
+            query("How many replicas are new, and how many are ready?", |series| {
+                by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))
             }),
-            query("For what do containers wait?", |scope| format!("{} > 0", by("max", &["reason"], scope.gauge(&metrics::MODEL_WAITING)))),
+            query("For what do containers wait?", |series| format!("{} > 0", by("max", &["reason"], series.gauge(&metrics::MODEL_WAITING)))),
         ],
         mitigation: vec![
             cause("New pods can't load the model.", "Go on with [InferenceModelLoadFailed](InferenceModelLoadFailed.md), or apply the previous specification."),

@@ -3,32 +3,32 @@
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::replicas;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceTargetsAbsent",
     category: Category::Telemetry,
-    component: Component::Scrape,
+    component: AlertComponent::Scrape,
     impact: "Callers may well be served, but an outage, slow answers and a full queue would go unnoticed.",
     severities: &[Severity::Critical],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
 
 /// The rule reads `ready` and not `desired`: pods that do not exist, or have no address yet, are no fault of the scrape.
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let scope = Scope::model(model);
-    let ready = by_model("max", replicas(&scope, "ready"));
+    let series = SeriesOf::model(model);
+    let ready = by_model("max", replicas(&series, "ready"));
     vec![Firing {
         severity: Severity::Critical,
-        expr: format!("{ready} > 0 and on (namespace, model) absent({})", scope.up()),
+        expr: format!("{ready} > 0 and on (namespace, model) absent({})", series.up()),
         for_: Some("3m"),
         keep_firing_for: None,
         labels: vec![],
@@ -52,7 +52,7 @@ fn runbook() -> Runbook {
                 r#"kubectl get prometheus -A -o jsonpath='{range .items[*]}{.metadata.namespace}/{.metadata.name}: {.spec.serviceMonitorSelector} in {.spec.serviceMonitorNamespaceSelector}{"\n"}{end}'"#,
             ),
             shell("Does the Service have endpoints on the port that the ServiceMonitor names?", runbook::kubectl("get endpointslices", "-o yaml")),
-            query("What did Prometheus see, and until when?", |scope| scope.up().over_time("last", "1h")),
+            query("What did Prometheus see, and until when?", |series| series.up().over_time("last", "1h")),
         ],
         mitigation: vec![
             cause("The ServiceMonitor lacks a label that Prometheus selects.", "Add it to `spec.observability.monitor.labels`, such as `release: kube-prometheus-stack`."),

@@ -4,21 +4,21 @@ use belfry_crds::contract::{self, metrics};
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::waiting;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerCrashLooping",
     category: Category::Lifecycle,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "At least one replica is missing; the others carry its share.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Minimal, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
@@ -26,7 +26,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// Between two waits the container runs for a moment, and a scrape may fall into that moment. The
 /// window of 90 seconds bridges it. It is less than `for`, so a single wait of ten seconds never fires.
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let looping = waiting(&Scope::model(model)).eq("reason", "CrashLoopBackOff");
+    let looping = waiting(&SeriesOf::model(model)).eq("reason", "CrashLoopBackOff");
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{} > 0", by_model("max", looping.over_time("max", "90s"))),
@@ -53,8 +53,8 @@ fn runbook() -> Runbook {
                 ),
             ),
             shell("What did it say last?", runbook::kubectl("logs", "--prefix --previous --tail=50")),
-            query("How often did containers restart in the last hour?", |scope| {
-                by_model("sum", scope.counter(&metrics::MODEL_RESTARTS).increase("1h"))
+            query("How often did containers restart in the last hour?", |series| {
+                by_model("sum", series.counter(&metrics::MODEL_RESTARTS).increase("1h"))
             }),
         ],
         mitigation: vec![

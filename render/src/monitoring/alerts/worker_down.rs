@@ -4,20 +4,20 @@ use belfry_crds::contract::{self, metrics};
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerDown",
     category: Category::Telemetry,
-    component: Component::Scrape,
+    component: AlertComponent::Scrape,
     impact: "One replica answers neither Prometheus nor, most likely, its callers; the others carry its share.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
 };
@@ -25,9 +25,9 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// A container that waits for its image or its next start has an address and no listener. If such pods
 /// explain every target that is down, this alert stays quiet: other alerts name the reason.
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let scope = Scope::model(model);
-    let down = format!("{} == 0", scope.up());
-    let waiting = by_model("sum", by("max", &["namespace", "model", "reason"], scope.gauge(&metrics::MODEL_WAITING)));
+    let series = SeriesOf::model(model);
+    let down = format!("{} == 0", series.up());
+    let waiting = by_model("sum", by("max", &["namespace", "model", "reason"], series.gauge(&metrics::MODEL_WAITING)));
     vec![Firing {
         severity: Severity::Warning,
         expr: format!("{down} unless on (namespace, model) {waiting} >= on (namespace, model) {}", by_model("count", &down)),
@@ -56,8 +56,8 @@ fn runbook() -> Runbook {
                 ),
             ),
             shell("What does it say?", "kubectl -n \"$NAMESPACE\" logs \"$POD\" --tail=50"),
-            query("Which pods are down?", |scope| format!("{} == 0", scope.up())),
-            query("Do the others carry the load?", |scope| by("sum", &["pod"], scope.counter(&metrics::REQUESTS).rate("5m"))),
+            query("Which pods are down?", |series| format!("{} == 0", series.up())),
+            query("Do the others carry the load?", |series| by("sum", &["pod"], series.counter(&metrics::REQUESTS).rate("5m"))),
         ],
         mitigation: vec![
             cause("The pod answers by port-forward.", "A NetworkPolicy keeps Prometheus out, or its node is cut off."),

@@ -4,19 +4,19 @@ use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertProfile;
 
 use crate::model::ValidModel;
-use crate::monitoring::alert::{Alert, Firing, Rules};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::labels::{Category, Component, Severity};
-use crate::monitoring::promql::{Scope, by_model};
+use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerUnschedulable",
     category: Category::Lifecycle,
-    component: Component::Worker,
+    component: AlertComponent::Worker,
     impact: "At least one replica is missing; the others carry its share.",
     severities: &[Severity::Warning],
-    rules: Rules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
 };
@@ -24,7 +24,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules(model: &ValidModel) -> Vec<Firing> {
     vec![Firing {
         severity: Severity::Warning,
-        expr: format!("{} > 0", by_model("max", Scope::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE))),
+        expr: format!("{} > 0", by_model("max", SeriesOf::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE))),
         for_: Some("10m"),
         keep_firing_for: None,
         labels: vec![],
@@ -47,7 +47,7 @@ fn runbook() -> Runbook {
                 "kubectl describe nodes | grep -A 12 'Allocated resources'",
             ),
             shell("Does the claim exist, and where?", "kubectl -n \"$NAMESPACE\" get persistentvolumeclaims -o wide"),
-            query("How many pods, since when?", |scope| by_model("max", scope.gauge(&metrics::MODEL_UNSCHEDULABLE))),
+            query("How many pods, since when?", |series| by_model("max", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
         ],
         mitigation: vec![
             cause(
@@ -72,7 +72,7 @@ fn runbook() -> Runbook {
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
-    let pending = Scope::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE);
+    let pending = SeriesOf::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE);
     let fires = expected(
         &[],
         "search/minilm: pods that no node takes: 2",

@@ -9,7 +9,7 @@ use belfry_crds::contract::metrics;
 use super::lifecycle::table;
 use super::panel::{Panel, Row};
 use super::query::RATE;
-use crate::monitoring::promql::{Level, Scope, by, by_model};
+use crate::monitoring::promql::{Level, SeriesOf, by, by_model};
 use crate::monitoring::series::condition;
 
 /// The sum of a gauge over all models, with each series counted once however many operators export it.
@@ -18,11 +18,11 @@ fn sum_by(labels: &[&str], once: &[&str], level: Level) -> String {
     by("sum", labels, by("max", &every, level))
 }
 
-pub(super) fn models(scope: &Scope) -> Row {
-    let ready = |status| condition(scope, ConditionType::Ready, status);
-    let replicas = scope.gauge(&metrics::MODEL_REPLICAS);
-    let refused = by_model("max", scope.gauge(&metrics::MODEL_OBJECTS).eq("state", "refused"));
-    let of_each = |counter| by_model("max", scope.counter(counter).increase(RATE));
+pub(super) fn models(series: &SeriesOf) -> Row {
+    let ready = |status| condition(series, ConditionType::Ready, status);
+    let replicas = series.gauge(&metrics::MODEL_REPLICAS);
+    let refused = by_model("max", series.gauge(&metrics::MODEL_OBJECTS).eq("state", "refused"));
+    let of_each = |counter| by_model("max", series.counter(counter).increase(RATE));
     Row {
         title: "Models",
         panels: vec![
@@ -32,20 +32,20 @@ pub(super) fn models(scope: &Scope) -> Row {
             Panel::lines("Replicas by state", "short", "Worker pods of all models: wanted, there, of the present specification, ready and available.")
                 .query("{{state}}", sum_by(&["state"], &["state"], replicas)),
             Panel::lines("Pods that wait", "short", "Pods that no node takes, and containers that wait, by the kubelet's reason.")
-                .query("{{reason}}", format!("{} > 0", sum_by(&["reason"], &["reason"], scope.gauge(&metrics::MODEL_WAITING))))
-                .query("no node", format!("sum({}) > 0", by_model("max", scope.gauge(&metrics::MODEL_UNSCHEDULABLE)))),
+                .query("{{reason}}", format!("{} > 0", sum_by(&["reason"], &["reason"], series.gauge(&metrics::MODEL_WAITING))))
+                .query("no node", format!("sum({}) > 0", by_model("max", series.gauge(&metrics::MODEL_UNSCHEDULABLE)))),
             Panel::lines("Restarts and failed loads", "short", "Worker containers that were restarted, and that ended with a failed load, of the ten worst models.")
                 .query("{{namespace}}/{{model}} restarts", format!("topk(10, {} > 0)", of_each(&metrics::MODEL_RESTARTS)))
                 .query("{{namespace}}/{{model}} failed loads", format!("topk(10, {} > 0)", of_each(&metrics::MODEL_LOAD_FAILURES))),
             Panel::lines("Objects by state", "short", "Generated objects of all models: in the cluster, refused by the API server, or of a kind that the cluster lacks.")
-                .query("{{state}}", sum_by(&["state"], &["state"], scope.gauge(&metrics::MODEL_OBJECTS))),
+                .query("{{state}}", sum_by(&["state"], &["state"], series.gauge(&metrics::MODEL_OBJECTS))),
             Panel::number("Changes not taken up", "none", "Models whose specification is newer than the last pass over it.")
                 .size(8, 8)
                 .thresholds(&[(1.0, "yellow")])
                 .query("", format!(
                     "count({} > {}) or vector(0)",
-                    by_model("max", scope.gauge(&metrics::MODEL_GENERATION)),
-                    by_model("max", scope.gauge(&metrics::MODEL_OBSERVED_GENERATION))
+                    by_model("max", series.gauge(&metrics::MODEL_GENERATION)),
+                    by_model("max", series.gauge(&metrics::MODEL_OBSERVED_GENERATION))
                 )),
             table("Models that are not ready", "Each with the reason of its condition Ready.")
                 .table(by("max", &["namespace", "model", "reason"], ready(ConditionStatus::False))),
@@ -55,21 +55,21 @@ pub(super) fn models(scope: &Scope) -> Row {
     }
 }
 
-pub(super) fn capacity(scope: &Scope) -> Row {
+pub(super) fn capacity(series: &SeriesOf) -> Row {
     const PLACE: &[&str] = &["zone", "capacity_type", "gpu"];
-    let placed = |label: &str| sum_by(&[label], PLACE, scope.gauge(&metrics::MODEL_PLACED));
-    let requested = |metric: &Gauge| format!("topk(20, {})", sum_by(&["namespace"], PLACE, scope.gauge(metric)));
+    let placed = |label: &str| sum_by(&[label], PLACE, series.gauge(&metrics::MODEL_PLACED));
+    let requested = |metric: &Gauge| format!("topk(20, {})", sum_by(&["namespace"], PLACE, series.gauge(metric)));
     let info = by(
         "max",
         &["namespace", "model", "engine", "device", "template_revision"],
-        scope.gauge(&metrics::MODEL_SPEC_INFO),
+        series.gauge(&metrics::MODEL_SPEC_INFO),
     );
     let memory = by_model(
         "sum",
         by(
             "max",
             &["namespace", "model", "zone", "capacity_type", "gpu"],
-            scope.gauge(&metrics::MODEL_REQUESTED_MEMORY),
+            series.gauge(&metrics::MODEL_REQUESTED_MEMORY),
         ),
     );
     Row {

@@ -5,19 +5,19 @@ use serde_json::{Value, json};
 
 use super::panel::{Panel, Row};
 use super::query::RATE;
-use crate::monitoring::promql::{Scope, by, by_model};
+use crate::monitoring::promql::{SeriesOf, by, by_model};
 
-pub(super) fn row(scope: &Scope, workers: &Scope) -> Row {
+pub(super) fn row(series: &SeriesOf, workers: &SeriesOf) -> Row {
     Row {
         title: "Lifecycle",
         panels: vec![
             state(workers),
             Panel::lines("Restarts and failed loads", "short", "Restarts of worker containers, and containers that ended with a failed load.")
-                .query("restarts", by_model("sum", scope.counter(&metrics::MODEL_RESTARTS).increase(RATE)))
-                .query("failed loads", by_model("sum", scope.counter(&metrics::MODEL_LOAD_FAILURES).increase(RATE))),
+                .query("restarts", by_model("sum", series.counter(&metrics::MODEL_RESTARTS).increase(RATE)))
+                .query("failed loads", by_model("sum", series.counter(&metrics::MODEL_LOAD_FAILURES).increase(RATE))),
             Panel::lines("Pods that wait", "short", "Pods that no node takes, and containers that wait, by the kubelet's reason.")
-                .query("{{reason}}", format!("{} > 0", by("max", &["reason"], scope.gauge(&metrics::MODEL_WAITING))))
-                .query("no node", format!("max({}) > 0", scope.gauge(&metrics::MODEL_UNSCHEDULABLE))),
+                .query("{{reason}}", format!("{} > 0", by("max", &["reason"], series.gauge(&metrics::MODEL_WAITING))))
+                .query("no node", format!("max({}) > 0", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
             Panel::lines("Memory of the weights", "bytes", "Memory of the model's weights, by pod and device.")
                 .query("{{pod}} {{device}}", by("max", &["pod", "device"], workers.gauge(&metrics::MODEL_MEMORY))),
             Panel::lines("Since the last forward pass", "s", "Seconds since each pod last finished a forward pass. It grows without traffic too; with work queued it means a stuck worker.")
@@ -37,7 +37,7 @@ pub(super) fn row(scope: &Scope, workers: &Scope) -> Row {
 }
 
 /// Each pod has one series for each state, and one of them is 1. The panel draws the state's index in the list.
-fn state(workers: &Scope) -> Panel {
+fn state(workers: &SeriesOf) -> Panel {
     let colors = ["yellow", "green", "blue", "red"];
     let mut mapping = serde_json::Map::new();
     for (index, (state, color)) in metrics::MODEL_STATES.iter().zip(colors).enumerate() {

@@ -7,24 +7,24 @@ use super::lifecycle::table;
 use super::overview::alert_list;
 use super::panel::{Panel, Row};
 use super::query::RATE;
-use crate::monitoring::promql::{Scope, by};
+use crate::monitoring::promql::{SeriesOf, by};
 
 const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
 
-pub(super) fn overview(scope: &Scope, alerts: &Scope) -> Row {
-    let passes = scope.counter(&metrics::RECONCILES);
+pub(super) fn overview(series: &SeriesOf, alerts: &SeriesOf) -> Row {
+    let passes = series.counter(&metrics::RECONCILES);
     let failed = passes.clone().eq("outcome", "failed").rate(RATE);
     let total = passes.rate(RATE);
-    let last_sync = scope.gauge(&metrics::LAST_SYNC).eq("resource", "inferencemodels");
+    let last_sync = series.gauge(&metrics::LAST_SYNC).eq("resource", "inferencemodels");
     Row {
         title: "Does the operator work?",
         panels: vec![
             Panel::number("Operators", "none", "Instances that answer Prometheus, and the one that works.")
-                .query("answer", format!("sum({})", scope.up()))
-                .query("works", format!("sum({})", scope.gauge(&metrics::LEADER))),
+                .query("answer", format!("sum({})", series.up()))
+                .query("works", format!("sum({})", series.gauge(&metrics::LEADER))),
             Panel::number("Longest wait", "s", "For how long the model at the head of the queue has waited for its pass.")
                 .thresholds(&[(10.0, "yellow"), (60.0, "red")])
-                .query("", format!("max({})", scope.gauge(&metrics::RECONCILE_AGE))),
+                .query("", format!("max({})", series.gauge(&metrics::RECONCILE_AGE))),
             Panel::number("Failed passes", "percentunit", "Share of passes that could not be finished.")
                 .default("max", json!(1))
                 .thresholds(&[(0.01, "yellow"), (0.05, "red")])
@@ -33,7 +33,7 @@ pub(super) fn overview(scope: &Scope, alerts: &Scope) -> Row {
                 .thresholds(&[(90.0, "yellow"), (180.0, "red")])
                 .query("", format!("time() - max({last_sync} > 0)")),
             Panel::number("Watch restarts", "none", "Watches that broke off within an hour.")
-                .now("", format!("sum({})", scope.counter(&metrics::WATCH_RESTARTS).increase("1h"))),
+                .now("", format!("sum({})", series.counter(&metrics::WATCH_RESTARTS).increase("1h"))),
             Panel::number("Firing alerts", "none", "Alerts about the operator that ring now.")
                 .thresholds(&[(1.0, "red")])
                 .now("", format!("count({}) or vector(0)", alerts.alerts().eq("alertstate", "firing"))),
@@ -41,9 +41,9 @@ pub(super) fn overview(scope: &Scope, alerts: &Scope) -> Row {
     }
 }
 
-pub(super) fn passes(scope: &Scope) -> Row {
-    let buckets = by("sum", &["le"], scope.buckets(&metrics::RECONCILE_DURATION).rate(RATE));
-    let most = |gauge| format!("max({})", scope.gauge(gauge));
+pub(super) fn passes(series: &SeriesOf) -> Row {
+    let buckets = by("sum", &["le"], series.buckets(&metrics::RECONCILE_DURATION).rate(RATE));
+    let most = |gauge| format!("max({})", series.gauge(gauge));
     Row {
         title: "Passes",
         panels: vec![
@@ -52,7 +52,7 @@ pub(super) fn passes(scope: &Scope) -> Row {
                 "cps",
                 "Passes over models in a second. At rest there are almost none: each model has one in ten minutes.",
             )
-            .query("{{outcome}}", by("sum", &["outcome"], scope.counter(&metrics::RECONCILES).rate(RATE))),
+            .query("{{outcome}}", by("sum", &["outcome"], series.counter(&metrics::RECONCILES).rate(RATE))),
             QUANTILES.iter().fold(
                 Panel::lines("Time of a pass", "s", "Half, 95 and 99 of 100 passes took no longer."),
                 |panel, quantile| {
@@ -71,11 +71,11 @@ pub(super) fn passes(scope: &Scope) -> Row {
     }
 }
 
-pub(super) fn api_server(scope: &Scope) -> Row {
-    let requests = scope.counter(&metrics::API_REQUESTS);
+pub(super) fn api_server(series: &SeriesOf) -> Row {
+    let requests = series.counter(&metrics::API_REQUESTS);
     let failed = requests.clone().matching("code", "4..|5..|error|timeout").rate(RATE);
-    let time = by("sum", &["verb", "le"], scope.buckets(&metrics::API_REQUEST_DURATION).rate(RATE));
-    let resources = by("max", &["resource"], format!("{} > 0", scope.gauge(&metrics::LAST_SYNC)));
+    let time = by("sum", &["verb", "le"], series.buckets(&metrics::API_REQUEST_DURATION).rate(RATE));
+    let resources = by("max", &["resource"], format!("{} > 0", series.gauge(&metrics::LAST_SYNC)));
     Row {
         title: "API server",
         panels: vec![
@@ -86,31 +86,31 @@ pub(super) fn api_server(scope: &Scope) -> Row {
             Panel::lines("Time until an answer", "s", "99 of 100 requests were answered within this time, by verb.")
                 .query("{{verb}}", format!("histogram_quantile(0.99, {time})")),
             Panel::stacked("Writes by kind", "reqps", "Objects that were written in a second, by kind. At rest there are none.")
-                .query("{{kind}} {{result}}", format!("{} > 0", by("sum", &["kind", "result"], scope.counter(&metrics::API_WRITES).rate(RATE)))),
+                .query("{{kind}} {{result}}", format!("{} > 0", by("sum", &["kind", "result"], series.counter(&metrics::API_WRITES).rate(RATE)))),
             Panel::lines("Watches that broke off", "short", "Watches that broke off and were begun anew, by kind.")
-                .query("{{kind}}", by("sum", &["kind"], scope.counter(&metrics::WATCH_RESTARTS).increase(RATE))),
+                .query("{{kind}}", by("sum", &["kind"], series.counter(&metrics::WATCH_RESTARTS).increase(RATE))),
             Panel::lines("Since the last sync by resource", "s", "Seconds since the API server last granted a list or a watch. It grows to 50 and begins anew.")
                 .query("{{resource}}", format!("time() - {resources}")),
         ],
     }
 }
 
-pub(super) fn process(scope: &Scope) -> Row {
+pub(super) fn process(series: &SeriesOf) -> Row {
     Row {
         title: "Process",
         panels: vec![
             Panel::lines("Objects in the cache", "short", "Objects of which the operator keeps a summary, by kind.")
                 .size(12, 6)
-                .query("{{kind}}", by("max", &["kind"], scope.gauge(&metrics::CACHE_OBJECTS))),
+                .query("{{kind}}", by("max", &["kind"], series.gauge(&metrics::CACHE_OBJECTS))),
             table("Instances", "Which version each instance runs.").table(by(
                 "max",
                 &["pod", "version"],
-                scope.gauge(&metrics::OPERATOR_BUILD_INFO),
+                series.gauge(&metrics::OPERATOR_BUILD_INFO),
             )),
         ],
     }
 }
 
-pub(super) fn alerts(scope: &Scope) -> Row {
-    Row { title: "Alerts", panels: vec![alert_list(scope, "Alerts about the operator that ring or are about to.")] }
+pub(super) fn alerts(series: &SeriesOf) -> Row {
+    Row { title: "Alerts", panels: vec![alert_list(series, "Alerts about the operator that ring or are about to.")] }
 }

@@ -5,16 +5,17 @@ use serde_json::json;
 
 use super::panel::{Panel, Row};
 use super::query::{RATE, latency_quantile};
-use crate::model::{Target, ValidModel};
+use crate::model::{ValidIndicator, ValidModel};
 use crate::monitoring::objective;
-use crate::monitoring::promql::Scope;
+use crate::monitoring::promql::SeriesOf;
 
-pub(super) fn row(model: &ValidModel, scope: &Scope) -> Row {
-    let requests = scope.counter(&metrics::REQUESTS).rate(RATE);
-    let failed = objective::failed(scope).rate(RATE);
-    let replicas = |state: &str| format!("max({})", scope.gauge(&metrics::MODEL_REPLICAS).eq("state", state));
-    let fill = format!("sum({}) / sum({})", scope.gauge(&metrics::QUEUE_DEPTH), scope.gauge(&metrics::QUEUE_CAPACITY));
-    let firing = scope.alerts().eq("alertstate", "firing");
+pub(super) fn row(model: &ValidModel, series: &SeriesOf) -> Row {
+    let requests = series.counter(&metrics::REQUESTS).rate(RATE);
+    let failed = objective::failed(series).rate(RATE);
+    let replicas = |state: &str| format!("max({})", series.gauge(&metrics::MODEL_REPLICAS).eq("state", state));
+    let fill =
+        format!("sum({}) / sum({})", series.gauge(&metrics::QUEUE_DEPTH), series.gauge(&metrics::QUEUE_CAPACITY));
+    let firing = series.alerts().eq("alertstate", "firing");
     let target = availability(model).unwrap_or(0.99);
     Row {
         title: "Is it serving?",
@@ -26,7 +27,7 @@ pub(super) fn row(model: &ValidModel, scope: &Scope) -> Row {
                 .thresholds_from("red", &[(target, "green")])
                 .query("", format!("1 - (sum({failed}) or 0 * sum({requests})) / (sum({requests}) > 0)")),
             Panel::number("Latency p95", "s", "95 of 100 requests were answered within this time.")
-                .query("", latency_quantile(scope, 0.95)),
+                .query("", latency_quantile(series, 0.95)),
             Panel::number("Ready replicas", "none", "Worker pods that are ready, and that are wanted.")
                 .query("ready", replicas("ready"))
                 .query("wanted", replicas("desired")),
@@ -51,18 +52,18 @@ pub(super) fn availability(model: &ValidModel) -> Option<f64> {
         .monitoring
         .objectives
         .iter()
-        .find(|objective| objective.target == Target::Availability)
+        .find(|objective| objective.indicator == ValidIndicator::Availability)
         .map(|objective| objective.ratio)
 }
 
-pub(super) fn alerts(scope: &Scope) -> Row {
-    Row { title: "Alerts", panels: vec![alert_list(scope, "Alerts of this model that ring or are about to.")] }
+pub(super) fn alerts(series: &SeriesOf) -> Row {
+    Row { title: "Alerts", panels: vec![alert_list(series, "Alerts of this model that ring or are about to.")] }
 }
 
 /// The list of alerts with these labels.
-pub(super) fn alert_list(scope: &Scope, description: &str) -> Panel {
+pub(super) fn alert_list(series: &SeriesOf, description: &str) -> Panel {
     let options = json!({
-        "alertInstanceLabelFilter": scope.matchers(), "alertName": "", "dashboardAlerts": false, "datasource": "${datasource}",
+        "alertInstanceLabelFilter": series.matchers(), "alertName": "", "dashboardAlerts": false, "datasource": "${datasource}",
         "groupBy": [], "groupMode": "default", "maxItems": 20, "showInactiveAlerts": false, "sortOrder": 3, "viewMode": "list",
         "stateFilter": { "error": true, "firing": true, "noData": false, "normal": false, "pending": true, "recovering": true },
     });

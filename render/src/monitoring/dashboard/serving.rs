@@ -9,9 +9,9 @@ use super::panel::{Panel, Row};
 use super::query::{RATE, latency_quantile};
 use crate::model::ValidModel;
 use crate::monitoring::objective;
-use crate::monitoring::promql::{Scope, by};
+use crate::monitoring::promql::{SeriesOf, by};
 
-pub(super) fn traffic(model: &ValidModel, workers: &Scope) -> Row {
+pub(super) fn traffic(model: &ValidModel, workers: &SeriesOf) -> Row {
     let requests = workers.counter(&metrics::REQUESTS);
     let allowed = availability(model).map_or(0.01, |ratio| ((1.0 - ratio) * 1e9).round() / 1e9);
     let share = |bad: String| format!("({bad} or 0 * sum({rate})) / (sum({rate}) > 0)", rate = requests.rate(RATE));
@@ -51,7 +51,7 @@ pub(super) fn traffic(model: &ValidModel, workers: &Scope) -> Row {
     }
 }
 
-pub(super) fn latency(workers: &Scope) -> Row {
+pub(super) fn latency(workers: &SeriesOf) -> Row {
     let phases = |part: &str| {
         let series = if part == "sum" {
             workers.sum(&metrics::REQUEST_DURATION)
@@ -83,7 +83,7 @@ pub(super) fn latency(workers: &Scope) -> Row {
     }
 }
 
-pub(super) fn batching(workers: &Scope) -> Row {
+pub(super) fn batching(workers: &SeriesOf) -> Row {
     let quantiles = |panel: Panel, metric: &Histogram| {
         [0.5, 0.95].iter().fold(panel, |panel, quantile| {
             let buckets = by("sum", &["le"], workers.buckets(metric).rate(RATE));
@@ -117,7 +117,7 @@ pub(super) fn batching(workers: &Scope) -> Row {
     }
 }
 
-pub(super) fn capacity(scope: &Scope, workers: &Scope) -> Row {
+pub(super) fn capacity(series: &SeriesOf, workers: &SeriesOf) -> Row {
     Row {
         title: "Capacity",
         panels: vec![
@@ -127,7 +127,7 @@ pub(super) fn capacity(scope: &Scope, workers: &Scope) -> Row {
             Panel::lines("Requests in flight", "short", "Requests that were accepted and are not answered yet, by pod.")
                 .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::ACTIVE_REQUESTS))),
             Panel::lines("Replicas", "short", "Worker pods as the operator sees them.")
-                .query("{{state}}", by("max", &["state"], scope.gauge(&metrics::MODEL_REPLICAS))),
+                .query("{{state}}", by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))),
         ],
     }
 }

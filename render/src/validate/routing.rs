@@ -1,7 +1,7 @@
 //! `spec.observability.alertmanager`, with defaults applied.
 
 use super::keep;
-use crate::model::{Channel, Times, ValidAlertmanager, ValidReceiver, Window};
+use crate::model::{Channel, Times, ValidReceiver, ValidRouting, ValidWindow};
 use crate::problem::Problem;
 use belfry_crds::inference_model::{AlertSeverity, Alertmanager, MaintenanceWindow, Once, Receiver};
 use jiff::ToSpan;
@@ -22,10 +22,10 @@ const LONGEST_DAYS: i64 = 7;
 
 const FIELD: &str = "spec.observability.alertmanager";
 
-pub(super) fn alertmanager(
+pub(super) fn routing(
     spec: &Alertmanager,
     monitor_labels: &BTreeMap<String, String>,
-) -> Result<ValidAlertmanager, Vec<Problem>> {
+) -> Result<ValidRouting, Vec<Problem>> {
     let mut problems = vec![];
     let receivers: Vec<_> =
         spec.receivers.iter().enumerate().filter_map(|(i, one)| keep(receiver(i, one), &mut problems)).collect();
@@ -36,7 +36,7 @@ pub(super) fn alertmanager(
     if !problems.is_empty() {
         return Err(problems);
     }
-    Ok(ValidAlertmanager {
+    Ok(ValidRouting {
         labels: if spec.labels.is_empty() { monitor_labels } else { &spec.labels }.clone(),
         receivers,
         group_by: spec.group_by.clone(),
@@ -80,7 +80,7 @@ fn receiver(index: usize, spec: &Receiver) -> Result<ValidReceiver, Vec<Problem>
     })
 }
 
-fn window(index: usize, spec: &MaintenanceWindow) -> Result<Window, Vec<Problem>> {
+fn window(index: usize, spec: &MaintenanceWindow) -> Result<ValidWindow, Vec<Problem>> {
     let field = format!("{FIELD}.maintenance[{index}]");
     let times = match (&spec.once, &spec.weekly) {
         (Some(once), None) => self::once(&format!("{field}.once"), once),
@@ -89,7 +89,7 @@ fn window(index: usize, spec: &MaintenanceWindow) -> Result<Window, Vec<Problem>
         _ => Err(Problem::new(&field, "set exactly one of once and weekly")),
     };
     let times = times.map_err(|problem| vec![problem])?;
-    Ok(Window { name: spec.name.clone(), suppresses_pages: spec.suppress_pages.unwrap_or(false), times })
+    Ok(ValidWindow { name: spec.name.clone(), suppresses_pages: spec.suppress_pages.unwrap_or(false), times })
 }
 
 fn once(field: &str, spec: &Once) -> Result<Times, Problem> {
@@ -115,7 +115,7 @@ mod tests {
 
     fn problems(spec: serde_json::Value) -> String {
         let spec = serde_json::from_value(spec).unwrap();
-        let problems = alertmanager(&spec, &BTreeMap::new()).unwrap_err();
+        let problems = routing(&spec, &BTreeMap::new()).unwrap_err();
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     }
 
@@ -140,7 +140,7 @@ mod tests {
         }
         assert!(problems(window(begin, "2026-11-31T02:00:00Z")).contains("not a date and time that exists"));
         let spec = serde_json::from_value(window(begin, "2026-12-01T02:00:00Z")).unwrap();
-        alertmanager(&spec, &BTreeMap::new()).unwrap();
+        routing(&spec, &BTreeMap::new()).unwrap();
     }
 
     #[test]

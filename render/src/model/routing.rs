@@ -10,7 +10,7 @@ use jiff::civil::DateTime;
 
 /// Receivers of the model's alerts, and the windows that mute them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ValidAlertmanager {
+pub struct ValidRouting {
     /// Labels of the AlertmanagerConfig.
     pub labels: BTreeMap<String, String>,
     /// Receivers of the alerts.
@@ -22,7 +22,7 @@ pub struct ValidAlertmanager {
     /// Minimum time between two messages about an incident.
     pub group_interval: String,
     /// Windows that mute the receivers.
-    pub windows: Vec<Window>,
+    pub windows: Vec<ValidWindow>,
 }
 
 /// A receiver of alerts.
@@ -57,7 +57,7 @@ pub enum Channel {
 
 /// A window that mutes receivers.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Window {
+pub struct ValidWindow {
     /// Name, unique within the model.
     pub name: String,
     /// Whether the window also mutes critical alerts.
