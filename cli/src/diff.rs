@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_is_paused_is_told_as_held() {
+    fn a_model_that_is_paused_is_listed_as_held() {
         let sample = std::fs::read_to_string("../config/samples/minimal.yaml").unwrap();
         let file = std::env::temp_dir().join(format!("belfry-cli-paused-{}.yaml", std::process::id()));
         std::fs::write(&file, sample + "  rollout: {paused: true}\n").unwrap();

@@ -21,7 +21,7 @@ enum Command {
     /// Print the objects that the operator would apply for the models in a file.
     Render(render::Args),
     /// Say which models would restart their pods between two versions of the operator, and why. Ends with 0 when none
-    /// would, with 2 when one or more would, and with 1 when that can't be told.
+    /// would, with 2 when one or more would, and with 1 when that is not known.
     Diff(diff::Args),
 }
 

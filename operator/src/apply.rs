@@ -24,7 +24,7 @@ pub struct Applied {
     pub wanted: Vec<(Role, Summary)>,
     /// Roles whose children were written in this pass.
     pub written: Vec<Role>,
-    /// Children that the API server refused, or that belong to somebody else.
+    /// Children that the API server refused, or that have another owner.
     pub refused: Vec<Refusal>,
     /// The Deployment as the API server returned it, when it was written.
     pub deployment: Option<DeploymentState>,
@@ -44,7 +44,7 @@ pub struct Refusal {
 /// Why a child could not be applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RefusalCause {
-    /// The object exists and another owner controls it, or nobody.
+    /// The object exists, and another owner or none controls it.
     NameConflict,
     /// The API server said no.
     Api {
@@ -134,7 +134,7 @@ pub struct Context<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Plan {
     Keep,
-    /// Somebody else changed the object, and nobody has read it since.
+    /// The object was changed by another client, and was not read since.
     Look,
     /// The cache shows no managed object of the name; there may still be a foreign one.
     Create,

@@ -59,7 +59,7 @@ pub struct Args {
     #[arg(long, env = "BELFRY_NAMESPACE")]
     pub own_namespace: Option<String>,
 
-    /// What tells this operator from the others, for the Lease: the name of its pod.
+    /// The name of this operator in the Lease: that of its pod.
     #[arg(long, env = "BELFRY_IDENTITY")]
     pub identity: Option<String>,
 

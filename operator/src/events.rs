@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 /// Conditions whose transitions are worth an event.
-const TOLD: &[ConditionType] = &[
+const REPORTED: &[ConditionType] = &[
     ConditionType::SpecAccepted,
     ConditionType::ModelLoaded,
     ConditionType::Ready,
@@ -26,12 +26,12 @@ pub fn transitions(previous: Option<&InferenceModelStatus>, next: &InferenceMode
         let now = find(&next.conditions, *type_)?;
         let before = find(old, *type_);
         let same = before.is_some_and(|b| (&b.status, &b.reason) == (&now.status, &now.reason));
-        (!same && is_told(*type_, now, before)).then(|| event(*type_, now))
+        (!same && is_worth_an_event(*type_, now, before)).then(|| event(*type_, now))
     };
-    TOLD.iter().filter_map(changed).collect()
+    REPORTED.iter().filter_map(changed).collect()
 }
 
-fn is_told(type_: ConditionType, now: &Condition, before: Option<&Condition>) -> bool {
+fn is_worth_an_event(type_: ConditionType, now: &Condition, before: Option<&Condition>) -> bool {
     if QUIET.iter().any(|reason| reason.as_str() == now.reason) || now.status == ConditionStatus::Unknown.as_str() {
         return false;
     }
@@ -40,7 +40,7 @@ fn is_told(type_: ConditionType, now: &Condition, before: Option<&Condition>) ->
     if before.is_none() && is_true(now) {
         return false;
     }
-    // What keeps a model from being ready stands in another condition, which tells it already.
+    // What keeps a model from being ready stands in another condition, which has an event already.
     type_ != ConditionType::Ready || is_true(now) || before.is_some_and(is_true)
 }
 
@@ -77,13 +77,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unchanged_status_tells_nothing() {
+    fn an_unchanged_status_makes_no_event() {
         let same = status(&[(ConditionType::Ready, "True", "Serving")]);
         assert!(reasons(&same, &same).is_empty());
     }
 
     #[test]
-    fn of_a_new_model_only_what_is_wrong_is_told() {
+    fn a_new_model_has_events_only_about_what_is_wrong() {
         let new = InferenceModelStatus::default();
         let good = status(&[(ConditionType::MonitoringReady, "True", "Applied")]);
         let bad = status(&[(ConditionType::MonitoringReady, "False", "KindMissing")]);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_load_is_told_once_with_its_reason() {
+    fn a_failed_load_makes_one_event_with_its_reason() {
         let loading =
             status(&[(ConditionType::Ready, "False", "Loading"), (ConditionType::ModelLoaded, "False", "Loading")]);
         let failed = status(&[
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_becomes_ready_and_one_that_ceases_to_be_are_told() {
+    fn a_model_that_becomes_ready_and_one_that_ceases_to_be_make_events() {
         let ready = status(&[(ConditionType::Ready, "True", "Serving")]);
         let broken = status(&[(ConditionType::Ready, "False", "NoReplicaReady")]);
         assert_eq!(reasons(&broken, &ready), ["Serving"]);

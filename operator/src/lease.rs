@@ -1,6 +1,6 @@
 //! Leader election on a Lease: of several operators one works, and the others wait.
 //!
-//! Whoever loses the lease ends the process, so that no pass outlives its leadership. Server-side
+//! An operator that loses the lease ends its process, so that no pass outlives its leadership. Server-side
 //! apply makes a short overlap harmless: two operators of one version write the same bytes.
 
 mod election;
@@ -72,7 +72,7 @@ impl Candidate {
         }
     }
 
-    /// Writes the lease on condition that nobody else did meanwhile.
+    /// Writes the lease on condition that no other operator did meanwhile.
     async fn take(&self, lease: Option<Lease>, transitions: i32) -> anyhow::Result<bool> {
         let now = MicroTime(Timestamp::now());
         let spec = LeaseSpec {
@@ -86,10 +86,7 @@ impl Candidate {
         self.write(lease, spec).await
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a lease is taken by whoever writes first, which an apply would not tell"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "a lease belongs to the first writer, which an apply would not show")]
     async fn write(&self, lease: Option<Lease>, spec: LeaseSpec) -> anyhow::Result<bool> {
         let params = PostParams::default();
         let result = match lease {
@@ -138,7 +135,7 @@ impl Candidate {
             return Err(Lost { holder: spec.holder_identity.unwrap_or_default() }.into());
         }
         spec.renew_time = Some(MicroTime(Timestamp::now()));
-        anyhow::ensure!(self.write(Some(lease), spec).await?, "somebody else wrote the lease");
+        anyhow::ensure!(self.write(Some(lease), spec).await?, "another operator wrote the lease");
         Ok(())
     }
 

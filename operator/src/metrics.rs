@@ -24,7 +24,7 @@ pub struct Metrics {
     backlog: Gauge,
     backlog_age: Gauge,
     /// Since when the model at the head of the queue has waited. The age is computed at the scrape, because a queue that is
-    /// stuck calls nobody.
+    /// stuck makes no call.
     waiting_since: Mutex<Option<Instant>>,
     cache_objects: GaugeVec,
     leader: Gauge,

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use crate::observe::ModelKey;
 use belfry_render::monitoring::labels::Category;
 
-/// Whoever waits longer has no answer.
+/// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A Prometheus, or what speaks its HTTP API.
@@ -24,7 +24,7 @@ pub struct Prometheus {
 #[derive(Debug, thiserror::Error)]
 pub enum PrometheusError {
     /// It did not answer, or not with a vector.
-    #[error("Prometheus did not tell which alerts fire")]
+    #[error("Prometheus did not say which alerts fire")]
     Query(#[from] kube::Error),
 }
 
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_told_by_the_labels_of_its_alert() {
+    fn a_model_is_named_by_the_labels_of_its_alert() {
         let answer = r#"{"status":"success","data":{"resultType":"vector","result":[
             {"metric":{"namespace":"search","model":"minilm"},"value":[1,"1"]}]}}"#;
         let answer: Answer = serde_json::from_str(answer).unwrap();

@@ -46,7 +46,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let upgrades = upgrades(&args)?;
     let mut stop = Stop::listen()?;
 
-    // Whoever waits for the lease watches already, so that it can take over at once.
+    // An operator that waits for the lease watches already, so that it can take over at once.
     let started = async {
         let watches = observe::start(&client, (&cache, drift.clone()), &metrics, args.scope()).await;
         let watches = watches.context("a watch ended before it had listed its kind")?;

@@ -4,8 +4,8 @@
 //! HorizontalPodAutoscaler → API server → (front proxy, TLS) → api → workers' metrics
 //! ```
 //!
-//! The workers are read when somebody asks, so that a model without a scaler costs nothing. No value is ever made up: where
-//! nobody answers, the list is empty, and the HorizontalPodAutoscaler keeps the number of replicas. With
+//! The workers are read when a scaler asks, so that a model without one costs nothing. No value is ever made up: where
+//! no worker answers, the list is empty, and the HorizontalPodAutoscaler keeps the number of replicas. With
 //! `spec.autoscaling.fallbackReplicas`, a fleet of which nothing was heard for a minute has at least that many
 //! replicas: the operator then answers with the value that leads there, and writes nothing.
 
@@ -41,7 +41,7 @@ pub use source::MetricsSource;
 use target::Target;
 use workers::{Reader, Shared};
 
-/// Why nothing is served before somebody asks for it.
+/// Why nothing is served unless the installation asks for it.
 const SWITCHED_OFF: &str = "the operator serves no external metrics: install the chart with externalMetrics.enabled=true, or use provider KEDA";
 
 /// What is known of the metrics of models.
@@ -128,8 +128,8 @@ impl Scaling {
 
     fn set_missing(&self, key: &ModelKey, is_missing: bool) {
         let mut missing = self.missing.write();
-        let is_news = if is_missing { missing.insert(key.clone()) } else { missing.remove(key) };
-        if is_news {
+        let has_changed = if is_missing { missing.insert(key.clone()) } else { missing.remove(key) };
+        if has_changed {
             self.announce(key.clone());
         }
     }
@@ -147,7 +147,7 @@ impl Scaling {
     }
 
     fn announce(&self, key: ModelKey) {
-        // Nobody listens any more only when the process ends.
+        // The receiver is gone only when the process ends.
         let trigger = Trigger { key, urgency: Urgency::Status, cause: Cause::ScalingMetricsChanged };
         let _ = self.trigger.send(trigger);
     }

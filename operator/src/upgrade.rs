@@ -68,7 +68,7 @@ pub fn moved(status: &InferenceModelStatus, settings: &Settings, now: Timestamp)
     next
 }
 
-/// Its turn may come: there is something newer, nobody holds the model where it is, and it was well before.
+/// Its turn may come: there is something newer, its user does not hold it where it is, and it was well before.
 fn is_waiting(model: &InferenceModel, settings: &Settings) -> bool {
     let Some(runtime) = runtime(model) else { return false };
     let is_of_this_operator = runtime.available_default_image == settings.worker_image

@@ -2,7 +2,7 @@
 //!
 //! A field that its only owner no longer applies goes back to its default, which for `replicas` is 1: a live fleet
 //! would shrink to one worker. So before the operator applies a Deployment without the field, another manager takes
-//! the live number over. The scaler's first write takes the field from that manager, and nobody applies it again.
+//! the live number over. The scaler's first write takes the field from that manager, which never applies it again.
 
 use kube::Api;
 use kube::ResourceExt;
@@ -21,7 +21,7 @@ pub const HANDOVER_MANAGER: &str = "belfry-scaling";
 const ATTEMPTS: u32 = 5;
 
 /// Sees to it that the number of replicas outlives the next apply of a Deployment that leaves it out. Does nothing for a
-/// model without a scaler, and when somebody else owns the number already. Returns whether it wrote.
+/// model without a scaler, and when another manager owns the number already. Returns whether it wrote.
 ///
 /// # Errors
 /// The API server did not answer, or the Deployment changed again and again; the pass is to be repeated.
@@ -37,7 +37,7 @@ pub(super) async fn release_replicas(api: &Api<DynamicObject>, model: &ValidMode
         // After a suspension the number from before it counts: a HorizontalPodAutoscaler does not wake what is at 0.
         let replicas = Some(live_replicas(&live)).filter(|replicas| *replicas > 0).unwrap_or(model.replicas);
         match hold(api, &live, scaling.clamp(replicas)).await {
-            // Somebody wrote the Deployment since it was read: its status, or perhaps its replicas.
+            // The Deployment was written since it was read: its status, or perhaps its replicas.
             Err(kube::Error::Api(status)) if status.code == 409 && attempts < ATTEMPTS => attempts += 1,
             result => return result.map(|()| true),
         }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_number_that_nobody_else_owns_has_to_be_held() {
+    fn only_a_number_without_another_owner_has_to_be_held() {
         assert!(!has_other_owner(&deployment(&[])));
         assert!(!has_other_owner(&deployment(&[MANAGER])));
         assert!(has_other_owner(&deployment(&[MANAGER, HANDOVER_MANAGER])));

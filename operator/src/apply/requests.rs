@@ -75,7 +75,7 @@ impl Requests<'_> {
         }
     }
 
-    /// Forcing the fields of an object that somebody else made would take it over.
+    /// Forcing the fields of a foreign object would take it over.
     async fn refuse_foreign(&self, api: &Api<DynamicObject>, name: &str) -> Result<(), Failure> {
         match api.get_metadata_opt(name).await.map_err(failure)? {
             Some(found) if !is_controlled_by(found.owner_references(), &self.model.uid) => {
@@ -109,7 +109,7 @@ impl Requests<'_> {
 
     async fn mend(&self, api: &Api<DynamicObject>, child: &Child, object: &DynamicObject) -> Outcome {
         match self.patch(api, child, Patch::Apply(object)).await {
-            // Somebody changed the key of a list's element, such as the port of a Service. Apply keeps that element
+            // An edit changed the key of a list's element, such as the port of a Service. Apply keeps that element
             // and adds ours, and the two contradict each other; a merge patch replaces the list as a whole.
             Err(Failure::Refused(RefusalCause::Api { code: 422, .. })) => {
                 let spec = serde_json::json!({"spec": object.data.get("spec")});
@@ -141,7 +141,7 @@ impl Requests<'_> {
 }
 
 /// Of a Deployment the state is needed at once. Of the others only the metadata of the answer is asked for, since rules
-/// and a dashboard weigh more than all else of a model: the watch shows them, and the version tells that it is the same.
+/// and a dashboard weigh more than all else of a model: the watch shows them, with the same version.
 async fn send<P: Serialize + Debug>(
     api: &Api<DynamicObject>,
     child: &Child,

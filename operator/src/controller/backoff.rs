@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// be looked at soon after it is back.
 const LONGEST_OUTAGE: Duration = Duration::from_secs(8);
 
-/// Longest pause before a refused child is tried again: a quota may have been raised, and nothing tells of it.
+/// Longest pause before a refused child is tried again: a quota may have been raised, and no watch shows that.
 const LONGEST_REFUSAL: Duration = Duration::from_secs(30);
 
 /// Why a pass failed.

@@ -16,14 +16,14 @@ use crate::prometheus::Prometheus;
 use crate::upgrade::{Policy, due, moved};
 use belfry_render::template::Pin;
 
-/// Time between two looks. A look reads the cache, and Prometheus only when it is somebody's turn.
+/// Time between two looks. A look reads the cache, and Prometheus only when it is a model's turn.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// How models move to the newest template.
 pub struct Upgrades {
     /// How fast.
     pub policy: Policy,
-    /// Who tells which models break their objectives; without one only readiness counts.
+    /// Knows which models break their objectives; without one only readiness counts.
     pub prometheus: Option<Prometheus>,
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn run(context: Arc<Context>, upgrades: Upgrades, trigger: Trig
     loop {
         looks.tick().await;
         for key in look(&context, &upgrades, &mut said).await {
-            // Nobody listens any more only when the process ends.
+            // The receiver is gone only when the process ends.
             let _ = trigger.send(Trigger { key, urgency: Urgency::Children, cause: Cause::Upgrade });
         }
     }
@@ -54,7 +54,7 @@ async fn look(context: &Context, upgrades: &Upgrades, said: &mut BTreeSet<ModelK
     };
     let burning = match burning {
         Ok(burning) => burning,
-        // Of a fleet that nobody sees, no model moves.
+        // While the alerts are not known, no model moves.
         Err(error) => {
             warn!(error = &error as &dyn std::error::Error, "A staged upgrade waits");
             return vec![];
@@ -83,7 +83,7 @@ fn turns<'a>(
     due(models, upgrades.policy, context.drift.settings(), burning, Timestamp::now())
 }
 
-/// An error is told to the log. The next look finds the model where it was.
+/// An error goes to the log. The next look finds the model where it was.
 async fn move_on(model: &InferenceModel, context: &Context) -> Result<(), ()> {
     let Some(status) = &model.status else { return Ok(()) };
     let settings = context.drift.settings();

@@ -1,5 +1,5 @@
-//! Whether a live object holds everything that is wanted. Fields that the API server or somebody
-//! else added don't count.
+//! Whether a live object holds everything that is wanted. Fields that the API server or another
+//! manager added don't count.
 
 use kube::core::DynamicObject;
 use serde_json::Value;

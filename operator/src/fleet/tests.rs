@@ -58,7 +58,7 @@ fn family<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn a_suspended_model_wants_no_replicas_so_that_nobody_is_woken() {
+fn a_suspended_model_wants_no_replicas_so_that_no_alert_fires() {
     let desired = r#"belfry_model_replicas{namespace="search",model="minilm",state="desired"}"#;
     let of = |spec: Value| value(&scrape(&cache_with("minilm", &spec, &Value::Null)), desired);
     assert_eq!(of(json!({})), Some(2.0));
@@ -88,7 +88,7 @@ fn replicas_are_counted_and_paid_for_by_the_place_of_their_nodes() {
 }
 
 #[test]
-fn what_became_of_the_objects_and_of_the_specification_is_told() {
+fn what_became_of_the_objects_and_of_the_specification_has_series() {
     let child =
         |kind: &str, state: &str| json!({"group": "", "kind": kind, "name": "minilm", "hash": "h", "state": state});
     let status = json!({

@@ -17,9 +17,9 @@ pub(super) struct Election {
 /// What a candidate does next.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decision {
-    /// Somebody leads.
+    /// One operator leads.
     Wait,
-    /// Nobody leads.
+    /// No operator leads.
     Take {
         /// Number of changes of the leader, this one included.
         transitions: i32,
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_nobody_holds_is_taken_at_once() {
+    fn a_lease_without_a_holder_is_taken_at_once() {
         let mut election = Election::new("me");
         assert_eq!(election.decide(None, Instant::now()), Decision::Take { transitions: 0 });
         assert_eq!(election.decide(Some(&lease("", 0)), Instant::now()), Decision::Take { transitions: 4 });

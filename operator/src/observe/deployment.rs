@@ -9,7 +9,7 @@ use kube::core::DynamicObject;
 pub struct DeploymentState {
     /// Generation of its specification.
     pub generation: Option<i64>,
-    /// Pods that it asks for, whoever decided it.
+    /// Pods that it asks for, decided by the specification or by a scaler.
     pub replicas: Option<i32>,
     /// What its controller says.
     pub status: DeploymentStatus,

@@ -151,7 +151,7 @@ impl Feed {
         self.run("Node", watcher(api, config()), sink, listed).await;
     }
 
-    /// Takes the events of a watch into the cache, and tells which models they concern.
+    /// Takes the events of a watch into the cache, and sends a trigger for each model that they concern.
     async fn run<S: Sink>(
         self,
         kind: &'static str,
@@ -171,7 +171,7 @@ impl Feed {
                 Ok(watcher::Event::Delete(object)) => sink.gone(&object),
                 Ok(watcher::Event::InitDone) => {
                     let gone = sink.end();
-                    // Whoever waited may have given up; then the process ends anyway.
+                    // The waiting task may be gone; then the process ends anyway.
                     listed.take().map(|listed| listed.send(()));
                     gone
                 }

@@ -1,4 +1,4 @@
-//! How the operator tells models apart.
+//! The identity of a model within the operator.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ impl ModelKey {
     }
 
     /// The model that an object belongs to: its owner, or for a pod, which a ReplicaSet owns, the one that its label
-    /// names. The label alone would not do, because somebody may have changed it.
+    /// names. The label alone would not do, because it may have been edited.
     #[must_use]
     pub fn of_owner(object: &impl ResourceExt) -> Option<Self> {
         let kind = InferenceModel::kind(&());

@@ -1,4 +1,4 @@
-//! What is kept of a live child: enough to tell whether it still is what the operator made of it.
+//! What is kept of a live child: enough to see whether it still is as the operator made it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -15,7 +15,7 @@ pub struct Live {
     pub owner: Option<String>,
     /// Hash of the desired object of which every field is known to be there.
     pub holds: Option<String>,
-    /// Hash that an object claims of which nobody has read more than the metadata. Whether it is true tells the object.
+    /// Hash in the annotation of an object of which only the metadata was read. Only the object itself shows whether it is true.
     pub claims: Option<String>,
     version: u64,
     /// The earliest version that is known to have this content.

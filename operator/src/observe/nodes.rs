@@ -38,7 +38,7 @@ impl Nodes {
         self.places.write().retain(|name, _| listed.contains(name));
     }
 
-    /// There is a pod, so that somebody will ask where it runs.
+    /// There is a pod, so that a scrape will ask where it runs.
     pub(super) fn ask(&self) {
         self.needed.notify_one();
     }

@@ -83,7 +83,7 @@ impl OptionalKinds {
         let mut ready = Some(ready);
         loop {
             for kind in optional() {
-                // Kinds that are watched tell by themselves when they are there; these have to be looked for.
+                // The watch of a kind ends when the kind is gone; kinds without a watch have to be looked for.
                 if !self.running.contains_key(&kind) && self.exists(kind).await {
                     self.begin(kind).await;
                 }
@@ -128,7 +128,7 @@ impl OptionalKinds {
     fn announce(&self, kind: ChildKind, is_missing: bool) {
         if self.feed.cache.set_missing(kind, is_missing) {
             for key in self.feed.cache.keys() {
-                // Nobody listens any more only when the process ends.
+                // The receiver is gone only when the process ends.
                 let trigger = Trigger { key, urgency: Urgency::Children, cause: Cause::KindChanged(kind) };
                 let _ = self.feed.trigger.send(trigger);
             }

@@ -1,4 +1,4 @@
-//! What the labels of a node tell about where its pods run. Pure.
+//! Where the pods of a node run, from its labels. Pure.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub struct Place {
 pub enum Capacity {
     /// By use, and kept for as long as it is used.
     OnDemand,
-    /// Cheaper, and taken away when somebody else wants it.
+    /// Cheaper, and taken away when another customer wants it.
     Spot,
     /// Bought ahead.
     Reserved,
@@ -73,8 +73,8 @@ impl Place {
     #[must_use]
     pub fn of(labels: &BTreeMap<String, String>) -> Self {
         let value = |name: &str| labels.get(name).filter(|value| !value.is_empty()).cloned();
-        let told = CAPACITY.iter().find(|(name, value, _)| labels.get(*name).is_some_and(|given| given == value));
-        let capacity = match told {
+        let known = CAPACITY.iter().find(|(name, value, _)| labels.get(*name).is_some_and(|given| given == value));
+        let capacity = match known {
             Some((_, _, capacity)) => *capacity,
             None if PAID_BY_USE.iter().any(|name| labels.contains_key(*name)) => Capacity::OnDemand,
             None => Capacity::Unknown,
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_tells_its_zone_its_gpus_and_what_it_costs() {
+    fn the_labels_of_a_node_have_its_zone_its_gpus_and_its_capacity_type() {
         let seen = place(&[
             ("topology.kubernetes.io/zone", "eu-west-1a"),
             ("karpenter.sh/capacity-type", "spot"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_labels_tells_nothing() {
+    fn nothing_is_known_of_a_node_without_labels() {
         assert_eq!(place(&[]), Place::default());
         assert_eq!(place(&[("cloud.google.com/gke-spot", "false")]).capacity, Capacity::Unknown);
     }

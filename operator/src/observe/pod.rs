@@ -20,7 +20,7 @@ pub struct PodReport {
     pub is_ready: bool,
     /// It is being deleted.
     pub is_terminating: bool,
-    /// Why it does not answer, as far as the cluster can tell.
+    /// Why it does not answer, as far as the cluster knows.
     pub obstacle: Option<Obstacle>,
     /// How its container ended the last time, when that was not in order.
     pub failure: Option<ContainerFailure>,

@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scaler_that_nobody_looked_at_is_not_observed() {
+    fn a_scaler_without_a_status_is_not_observed() {
         assert_eq!(report(&json!([])), ScalerReport::default());
     }
 }

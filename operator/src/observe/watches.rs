@@ -48,7 +48,7 @@ pub async fn start(
         listed.await?;
     }
     if scope == WatchScope::Cluster {
-        // Where a Role is all, nodes can't be read. Nobody waits for them: only series have their labels.
+        // A Role in a namespace can't grant reading nodes. The start does not wait for them: only series use their labels.
         tasks.spawn(feed.clone().nodes());
     }
     let mut listing = feed.pods(&mut tasks);

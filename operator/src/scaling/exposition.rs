@@ -48,7 +48,7 @@ fn total(exposition: &str, sources: &[EngineSeries], suffix: &str) -> Option<f64
 }
 
 fn sum(exposition: &str, source: &EngineSeries, suffix: &str) -> Option<f64> {
-    // No series that a scaler goes by is told from others by a regular expression.
+    // No series of a scaler is chosen by a regular expression.
     if !source.like.is_empty() {
         return None;
     }
@@ -99,7 +99,7 @@ impl Worker {
         self.last.at >= time
     }
 
-    /// The value of a metric; `None` when it can't be told yet.
+    /// The value of a metric; `None` when it is not known yet.
     #[must_use]
     pub(super) fn value(&self, type_: ScalingMetricType) -> Option<f64> {
         match type_ {
@@ -120,7 +120,7 @@ impl Worker {
     }
 
     /// The mean over the requests that were answered between the two readings. Where none was, an empty queue means no
-    /// delay, and a queue that does not move means that nobody knows.
+    /// delay, and a queue that does not move means that it is not known.
     fn queue_delay(&self) -> Option<f64> {
         let (seconds, count) = self.last.waited?;
         let (seconds_before, count_before) = self.before?.waited?;

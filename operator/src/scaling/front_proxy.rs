@@ -1,6 +1,6 @@
-//! Who may ask for external metrics: the API server's front proxy, and nobody else.
+//! Who may ask for external metrics: the API server's front proxy alone.
 //!
-//! The API server authenticates and authorizes whoever asks it for a metric, and then asks in its own name, with a client
+//! The API server authenticates and authorizes the caller that wants a metric, and then asks in its own name, with a client
 //! certificate. A handshake without that certificate fails, so that no request of another reaches the routes.
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ pub(super) struct FrontProxy {
     names: BTreeSet<String>,
 }
 
-/// Why nobody can be let in.
+/// Why no caller can be let in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FrontProxyError {
     #[error("the API server has no front proxy: it runs without --requestheader-client-ca-file")]
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_without_a_front_proxy_lets_nobody_in() {
+    fn without_a_front_proxy_in_the_cluster_no_caller_is_let_in() {
         let empty: ConfigMap = serde_json::from_value(json!({"metadata": {}, "data": {}})).unwrap();
         assert!(matches!(FrontProxy::of(&empty), Err(FrontProxyError::Missing)));
         assert!(matches!(front_proxy("", "[]"), Err(FrontProxyError::Missing)));

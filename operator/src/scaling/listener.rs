@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 /// Connections that shake hands at the same time; another waits in the listener's backlog.
 const HANDSHAKES: usize = 32;
 
-/// Whoever takes longer to shake hands is no API server.
+/// A caller that takes longer to shake hands is no API server.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Pause after a connection that could not be accepted, such as for want of file descriptors.
@@ -59,7 +59,7 @@ async fn accept(listener: TcpListener, identity: Identity, connections: mpsc::Se
                 continue;
             }
         };
-        // A connection that nobody can vouch for is closed.
+        // A connection that can't be verified is closed.
         let Some(config) = identity.read().clone() else { continue };
         let connections = connections.clone();
         tokio::spawn(async move {

@@ -22,7 +22,7 @@ use super::listener::Identity;
 use super::{Scaling, ServiceName};
 use belfry_render::children::meta::MANAGER;
 
-/// How long the API server is told of the next certificate before it sees it.
+/// How long before its use the next certificate is registered with the API server.
 const OVERLAP: Duration = Duration::from_secs(3600);
 
 const ROTATE: Duration = Duration::from_secs(ROTATE_DAYS * 24 * 3600);
@@ -96,7 +96,7 @@ impl Registration {
         self.front_proxy = match config.map(FrontProxy::of) {
             Some(Ok(front_proxy)) => Some(front_proxy),
             Some(Err(error)) => {
-                warn!(%error, "Nobody can be let in to the external metrics");
+                warn!(%error, "No caller can be let in to the external metrics");
                 None
             }
             None => None,

@@ -1,4 +1,4 @@
-//! The value that a HorizontalPodAutoscaler is told: the sum over the workers.
+//! The value that a HorizontalPodAutoscaler gets: the sum over the workers.
 //!
 //! The HorizontalPodAutoscaler divides it by the average that one worker should have, and that many workers it wants.
 
@@ -9,7 +9,7 @@ pub(super) fn for_replicas(replicas: i32, average: i32) -> f64 {
 }
 
 /// The sum over the workers that are ready. One that does not answer counts as if it had exactly what it should have, so
-/// that it moves the number in neither direction. `None` when nobody answers: a value made up, above all 0, would scale.
+/// that it moves the number in neither direction. `None` when no worker answers: a value made up, above all 0, would scale.
 #[must_use]
 pub(super) fn sum(workers: &[Option<f64>], average: i32) -> Option<f64> {
     let answered = workers.iter().any(Option::is_some);

@@ -1,4 +1,4 @@
-//! The readings of workers: made when somebody asks, and at no other time.
+//! The readings of workers: made when a scaler asks, and at no other time.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -102,8 +102,8 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Notes a reading of that many workers, and tells whether nothing was heard of any of them for so long that the
-    /// fallback counts. Before a worker is ready there is nobody to ask, and more of them would not be ready any sooner.
+    /// Notes a reading of that many workers, and returns whether nothing was heard of any of them for so long that the
+    /// fallback counts. Before a worker is ready there is no worker to ask, and more of them would not be ready any sooner.
     pub(super) fn note(&mut self, workers: Workers, ready: usize, now: Instant) -> bool {
         let is_silent = workers.is_empty() && ready > 0;
         self.workers = workers;
@@ -132,7 +132,7 @@ mod tests {
         address
     }
 
-    async fn nobody() -> SocketAddr {
+    async fn unbound() -> SocketAddr {
         TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
     }
 
@@ -153,7 +153,7 @@ mod tests {
     async fn workers_that_answer_are_read_and_the_others_are_missing() {
         let pods = [
             ("a", serve(WORKER.into()).await),
-            ("nobody", nobody().await),
+            ("silent", unbound().await),
             ("nonsense", serve("hello".into()).await),
             ("endless", serve("x".repeat(MOST_BYTES + 1)).await),
         ];
@@ -166,7 +166,7 @@ mod tests {
     fn the_fallback_counts_after_a_minute_of_silence_and_until_one_worker_answers() {
         let (mut heard, begun) = (Heard::default(), Instant::now());
         let after = |seconds| begun + Duration::from_secs(seconds);
-        assert!(!heard.note(Workers::new(), 0, begun), "nobody was there to answer");
+        assert!(!heard.note(Workers::new(), 0, begun), "no worker was there to answer");
         assert!(!heard.note(Workers::new(), 2, after(100)));
         assert!(!heard.note(Workers::new(), 2, after(159)));
         assert!(heard.note(Workers::new(), 2, after(160)));
@@ -181,7 +181,7 @@ mod tests {
         let reader = Reader::default();
         let (a, b) = (serve(WORKER.into()).await, serve(WORKER.into()).await);
         let first = reader.read(&Workers::new(), &target(&[("a", a), ("b", b)])).await;
-        let second = reader.read(&first, &target(&[("a", nobody().await)])).await;
+        let second = reader.read(&first, &target(&[("a", unbound().await)])).await;
         assert_eq!(second.keys().collect::<Vec<_>>(), ["a"]);
     }
 }

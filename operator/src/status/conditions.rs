@@ -216,7 +216,7 @@ fn progressing(rollout: &Rollout<'_>) -> Verdict {
     verdict(True, Reason::RollingOut, numbers)
 }
 
-/// Somebody wants it so: neither good nor bad, unless nothing waits.
+/// The user wants it so: neither good nor bad, unless nothing waits.
 fn paused(rollout: &Rollout<'_>) -> Verdict {
     let numbers = format!("{} of {} replicas are of the present specification", rollout.updated(), rollout.wanted);
     if rollout.is_complete() {
@@ -225,7 +225,7 @@ fn paused(rollout: &Rollout<'_>) -> Verdict {
     verdict(Unknown, Reason::Paused, format!("{numbers}: set spec.rollout.paused to false to go on"))
 }
 
-/// The summary. Its reason is the first cause that is not in order, so that a list of models tells why.
+/// The summary. Its reason is the first cause that is not in order, so that a list of models shows why.
 fn ready(rollout: &Rollout<'_>, causes: &[&Verdict]) -> Verdict {
     if let Some(cause) = causes.iter().find(|cause| cause.status == False) {
         return verdict(False, cause.reason, cause.message.clone());

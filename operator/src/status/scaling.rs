@@ -19,7 +19,7 @@ pub struct ScalingFacts {
     pub metrics: MetricsSource,
 }
 
-/// The number of workers that somebody asks for: the specification, or the scaler.
+/// The number of workers that the specification or the scaler asks for.
 pub(super) fn wanted(model: &ValidModel, deployment: Option<&DeploymentState>) -> i32 {
     let scaled = || deployment.and_then(|deployment| deployment.replicas);
     model.owned_replicas().or_else(scaled).unwrap_or(model.replicas)

@@ -131,7 +131,7 @@ fn a_paused_rollout_is_neither_stuck_nor_done() {
 }
 
 #[test]
-fn a_child_that_a_quota_refuses_is_told_with_kind_name_and_cure() {
+fn a_child_that_a_quota_refuses_is_reported_with_kind_name_and_cure() {
     let message = "services \"minilm\" is forbidden: exceeded quota: few, requested: services=1".to_owned();
     let refusal =
         Refusal { role: Role::Address, name: "minilm".into(), cause: RefusalCause::Api { code: 403, message } };
@@ -163,7 +163,7 @@ fn every_child_is_listed_with_its_hash_and_state() {
 }
 
 #[test]
-fn routing_is_told_of_where_it_is_asked_for_and_missed_where_the_cluster_does_not_know_it() {
+fn routing_is_reported_where_it_is_asked_for_and_missed_where_the_cluster_does_not_know_it() {
     let paged = || model(&json!({"observability": {"alertmanager": {}}}));
     let message = |status: &InferenceModelStatus| {
         find(&status.conditions, ConditionType::MonitoringReady).unwrap().message.clone()
@@ -264,11 +264,11 @@ fn the_number_of_a_scaler_that_was_removed_is_taken_over_once() {
 }
 
 #[test]
-fn a_model_on_an_older_image_is_told_that_there_is_a_newer_one() {
+fn a_model_on_an_older_image_shows_that_there_is_a_newer_one() {
     let mut behind = model(&json!({}));
     behind.runtime.available_image = "worker:new".into();
-    let told = runtime(&behind, None);
-    assert_eq!((told.upgrade, told.available_default_image.as_str()), (Upgrade::Available, "worker:new"));
+    let shown = runtime(&behind, None);
+    assert_eq!((shown.upgrade, shown.available_default_image.as_str()), (Upgrade::Available, "worker:new"));
     let mut own_image = model(&json!({"runtime": {"image": "mine:1"}}));
     own_image.runtime.available_image = "worker:new".into();
     assert_eq!(runtime(&own_image, None).upgrade, Upgrade::UpToDate, "its pods would stay as they are");
@@ -297,7 +297,7 @@ fn a_source_of_every_kind_is_one_line() {
 }
 
 #[test]
-fn a_cluster_that_forgot_the_image_to_mount_is_told_before_the_worker_that_misses_its_files() {
+fn a_cluster_that_forgot_the_image_to_mount_is_reported_before_the_worker_that_misses_its_files() {
     let oci = |mount: &str| {
         let source = json!({"oci": {"image": "r/m:1", "path": "a", "mount": mount}});
         let ill = [PodReport { is_ready: false, ..ready_pods(1).remove(0) }];
@@ -347,7 +347,7 @@ fn copying(copy: &Value, worker: &Value) -> PodReport {
 }
 
 #[test]
-fn a_copy_that_stands_in_the_way_is_told_before_the_worker_that_waits_for_it() {
+fn a_copy_that_stands_in_the_way_is_reported_before_the_worker_that_waits_for_it() {
     let initializing = json!({"state": {"waiting": {"reason": "PodInitializing"}}});
     let pull = json!({"state": {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}});
     assert_eq!(copying(&pull, &initializing).obstacle.unwrap().reason, Reason::ImagePullFailed);

@@ -117,7 +117,7 @@ fn a_moved_model_that_breaks_its_objective_stops_the_others_and_one_that_never_m
 }
 
 #[test]
-fn a_model_that_was_ill_before_waits_and_holds_nobody_up() {
+fn a_model_that_was_ill_before_waits_and_holds_no_other_up() {
     let mut models = [model("a"), model("b")];
     set(&mut models[0], ConditionType::Ready, "False", 50);
     set(&mut models[0], ConditionType::Available, "False", 50);

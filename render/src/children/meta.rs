@@ -16,8 +16,8 @@ use crate::model::ValidModel;
 /// Value of `app.kubernetes.io/managed-by`, and the operator's field manager.
 pub const MANAGER: &str = "belfry-operator";
 
-/// Hash of a child's content as it was applied; it tells a field that was removed from the desired
-/// object from one that somebody else added.
+/// Hash of a child's content as it was applied; it distinguishes a field that was removed from the
+/// desired object from one that another manager added.
 pub const HASH_ANNOTATION: &str = "belfry.dev/applied-hash";
 
 /// What a child is for: the label `app.kubernetes.io/component`.

@@ -46,7 +46,7 @@ fn answer(method: &Method, sent: &Value, owner: Option<&str>) -> (u16, Value) {
     }
 }
 
-/// Creates a child where there is an object of that owner, and tells what was asked for.
+/// Creates a child where there is an object of that owner, and returns what was asked for.
 async fn create_beside(owner: Option<&'static str>) -> (Outcome, Vec<&'static str>) {
     let asked = Arc::new(Mutex::new(vec![]));
     let log = asked.clone();
@@ -84,7 +84,7 @@ async fn a_new_child_costs_one_request() {
 }
 
 #[tokio::test]
-async fn an_object_that_somebody_else_made_is_never_written() {
+async fn an_object_of_another_owner_is_never_written() {
     let (outcome, asked) = create_beside(Some("other")).await;
     assert!(matches!(outcome, Err(Failure::Refused(RefusalCause::NameConflict))));
     assert_eq!(asked, ["apply if new", "read"]);

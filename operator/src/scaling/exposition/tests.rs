@@ -109,7 +109,7 @@ fn the_use_of_the_device_is_measured_between_two_readings_and_is_never_more_than
 }
 
 #[test]
-fn a_worker_that_answered_nobody_has_no_delay_unless_somebody_waits() {
+fn a_worker_without_answers_has_no_delay_unless_a_request_waits() {
     let begun = Instant::now();
     let later = begun + Duration::from_secs(9);
     for (depth, expected) in [(0.0, Some(0.0)), (4.0, None)] {
