@@ -138,7 +138,7 @@ fn files_that_are_missing_empty_or_not_what_they_are_called() {
                 fs::create_dir(folder.join(file)).unwrap();
             },
             FileCorrupt,
-            &[file, "no file"],
+            &[file, "not a file"],
         );
     }
     refused("modules.json", overwrite("modules.json", "[{]"), FileCorrupt, &["modules.json"]);
