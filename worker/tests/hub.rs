@@ -141,7 +141,7 @@ fn bytes_that_are_not_the_announced_ones_are_thrown_away() {
     hub.shelf.spoil(WEIGHTS, vec![Fault::Flip; 4]);
     let failure = fetch(&hub.endpoint(), &TempDir::new().unwrap(), "--hf-repo org/tiny").err().unwrap();
     assert_eq!(failure.reason, DownloadFailed);
-    assert!(failure.message.contains(WEIGHTS) && failure.message.contains("something else"), "{}", failure.message);
+    assert!(failure.message.contains(WEIGHTS) && failure.message.contains("wrong data"), "{}", failure.message);
 }
 
 #[test]
