@@ -124,7 +124,7 @@ fn placement() -> Vec<Wrong> {
         (
             "class of the system",
             availability(json!({"priorityClassName": "system-node-critical"})),
-            &["spec.availability.priorityClassName", "class of the system", "of your own"],
+            &["spec.availability.priorityClassName", "a system class", "of your own"],
         ),
         (
             "bad key of a selector",

@@ -71,7 +71,7 @@ fn of_cache() -> Vec<Wrong> {
         (
             "cache of an image",
             json!({"model": {"source": {"pvc": null, "huggingFace": null, "oci": {"image": "a"}}, "cache": {}}}),
-            &["spec.model.cache", "for what is downloaded"],
+            &["spec.model.cache", "only for downloads"],
         ),
         ("shared cache without a claim", cache(&json!({"mode": "SharedPVC"})), &["cache.claimName", "SharedPVC"]),
         ("claim without sharing", cache(&json!({"claimName": "c"})), &["cache.claimName", "SharedPVC"]),
