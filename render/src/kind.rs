@@ -101,12 +101,6 @@ impl ChildKind {
         matches!(self, Self::ConfigMap | Self::PrometheusRule)
     }
 
-    /// Whether the object decides how many workers there are.
-    #[must_use]
-    pub const fn is_scaler(self) -> bool {
-        matches!(self, Self::HorizontalPodAutoscaler | Self::ScaledObject)
-    }
-
     /// Whether the object only watches the model, and never carries its traffic.
     #[must_use]
     pub const fn is_monitoring(self) -> bool {

@@ -9,6 +9,7 @@ use crate::apply::{self, Applied, RefusalCause, apply};
 use crate::drift::Desired;
 use crate::observe::{Cause, DeploymentState, ModelKey, Observed};
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
+use belfry_render::role::Role;
 
 /// How a pass ended that did not break off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
         return Ok(Ended::with(Outcome::Gone));
     };
     let Observed { model, pods, .. } = &observed;
-    let has_scaler = observed.children.keys().any(|(kind, name)| kind.is_scaler() && *name == key.name);
+    let mut roles = observed.children.keys().filter_map(|(kind, name)| Role::of(*kind, name, &key.name));
+    let has_scaler = roles.any(Role::is_scaler);
     if let Some(taken_over) = left_behind(model, has_scaler, observed.deployment.as_ref()) {
         write_status::write(model, taken_over, context).await?;
         return Ok(again);

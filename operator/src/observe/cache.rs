@@ -6,6 +6,7 @@ use std::sync::Arc;
 use belfry_crds::InferenceModel;
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -353,7 +354,7 @@ impl Cache {
 impl Facts {
     fn of(key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Self {
         // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
-        let is_scaler = kind.is_scaler() && object.name_any() == key.name;
+        let is_scaler = Role::of(kind, &object.name_any(), &key.name).is_some_and(Role::is_scaler);
         Self {
             deployment: (kind == ChildKind::Deployment).then(|| DeploymentState::of(object)),
             scaler: is_scaler.then(|| (kind, scaler_report(object))),
