@@ -6,25 +6,25 @@
 //! reads nothing, so that its time is the API server's. The operator runs as a process of its own,
 //! from its release build, and finds out everything by itself. What it asked for is read from the audit log.
 
-pub mod figure;
+pub mod measurement;
 pub mod process;
 
 mod burst;
 mod change;
 mod log;
 mod plain;
-mod stage;
+mod cluster;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use burst::{Cost, Load};
-use figure::{Figure, Target, percentile};
-use log::{Call, Log, by_kind};
-use plain::Verb;
-use process::{Operator, Program};
-use stage::Stage;
+use cluster::BenchCluster;
+use log::{Log, LoggedCall, by_kind};
+use measurement::{Bound, Measurement, percentile};
+use plain::WriteVerb;
+use process::{MeasuredOperator, Program};
 
 use crate::{UNSCALED, report, secs};
 
@@ -51,90 +51,102 @@ pub struct Options {
 }
 
 /// Measures everything, one size after the other.
-pub async fn run(options: &Options) -> Result<Vec<Figure>> {
+pub async fn run(options: &Options) -> Result<Vec<Measurement>> {
     let at_once = match options.at_once {
         Some(at_once) => at_once,
         None => best_concurrency(options).await?,
     };
-    let mut figures = vec![];
+    let mut measurements = vec![];
     for &models in &options.models {
         ensure!(models > 0, "no models to measure with");
         let load = Load { sample: options.sample.clone(), models, at_once };
         let mut of_size = one_size(&options.operator, &load).await?;
-        of_size.insert(0, Figure::reference(models, "requests at once", "requests", count(at_once)));
-        figures.append(&mut of_size);
+        of_size.insert(0, Measurement::reference(models, "requests at once", "requests", count(at_once)));
+        measurements.append(&mut of_size);
     }
-    Ok(figures)
+    Ok(measurements)
 }
 
 async fn best_concurrency(options: &Options) -> Result<usize> {
     let smallest = options.models.iter().copied().min().unwrap_or_default();
-    let (at_once, tried) = stage::best_concurrency(&options.sample, smallest.clamp(10, 60)).await?;
+    let (at_once, tried) = cluster::best_concurrency(&options.sample, smallest.clamp(10, 60)).await?;
     for (at_once, time) in &tried {
         report(&format!("plain client, {at_once} requests at once: {:.2} s", time.as_secs_f64()));
     }
     Ok(at_once)
 }
 
-async fn one_size(program: &Program, load: &Load) -> Result<Vec<Figure>> {
+async fn one_size(program: &Program, load: &Load) -> Result<Vec<Measurement>> {
     let models = load.models;
-    let applied = burst::by_plain_client(load, Verb::Apply).await?;
+    let applied = burst::by_plain_client(load, WriteVerb::Apply).await?;
     report(&format!("{models} models by the plain client: applied in {:.2} s", applied.seconds));
-    let created = burst::by_plain_client(load, Verb::Create).await?;
+    let created = burst::by_plain_client(load, WriteVerb::Create).await?;
     report(&format!("{models} models by the plain client: created in {:.2} s", created.seconds));
 
-    let stage = Stage::new("operator", &load.sample).await?;
-    let mut log = Log::follow(stage.rig.audit_log(), &Stage::user())?;
-    let mut operator = Operator::start(program, &stage.operator_kubeconfig())?;
+    let cluster = BenchCluster::new("operator", &load.sample).await?;
+    let mut log = Log::follow(cluster.control_plane.audit_log(), &BenchCluster::user())?;
+    let mut operator = MeasuredOperator::start(program, &cluster.operator_kubeconfig())?;
     operator.until_ready(secs(30)).await?;
     log.until_silent(secs(3), secs(30)).await?;
-    let bench = Bench { stage, load, idle_memory: operator.memory("VmRSS")? };
+    let bench = Bench { cluster, load, idle_memory: operator.memory("VmRSS")? };
 
-    let mut figures = bench.burst(&operator, &mut log, applied, created).await?;
-    figures.extend(bench.rest(&operator, &mut log).await?);
-    figures.extend(bench.changes(&mut log).await?);
-    figures.extend(bench.restart(program, operator, &mut log).await?);
-    Ok(figures)
+    let mut measurements = bench.burst(&operator, &mut log, applied, created).await?;
+    measurements.extend(bench.rest(&operator, &mut log).await?);
+    measurements.extend(bench.changes(&mut log).await?);
+    measurements.extend(bench.restart(program, operator, &mut log).await?);
+    Ok(measurements)
 }
 
-/// One size on one stage.
+/// One size on one cluster.
 struct Bench<'a> {
-    stage: Stage,
+    cluster: BenchCluster,
     load: &'a Load,
     /// Of the operator without models, in MB.
     idle_memory: f64,
 }
 
 impl Bench<'_> {
-    async fn burst(&self, operator: &Operator, log: &mut Log, applied: Cost, created: Cost) -> Result<Vec<Figure>> {
+    async fn burst(
+        &self,
+        operator: &MeasuredOperator,
+        log: &mut Log,
+        applied: Cost,
+        created: Cost,
+    ) -> Result<Vec<Measurement>> {
         let models = self.load.models;
         let before = operator.cpu_seconds()?;
-        let (ours, mut calls) = burst::by_operator(self.load, &self.stage, log).await?;
+        let (ours, mut calls) = burst::by_operator(self.load, &self.cluster, log).await?;
         let cpu = operator.cpu_seconds()? - before;
         report(&format!("{models} models by the operator: {:.2} s", ours.seconds));
         let in_passes = operator.seconds_in_passes().await?;
         let passes = operator.passes().await?;
         let peak = operator.memory("VmHWM")?;
-        self.stage.hurry_controllers()?;
+        self.cluster.hurry_controllers()?;
         calls.extend(self.until_silent(log).await?);
 
         let by_model = |count: usize| count as f64 / models as f64;
         let writes = calls.iter().filter(|call| call.is_write() && call.what != HEARTBEAT).count();
         let plain_writes = UNSCALED.len() + 1;
         let is_judged = models >= 1000;
-        let mut figures = vec![
-            Figure::ours(models, "first model created to last child and status", "s", ours.seconds)
+        let mut measurements = vec![
+            Measurement::ours(models, "first model created to last child and status", "s", ours.seconds)
                 .beside(applied.seconds)
-                .should_if(is_judged, Target::TimesReference(1.25)),
-            Figure::reference(models, "the same children by plain creates, without a status", "s", created.seconds),
-            Figure::ours(models, "CPU of the API server in the burst", "s", ours.api_server).beside(applied.api_server),
-            Figure::ours(models, "CPU of the operator in the burst", "s", cpu),
-            Figure::ours(models, "passes of the operator in the burst", "passes", passes),
-            Figure::ours(models, "time of a pass in the burst, mean", "ms", in_passes / passes * 1000.0),
-            Figure::ours(models, "writes for a new model, until silence", "requests", by_model(writes))
+                .should_if(is_judged, Bound::TimesReference(1.25)),
+            Measurement::reference(
+                models,
+                "the same children by plain creates, without a status",
+                "s",
+                created.seconds,
+            ),
+            Measurement::ours(models, "CPU of the API server in the burst", "s", ours.api_server)
+                .beside(applied.api_server),
+            Measurement::ours(models, "CPU of the operator in the burst", "s", cpu),
+            Measurement::ours(models, "passes of the operator in the burst", "passes", passes),
+            Measurement::ours(models, "time of a pass in the burst, mean", "ms", in_passes / passes * 1000.0),
+            Measurement::ours(models, "writes for a new model, until silence", "requests", by_model(writes))
                 .beside(count(plain_writes))
-                .should(Target::AtMost(12.0)),
-            Figure::ours(
+                .should(Bound::AtMost(12.0)),
+            Measurement::ours(
                 models,
                 "requests but watches for a new model, until silence",
                 "requests",
@@ -143,16 +155,16 @@ impl Bench<'_> {
             .beside(count(plain_writes)),
         ];
         for (kind, requests) in by_kind(&calls) {
-            figures.push(Figure::ours(models, format!("· {kind}"), "requests", by_model(requests)));
+            measurements.push(Measurement::ours(models, format!("· {kind}"), "requests", by_model(requests)));
         }
-        figures.extend([
-            Figure::ours(models, "RSS without models", "MB", self.idle_memory).should(Target::AtMost(25.0)),
-            Figure::ours(models, "RSS at its highest in the burst", "MB", peak),
+        measurements.extend([
+            Measurement::ours(models, "RSS without models", "MB", self.idle_memory).should(Bound::AtMost(25.0)),
+            Measurement::ours(models, "RSS at its highest in the burst", "MB", peak),
         ]);
-        Ok(figures)
+        Ok(measurements)
     }
 
-    async fn rest(&self, operator: &Operator, log: &mut Log) -> Result<Vec<Figure>> {
+    async fn rest(&self, operator: &MeasuredOperator, log: &mut Log) -> Result<Vec<Measurement>> {
         let models = self.load.models;
         let window = if models >= 1000 { secs(30) } else { secs(10) };
         let before = operator.cpu_seconds()?;
@@ -162,62 +174,63 @@ impl Bench<'_> {
         let writes = calls.iter().filter(|call| call.is_write() && call.what != HEARTBEAT).count();
         let memory = operator.memory("VmRSS")?;
         let growth = (memory - self.idle_memory) / models as f64 * 1000.0;
-        let figure = |what: &str, unit, value| {
-            Figure::ours(models, format!("{what} in {} s at rest", window.as_secs()), unit, value)
+        let measurement = |what: &str, unit, value| {
+            Measurement::ours(models, format!("{what} in {} s at rest", window.as_secs()), unit, value)
         };
         Ok(vec![
-            figure("writes", "requests", count(writes)).should(Target::Exactly(0.0)),
-            figure("reads but watches", "requests", count(calls.len() - writes - heartbeats))
-                .should(Target::Exactly(0.0)),
-            figure("requests about the leader's Lease", "requests", count(heartbeats)),
-            figure("CPU of the operator", "% of a core", cpu),
-            Figure::ours(models, "RSS at rest", "MB", memory),
-            Figure::ours(models, "RSS for each 1,000 models", "MB", growth)
-                .should_if(models >= 1000, Target::AtMost(15.0)),
+            measurement("writes", "requests", count(writes)).should(Bound::Exactly(0.0)),
+            measurement("reads but watches", "requests", count(calls.len() - writes - heartbeats))
+                .should(Bound::Exactly(0.0)),
+            measurement("requests about the leader's Lease", "requests", count(heartbeats)),
+            measurement("CPU of the operator", "% of a core", cpu),
+            Measurement::ours(models, "RSS at rest", "MB", memory),
+            Measurement::ours(models, "RSS for each 1,000 models", "MB", growth)
+                .should_if(models >= 1000, Bound::AtMost(15.0)),
         ])
     }
 
-    async fn changes(&self, log: &mut Log) -> Result<Vec<Figure>> {
+    async fn changes(&self, log: &mut Log) -> Result<Vec<Measurement>> {
         let models = self.load.models;
         let milliseconds = |seconds: &[f64], percent| percentile(seconds, percent) * 1000.0;
         log.look()?;
-        let edits = change::edits(&self.stage.admin, models, EDITS).await?;
+        let edits = change::edits(&self.cluster.admin, models, EDITS).await?;
         let calls = self.until_silent(log).await?;
-        let of = |is_it: &dyn Fn(&&Call) -> bool| calls.iter().filter(is_it).count() as f64 / EDITS as f64;
-        let is_status = |call: &&Call| matches!(call.what.as_str(), "inferencemodels/status" | "events");
-        let mut figures = vec![
-            Figure::ours(models, "edit to applied, p50", "ms", milliseconds(&edits, 50)),
-            Figure::ours(models, "edit to applied, p99", "ms", milliseconds(&edits, 99)).should(Target::AtMost(500.0)),
-            Figure::ours(
+        let of = |is_it: &dyn Fn(&&LoggedCall) -> bool| calls.iter().filter(is_it).count() as f64 / EDITS as f64;
+        let is_status = |call: &&LoggedCall| matches!(call.what.as_str(), "inferencemodels/status" | "events");
+        let mut measurements = vec![
+            Measurement::ours(models, "edit to applied, p50", "ms", milliseconds(&edits, 50)),
+            Measurement::ours(models, "edit to applied, p99", "ms", milliseconds(&edits, 99))
+                .should(Bound::AtMost(500.0)),
+            Measurement::ours(
                 models,
                 "writes of children for an edit",
                 "requests",
                 of(&|call| call.is_write() && call.what != HEARTBEAT && !is_status(call)),
             )
-            .should(Target::Exactly(1.0)),
-            Figure::ours(
+            .should(Bound::Exactly(1.0)),
+            Measurement::ours(
                 models,
                 "writes of status that follow an edit",
                 "requests",
                 of(&|call| call.is_write() && is_status(call)),
             ),
-            Figure::ours(models, "reads but watches for an edit", "requests", of(&|call| !call.is_write())),
+            Measurement::ours(models, "reads but watches for an edit", "requests", of(&|call| !call.is_write())),
         ];
-        let deletions = change::deletions(&self.stage.admin, models, DELETIONS).await?;
+        let deletions = change::deletions(&self.cluster.admin, models, DELETIONS).await?;
         self.until_silent(log).await?;
-        figures.extend([
-            Figure::ours(models, "deleted child back, p50", "ms", milliseconds(&deletions, 50)),
-            Figure::ours(models, "deleted child back, p99", "ms", milliseconds(&deletions, 99))
-                .should(Target::AtMost(2000.0)),
+        measurements.extend([
+            Measurement::ours(models, "deleted child back, p50", "ms", milliseconds(&deletions, 50)),
+            Measurement::ours(models, "deleted child back, p99", "ms", milliseconds(&deletions, 99))
+                .should(Bound::AtMost(2000.0)),
         ]);
-        Ok(figures)
+        Ok(measurements)
     }
 
-    async fn restart(&self, program: &Program, operator: Operator, log: &mut Log) -> Result<Vec<Figure>> {
+    async fn restart(&self, program: &Program, operator: MeasuredOperator, log: &mut Log) -> Result<Vec<Measurement>> {
         let models = self.load.models;
         let stopped = operator.stop().await?;
         log.look()?;
-        let mut operator = Operator::start(program, &self.stage.operator_kubeconfig())?;
+        let mut operator = MeasuredOperator::start(program, &self.cluster.operator_kubeconfig())?;
         operator.until_ready(secs(300)).await?;
         let ready = operator.begun.elapsed();
         let processed = until_processed(&operator, models).await?;
@@ -226,26 +239,27 @@ impl Bench<'_> {
         let reads = calls.iter().filter(|call| !call.is_write()).count();
         let is_judged = models == 1000;
         Ok(vec![
-            Figure::ours(models, "stop", "s", stopped.as_secs_f64()),
-            Figure::ours(models, "warm restart, until ready", "s", ready.as_secs_f64()),
-            Figure::ours(models, "warm restart, until every model was seen to", "s", processed.as_secs_f64())
-                .should_if(is_judged, Target::AtMost(5.0)),
-            Figure::ours(models, "writes in a warm restart", "requests", count(writes)).should(Target::Exactly(0.0)),
-            Figure::ours(models, "reads in a warm restart", "requests", count(reads)),
-            Figure::ours(models, "CPU of the operator in a warm restart", "s", operator.cpu_seconds()?),
-            Figure::ours(models, "RSS after a warm restart", "MB", operator.memory("VmRSS")?),
+            Measurement::ours(models, "stop", "s", stopped.as_secs_f64()),
+            Measurement::ours(models, "warm restart, until ready", "s", ready.as_secs_f64()),
+            Measurement::ours(models, "warm restart, until every model was seen to", "s", processed.as_secs_f64())
+                .should_if(is_judged, Bound::AtMost(5.0)),
+            Measurement::ours(models, "writes in a warm restart", "requests", count(writes))
+                .should(Bound::Exactly(0.0)),
+            Measurement::ours(models, "reads in a warm restart", "requests", count(reads)),
+            Measurement::ours(models, "CPU of the operator in a warm restart", "s", operator.cpu_seconds()?),
+            Measurement::ours(models, "RSS after a warm restart", "MB", operator.memory("VmRSS")?),
         ])
     }
 
     /// What the operator asked for until it had nothing more to do.
-    async fn until_silent(&self, log: &mut Log) -> Result<Vec<Call>> {
+    async fn until_silent(&self, log: &mut Log) -> Result<Vec<LoggedCall>> {
         log.until_silent(secs(5), secs(120) + Duration::from_millis(200) * u32::try_from(self.load.models)?).await
     }
 }
 
 /// Waits until the operator has seen to every model. A look computes the series of all models, so that the pause
 /// between two looks grows with their cost.
-async fn until_processed(operator: &Operator, models: usize) -> Result<Duration> {
+async fn until_processed(operator: &MeasuredOperator, models: usize) -> Result<Duration> {
     loop {
         let begun = Instant::now();
         if operator.passes().await? >= count(models) {

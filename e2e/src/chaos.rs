@@ -1,17 +1,17 @@
 //! The harness of the fault tests: the operator's real program, a control plane of its own, and a proxy in between.
 //!
-//! A test runs as an [`Act`] on a [`Stage`] of the test program. What it compares with is what the same
+//! Each test is a [`FaultTest`] on a [`FaultCluster`] of the test program. What it compares with is what the same
 //! operator made of the same specification when nothing failed: see [`snapshot`].
 
-mod act;
+mod fault_test;
 pub mod dice;
 mod process;
 pub mod schema;
 pub mod snapshot;
 pub mod specs;
-mod stage;
+mod cluster;
 
-pub use act::{Act, PATIENCE, SILENCE, list, on_stage};
+pub use cluster::{FaultCluster, MONITORING_KINDS, VALUES, definition, definition_name, roles};
+pub use fault_test::{FaultTest, PATIENCE, SILENCE, fault_test, list};
 pub use process::{Operator, present};
 pub use snapshot::Snapshot;
-pub use stage::{MONITORING_KINDS, Stage, VALUES, definition, definition_name, roles};

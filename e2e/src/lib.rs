@@ -14,6 +14,7 @@ pub mod bench;
 pub mod bucket;
 pub mod chaos;
 pub mod cluster;
+mod cluster_lock;
 pub mod describe;
 pub mod embed;
 pub mod files;
@@ -22,11 +23,11 @@ pub mod model;
 pub mod namespace;
 pub mod objects;
 pub mod operator;
-pub mod pages;
+pub mod pager;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;
-pub mod rig;
+pub mod control_plane;
 pub mod volume;
 pub mod wait;
 pub mod weights;
@@ -36,7 +37,7 @@ use std::time::Duration;
 
 pub use cluster::{Answer, Cluster};
 pub use model::{Served, sample};
-pub use namespace::{Namespace, Outcome, in_namespace};
+pub use namespace::{Namespace, TestResult, alone_in_the_cluster, in_namespace};
 pub use objects::UNSCALED;
 
 /// Where the chart is installed.

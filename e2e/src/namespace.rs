@@ -14,6 +14,7 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::cluster_lock::{self, Use};
 use crate::{Cluster, FIELD_MANAGER, describe, report, secs, wait};
 
 /// A namespace of one test.
@@ -25,7 +26,7 @@ pub struct Namespace {
 }
 
 /// How a test ended.
-pub type Outcome = std::result::Result<(), Failure>;
+pub type TestResult = std::result::Result<(), Failure>;
 
 /// What a failed test shows: the line with its causes, and no backtrace through a runtime.
 pub struct Failure(String);
@@ -43,8 +44,19 @@ impl std::fmt::Debug for Failure {
 }
 
 /// Runs a test in a namespace of its own. When it fails, what was in there is written out first.
-pub async fn in_namespace(test: &str, body: impl AsyncFnOnce(&Namespace) -> Result<()>) -> Outcome {
-    let namespace = Namespace::create(test).await?;
+pub async fn in_namespace(test: &str, body: impl AsyncFnOnce(&Namespace) -> Result<()>) -> TestResult {
+    run(test, Use::Shared, body).await
+}
+
+/// The same for a test that changes the cluster for all: no other test of a namespace runs meanwhile, in any program.
+pub async fn alone_in_the_cluster(test: &str, body: impl AsyncFnOnce(&Namespace) -> Result<()>) -> TestResult {
+    run(test, Use::Alone, body).await
+}
+
+async fn run(test: &str, how: Use, body: impl AsyncFnOnce(&Namespace) -> Result<()>) -> TestResult {
+    let cluster = Cluster::connect().await?;
+    let _lock = cluster_lock::lock(&cluster.state, how).await?;
+    let namespace = Namespace::create(cluster, test).await?;
     let begun = Instant::now();
     let outcome = AssertUnwindSafe(body(&namespace)).catch_unwind().await;
     if !matches!(outcome, Ok(Ok(()))) {
@@ -60,8 +72,7 @@ pub async fn in_namespace(test: &str, body: impl AsyncFnOnce(&Namespace) -> Resu
 }
 
 impl Namespace {
-    async fn create(test: &str) -> Result<Self> {
-        let cluster = Cluster::connect().await?;
+    async fn create(cluster: Cluster, test: &str) -> Result<Self> {
         let random = RandomState::new().hash_one(test) % 0x10_0000;
         let name = format!("e2e-{test}-{random:05x}");
         let object = json!({

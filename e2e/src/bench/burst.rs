@@ -9,9 +9,9 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
 
-use super::log::{Call, Log};
-use super::plain::{self, Verb};
-use super::stage::{NAMESPACE, Stage};
+use super::cluster::{BenchCluster, NAMESPACE};
+use super::log::{Log, LoggedCall};
+use super::plain::{self, WriteVerb};
 use crate::{UNSCALED, wait};
 
 /// What a burst cost.
@@ -36,26 +36,26 @@ pub(super) struct Load {
 
 /// The plain client: the models, then their children and, when they are applied, their statuses. The bodies are made
 /// in between, off the clock.
-pub(super) async fn by_plain_client(load: &Load, verb: Verb) -> Result<Cost> {
-    let stage = Stage::new("plain", &load.sample).await?;
+pub(super) async fn by_plain_client(load: &Load, verb: WriteVerb) -> Result<Cost> {
+    let cluster = BenchCluster::new("plain", &load.sample).await?;
     let models = plain::models(&load.sample, NAMESPACE, load.models)?;
-    let (before, begun) = (stage.api_server_seconds()?, Instant::now());
-    let created = plain::create(&stage.admin, models, load.at_once).await?;
+    let (before, begun) = (cluster.api_server_seconds()?, Instant::now());
+    let created = plain::create(&cluster.admin, models, load.at_once).await?;
     let owners = begun.elapsed();
-    let requests = plain::requests(&created, verb, verb == Verb::Apply)?;
-    let children = plain::send(&stage.as_operator, requests, load.at_once).await?;
-    let cost = Cost { seconds: (owners + children).as_secs_f64(), api_server: stage.api_server_seconds()? - before };
-    everything_exists(&stage, load.models).await?;
+    let requests = plain::requests(&created, verb, verb == WriteVerb::Apply)?;
+    let children = plain::send(&cluster.as_operator, requests, load.at_once).await?;
+    let cost = Cost { seconds: (owners + children).as_secs_f64(), api_server: cluster.api_server_seconds()? - before };
+    everything_exists(&cluster, load.models).await?;
     Ok(cost)
 }
 
 /// The operator, while a client creates the models. Returns what the operator asked for, too.
-pub(super) async fn by_operator(load: &Load, stage: &Stage, log: &mut Log) -> Result<(Cost, Vec<Call>)> {
+pub(super) async fn by_operator(load: &Load, cluster: &BenchCluster, log: &mut Log) -> Result<(Cost, Vec<LoggedCall>)> {
     let models = plain::models(&load.sample, NAMESPACE, load.models)?;
-    let before = stage.api_server_seconds()?;
+    let before = cluster.api_server_seconds()?;
     let begun = Timestamp::now();
     let limit = Duration::from_secs(60 + u64::try_from(load.models)? / 3);
-    plain::create(&stage.admin, models, load.at_once).await?;
+    plain::create(&cluster.admin, models, load.at_once).await?;
     let (mut calls, mut seen) = (vec![], Seen::default());
     let finished = wait::until("every child of every model, and its status", limit, async || {
         let new = log.look()?;
@@ -67,8 +67,8 @@ pub(super) async fn by_operator(load: &Load, stage: &Stage, log: &mut Log) -> Re
         seen.last.context("nothing was written")
     })
     .await?;
-    let api_server = stage.api_server_seconds()? - before;
-    everything_exists(stage, load.models).await?;
+    let api_server = cluster.api_server_seconds()? - before;
+    everything_exists(cluster, load.models).await?;
     Ok((Cost { seconds: finished.duration_since(begun).as_secs_f64(), api_server }, calls))
 }
 
@@ -82,7 +82,7 @@ struct Seen {
 
 impl Seen {
     /// The first time of each object counts.
-    fn add(&mut self, calls: &[Call]) {
+    fn add(&mut self, calls: &[LoggedCall]) {
         for call in calls.iter().filter(|call| call.is_write()) {
             let is_new = match call.what.as_str() {
                 "events" => false,
@@ -97,10 +97,10 @@ impl Seen {
 }
 
 /// As many children of each kind as there are models, and none besides. Asked as an administrator, off the clock.
-async fn everything_exists(stage: &Stage, models: usize) -> Result<()> {
+async fn everything_exists(cluster: &BenchCluster, models: usize) -> Result<()> {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=belfry-operator");
     for kind in UNSCALED {
-        let api: Api<DynamicObject> = Api::namespaced_with(stage.admin.clone(), NAMESPACE, &kind.api_resource());
+        let api: Api<DynamicObject> = Api::namespaced_with(cluster.admin.clone(), NAMESPACE, &kind.api_resource());
         let found = api.list_metadata(&ours).await?.items.len();
         ensure!(found == models, "{found} objects of kind {}, and not {models}", kind.as_str());
     }
@@ -111,9 +111,9 @@ async fn everything_exists(stage: &Stage, models: usize) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn call(verb: &str, what: &str, code: u16, second: i64) -> Call {
+    fn call(verb: &str, what: &str, code: u16, second: i64) -> LoggedCall {
         let answered = Timestamp::from_second(second).unwrap();
-        Call { verb: verb.into(), what: what.into(), name: "m".into(), code, answered }
+        LoggedCall { verb: verb.into(), what: what.into(), name: "m".into(), code, answered }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use kube::core::DynamicObject;
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
+use super::cluster::NAMESPACE;
 use super::plain::name;
-use super::stage::NAMESPACE;
 use crate::{UNSCALED, operator, secs};
 
 /// A child that takes longer is lost.

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// One request that was answered.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct LoggedCall {
     /// `get`, `list`, `create`, `patch` …; never `watch`.
     pub(super) verb: String,
     /// `deployments`, `inferencemodels/status` …
@@ -31,7 +31,7 @@ pub(super) struct Call {
     pub(super) answered: Timestamp,
 }
 
-impl Call {
+impl LoggedCall {
     /// Whether the request was meant to change something.
     pub(super) fn is_write(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
@@ -60,7 +60,7 @@ impl Log {
     }
 
     /// What was answered since the last look. Watches are left out: they are how an operator learns of anything.
-    pub(super) fn look(&mut self) -> Result<Vec<Call>> {
+    pub(super) fn look(&mut self) -> Result<Vec<LoggedCall>> {
         let mut text = std::mem::take(&mut self.half_a_line);
         self.file.read_to_end(&mut text)?;
         // The full log is renamed, and a new one begun. What was still written to the old one has just been read.
@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// Looks until nothing was asked for a whole `period`, and returns what was asked before.
-    pub(super) async fn until_silent(&mut self, period: Duration, limit: Duration) -> Result<Vec<Call>> {
+    pub(super) async fn until_silent(&mut self, period: Duration, limit: Duration) -> Result<Vec<LoggedCall>> {
         let begun = Instant::now();
         let mut calls = vec![];
         let mut last = Instant::now();
@@ -95,14 +95,14 @@ impl Log {
     }
 
     /// Looks for a whole `period`.
-    pub(super) async fn during(&mut self, period: Duration) -> Result<Vec<Call>> {
+    pub(super) async fn during(&mut self, period: Duration) -> Result<Vec<LoggedCall>> {
         tokio::time::sleep(period).await;
         self.look()
     }
 }
 
 /// Number of calls by verb and kind, such as `patch deployments`.
-pub(super) fn by_kind(calls: &[Call]) -> BTreeMap<String, usize> {
+pub(super) fn by_kind(calls: &[LoggedCall]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for call in calls {
         *counts.entry(format!("{} {}", call.verb, call.what)).or_default() += 1;
@@ -110,11 +110,11 @@ pub(super) fn by_kind(calls: &[Call]) -> BTreeMap<String, usize> {
     counts
 }
 
-fn parse(line: &[u8], user: &str) -> Option<Call> {
+fn parse(line: &[u8], user: &str) -> Option<LoggedCall> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Line<'a> {
-        stage: &'a str,
+        cluster: &'a str,
         verb: &'a str,
         user: User,
         #[serde(default)]
@@ -139,13 +139,13 @@ fn parse(line: &[u8], user: &str) -> Option<Call> {
         code: u16,
     }
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    if line.user.username != user || line.verb == "watch" || line.stage != "ResponseComplete" {
+    if line.user.username != user || line.verb == "watch" || line.cluster != "ResponseComplete" {
         return None;
     }
     let Object { resource, subresource, name } = line.object_ref;
     let what = if subresource.is_empty() { resource } else { format!("{resource}/{subresource}") };
     let code = line.response_status.map_or(0, |status| status.code);
-    Some(Call { verb: line.verb.into(), what, name, code, answered: line.stage_timestamp })
+    Some(LoggedCall { verb: line.verb.into(), what, name, code, answered: line.stage_timestamp })
 }
 
 #[cfg(test)]
@@ -155,7 +155,7 @@ mod tests {
 
     fn line(user: &str, verb: &str, subresource: &str) -> String {
         format!(
-            r#"{{"kind":"Event","stage":"ResponseComplete","requestURI":"/x","verb":"{verb}","user":{{"username":"{user}","groups":["g"]}},"objectRef":{{"resource":"models","namespace":"ns","name":"n","subresource":"{subresource}"}},"responseStatus":{{"metadata":{{}},"code":201}},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:06.678901Z"}}"#
+            r#"{{"kind":"Event","cluster":"ResponseComplete","requestURI":"/x","verb":"{verb}","user":{{"username":"{user}","groups":["g"]}},"objectRef":{{"resource":"models","namespace":"ns","name":"n","subresource":"{subresource}"}},"responseStatus":{{"metadata":{{}},"code":201}},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:06.678901Z"}}"#
         )
     }
 

@@ -24,7 +24,7 @@ use crate::{operator, sample};
 
 /// With which verb the children are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(super) enum WriteVerb {
     /// Server-side apply, as the operator does.
     Apply,
     /// Plain creation.
@@ -63,7 +63,7 @@ pub(super) async fn create(
 }
 
 /// The requests that give these models their children, and the first status that the operator would write.
-pub(super) fn requests(models: &[InferenceModel], verb: Verb, with_status: bool) -> Result<Vec<Request<Body>>> {
+pub(super) fn requests(models: &[InferenceModel], verb: WriteVerb, with_status: bool) -> Result<Vec<Request<Body>>> {
     let settings = Settings::default();
     let mut requests = vec![];
     for model in models {
@@ -74,10 +74,10 @@ pub(super) fn requests(models: &[InferenceModel], verb: Verb, with_status: bool)
             let url = DynamicObject::url_path(&resource, namespace.as_deref());
             let request = kube::core::Request::new(url);
             requests.push(match verb {
-                Verb::Apply => {
+                WriteVerb::Apply => {
                     request.patch(&child.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))?
                 }
-                Verb::Create => request.create(&PostParams::default(), serde_json::to_vec(&object)?)?,
+                WriteVerb::Create => request.create(&PostParams::default(), serde_json::to_vec(&object)?)?,
             });
         }
         if with_status {

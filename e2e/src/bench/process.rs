@@ -41,14 +41,14 @@ pub struct Program {
 }
 
 /// A running operator. Dropping it kills it.
-pub struct Operator {
+pub struct MeasuredOperator {
     child: Child,
     client: Client,
     /// When it was started.
     pub begun: Instant,
 }
 
-impl Operator {
+impl MeasuredOperator {
     /// Starts the operator as the user of the kubeconfig; its log goes to a file beside that.
     pub fn start(program: &Program, kubeconfig: &Path) -> Result<Self> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
@@ -122,7 +122,7 @@ impl Operator {
     }
 }
 
-impl Drop for Operator {
+impl Drop for MeasuredOperator {
     fn drop(&mut self) {
         // One that has ended already can't be killed.
         drop(self.child.kill());

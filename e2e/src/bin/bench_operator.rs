@@ -1,13 +1,13 @@
 //! `make bench-operator`: what many models cost. Prints a table, and writes the same as JSON.
 //!
-//! A target that is missed is a figure like any other; only a measurement that fails ends badly.
+//! A target that is missed is a measurement like any other; only a measurement that fails ends badly.
 
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use belfry_e2e::bench::figure::table;
+use belfry_e2e::bench::measurement::table;
 use belfry_e2e::bench::process::Program;
 use belfry_e2e::bench::{Options, run};
 use belfry_e2e::report;
@@ -32,7 +32,7 @@ struct Args {
     #[arg(long)]
     operator: Option<PathBuf>,
 
-    /// Where the figures are written. Default: bench/operator.json in Cargo's target folder.
+    /// Where the measurements are written. Default: bench/operator.json in Cargo's target folder.
     #[arg(long)]
     out: Option<PathBuf>,
 
@@ -50,13 +50,13 @@ async fn main() -> Result<()> {
         path.canonicalize().with_context(|| format!("no operator at {}: run make bench-operator", path.display()))?;
     let operator = Program { path, args: args.operator_args };
     let options = Options { operator, sample: args.sample, models: args.models, at_once: args.at_once };
-    let figures = run(&options).await?;
+    let measurements = run(&options).await?;
 
     let out = args.out.unwrap_or_else(|| target.join("bench/operator.json"));
     fs::create_dir_all(out.parent().context("a file in no folder")?)?;
-    fs::write(&out, serde_json::to_string_pretty(&figures)? + "\n")?;
-    write!(std::io::stdout(), "{}", table(&figures))?;
-    let missed = figures.iter().filter(|figure| figure.holds == Some(false)).count();
-    report(&format!("{missed} targets missed; all figures are in {}", out.display()));
+    fs::write(&out, serde_json::to_string_pretty(&measurements)? + "\n")?;
+    write!(std::io::stdout(), "{}", table(&measurements))?;
+    let missed = measurements.iter().filter(|measurement| measurement.holds == Some(false)).count();
+    report(&format!("{missed} targets missed; all measurements are in {}", out.display()));
     Ok(())
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use belfry_e2e::chaos::dice::{self, Dice};
 use belfry_e2e::chaos::specs::{VARIANTS, variant};
-use belfry_e2e::chaos::{Act, PATIENCE, SILENCE, Snapshot, list, on_stage};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, SILENCE, Snapshot, fault_test, list};
 use belfry_e2e::proxy::{Call, Fault};
-use belfry_e2e::{Outcome, UNSCALED, report, secs, wait};
+use belfry_e2e::{TestResult, UNSCALED, report, secs, wait};
 use belfry_render::kind::ChildKind;
 use futures::future::{join_all, try_join_all};
 use kube::ResourceExt;
@@ -40,29 +40,29 @@ const MUCH_LATER: Duration = secs(20);
 const LABELS: [&str; 2] = ["app.kubernetes.io/name", "belfry.dev/model"];
 
 #[tokio::test]
-async fn a_model_that_is_deleted_around_a_write_leaves_nothing() -> Outcome {
-    on_stage("model-deleted-early", async |act| models_come_and_go(act, At::AnyTime).await).await
+async fn a_model_that_is_deleted_around_a_write_leaves_nothing() -> TestResult {
+    fault_test("model-deleted-early", async |test| models_come_and_go(test, At::AnyTime).await).await
 }
 
 #[tokio::test]
-async fn a_model_that_is_deleted_before_an_answer_arrives_leaves_nothing() -> Outcome {
-    on_stage("model-deleted-late", async |act| {
-        hold_answers_back(act, dice::seed()?, &(400..800), is_status);
-        models_come_and_go(act, At::StatusWrite).await
+async fn a_model_that_is_deleted_before_an_answer_arrives_leaves_nothing() -> TestResult {
+    fault_test("model-deleted-late", async |test| {
+        hold_answers_back(test, dice::seed()?, &(400..800), is_status);
+        models_come_and_go(test, At::StatusWrite).await
     })
     .await
 }
 
 #[tokio::test]
-async fn a_child_that_is_deleted_around_a_write_comes_back() -> Outcome {
-    on_stage("child-deleted-early", async |act| children_come_back(act, Some(REPAIR)).await).await
+async fn a_child_that_is_deleted_around_a_write_comes_back() -> TestResult {
+    fault_test("child-deleted-early", async |test| children_come_back(test, Some(REPAIR)).await).await
 }
 
 #[tokio::test]
-async fn a_child_that_is_deleted_before_an_answer_arrives_comes_back() -> Outcome {
-    on_stage("child-deleted-late", async |act| {
-        hold_answers_back(act, dice::seed()?, &(50..200), |call| call.verb.is_write());
-        children_come_back(act, None).await
+async fn a_child_that_is_deleted_before_an_answer_arrives_comes_back() -> TestResult {
+    fault_test("child-deleted-late", async |test| {
+        hold_answers_back(test, dice::seed()?, &(50..200), |call| call.verb.is_write());
+        children_come_back(test, None).await
     })
     .await
 }
@@ -81,9 +81,9 @@ fn is_status(call: &Call) -> bool {
 }
 
 /// From now on the answers to these requests arrive late, by a time out of a range of milliseconds.
-fn hold_answers_back(act: &Act<'_>, seed: u64, late: &Range<usize>, which: fn(&Call) -> bool) {
+fn hold_answers_back(test: &FaultTest<'_>, seed: u64, late: &Range<usize>, which: fn(&Call) -> bool) {
     let late = late.clone();
-    act.proxy.play(move |call| {
+    test.proxy.play(move |call| {
         let mut dice = Dice::named(seed, &call.to_string());
         which(call).then(|| Fault::LateAnswer(millis(&mut dice, &late)))
     });
@@ -94,80 +94,80 @@ fn millis(dice: &mut Dice, range: &Range<usize>) -> Duration {
     Duration::from_millis((range.start + dice.below(range.len())) as u64)
 }
 
-async fn models_come_and_go(act: &mut Act<'_>, at: At) -> Result<()> {
+async fn models_come_and_go(test: &mut FaultTest<'_>, at: At) -> Result<()> {
     let seed = dice::seed()?;
     let rounds = if dice::is_long() { 25 } else { 1 };
     report(&format!("CHAOS_SEED={seed} for {rounds} rounds of {} models", LANES * TRIES_A_LANE));
-    act.operator.start().await?;
+    test.operator.start().await?;
     for round in 0..rounds {
-        let act = &*act;
+        let test = &*test;
         let lanes = (0..LANES).map(|lane| {
             let dice = Dice::named(seed, &format!("{round} {lane}"));
-            models_of_a_lane(act, dice, lane, at)
+            models_of_a_lane(test, dice, lane, at)
         });
         try_join_all(lanes).await?;
-        nothing_is_left(act).await.with_context(|| format!("CHAOS_SEED={seed}, round {round}"))?;
+        nothing_is_left(test).await.with_context(|| format!("CHAOS_SEED={seed}, round {round}"))?;
     }
-    act.a_fresh_operator_writes_nothing().await
+    test.a_fresh_operator_writes_nothing().await
 }
 
 /// Creates models and deletes each of them a moment later. About half of them have the same name.
-async fn models_of_a_lane(act: &Act<'_>, mut dice: Dice, lane: usize, at: At) -> Result<()> {
+async fn models_of_a_lane(test: &FaultTest<'_>, mut dice: Dice, lane: usize, at: At) -> Result<()> {
     for number in 0..TRIES_A_LANE {
         let name = if dice.percent(50) { format!("again-{lane}") } else { format!("once-{lane}-{number}") };
-        let mark = act.proxy.mark();
-        act.apply(&variant(&name, dice.below(VARIANTS))).await?;
+        let mark = test.proxy.mark();
+        test.apply(&variant(&name, dice.below(VARIANTS))).await?;
         match at {
             At::AnyTime => tokio::time::sleep(millis(&mut dice, &(60..260))).await,
             At::StatusWrite => {
                 wait::until("a write to the status", PATIENCE, async || {
-                    let calls = act.proxy.since(mark);
+                    let calls = test.proxy.since(mark);
                     ensure!(calls.iter().any(|call| is_status(call) && call.name == name), "none yet");
                     Ok(())
                 })
                 .await?;
             }
         }
-        act.delete(&name).await?;
+        test.delete(&name).await?;
     }
     Ok(())
 }
 
 /// Waits until all children are gone and the operator is silent. Then it must know no model and stay silent.
-async fn nothing_is_left(act: &Act<'_>) -> Result<()> {
-    act.until_same(&Snapshot::new(), PATIENCE).await?;
-    let mark = act.proxy.mark();
+async fn nothing_is_left(test: &FaultTest<'_>) -> Result<()> {
+    test.until_same(&Snapshot::new(), PATIENCE).await?;
+    let mark = test.proxy.mark();
     wait::holds("silence", SILENCE, async || {
-        let writes = act.proxy.writes_since(mark);
+        let writes = test.proxy.writes_since(mark);
         ensure!(writes.is_empty(), "the operator writes without a model: {}", list(&writes));
         Ok(())
     })
     .await?;
-    let known = models_in_the_cache(act)?;
+    let known = models_in_the_cache(test)?;
     ensure!(known == 0, "the operator's cache holds {known} models, and the API server none");
     Ok(())
 }
 
-fn models_in_the_cache(act: &Act<'_>) -> Result<u64> {
+fn models_in_the_cache(test: &FaultTest<'_>) -> Result<u64> {
     let series = "belfry_operator_cache_objects{kind=\"models\"} ";
-    let exposition = act.operator.get("/metrics")?;
+    let exposition = test.operator.get("/metrics")?;
     let value = exposition.lines().find_map(|line| line.strip_prefix(series)).context("no size of the cache")?;
     value.parse().with_context(|| format!("the size of the cache is {value}"))
 }
 
 /// Each child comes back within [`LONGEST_REPAIR`], and almost all of them within `most`.
-async fn children_come_back(act: &mut Act<'_>, most: Option<Duration>) -> Result<()> {
+async fn children_come_back(test: &mut FaultTest<'_>, most: Option<Duration>) -> Result<()> {
     let seed = dice::seed()?;
     let rounds = if dice::is_long() { 125 } else { 10 };
     report(&format!("CHAOS_SEED={seed} for {rounds} rounds of {} children", UNSCALED.len()));
-    act.operator.start().await?;
-    let expected = act.expected(&[variant("m", 1)]).await?;
+    test.operator.start().await?;
+    let expected = test.expected(&[variant("m", 1)]).await?;
     let mut times = vec![];
     let mut late = vec![];
     for round in 0..rounds {
         let all = UNSCALED.iter().map(|kind| {
             let dice = Dice::named(seed, &format!("{round} {}", kind.as_str()));
-            change_and_delete(act, *kind, dice)
+            change_and_delete(test, *kind, dice)
         });
         for (kind, result) in UNSCALED.iter().zip(join_all(all).await) {
             match result.with_context(|| format!("CHAOS_SEED={seed}, round {round}, {}", kind.as_str()))? {
@@ -192,9 +192,9 @@ async fn children_come_back(act: &mut Act<'_>, most: Option<Duration>) -> Result
     ));
     ensure!(late.is_empty(), "CHAOS_SEED={seed}: not back within {} s: {}", LONGEST_REPAIR.as_secs(), late.join(", "));
     ensure!(most.is_none_or(|most| p90 <= most), "CHAOS_SEED={seed}: the repair takes {} ms (p90)", p90.as_millis());
-    act.proxy.behave();
-    act.until_same(&expected, PATIENCE).await?;
-    act.a_fresh_operator_writes_nothing().await
+    test.proxy.behave();
+    test.until_same(&expected, PATIENCE).await?;
+    test.a_fresh_operator_writes_nothing().await
 }
 
 /// The value that the share `percent` of the sorted times does not exceed.
@@ -205,12 +205,12 @@ fn percentile(times: &[Duration], percent: usize) -> Duration {
 
 /// Changes a label of a child, and deletes the child a moment later. Returns how long the child was missing, or `None`
 /// if it was missing for longer than [`MUCH_LATER`].
-async fn change_and_delete(act: &Act<'_>, kind: ChildKind, mut dice: Dice) -> Result<Option<Duration>> {
-    let (api, name) = (act.children(kind), name(kind));
+async fn change_and_delete(test: &FaultTest<'_>, kind: ChildKind, mut dice: Dice) -> Result<Option<Duration>> {
+    let (api, name) = (test.children(kind), name(kind));
     let old = api.get(name).await?.uid();
     let mut change: Value = json!({"metadata": {"labels": {}}});
     change["metadata"]["labels"][*dice.one_of(&LABELS)] = json!("other");
-    act.edit(kind, name, &change).await?;
+    test.edit(kind, name, &change).await?;
     tokio::time::sleep(millis(&mut dice, &(40..120))).await;
     api.delete(name, &DeleteParams::background()).await?;
     let deleted = Instant::now();

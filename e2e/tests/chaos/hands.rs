@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
-use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, on_stage};
-use belfry_e2e::{Outcome, UNSCALED, report, secs, wait};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, Snapshot, fault_test};
+use belfry_e2e::{TestResult, UNSCALED, report, secs, wait};
 use belfry_render::kind::ChildKind;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 const REPAIR: Duration = secs(2);
 
 #[tokio::test]
-async fn a_deleted_child_of_any_kind_is_back_within_two_seconds() -> Outcome {
-    on_stage("child-deleted", async |act| {
-        let expected = one_model(act).await?;
+async fn a_deleted_child_of_any_kind_is_back_within_two_seconds() -> TestResult {
+    fault_test("child-deleted", async |test| {
+        let expected = one_model(test).await?;
         let mut longest = Duration::ZERO;
         for kind in UNSCALED {
-            let (api, name) = (act.children(*kind), name(*kind));
+            let (api, name) = (test.children(*kind), name(*kind));
             let before = api.get(name).await?.uid();
             let begun = Instant::now();
             api.delete(name, &DeleteParams::background()).await?;
@@ -32,23 +32,23 @@ async fn a_deleted_child_of_any_kind_is_back_within_two_seconds() -> Outcome {
             longest = longest.max(begun.elapsed());
         }
         report(&format!("deleted children are back within {:.1} s", longest.as_secs_f64()));
-        act.until_same(&expected, PATIENCE).await
+        test.until_same(&expected, PATIENCE).await
     })
     .await
 }
 
 #[tokio::test]
-async fn an_edited_child_of_any_kind_is_set_back_once_and_what_is_foreign_stays() -> Outcome {
-    on_stage("child-edited", async |act| {
-        let expected = one_model(act).await?;
+async fn an_edited_child_of_any_kind_is_set_back_once_and_what_is_foreign_stays() -> TestResult {
+    fault_test("child-edited", async |test| {
+        let expected = one_model(test).await?;
         for (kind, change) in edits(&expected) {
             let note = json!({"metadata": {"annotations": {"example.com/note": "mine"}}});
-            act.edit(kind, name(kind), &note).await?;
-            act.settled(PATIENCE).await?;
-            let mark = act.proxy.mark();
-            act.edit(kind, name(kind), &change).await.with_context(|| kind.as_str())?;
+            test.edit(kind, name(kind), &note).await?;
+            test.settled(PATIENCE).await?;
+            let mark = test.proxy.mark();
+            test.edit(kind, name(kind), &change).await.with_context(|| kind.as_str())?;
             wait::until(&format!("the {} is as before", kind.as_str()), secs(10), async || {
-                let found = act.snapshot().await?;
+                let found = test.snapshot().await?;
                 let key = format!("{} {}", kind.as_str(), name(kind));
                 let mut found = found.get(&key).cloned().context("it is gone")?;
                 let kept = found["metadata"]["annotations"]["example.com/note"].take();
@@ -58,14 +58,14 @@ async fn an_edited_child_of_any_kind_is_set_back_once_and_what_is_foreign_stays(
                 Ok(())
             })
             .await?;
-            act.settled(PATIENCE).await?;
-            let writes = act.proxy.writes_since(mark);
+            test.settled(PATIENCE).await?;
+            let writes = test.proxy.writes_since(mark);
             let own = writes.iter().filter(|call| call.resource == kind.api_resource().plural).count();
             // One more when the edit is seen a second time, before the change that mends it.
             ensure!(own <= 2, "{own} writes to set one {} back", kind.as_str());
-            act.edit(kind, name(kind), &json!({"metadata": {"annotations": {"example.com/note": null}}})).await?;
+            test.edit(kind, name(kind), &json!({"metadata": {"annotations": {"example.com/note": null}}})).await?;
         }
-        act.until_same(&expected, PATIENCE).await
+        test.until_same(&expected, PATIENCE).await
     })
     .await
 }
@@ -96,41 +96,41 @@ fn remove_note(object: &mut Value) {
 }
 
 #[tokio::test]
-async fn a_rollout_that_is_restarted_by_hand_goes_on() -> Outcome {
-    on_stage("rollout-restart", async |act| {
-        one_model(act).await?;
-        act.stage.kubectl(&["rollout", "restart", "deployment/m", "--namespace", &act.namespace], "")?;
+async fn a_rollout_that_is_restarted_by_hand_goes_on() -> TestResult {
+    fault_test("rollout-restart", async |test| {
+        one_model(test).await?;
+        test.cluster.kubectl(&["rollout", "restart", "deployment/m", "--namespace", &test.namespace], "")?;
         let annotation = "/spec/template/metadata/annotations/kubectl.kubernetes.io~1restartedAt";
-        let read = async |act: &Act<'_>| -> Result<Value> {
-            let data = act.children(ChildKind::Deployment).get("m").await?.data;
+        let read = async |test: &FaultTest<'_>| -> Result<Value> {
+            let data = test.children(ChildKind::Deployment).get("m").await?.data;
             data.pointer(annotation).cloned().context("the annotation is gone")
         };
-        let set = read(act).await?;
-        act.settled(PATIENCE).await?;
+        let set = read(test).await?;
+        test.settled(PATIENCE).await?;
         // A pass that writes the Deployment does not take it away either.
         let mut scaled = variant("m", 1);
         scaled["spec"]["replicas"] = json!(3);
-        act.apply(&scaled).await?;
-        act.settled(PATIENCE).await?;
-        ensure!(act.children(ChildKind::Deployment).get("m").await?.data["spec"]["replicas"] == 3, "not scaled");
-        ensure!(read(act).await? == set, "the annotation was changed");
+        test.apply(&scaled).await?;
+        test.settled(PATIENCE).await?;
+        ensure!(test.children(ChildKind::Deployment).get("m").await?.data["spec"]["replicas"] == 3, "not scaled");
+        ensure!(read(test).await? == set, "the annotation was changed");
         Ok(())
     })
     .await
 }
 
 #[tokio::test]
-async fn labels_and_annotations_of_a_model_are_not_copied() -> Outcome {
-    on_stage("marks", async |act| {
-        let expected = one_model(act).await?;
-        let mark = act.proxy.mark();
+async fn labels_and_annotations_of_a_model_are_not_copied() -> TestResult {
+    fault_test("marks", async |test| {
+        let expected = one_model(test).await?;
+        let mark = test.proxy.mark();
         let marks = json!({"argocd.argoproj.io/instance": "app", "applyset.kubernetes.io/part-of": "x"});
         let mut model = variant("m", 1);
         model["metadata"]["labels"] = marks.clone();
         model["metadata"]["annotations"] = marks;
-        act.apply(&model).await?;
-        act.until_same(&expected, PATIENCE).await?;
-        let writes = act.proxy.writes_since(mark);
+        test.apply(&model).await?;
+        test.until_same(&expected, PATIENCE).await?;
+        let writes = test.proxy.writes_since(mark);
         ensure!(writes.is_empty(), "marks led to writes: {}", belfry_e2e::chaos::list(&writes));
         Ok(())
     })
@@ -138,38 +138,38 @@ async fn labels_and_annotations_of_a_model_are_not_copied() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_fight_with_another_manager_does_not_keep_other_models_back() -> Outcome {
-    on_stage("fight", async |act| {
-        let expected = one_model(act).await?;
+async fn a_fight_with_another_manager_does_not_keep_other_models_back() -> TestResult {
+    fault_test("fight", async |test| {
+        let expected = one_model(test).await?;
         let begun = Instant::now();
-        let other = async |act: &Act<'_>| -> Result<()> {
-            act.apply(&variant("other", 0)).await?;
-            act.until_condition("other", "SpecAccepted", "True", secs(5)).await?;
-            act.delete("other").await
+        let other = async |test: &FaultTest<'_>| -> Result<()> {
+            test.apply(&variant("other", 0)).await?;
+            test.until_condition("other", "SpecAccepted", "True", secs(5)).await?;
+            test.delete("other").await
         };
         tokio::select! {
-            ended = fight(act) => ended?,
-            done = other(act) => done?,
+            ended = fight(test) => ended?,
+            done = other(test) => done?,
         }
         report(&format!("a model beside a fight is accepted after {:.1} s", begun.elapsed().as_secs_f64()));
         // The fight ends, and what is wanted is there.
-        act.until_same(&expected, PATIENCE).await
+        test.until_same(&expected, PATIENCE).await
     })
     .await
 }
 
 /// Another manager sets another number of replicas, each second.
-async fn fight(act: &Act<'_>) -> Result<()> {
+async fn fight(test: &FaultTest<'_>) -> Result<()> {
     let mut ticks = tokio::time::interval(secs(1));
     loop {
         ticks.tick().await;
-        act.edit(ChildKind::Deployment, "m", &json!({"spec": {"replicas": 9}})).await?;
+        test.edit(ChildKind::Deployment, "m", &json!({"spec": {"replicas": 9}})).await?;
     }
 }
 
-async fn one_model(act: &mut Act<'_>) -> Result<Snapshot> {
-    act.operator.start().await?;
-    act.expected(&[variant("m", 1)]).await
+async fn one_model(test: &mut FaultTest<'_>) -> Result<Snapshot> {
+    test.operator.start().await?;
+    test.expected(&[variant("m", 1)]).await
 }
 
 const fn name(kind: ChildKind) -> &'static str {

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::specs::variant;
-use belfry_e2e::chaos::{Act, PATIENCE, on_stage};
-use belfry_e2e::{Outcome, report};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, fault_test};
+use belfry_e2e::{TestResult, report};
 use belfry_render::kind::ChildKind;
 use serde_json::{Value, json};
 
@@ -31,32 +31,32 @@ const FIELDS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn hostile_strings_are_refused_or_quoted() -> Outcome {
-    on_stage("hostile", async |act| {
-        act.operator.start().await?;
+async fn hostile_strings_are_refused_or_quoted() -> TestResult {
+    fault_test("hostile", async |test| {
+        test.operator.start().await?;
         let longest = "x".repeat(253);
         let (mut refused, mut taken) = (0, 0);
         for field in FIELDS {
             for string in STRINGS.iter().copied().chain([longest.as_str()]) {
                 let mut model = variant("m", 0);
                 insert(&mut model, field, string)?;
-                if act.apply(&model).await.is_err() {
+                if test.apply(&model).await.is_err() {
                     refused += 1;
                     continue;
                 }
                 taken += 1;
                 let what = || format!("{field} = {string:?}");
-                belfry_e2e::wait::until("a verdict", PATIENCE, async || act.condition("m", "SpecAccepted").await)
+                belfry_e2e::wait::until("a verdict", PATIENCE, async || test.condition("m", "SpecAccepted").await)
                     .await
                     .with_context(what)?;
-                harmless(act).await.with_context(what)?;
+                harmless(test).await.with_context(what)?;
             }
         }
         report(&format!("{refused} hostile strings were refused, {taken} taken"));
         ensure!(taken > 0 && refused > 0, "one of the two was not tried");
         // Once they are gone, all is as it should be.
-        act.apply(&variant("m", 0)).await?;
-        act.settled(PATIENCE).await.map(drop)
+        test.apply(&variant("m", 0)).await?;
+        test.settled(PATIENCE).await.map(drop)
     })
     .await
 }
@@ -75,11 +75,11 @@ fn insert(model: &mut Value, path: &str, value: &str) -> Result<()> {
 }
 
 /// Rules are rules for promtool, and dashboards are JSON.
-async fn harmless(act: &Act<'_>) -> Result<()> {
-    if let Some(rule) = act.children(ChildKind::PrometheusRule).get_opt("m").await? {
-        act.stage.check_rules(&rule.data["spec"])?;
+async fn harmless(test: &FaultTest<'_>) -> Result<()> {
+    if let Some(rule) = test.children(ChildKind::PrometheusRule).get_opt("m").await? {
+        test.cluster.check_rules(&rule.data["spec"])?;
     }
-    if let Some(dashboard) = act.children(ChildKind::ConfigMap).get_opt("m-dashboard").await? {
+    if let Some(dashboard) = test.children(ChildKind::ConfigMap).get_opt("m-dashboard").await? {
         for (file, text) in dashboard.data["data"].as_object().into_iter().flatten() {
             let text = text.as_str().context("no text")?;
             serde_json::from_str::<Value>(text).with_context(|| format!("{file} is no JSON"))?;

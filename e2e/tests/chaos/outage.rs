@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use belfry_e2e::chaos::specs::variant;
-use belfry_e2e::chaos::{Act, PATIENCE, Snapshot, dice, on_stage};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, Snapshot, dice, fault_test};
+use belfry_e2e::control_plane::Part;
 use belfry_e2e::proxy::{Call, Fault, Verb, WatchEnd};
-use belfry_e2e::rig::Part;
-use belfry_e2e::{Outcome, report, secs, wait};
+use belfry_e2e::{TestResult, report, secs, wait};
 use rustix::process::Signal;
 
 /// How long the operator may take after the API server's return.
@@ -21,113 +21,113 @@ fn outage() -> Duration {
 }
 
 #[tokio::test]
-async fn after_a_crash_of_the_api_server_all_is_in_order_within_15_seconds_of_its_return() -> Outcome {
-    on_stage("api-server-killed", async |act| {
-        let expected = three_models(act).await?;
-        act.clear().await?;
-        apply_three(act).await?;
-        act.stage.rig.signal(Part::ApiServer, Signal::KILL)?;
-        lives_on(act, outage()).await?;
-        act.stage.rig.start_part(Part::ApiServer)?;
-        recovers(act, &expected).await
+async fn after_a_crash_of_the_api_server_all_is_in_order_within_15_seconds_of_its_return() -> TestResult {
+    fault_test("api-server-killed", async |test| {
+        let expected = three_models(test).await?;
+        test.clear().await?;
+        apply_three(test).await?;
+        test.cluster.control_plane.signal(Part::ApiServer, Signal::KILL)?;
+        lives_on(test, outage()).await?;
+        test.cluster.control_plane.start_part(Part::ApiServer)?;
+        recovers(test, &expected).await
     })
     .await
 }
 
 #[tokio::test]
-async fn an_api_server_that_hangs_half_open_is_waited_for() -> Outcome {
-    on_stage("api-server-stopped", async |act| {
-        let expected = three_models(act).await?;
-        act.clear().await?;
-        apply_three(act).await?;
-        act.stage.rig.signal(Part::ApiServer, Signal::STOP)?;
-        let lived = lives_on(act, outage()).await;
-        act.stage.rig.signal(Part::ApiServer, Signal::CONT)?;
+async fn an_api_server_that_hangs_half_open_is_waited_for() -> TestResult {
+    fault_test("api-server-stopped", async |test| {
+        let expected = three_models(test).await?;
+        test.clear().await?;
+        apply_three(test).await?;
+        test.cluster.control_plane.signal(Part::ApiServer, Signal::STOP)?;
+        let lived = lives_on(test, outage()).await;
+        test.cluster.control_plane.signal(Part::ApiServer, Signal::CONT)?;
         lived?;
-        recovers(act, &expected).await
+        recovers(test, &expected).await
     })
     .await
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_not_waited_for_for_ever() -> Outcome {
-    on_stage("never-answered", async |act| {
-        let expected = three_models(act).await?;
-        act.clear().await?;
+async fn an_answer_that_never_comes_is_not_waited_for_for_ever() -> TestResult {
+    fault_test("never-answered", async |test| {
+        let expected = three_models(test).await?;
+        test.clear().await?;
         // The second time that the Service of this model is made.
         let is_it =
             |call: &Call| call.verb == Verb::Patch && call.to_string().ends_with("services never-answered/b #2");
-        act.proxy.play(move |call| is_it(call).then_some(Fault::Swallow));
-        apply_three(act).await?;
-        act.until_same(&expected, secs(100)).await?;
-        ensure!(act.proxy.injected() > 0, "every request was answered");
+        test.proxy.play(move |call| is_it(call).then_some(Fault::Swallow));
+        apply_three(test).await?;
+        test.until_same(&expected, secs(100)).await?;
+        ensure!(test.proxy.injected() > 0, "every request was answered");
         if dice::is_long() {
             // The connections look as if they lived, and no event comes any more.
-            act.proxy.end_watches(WatchEnd::Hang);
-            act.apply(&variant("b", 4)).await?;
-            act.until_condition("b", "SpecAccepted", "True", secs(80)).await?;
+            test.proxy.end_watches(WatchEnd::Hang);
+            test.apply(&variant("b", 4)).await?;
+            test.until_condition("b", "SpecAccepted", "True", secs(80)).await?;
         }
-        act.a_fresh_operator_writes_nothing().await
+        test.a_fresh_operator_writes_nothing().await
     })
     .await
 }
 
 #[tokio::test]
-async fn a_slow_store_makes_the_operator_slower_and_nothing_else() -> Outcome {
-    on_stage("store-slow", async |act| {
-        let expected = three_models(act).await?;
-        act.clear().await?;
-        let mark = act.proxy.mark();
-        let stutter = stutter(act);
+async fn a_slow_store_makes_the_operator_slower_and_nothing_else() -> TestResult {
+    fault_test("store-slow", async |test| {
+        let expected = three_models(test).await?;
+        test.clear().await?;
+        let mark = test.proxy.mark();
+        let stutter = stutter(test);
         let work = async {
-            apply_three(act).await?;
-            act.until_same(&expected, PATIENCE).await
+            apply_three(test).await?;
+            test.until_same(&expected, PATIENCE).await
         };
         tokio::select! {
             biased;
             ended = stutter => ended?,
             done = work => done?,
         }
-        act.heal()?;
-        let writes = act.proxy.writes_since(mark).len();
+        test.heal()?;
+        let writes = test.proxy.writes_since(mark).len();
         report(&format!("{writes} writes for three models on a slow store"));
         ensure!(writes <= 3 * 20, "{writes} writes for three models");
-        act.a_fresh_operator_writes_nothing().await
+        test.a_fresh_operator_writes_nothing().await
     })
     .await
 }
 
 /// Stops and continues the store all the time: it works a third of it.
-async fn stutter(act: &Act<'_>) -> Result<()> {
+async fn stutter(test: &FaultTest<'_>) -> Result<()> {
     let mut ticks = tokio::time::interval(Duration::from_millis(150));
     loop {
-        act.stage.rig.signal(Part::Etcd, Signal::STOP)?;
+        test.cluster.control_plane.signal(Part::Etcd, Signal::STOP)?;
         ticks.tick().await;
         ticks.tick().await;
-        act.stage.rig.signal(Part::Etcd, Signal::CONT)?;
+        test.cluster.control_plane.signal(Part::Etcd, Signal::CONT)?;
         ticks.tick().await;
     }
 }
 
 #[tokio::test]
-async fn a_full_store_is_waited_for() -> Outcome {
-    on_stage("store-full", async |act| {
-        let expected = three_models(act).await?;
-        act.clear().await?;
-        apply_three(act).await?;
-        alarm(act, "ACTIVATE")?;
-        let lived = lives_on(act, secs(5)).await;
-        alarm(act, "DEACTIVATE")?;
+async fn a_full_store_is_waited_for() -> TestResult {
+    fault_test("store-full", async |test| {
+        let expected = three_models(test).await?;
+        test.clear().await?;
+        apply_three(test).await?;
+        alarm(test, "ACTIVATE")?;
+        let lived = lives_on(test, secs(5)).await;
+        alarm(test, "DEACTIVATE")?;
         lived?;
-        recovers(act, &expected).await
+        recovers(test, &expected).await
     })
     .await
 }
 
 /// Raises or ends the store's alarm that its space is used up: with it, it takes no writes.
-fn alarm(act: &Act<'_>, action: &str) -> Result<()> {
+fn alarm(test: &FaultTest<'_>, action: &str) -> Result<()> {
     let body = format!(r#"{{"action":"{action}","memberID":"0","alarm":"NOSPACE"}}"#);
-    let mut stream = TcpStream::connect(("127.0.0.1", act.stage.rig.place().1))?;
+    let mut stream = TcpStream::connect(("127.0.0.1", test.cluster.control_plane.place().1))?;
     stream.set_read_timeout(Some(secs(5)))?;
     let length = body.len();
     let head = format!("POST /v3/maintenance/alarm HTTP/1.1\r\nHost: etcd\r\nContent-Length: {length}\r\n");
@@ -138,31 +138,31 @@ fn alarm(act: &Act<'_>, action: &str) -> Result<()> {
     Ok(())
 }
 
-async fn three_models(act: &mut Act<'_>) -> Result<Snapshot> {
-    act.operator.start().await?;
-    act.expected(&[variant("a", 0), variant("b", 1), variant("c", 5)]).await
+async fn three_models(test: &mut FaultTest<'_>) -> Result<Snapshot> {
+    test.operator.start().await?;
+    test.expected(&[variant("a", 0), variant("b", 1), variant("c", 5)]).await
 }
 
-async fn apply_three(act: &Act<'_>) -> Result<()> {
+async fn apply_three(test: &FaultTest<'_>) -> Result<()> {
     for (name, index) in [("a", 0), ("b", 1), ("c", 5)] {
-        act.apply(&variant(name, index)).await?;
+        test.apply(&variant(name, index)).await?;
     }
     Ok(())
 }
 
 /// The process goes on and answers its probes.
-async fn lives_on(act: &mut Act<'_>, period: Duration) -> Result<()> {
-    let operator = &mut act.operator;
+async fn lives_on(test: &mut FaultTest<'_>, period: Duration) -> Result<()> {
+    let operator = &mut test.operator;
     wait::holds("the operator lives", period, async || operator.is_ready()).await
 }
 
-async fn recovers(act: &mut Act<'_>, expected: &Snapshot) -> Result<()> {
+async fn recovers(test: &mut FaultTest<'_>, expected: &Snapshot) -> Result<()> {
     let begun = Instant::now();
     wait::until("the state of a run without faults", RETURN, async || {
-        belfry_e2e::chaos::snapshot::same(&act.snapshot().await?, expected)
+        belfry_e2e::chaos::snapshot::same(&test.snapshot().await?, expected)
     })
     .await?;
-    report(&format!("{}: in order after {:.1} s", act.namespace, begun.elapsed().as_secs_f64()));
-    act.until_same(expected, PATIENCE).await?;
-    act.a_fresh_operator_writes_nothing().await
+    report(&format!("{}: in order after {:.1} s", test.namespace, begun.elapsed().as_secs_f64()));
+    test.until_same(expected, PATIENCE).await?;
+    test.a_fresh_operator_writes_nothing().await
 }

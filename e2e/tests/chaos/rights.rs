@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::audit::{Audit, Entry};
 use belfry_e2e::chaos::specs::{PAGED, SCALED, variant};
-use belfry_e2e::chaos::{Act, PATIENCE, VALUES, on_stage, roles};
-use belfry_e2e::{OPERATOR, Outcome, SYSTEM_NAMESPACE, wait};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, VALUES, fault_test, roles};
+use belfry_e2e::{OPERATOR, SYSTEM_NAMESPACE, TestResult, wait};
 use belfry_render::children::children;
 use belfry_render::settings::Settings;
 use belfry_render::validate::validate;
@@ -25,18 +25,18 @@ const UNSEEN: &[(&str, &str, &str)] = &[("belfry.dev", "inferencemodels/finalize
 const DANGEROUS: &[&str] = &["*", "escalate", "bind", "impersonate"];
 
 #[tokio::test]
-async fn every_right_that_is_granted_is_used_and_every_right_that_is_used_is_granted() -> Outcome {
-    on_stage("rights", async |act| {
-        let audit = Audit::at_end(act.stage.rig.audit_log())?;
+async fn every_right_that_is_granted_is_used_and_every_right_that_is_used_is_granted() -> TestResult {
+    fault_test("rights", async |test| {
+        let audit = Audit::at_end(test.cluster.control_plane.audit_log())?;
         let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}");
-        everything_that_it_does(act).await?;
+        everything_that_it_does(test).await?;
         let entries = audit.of_user(&user)?;
         let refused: Vec<_> =
             entries.iter().filter(|entry| entry.response_status.code == 403).map(|e| &e.uri).collect();
         ensure!(refused.is_empty(), "a right is missing: {refused:?}");
 
         let used: BTreeSet<Right> = entries.iter().flat_map(rights_of).collect();
-        let granted = granted(act)?;
+        let granted = granted(test)?;
         let more: Vec<_> = used.difference(&granted).collect();
         ensure!(more.is_empty(), "used by a right that the chart does not grant: {more:?}");
         let is_seen = |right: &&Right| !UNSEEN.contains(&(&right.0, &right.1, &right.2));
@@ -54,62 +54,62 @@ async fn every_right_that_is_granted_is_used_and_every_right_that_is_used_is_gra
 }
 
 /// All that an operator with every option does in its life.
-async fn everything_that_it_does(act: &mut Act<'_>) -> Result<()> {
-    act.stage.kubectl(&["delete", "lease", OPERATOR, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found"], "")?;
+async fn everything_that_it_does(test: &mut FaultTest<'_>) -> Result<()> {
+    test.cluster.kubectl(&["delete", "lease", OPERATOR, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found"], "")?;
     let election = ["--leader-election", "--own-namespace", SYSTEM_NAMESPACE, "--identity", "one"];
-    act.operator.with(&[&election[..], &["--metrics-authentication"]].concat());
-    act.operator.start().await?;
-    let token = act.stage.token(&act.namespace, "default")?;
-    act.operator.get_with("/metrics", &format!("Authorization: Bearer {token}"))?;
+    test.operator.with(&[&election[..], &["--metrics-authentication"]].concat());
+    test.operator.start().await?;
+    let token = test.cluster.token(&test.namespace, "default")?;
+    test.operator.get_with("/metrics", &format!("Authorization: Bearer {token}"))?;
 
-    act.expected(&[variant("m", 1)]).await?;
-    act.apply(&variant("m", PAGED)).await?;
-    act.settled(PATIENCE).await?;
+    test.expected(&[variant("m", 1)]).await?;
+    test.apply(&variant("m", PAGED)).await?;
+    test.settled(PATIENCE).await?;
     // What can be switched off is deleted.
     let mut bare = variant("m", 1);
     bare["spec"]["observability"]["dashboard"] = json!({"enabled": false});
     bare["spec"]["network"] = json!({"networkPolicy": {"mode": "None"}});
-    act.apply(&bare).await?;
-    act.settled(PATIENCE).await?;
+    test.apply(&bare).await?;
+    test.settled(PATIENCE).await?;
     // Who scales comes, changes and goes.
     let mut by_keda = variant("m", SCALED);
     by_keda["spec"]["autoscaling"]["provider"] = json!("KEDA");
     by_keda["spec"]["autoscaling"]["prometheusAddress"] = json!("http://prometheus:9090");
     for model in [&variant("m", SCALED), &by_keda, &variant("m", 1)] {
-        act.apply(model).await?;
-        act.settled(PATIENCE).await?;
+        test.apply(model).await?;
+        test.settled(PATIENCE).await?;
     }
     // The same event a second time is counted and not made again.
     let mut wrong = variant("m", 1);
     wrong["spec"]["runtime"]["templateRevision"] = json!("of-another-time");
     for _ in 0..2 {
-        act.apply(&wrong).await?;
-        act.until_condition("m", "SpecAccepted", "False Invalid", PATIENCE).await?;
-        act.apply(&variant("m", 1)).await?;
-        act.settled(PATIENCE).await?;
+        test.apply(&wrong).await?;
+        test.until_condition("m", "SpecAccepted", "False Invalid", PATIENCE).await?;
+        test.apply(&variant("m", 1)).await?;
+        test.settled(PATIENCE).await?;
     }
     // Whose an object is that stands where a child should, it has to ask.
     for (name, scaling) in [("scaled", variant("m", SCALED)), ("by-keda", by_keda)] {
         let mut taken = variant(name, SCALED);
         taken["spec"] = scaling["spec"].clone();
         taken["spec"]["observability"] = json!({"alertmanager": {}});
-        for namesake in namesakes(&act.namespace, &taken)? {
-            act.stage.apply(&namesake)?;
+        for namesake in namesakes(&test.namespace, &taken)? {
+            test.cluster.apply(&namesake)?;
         }
-        act.apply(&taken).await?;
-        act.until_condition(name, "SpecAccepted", "False NameConflict", PATIENCE).await?;
-        act.until_condition(name, "ScalingReady", "False ForeignScaler", PATIENCE).await?;
-        act.delete(name).await?;
+        test.apply(&taken).await?;
+        test.until_condition(name, "SpecAccepted", "False NameConflict", PATIENCE).await?;
+        test.until_condition(name, "ScalingReady", "False ForeignScaler", PATIENCE).await?;
+        test.delete(name).await?;
     }
     // The lease is renewed every 5 s.
     let renewals =
-        || act.proxy.since(0).iter().filter(|call| call.resource == "leases" && call.verb.is_write()).count();
+        || test.proxy.since(0).iter().filter(|call| call.resource == "leases" && call.verb.is_write()).count();
     wait::until("the lease is renewed", PATIENCE, async || {
         ensure!(renewals() >= 2, "not yet");
         Ok(())
     })
     .await?;
-    act.operator.terminate(PATIENCE).await.map(drop)
+    test.operator.terminate(PATIENCE).await.map(drop)
 }
 
 /// Objects without an owner that have the names of a model's children.
@@ -141,7 +141,7 @@ fn rights_of(entry: &Entry) -> Vec<Right> {
 }
 
 /// What the roles grant that the chart binds to the operator.
-fn granted(act: &Act<'_>) -> Result<BTreeSet<Right>> {
+fn granted(test: &FaultTest<'_>) -> Result<BTreeSet<Right>> {
     let text = roles(SYSTEM_NAMESPACE, VALUES)?;
     let objects = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize).collect::<Result<Vec<_>, _>>()?;
     let bound = objects.iter().filter(|object| is_binding(object)).map(|object| &object["roleRef"]);
@@ -154,7 +154,7 @@ fn granted(act: &Act<'_>) -> Result<BTreeSet<Right>> {
             // One of Kubernetes itself.
             None => {
                 let name = reference["name"].as_str().context("a binding of no role")?;
-                serde_json::from_str(&act.stage.kubectl(&["get", "clusterrole", name, "--output=json"], "")?)?
+                serde_json::from_str(&test.cluster.kubectl(&["get", "clusterrole", name, "--output=json"], "")?)?
             }
         };
         for rule in role["rules"].as_array().into_iter().flatten() {

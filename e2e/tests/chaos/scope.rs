@@ -4,9 +4,9 @@ use anyhow::ensure;
 use belfry_crds::InferenceModel;
 use belfry_e2e::audit::Audit;
 use belfry_e2e::chaos::specs::variant;
-use belfry_e2e::chaos::{Operator, PATIENCE, SILENCE, list, on_stage};
+use belfry_e2e::chaos::{Operator, PATIENCE, SILENCE, fault_test, list};
 use belfry_e2e::proxy::{Call, Proxy};
-use belfry_e2e::{FIELD_MANAGER, OPERATOR, Outcome, wait};
+use belfry_e2e::{FIELD_MANAGER, OPERATOR, TestResult, wait};
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 
@@ -17,42 +17,42 @@ const SYSTEM: &str = "listed-system";
 const ELSEWHERE: &str = "listed-elsewhere";
 
 #[tokio::test]
-async fn with_listed_namespaces_roles_are_enough_and_other_models_are_left_alone() -> Outcome {
-    on_stage("listed", async |act| {
-        act.operator.start().await?;
-        let expected = act.expected(&[variant("m", 1)]).await?;
-        act.clear().await?;
-        act.operator.kill()?;
+async fn with_listed_namespaces_roles_are_enough_and_other_models_are_left_alone() -> TestResult {
+    fault_test("listed", async |test| {
+        test.operator.start().await?;
+        let expected = test.expected(&[variant("m", 1)]).await?;
+        test.clear().await?;
+        test.operator.kill()?;
 
-        let token = act.stage.install_roles(SYSTEM, &format!("namespaces={{{}}}", act.namespace))?;
-        let audit = Audit::at_end(act.stage.rig.audit_log())?;
-        act.proxy = Proxy::start(act.stage.rig.config_with(&token).await?)?;
-        act.operator = Operator::new(act.stage.rig.place().0.join(SYSTEM), &act.proxy.address())?;
-        act.operator.with(&["--namespaces", &act.namespace]);
-        act.operator.start().await?;
+        let token = test.cluster.install_roles(SYSTEM, &format!("namespaces={{{}}}", test.namespace))?;
+        let audit = Audit::at_end(test.cluster.control_plane.audit_log())?;
+        test.proxy = Proxy::start(test.cluster.control_plane.config_with(&token).await?)?;
+        test.operator = Operator::new(test.cluster.control_plane.place().0.join(SYSTEM), &test.proxy.address())?;
+        test.operator.with(&["--namespaces", &test.namespace]);
+        test.operator.start().await?;
 
-        act.stage.kubectl(&["create", "namespace", ELSEWHERE], "")?;
+        test.cluster.kubectl(&["create", "namespace", ELSEWHERE], "")?;
         let resource = ApiResource::erase::<InferenceModel>(&());
-        let elsewhere = Api::<DynamicObject>::namespaced_with(act.client.clone(), ELSEWHERE, &resource);
+        let elsewhere = Api::<DynamicObject>::namespaced_with(test.client.clone(), ELSEWHERE, &resource);
         let params = PatchParams::apply(FIELD_MANAGER);
         elsewhere.patch("m", &params, &Patch::Apply(variant("m", 1))).await?;
-        act.apply(&variant("m", 1)).await?;
-        act.until_same(&expected, PATIENCE).await?;
+        test.apply(&variant("m", 1)).await?;
+        test.until_same(&expected, PATIENCE).await?;
         let left_alone = wait::holds("the other model is left alone", SILENCE, async || {
             ensure!(elsewhere.get("m").await?.data["status"].is_null(), "it has a status");
             Ok(())
         });
         left_alone.await?;
 
-        let is_elsewhere = |call: &Call| call.namespace != act.namespace;
-        let calls: Vec<_> = act.proxy.since(0).into_iter().filter(is_elsewhere).collect();
+        let is_elsewhere = |call: &Call| call.namespace != test.namespace;
+        let calls: Vec<_> = test.proxy.since(0).into_iter().filter(is_elsewhere).collect();
         ensure!(calls.is_empty(), "asked for more than its namespace: {}", list(&calls));
         let user = format!("system:serviceaccount:{SYSTEM}:{OPERATOR}");
         let asked = audit.of_user(&user)?;
         ensure!(!asked.is_empty(), "the audit log has no request of {user}");
         let refused: Vec<_> = asked.iter().filter(|entry| entry.response_status.code == 403).map(|e| &e.uri).collect();
         ensure!(refused.is_empty(), "the Role lacks a right: {refused:?}");
-        act.a_fresh_operator_writes_nothing().await?;
+        test.a_fresh_operator_writes_nothing().await?;
         elsewhere.delete("m", &Default::default()).await?;
         Ok(())
     })

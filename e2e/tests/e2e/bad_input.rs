@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
-use belfry_e2e::{Namespace, Outcome, in_namespace, sample, secs};
+use belfry_e2e::{Namespace, TestResult, in_namespace, sample, secs};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 type Case = (&'static str, Value, &'static [&'static str]);
 
 #[tokio::test]
-async fn the_api_server_refuses_a_wrong_specification_by_field_and_rule() -> Outcome {
+async fn the_api_server_refuses_a_wrong_specification_by_field_and_rule() -> TestResult {
     in_namespace("bad-spec", async |ns| {
         for name in ["minilm", "minilm-hub", "minimal", "gpu"] {
             let (status, message) = dry_run(ns, &serde_json::to_value(sample(name)?)?).await?;
@@ -170,7 +170,7 @@ fn merge(target: &mut Value, change: &Value) {
 }
 
 #[tokio::test]
-async fn a_request_above_its_limit_is_explained_in_the_status_and_does_nothing() -> Outcome {
+async fn a_request_above_its_limit_is_explained_in_the_status_and_does_nothing() -> TestResult {
     in_namespace("request-limit", async |ns| {
         let mut value = serde_json::to_value(sample("minilm")?)?;
         merge(&mut value, &json!({"spec": {"resources": {"requests": {"cpu": "2"}, "limits": {"cpu": "500m"}}}}));
@@ -187,7 +187,7 @@ async fn a_request_above_its_limit_is_explained_in_the_status_and_does_nothing()
 }
 
 #[tokio::test]
-async fn a_missing_claim_is_named() -> Outcome {
+async fn a_missing_claim_is_named() -> TestResult {
     in_namespace("no-claim", async |ns| {
         let model = ns.serve(&sample("minilm")?).await?;
         let expected = (ConditionType::ModelLoaded, ConditionStatus::False, Reason::Unschedulable);
@@ -201,7 +201,7 @@ async fn a_missing_claim_is_named() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_missing_key_of_a_secret_is_named() -> Outcome {
+async fn a_missing_key_of_a_secret_is_named() -> TestResult {
     in_namespace("no-key", async |ns| {
         let secret = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hub-token"}, "stringData": {"other": "x"},

@@ -6,7 +6,7 @@ use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_e2e::volume::{Folder, Volume};
 use belfry_e2e::weights::poison_row;
-use belfry_e2e::{Namespace, Outcome, in_namespace, prometheus, sample, secs, wait};
+use belfry_e2e::{Namespace, TestResult, in_namespace, prometheus, sample, secs, wait};
 use serde_json::{Value, json};
 
 /// How a folder is damaged.
@@ -57,7 +57,7 @@ const CASES: &[Case] = &[
 ];
 
 #[tokio::test]
-async fn a_model_that_cannot_be_loaded_says_why_and_rings() -> Outcome {
+async fn a_model_that_cannot_be_loaded_says_why_and_rings() -> TestResult {
     in_namespace("bad-model", async |ns| {
         let volume = ns.volume().await?;
         let nowhere = serve(ns, "nowhere").await?;

@@ -6,7 +6,7 @@ use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_e2e::bucket::Bucket;
 use belfry_e2e::files::Server;
-use belfry_e2e::{Namespace, Outcome, in_namespace, report, sample, secs};
+use belfry_e2e::{Namespace, TestResult, in_namespace, report, sample, secs};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn bucket(ns: &Namespace) -> Result<(Server, InferenceModel)> {
 }
 
 #[tokio::test]
-async fn a_folder_in_a_bucket_is_downloaded_checked_and_serves() -> Outcome {
+async fn a_folder_in_a_bucket_is_downloaded_checked_and_serves() -> TestResult {
     in_namespace("bucket", async |ns| {
         let (_server, model) = bucket(ns).await?;
         ensure!(model.spec.model.sha256.is_some(), "the sample has no digest");
@@ -47,7 +47,7 @@ async fn a_folder_in_a_bucket_is_downloaded_checked_and_serves() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_model_with_another_digest_is_refused_by_both_names() -> Outcome {
+async fn a_model_with_another_digest_is_refused_by_both_names() -> TestResult {
     in_namespace("bucket-digest", async |ns| {
         let (_server, mut model) = bucket(ns).await?;
         let right = model.spec.model.sha256.replace("0".repeat(64)).context("the sample has no digest")?;

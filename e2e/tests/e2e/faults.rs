@@ -6,14 +6,14 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_e2e::alertmanager::Alert;
-use belfry_e2e::{Outcome, Served, in_namespace, operator, process, report, sample, secs, wait};
+use belfry_e2e::{Served, TestResult, in_namespace, operator, process, report, sample, secs, wait};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 
 const FILE_MISSING: Reason = Reason::Load(LoadFailureReason::FileMissing);
 
 #[tokio::test]
-async fn a_killed_worker_comes_back_and_is_counted() -> Outcome {
+async fn a_killed_worker_comes_back_and_is_counted() -> TestResult {
     in_namespace("killed", async |ns| {
         let model = ns.serve_sample().await?;
         process::kill_worker(&model.pod().await?)?;
@@ -40,7 +40,7 @@ async fn a_killed_worker_comes_back_and_is_counted() -> Outcome {
 }
 
 #[tokio::test]
-async fn lost_weights_are_explained_and_page_until_they_are_back() -> Outcome {
+async fn lost_weights_are_explained_and_page_until_they_are_back() -> TestResult {
     in_namespace("weights", async |ns| {
         let folder = ns.volume_with_model().await?;
         let model = ns.serve(&sample("minilm")?).await?;

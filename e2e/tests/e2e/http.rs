@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::inference_model::{Queue, Runtime};
-use belfry_e2e::{Answer, Outcome, Served, in_namespace, sample};
+use belfry_e2e::{Answer, Served, TestResult, in_namespace, sample};
 use futures::future::join_all;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[tokio::test]
-async fn a_wrong_request_is_refused_in_openais_words() -> Outcome {
+async fn a_wrong_request_is_refused_in_openais_words() -> TestResult {
     in_namespace("http", async |ns| {
         let model = ns.serve_sample().await?;
         let mut wrong = vec![];
@@ -68,7 +68,7 @@ fn is_error(answer: &Answer, status: u16, code: &str) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_full_queue_asks_for_patience() -> Outcome {
+async fn a_full_queue_asks_for_patience() -> TestResult {
     in_namespace("queue", async |ns| {
         ns.volume_with_model().await?;
         let mut wanted = sample("minilm")?;

@@ -7,7 +7,7 @@ use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_crds::inference_model::HuggingFaceSource;
 use belfry_e2e::files::Server;
 use belfry_e2e::hub::Repository;
-use belfry_e2e::{Namespace, Outcome, in_namespace, report, sample, secs};
+use belfry_e2e::{Namespace, TestResult, in_namespace, report, sample, secs};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
@@ -32,7 +32,7 @@ async fn hub(ns: &Namespace) -> Result<(Server, InferenceModel)> {
 }
 
 #[tokio::test]
-async fn a_model_is_downloaded_and_serves() -> Outcome {
+async fn a_model_is_downloaded_and_serves() -> TestResult {
     in_namespace("hub", async |ns| {
         let (_hub, model) = hub(ns).await?;
         let model = ns.serve(&model).await?;
@@ -46,7 +46,7 @@ async fn a_model_is_downloaded_and_serves() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_revision_that_the_hub_does_not_know_is_named() -> Outcome {
+async fn a_revision_that_the_hub_does_not_know_is_named() -> TestResult {
     in_namespace("hub-revision", async |ns| {
         let (_hub, mut model) = hub(ns).await?;
         source(&mut model)?.revision = "no-such-branch".into();
@@ -60,7 +60,7 @@ async fn a_revision_that_the_hub_does_not_know_is_named() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_hub_that_wants_a_token_is_explained() -> Outcome {
+async fn a_hub_that_wants_a_token_is_explained() -> TestResult {
     in_namespace("hub-token", async |ns| {
         let (_hub, mut model) = hub(ns).await?;
         source(&mut model)?.token_secret_ref = None;

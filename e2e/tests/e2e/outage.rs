@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::weights::{poison_row, token_id};
-use belfry_e2e::{Outcome, Served, in_namespace, report, sample, secs};
+use belfry_e2e::{Served, TestResult, in_namespace, report, sample, secs};
 use futures::future::{Either, select};
 use serde_json::json;
 
@@ -19,7 +19,7 @@ const ALERT: &str = "InferenceModelOutage";
 const TRAFFIC: Duration = secs(300);
 
 #[tokio::test]
-async fn failing_requests_page_until_they_succeed_again() -> Outcome {
+async fn failing_requests_page_until_they_succeed_again() -> TestResult {
     in_namespace("outage", async |ns| {
         let folder = ns.volume_with_model().await?;
         let row = token_id(&folder.read("tokenizer.json")?, WORD)?;

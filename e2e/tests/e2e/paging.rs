@@ -6,8 +6,8 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
-use belfry_e2e::pages::Pager;
-use belfry_e2e::{Namespace, Outcome, alertmanager, in_namespace, process, report, sample, secs};
+use belfry_e2e::pager::Pager;
+use belfry_e2e::{Namespace, TestResult, alertmanager, in_namespace, process, report, sample, secs};
 use belfry_render::kind::ChildKind;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ async fn paged_model(ns: &Namespace, pager: &Pager) -> Result<InferenceModel> {
 }
 
 #[tokio::test]
-async fn a_model_that_is_down_pages_once_by_its_own_route_and_the_page_is_resolved() -> Outcome {
+async fn a_model_that_is_down_pages_once_by_its_own_route_and_the_page_is_resolved() -> TestResult {
     in_namespace("paging", async |ns| {
         let folder = ns.volume_with_model().await?;
         let pager = Pager::start().await?;

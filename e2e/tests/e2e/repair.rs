@@ -7,7 +7,7 @@ use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_e2e::model::SERVING;
 use belfry_e2e::{
-    Namespace, Outcome, Served, UNSCALED, in_namespace, operator, prometheus, report, sample, secs, wait,
+    Namespace, Served, TestResult, UNSCALED, in_namespace, operator, prometheus, report, sample, secs, wait,
 };
 use belfry_render::kind::ChildKind;
 use kube::ResourceExt;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 const REPAIR: std::time::Duration = secs(10);
 
 #[tokio::test]
-async fn a_deleted_child_comes_back() -> Outcome {
+async fn a_deleted_child_comes_back() -> TestResult {
     in_namespace("delete-child", async |ns| {
         let model = ns.serve_sample().await?;
         let children = operator::render(&model.get().await?, &operator::settings(&ns.cluster).await?)?;
@@ -44,7 +44,7 @@ async fn a_deleted_child_comes_back() -> Outcome {
 }
 
 #[tokio::test]
-async fn an_edited_field_is_set_back_and_a_foreign_one_stays() -> Outcome {
+async fn an_edited_field_is_set_back_and_a_foreign_one_stays() -> TestResult {
     in_namespace("edit-child", async |ns| {
         let model = ns.serve_sample().await?;
         let note = json!({"metadata": {"annotations": {"example.com/note": "mine"}}});
@@ -97,7 +97,7 @@ async fn edit_comes_back(ns: &Namespace, kind: ChildKind, field: &str, patch: &V
 
 /// Invariant 3.
 #[tokio::test]
-async fn the_users_object_is_the_users() -> Outcome {
+async fn the_users_object_is_the_users() -> TestResult {
     in_namespace("users-object", async |ns| {
         ns.volume_with_model().await?;
         let mut wanted = sample("minilm")?;
@@ -130,7 +130,7 @@ async fn the_users_object_is_the_users() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_model_is_scaled_to_2_to_0_and_back_and_zero_raises_no_alert() -> Outcome {
+async fn a_model_is_scaled_to_2_to_0_and_back_and_zero_raises_no_alert() -> TestResult {
     in_namespace("scale", async |ns| {
         let model = ns.serve_sample().await?;
         model.until_rules_loaded().await?;

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::embed::cosine;
 use belfry_e2e::model::SERVING;
-use belfry_e2e::{Namespace, Outcome, Served, UNSCALED, in_namespace, operator, report, sample, secs, wait};
+use belfry_e2e::{Namespace, Served, TestResult, UNSCALED, in_namespace, operator, report, sample, secs, wait};
 use belfry_render::children::meta::{HASH_ANNOTATION, MANAGER};
 use http::{Request, header};
 use kube::ResourceExt;
@@ -13,7 +13,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn a_model_is_ready_within_20_seconds_and_its_vectors_mean_something() -> Outcome {
+async fn a_model_is_ready_within_20_seconds_and_its_vectors_mean_something() -> TestResult {
     in_namespace("ready", async |ns| {
         ns.volume_with_model().await?;
         let begun = Instant::now();
@@ -70,7 +70,7 @@ async fn the_list_of_models_shows_that_it_serves(ns: &Namespace) -> Result<()> {
 
 /// Invariant 1.
 #[tokio::test]
-async fn what_is_rendered_is_what_is_applied() -> Outcome {
+async fn what_is_rendered_is_what_is_applied() -> TestResult {
     in_namespace("render", async |ns| {
         let model = ns.serve_sample().await?.get().await?;
         let uid = model.uid().context("a model without a UID")?;
@@ -111,7 +111,7 @@ fn content(object: &kube::api::DynamicObject) -> Result<Value> {
 }
 
 #[tokio::test]
-async fn prometheus_scrapes_the_model_and_has_loaded_its_rules() -> Outcome {
+async fn prometheus_scrapes_the_model_and_has_loaded_its_rules() -> TestResult {
     in_namespace("monitored", async |ns| {
         let model = ns.serve_sample().await?;
         for target in model.until_scraped(1).await? {
@@ -128,7 +128,7 @@ async fn prometheus_scrapes_the_model_and_has_loaded_its_rules() -> Outcome {
 }
 
 #[tokio::test]
-async fn a_deleted_model_leaves_nothing() -> Outcome {
+async fn a_deleted_model_leaves_nothing() -> TestResult {
     in_namespace("deletion", async |ns| {
         let model = ns.serve_sample().await?;
         wait::until("the operator exports series about the model", secs(10), async || {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::audit::{Audit, Entry};
-use belfry_e2e::{Outcome, Served, UNSCALED, in_namespace, report, sample, secs, wait};
+use belfry_e2e::{Served, TestResult, UNSCALED, in_namespace, report, sample, secs, wait};
 use kube::ResourceExt;
 use kube::api::ListParams;
 
@@ -10,7 +10,7 @@ use kube::api::ListParams;
 const SILENCE: std::time::Duration = secs(60);
 
 #[tokio::test]
-async fn a_converged_model_costs_the_api_server_nothing_but_watches() -> Outcome {
+async fn a_converged_model_costs_the_api_server_nothing_but_watches() -> TestResult {
     in_namespace("silence", async |ns| {
         ns.volume_with_model().await?;
         let start = Audit::from_now(&ns.cluster)?;

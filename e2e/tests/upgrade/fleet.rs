@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::status::RuntimeStatus;
-use belfry_e2e::rig::Rig;
+use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -31,8 +31,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) async fn new(rig: &Rig) -> Result<Self> {
-        let client = rig.client().await?;
+    pub(crate) async fn new(control_plane: &ControlPlane) -> Result<Self> {
+        let client = control_plane.client().await?;
         Ok(Self {
             models: Api::default_namespaced(client.clone()),
             deployments: Api::default_namespaced(client.clone()),

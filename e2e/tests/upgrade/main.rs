@@ -10,14 +10,14 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::contract::metrics::API_WRITES;
 use belfry_crds::status::{RuntimeStatus, Upgrade};
 use belfry_e2e::chaos::{self, Operator};
-use belfry_e2e::rig::Rig;
-use belfry_e2e::{Outcome, report, secs, wait};
+use belfry_e2e::control_plane::ControlPlane;
+use belfry_e2e::{TestResult, report, secs, wait};
 use belfry_render::kind::ChildKind;
 
-mod bell;
+mod alert_source;
 mod fleet;
 
-use bell::Bell;
+use alert_source::AlertSource;
 use fleet::Fleet;
 
 const OLD: &str = "belfry-worker:old";
@@ -44,8 +44,8 @@ impl Version {
     }
 
     /// Its operator, which sees everything already.
-    async fn start(&self, rig: &Rig, args: &[&str]) -> Result<Operator> {
-        let mut operator = Operator::of_version(self.program.clone(), rig.kubeconfig())?;
+    async fn start(&self, control_plane: &ControlPlane, args: &[&str]) -> Result<Operator> {
+        let mut operator = Operator::of_version(self.program.clone(), control_plane.kubeconfig())?;
         operator.with(args);
         let started = operator.start().await;
         started.with_context(|| operator.last_lines())?;
@@ -54,18 +54,18 @@ impl Version {
 }
 
 #[tokio::test]
-async fn an_upgrade_moves_no_pod_and_a_staged_one_moves_them_one_after_the_other() -> Outcome {
+async fn an_upgrade_moves_no_pod_and_a_staged_one_moves_them_one_after_the_other() -> TestResult {
     Ok(upgrade().await?)
 }
 
 async fn upgrade() -> Result<()> {
     let (present, other) = (Version::present()?, Version::previous()?);
     let previous = other.as_ref().unwrap_or(&present);
-    let rig = Rig::start("upgrade")?;
-    let fleet = Fleet::new(&rig).await?;
+    let control_plane = ControlPlane::start("upgrade")?;
+    let fleet = Fleet::new(&control_plane).await?;
     fleet.define(&previous.sources).await?;
     let count = fleet.create_samples(&previous.sources).await?;
-    let mut operator = previous.start(&rig, &["--worker-image", OLD]).await?;
+    let mut operator = previous.start(&control_plane, &["--worker-image", OLD]).await?;
     fleet.until_all("the models run on the old image", count, |runtime| runtime.default_image == OLD).await?;
     for name in ["minimal", "minilm"] {
         fleet.until_ready(name).await?;
@@ -75,7 +75,7 @@ async fn upgrade() -> Result<()> {
     ensure!(before.len() == count, "{} Deployments of {count} models", before.len());
 
     fleet.define(&present.sources).await?;
-    let mut operator = present.start(&rig, &["--worker-image", NEW]).await?;
+    let mut operator = present.start(&control_plane, &["--worker-image", NEW]).await?;
     let is_seen = |runtime: &RuntimeStatus| runtime.available_default_image == NEW;
     fleet.until_all("the new operator has seen every model", count, is_seen).await?;
     let writes = silent(&operator).await?;
@@ -94,30 +94,30 @@ async fn upgrade() -> Result<()> {
     end(&mut operator).await?;
 
     fleet.lose_statuses().await?;
-    let mut operator = present.start(&rig, &["--worker-image", NEW]).await?;
+    let mut operator = present.start(&control_plane, &["--worker-image", NEW]).await?;
     fleet.until_all("the statuses are back", count, |runtime| runtime.default_image == OLD).await?;
     let writes = silent(&operator).await?;
     ensure!(fleet.templates().await? == before, "a lost status changed a pod template: {writes:?}");
     end(&mut operator).await?;
 
-    staged(&fleet, &present, &rig).await
+    staged(&fleet, &present, &control_plane).await
 }
 
 /// Two models are well. One moves, the other when the first is ready again and none of its alerts fires.
-async fn staged(fleet: &Fleet, present: &Version, rig: &Rig) -> Result<()> {
+async fn staged(fleet: &Fleet, present: &Version, control_plane: &ControlPlane) -> Result<()> {
     let (first, second) = ("minilm", "minimal");
-    let bell = Bell::start(rig.place().0).await?;
-    let prometheus = format!("--prometheus-url={}", bell.url());
+    let alerts = AlertSource::start(control_plane.place().0).await?;
+    let prometheus = format!("--prometheus-url={}", alerts.url());
     let staged = ["--template-upgrades=Staged", "--template-upgrades-soak-seconds=0"];
     let args = ["--worker-image", NEW, staged[0], staged[1], &prometheus];
-    let mut operator = present.start(rig, &args).await?;
+    let mut operator = present.start(control_plane, &args).await?;
     wait::until("the first model moves", secs(30), async || is_on(fleet, first, NEW).await).await?;
     let waits = async || is_on(fleet, second, OLD).await;
     wait::holds("the second waits for the first", secs(12), waits).await?;
-    bell.ring(&[first]).await?;
+    alerts.ring(&[first]).await?;
     fleet.until_ready(first).await?;
     wait::holds("the second waits while the first burns", secs(12), waits).await?;
-    bell.ring(&[]).await?;
+    alerts.ring(&[]).await?;
     wait::until("the second model moves", secs(30), async || is_on(fleet, second, NEW).await).await?;
     fleet.until_ready(second).await?;
     let from = fleet.runtime(second).await?.moved_from.context("the status does not say where it came from")?;

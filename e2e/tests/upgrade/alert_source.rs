@@ -13,13 +13,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 /// A running Prometheus. Dropping it ends it.
-pub(crate) struct Bell {
+pub(crate) struct AlertSource {
     child: Child,
     rules: PathBuf,
     address: SocketAddr,
 }
 
-impl Bell {
+impl AlertSource {
     /// Starts it with a new folder in that one. Nothing fires.
     pub(crate) async fn start(folder: &Path) -> Result<Self> {
         let folder = folder.join("prometheus");
@@ -39,9 +39,9 @@ impl Bell {
             .stderr(log)
             .spawn()
             .context("can't run Prometheus")?;
-        let bell = Self { child, rules, address };
-        wait::until("Prometheus is ready", secs(30), async || bell.get("/-/ready").await.map(drop)).await?;
-        Ok(bell)
+        let alerts = Self { child, rules, address };
+        wait::until("Prometheus is ready", secs(30), async || alerts.get("/-/ready").await.map(drop)).await?;
+        Ok(alerts)
     }
 
     /// Where it is asked.
@@ -70,7 +70,7 @@ impl Bell {
     }
 }
 
-impl Drop for Bell {
+impl Drop for AlertSource {
     fn drop(&mut self) {
         // One that has ended already can't be killed.
         drop(self.child.kill());

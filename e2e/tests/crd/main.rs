@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use belfry_e2e::rig::Rig;
+use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{secs, wait};
 use http::Request;
 use kube::Client;
@@ -62,8 +62,8 @@ async fn install(client: &Client) -> Result<()> {
 
 #[tokio::test]
 async fn the_api_server_takes_the_crd_admits_what_is_right_and_names_what_is_wrong() -> Result<()> {
-    let rig = Rig::start("crd")?;
-    let client = rig.client().await?;
+    let control_plane = ControlPlane::start("crd")?;
+    let client = control_plane.client().await?;
     install(&client).await?;
     let mut wrong = vec![];
     for entry in std::fs::read_dir(root().join("config/samples"))? {

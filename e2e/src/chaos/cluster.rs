@@ -13,13 +13,13 @@ use kube::core::ApiResource;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard, Semaphore, SemaphorePermit};
 
-use crate::rig::Rig;
+use crate::control_plane::ControlPlane;
 use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, tool};
 
 /// A control plane that knows the kinds of Belfry, of the Prometheus Operator and of KEDA, and the operator's roles.
-pub struct Stage {
+pub struct FaultCluster {
     /// The control plane.
-    pub rig: Rig,
+    pub control_plane: ControlPlane,
     /// Shown for the operator.
     token: String,
 }
@@ -28,51 +28,52 @@ pub struct Stage {
 pub const MONITORING_KINDS: [ChildKind; 3] =
     [ChildKind::ServiceMonitor, ChildKind::PrometheusRule, ChildKind::AlertmanagerConfig];
 
-/// As many tests as run at once have a stage of their own: most want all models of a cluster for themselves.
-const STAGES: usize = 3;
+/// As many tests as run at once have a cluster of their own: most want all models of a cluster for themselves.
+const CLUSTERS: usize = 3;
 
-static FREE: Semaphore = Semaphore::const_new(STAGES);
-static POOL: [Mutex<Option<Stage>>; STAGES] = [const { Mutex::const_new(None) }; STAGES];
+static FREE: Semaphore = Semaphore::const_new(CLUSTERS);
+static POOL: [Mutex<Option<FaultCluster>>; CLUSTERS] = [const { Mutex::const_new(None) }; CLUSTERS];
 
-/// A stage that one test has to itself.
+/// A cluster that one test has to itself.
 pub(super) struct Taken {
-    stage: MutexGuard<'static, Option<Stage>>,
+    cluster: MutexGuard<'static, Option<FaultCluster>>,
     _permit: SemaphorePermit<'static>,
 }
 
 impl Taken {
-    /// Waits until a stage is free. The first test on each starts it.
+    /// Waits until a cluster is free. The first test on each starts it.
     pub(super) async fn take() -> Result<Self> {
         let permit = FREE.acquire().await?;
-        let free = POOL.iter().enumerate().find_map(|(number, stage)| Some((number, stage.try_lock().ok()?)));
-        let (number, mut stage) = free.context("more tests than stages")?;
-        if stage.is_none() {
-            *stage = Some(Stage::start(number)?);
+        let free = POOL.iter().enumerate().find_map(|(number, cluster)| Some((number, cluster.try_lock().ok()?)));
+        let (number, mut cluster) = free.context("more tests than clusters")?;
+        if cluster.is_none() {
+            *cluster = Some(FaultCluster::start(number)?);
         }
-        Ok(Self { stage, _permit: permit })
+        Ok(Self { cluster, _permit: permit })
     }
 
-    pub(super) fn stage(&self) -> Result<&Stage> {
-        self.stage.as_ref().context("no stage")
+    pub(super) fn cluster(&self) -> Result<&FaultCluster> {
+        self.cluster.as_ref().context("no cluster")
     }
 }
 
-impl Stage {
+impl FaultCluster {
     fn start(number: usize) -> Result<Self> {
-        let mut stage = Self { rig: Rig::start(&format!("chaos-{number}"))?, token: String::new() };
+        let mut cluster =
+            Self { control_plane: ControlPlane::start(&format!("chaos-{number}"))?, token: String::new() };
         // Statics are never dropped. Another process ends the control plane when this process ends.
-        stage.end_with_this_process()?;
-        stage.define_models()?;
+        cluster.end_with_this_process()?;
+        cluster.define_models()?;
         for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional()) {
-            stage.apply(&definition(*kind))?;
+            cluster.apply(&definition(*kind))?;
         }
-        stage.token = stage.install_roles(SYSTEM_NAMESPACE, VALUES)?;
-        Ok(stage)
+        cluster.token = cluster.install_roles(SYSTEM_NAMESPACE, VALUES)?;
+        Ok(cluster)
     }
 
     /// How the operator of the chart reaches the API server.
     pub async fn access(&self) -> Result<Config> {
-        self.rig.config_with(&self.token).await
+        self.control_plane.config_with(&self.token).await
     }
 
     /// Makes a namespace with the service account and the roles of a chart of its own, and gives a token of the account.
@@ -89,8 +90,8 @@ impl Stage {
     }
 
     fn end_with_this_process(&self) -> Result<()> {
-        let script = manifest("e2e/cluster/rig.sh");
-        let (folder, port) = self.rig.place();
+        let script = manifest("e2e/cluster/without_node.sh");
+        let (folder, port) = self.control_plane.place();
         Command::new("bash")
             .args(["-c", r#"tail --pid="$0" --follow /dev/null; exec "$@""#, &std::process::id().to_string()])
             .args([script.as_os_str(), "down".as_ref(), folder.as_os_str(), port.to_string().as_ref()])
@@ -141,7 +142,7 @@ impl Stage {
     /// Runs kubectl as an administrator; gives its output.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut kubectl = Command::new(tool("kubectl"));
-        kubectl.arg("--kubeconfig").arg(self.rig.kubeconfig()).args(arguments);
+        kubectl.arg("--kubeconfig").arg(self.control_plane.kubeconfig()).args(arguments);
         run(kubectl, input)
     }
 }

@@ -138,7 +138,7 @@ impl Operator {
     }
 }
 
-/// What all workers say. They share an address, since the rig has no node.
+/// What all workers say. They share an address, since the control_plane has no node.
 pub(crate) struct Workers {
     pub(crate) port: u16,
     pub(crate) depth: AtomicI64,

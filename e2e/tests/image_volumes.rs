@@ -4,8 +4,8 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::chaos::specs::model;
 use belfry_e2e::chaos::{Operator, PATIENCE, SILENCE, list};
+use belfry_e2e::control_plane::{ControlPlane, connect};
 use belfry_e2e::proxy::Proxy;
-use belfry_e2e::rig::{Rig, connect};
 use belfry_e2e::{FIELD_MANAGER, wait};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::PodSpec;
@@ -19,21 +19,21 @@ struct Setting {
     proxy: Proxy,
     operator: Operator,
     // The last to go.
-    _rig: Rig,
+    _control_plane: ControlPlane,
 }
 
 impl Setting {
     async fn start() -> Result<Self> {
-        let rig = Rig::start_with("images", "--feature-gates=ImageVolume=false")?;
-        let client = connect(&rig.kubeconfig()).await?;
+        let control_plane = ControlPlane::start_with("images", "--feature-gates=ImageVolume=false")?;
+        let client = connect(&control_plane.kubeconfig()).await?;
         let definition = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../crds/inferencemodels.yaml"))?;
         let definition: Value = serde_yaml::from_str(&definition)?;
         let definitions = Api::<CustomResourceDefinition>::all(client.clone());
         let params = PatchParams::apply(FIELD_MANAGER);
         definitions.patch("inferencemodels.belfry.dev", &params, &Patch::Apply(&definition)).await?;
-        let proxy = Proxy::start(rig.config().await?)?;
-        let operator = Operator::new(rig.place().0.join("operator"), &proxy.address())?;
-        Ok(Self { client, proxy, operator, _rig: rig })
+        let proxy = Proxy::start(control_plane.config().await?)?;
+        let operator = Operator::new(control_plane.place().0.join("operator"), &proxy.address())?;
+        Ok(Self { client, proxy, operator, _control_plane: control_plane })
     }
 
     fn models(&self) -> Api<InferenceModel> {

@@ -2,13 +2,13 @@
 # A control plane without a node: etcd, API server, controller manager. Scale and fault tests start one each, in a
 # folder and on ports of their own, so that it may be slowed down, killed and filled without harm to the cluster.
 #
-# usage: rig.sh up FOLDER PORT      etcd listens on PORT and PORT+1, the API server on PORT+2; prints the kubeconfig
-#        rig.sh start FOLDER PORT PART   one part again: etcd, kube-apiserver or kube-controller-manager
-#        rig.sh restart FOLDER PORT kube-controller-manager FLAGS...   the same part with more flags
-#        rig.sh down FOLDER PORT    stops the parts and deletes the folder
+# usage: without_node.sh up FOLDER PORT      etcd listens on PORT and PORT+1, the API server on PORT+2; prints the kubeconfig
+#        without_node.sh start FOLDER PORT PART   one part again: etcd, kube-apiserver or kube-controller-manager
+#        without_node.sh restart FOLDER PORT kube-controller-manager FLAGS...   the same part with more flags
+#        without_node.sh down FOLDER PORT    stops the parts and deletes the folder
 #
 # The process of a part is in FOLDER/run/PART: its pid, a blank, the time at which it started.
-# RIG_API_SERVER_FLAGS: more flags of the API server, such as --max-requests-inflight=20
+# EXTRA_API_SERVER_FLAGS: more flags of the API server, such as --max-requests-inflight=20
 set -euo pipefail
 source "$(dirname "$0")/env.sh"
 source "$here/process.sh"
@@ -29,10 +29,10 @@ start_part() {
     kube-apiserver)
       # shellcheck disable=SC2086  # the flags are words of their own
       start_api_server --secure-port=$((etcd_port + 2)) --bind-address=$node_ip \
-        --endpoint-reconciler-type=none --feature-gates=ImageVolume=true ${RIG_API_SERVER_FLAGS:-}
+        --endpoint-reconciler-type=none --feature-gates=ImageVolume=true ${EXTRA_API_SERVER_FLAGS:-}
       must_wait 60 "the API server" kube-apiserver kube get --raw /readyz ;;
     kube-controller-manager) start_controller_manager --secure-port=0 "${@:2}" ;;
-    *) fail "the rig has no part $1" ;;
+    *) fail "the control plane has no part $1" ;;
   esac
 }
 
@@ -58,5 +58,5 @@ case $1 in
   restart)
     stop 15 "$4"
     start_part "${@:4}" ;;
-  *) fail "rig.sh does not know $1" ;;
+  *) fail "without_node.sh does not know $1" ;;
 esac

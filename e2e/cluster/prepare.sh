@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes a rig ready for an operator that runs as a process beside it: the kinds that it works with, the rights that the
+# Makes a control plane ready for an operator that runs as a process beside it: the kinds that it works with, the rights that the
 # chart gives it, and a kubeconfig with which it has these rights and no others.
 #
-# usage: stage.sh KUBECONFIG OUT   KUBECONFIG of an administrator; OUT is written for the operator
+# usage: prepare.sh KUBECONFIG OUT   KUBECONFIG of an administrator; OUT is written for the operator
 #
 # Of the Prometheus Operator's kinds only those are defined that Belfry writes; the others only cost time.
 set -euo pipefail
@@ -23,7 +23,7 @@ done
 is_served() { timeout 30 bash -c 'until kubectl wait --for=condition=Established --filename "$0" >/dev/null 2>&1; do sleep 0.2; done' "$1"; }
 for file in "${kinds[@]}"; do
   kubectl apply --server-side --filename "$file" >/dev/null
-  is_served "$file" || { echo "stage.sh: the API server does not serve $file" >&2; exit 1; }
+  is_served "$file" || { echo "prepare.sh: the API server does not serve $file" >&2; exit 1; }
 done
 kubectl create namespace $namespace >/dev/null
 helm template belfry "$root/charts/belfry" --namespace $namespace --show-only templates/rbac.yaml \

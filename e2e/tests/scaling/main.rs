@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionType, find};
-use belfry_e2e::rig::Rig;
+use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -94,8 +94,8 @@ impl Model {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_without_a_reset() -> Result<()> {
-    let rig = Rig::start("scaling")?;
-    let client = rig.client().await?;
+    let control_plane = ControlPlane::start("scaling")?;
+    let client = control_plane.client().await?;
     let operator_port = install(&client).await?;
     let operator = Operator::start(&client, operator_port).await?;
     let workers = Workers::start(WANTED_DEPTH).await?;

@@ -1,4 +1,4 @@
-//! A rig that is ready for either side of the comparison. Both get a new one, prepared in the same way, because the
+//! A control plane that is ready for either side of the comparison. Both get a new one, prepared in the same way, because the
 //! size of what is stored and what the API server did before change its speed.
 
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::plain::{self, Verb};
+use super::plain::{self, WriteVerb};
 use super::process::cpu_seconds;
-use crate::rig::{Part, Rig, connect};
+use crate::control_plane::{ControlPlane, Part, connect};
 use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, wait};
 
 /// Where the models are.
@@ -22,29 +22,33 @@ pub(super) const NAMESPACE: &str = "models";
 const WARM_UP: usize = 8;
 
 /// A control plane with the kinds and the rights that the operator needs, and an empty namespace.
-pub(super) struct Stage {
+pub(super) struct BenchCluster {
     /// The control plane.
-    pub(super) rig: Rig,
+    pub(super) control_plane: ControlPlane,
     /// An administrator, whose requests the audit log leaves out.
     pub(super) admin: Client,
     /// A client with the operator's rights, and the same checks on each request.
     pub(super) as_operator: Client,
 }
 
-impl Stage {
+impl BenchCluster {
     /// Starts a control plane and warms it up.
     pub(super) async fn new(name: &str, sample: &str) -> Result<Self> {
-        let rig = Rig::start(name)?;
-        prepare(&rig.kubeconfig(), &operator_kubeconfig(&rig))?;
-        let stage = Self { admin: rig.client().await?, as_operator: connect(&operator_kubeconfig(&rig)).await?, rig };
-        stage.warm_up(sample).await?;
-        stage.create_namespace(NAMESPACE).await?;
-        Ok(stage)
+        let control_plane = ControlPlane::start(name)?;
+        prepare(&control_plane.kubeconfig(), &operator_kubeconfig(&control_plane))?;
+        let cluster = Self {
+            admin: control_plane.client().await?,
+            as_operator: connect(&operator_kubeconfig(&control_plane)).await?,
+            control_plane,
+        };
+        cluster.warm_up(sample).await?;
+        cluster.create_namespace(NAMESPACE).await?;
+        Ok(cluster)
     }
 
     /// Kubeconfig of the operator's service account.
     pub(super) fn operator_kubeconfig(&self) -> PathBuf {
-        operator_kubeconfig(&self.rig)
+        operator_kubeconfig(&self.control_plane)
     }
 
     /// User name of the operator, in the audit log.
@@ -54,7 +58,7 @@ impl Stage {
 
     /// Processor time that the API server has used, in seconds.
     pub(super) fn api_server_seconds(&self) -> Result<f64> {
-        cpu_seconds(self.rig.pid(Part::ApiServer)?)
+        cpu_seconds(self.control_plane.pid(Part::ApiServer)?)
     }
 
     /// Makes a namespace.
@@ -74,7 +78,7 @@ impl Stage {
             let models = plain::models(sample, NAME, WARM_UP * (number + 1))?.split_off(WARM_UP * number);
             let models = plain::create(&self.admin, models, 8).await?;
             for _ in 0..2 {
-                plain::send(&self.as_operator, plain::requests(&models, Verb::Apply, true)?, 8).await?;
+                plain::send(&self.as_operator, plain::requests(&models, WriteVerb::Apply, true)?, 8).await?;
             }
             anyhow::Ok(())
         };
@@ -97,32 +101,32 @@ impl Stage {
     /// Lets the controllers of Kubernetes, which allow themselves 20 requests a second, do in minutes what would take
     /// an hour: only what comes after a measured burst may be hurried.
     pub(super) fn hurry_controllers(&self) -> Result<()> {
-        self.rig.restart_controller_manager(&["--kube-api-qps=2000", "--kube-api-burst=2000"])
+        self.control_plane.restart_controller_manager(&["--kube-api-qps=2000", "--kube-api-burst=2000"])
     }
 }
 
 /// The number of requests at once with which a plain client is fastest here, and the seconds of each that was tried.
 pub(super) async fn best_concurrency(sample: &str, models: usize) -> Result<(usize, Vec<(usize, Duration)>)> {
-    let stage = Stage::new("trial", sample).await?;
+    let cluster = BenchCluster::new("trial", sample).await?;
     let mut tried = vec![];
     for at_once in [8, 16, 32, 64] {
         let namespace = format!("trial-{at_once}");
-        stage.create_namespace(&namespace).await?;
-        let models = plain::create(&stage.admin, plain::models(sample, &namespace, models)?, at_once).await?;
-        let requests = plain::requests(&models, Verb::Apply, true)?;
-        tried.push((at_once, plain::send(&stage.as_operator, requests, at_once).await?));
+        cluster.create_namespace(&namespace).await?;
+        let models = plain::create(&cluster.admin, plain::models(sample, &namespace, models)?, at_once).await?;
+        let requests = plain::requests(&models, WriteVerb::Apply, true)?;
+        tried.push((at_once, plain::send(&cluster.as_operator, requests, at_once).await?));
     }
     let best = tried.iter().min_by_key(|(_, time)| *time).context("nothing was tried")?.0;
     Ok((best, tried))
 }
 
-fn operator_kubeconfig(rig: &Rig) -> PathBuf {
-    rig.kubeconfig().with_file_name("operator.kubeconfig")
+fn operator_kubeconfig(control_plane: &ControlPlane) -> PathBuf {
+    control_plane.kubeconfig().with_file_name("operator.kubeconfig")
 }
 
 fn prepare(kubeconfig: &Path, operator_kubeconfig: &Path) -> Result<()> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/stage.sh");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/prepare.sh");
     let output = Command::new(script).arg(kubeconfig).arg(operator_kubeconfig).output()?;
-    ensure!(output.status.success(), "stage.sh: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "prepare.sh: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! One test on the stage: a namespace, a proxy and an operator of its own.
+//! One fault test: a namespace, a proxy and an operator of its own.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Operator;
+use super::cluster::{FaultCluster, Taken};
 use super::snapshot::{self, Snapshot, models};
-use super::stage::{Stage, Taken};
+use crate::control_plane::Part;
 use crate::proxy::{Call, Proxy};
-use crate::rig::Part;
-use crate::{FIELD_MANAGER, Outcome, report, secs, wait};
+use crate::{FIELD_MANAGER, TestResult, report, secs, wait};
 
 /// The operator is silent when it has sent no request but watches for this time. After a first failure it pauses for up
 /// to 1.2 s.
@@ -28,9 +28,9 @@ pub const SILENCE: Duration = Duration::from_millis(1500);
 pub const PATIENCE: Duration = secs(60);
 
 /// The namespace, proxy and operator of one test.
-pub struct Act<'a> {
+pub struct FaultTest<'a> {
     /// The control plane.
-    pub stage: &'a Stage,
+    pub cluster: &'a FaultCluster,
     /// An administrator, past the proxy.
     pub client: Client,
     /// Its namespace.
@@ -41,24 +41,24 @@ pub struct Act<'a> {
     pub operator: Operator,
 }
 
-/// Runs a test on the stage, and leaves the stage as it was.
-pub async fn on_stage(test: &str, body: impl AsyncFnOnce(&mut Act<'_>) -> Result<()>) -> Outcome {
+/// Runs a test on a control plane that it has to itself, and leaves the control plane as it was.
+pub async fn fault_test(name: &str, body: impl AsyncFnOnce(&mut FaultTest<'_>) -> Result<()>) -> TestResult {
     let taken = Taken::take().await?;
-    let stage = taken.stage()?;
-    let mut act = Act::new(stage, test).await?;
+    let cluster = taken.cluster()?;
+    let mut test = FaultTest::new(cluster, name).await?;
     let begun = Instant::now();
-    let outcome = AssertUnwindSafe(body(&mut act)).catch_unwind().await;
-    let outcome = outcome.map(|outcome| outcome.and_then(|()| act.wrote_in_its_namespace_only()));
-    report(&format!("{test} took {} s, {} faults", begun.elapsed().as_secs(), act.proxy.injected()));
+    let outcome = AssertUnwindSafe(body(&mut test)).catch_unwind().await;
+    let outcome = outcome.map(|outcome| outcome.and_then(|()| test.wrote_in_its_namespace_only()));
+    report(&format!("{name} took {} s, {} faults", begun.elapsed().as_secs(), test.proxy.injected()));
     if !matches!(outcome, Ok(Ok(()))) {
         let why = match &outcome {
             Ok(result) => result.as_ref().err().map(|error| format!("{error:#}")).unwrap_or_default(),
             Err(_) => "a panic".to_owned(),
         };
-        report(&format!("{test} failed: {why}; the operator's last lines:\n{}", act.operator.last_lines()));
-        act.heal()?;
+        report(&format!("{name} failed: {why}; the operator's last lines:\n{}", test.operator.last_lines()));
+        test.heal()?;
     }
-    let left = act.leave().await;
+    let left = test.leave().await;
     match outcome {
         Err(panic) => resume_unwind(panic),
         Ok(Err(error)) => Err(error.into()),
@@ -66,13 +66,13 @@ pub async fn on_stage(test: &str, body: impl AsyncFnOnce(&mut Act<'_>) -> Result
     }
 }
 
-impl<'a> Act<'a> {
-    async fn new(stage: &'a Stage, test: &str) -> Result<Self> {
-        let client = stage.rig.client().await?;
-        stage.kubectl(&["create", "namespace", test], "")?;
-        let proxy = Proxy::start(stage.access().await?)?;
-        let operator = Operator::new(stage.rig.place().0.join(test), &proxy.address())?;
-        Ok(Self { stage, client, namespace: test.to_owned(), proxy, operator })
+impl<'a> FaultTest<'a> {
+    async fn new(cluster: &'a FaultCluster, name: &str) -> Result<Self> {
+        let client = cluster.control_plane.client().await?;
+        cluster.kubectl(&["create", "namespace", name], "")?;
+        let proxy = Proxy::start(cluster.access().await?)?;
+        let operator = Operator::new(cluster.control_plane.place().0.join(name), &proxy.address())?;
+        Ok(Self { cluster, client, namespace: name.to_owned(), proxy, operator })
     }
 
     /// The models of this namespace.
@@ -236,8 +236,8 @@ impl<'a> Act<'a> {
     pub fn heal(&self) -> Result<()> {
         for part in [Part::Etcd, Part::ApiServer, Part::ControllerManager] {
             // A part that does not run gets no signal.
-            drop(self.stage.rig.signal(part, Signal::CONT));
-            self.stage.rig.start_part(part)?;
+            drop(self.cluster.control_plane.signal(part, Signal::CONT));
+            self.cluster.control_plane.start_part(part)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use belfry_e2e::rig::Rig;
+use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{secs, wait};
 use belfry_operator::drift::Drift;
 use belfry_operator::fleet::Fleet;
@@ -87,8 +87,8 @@ impl Reader {
 
 #[tokio::test]
 async fn a_scrape_shows_where_pods_run_and_forgets_models_that_are_gone() -> Result<()> {
-    let rig = Rig::start("fleet")?;
-    let client = rig.client().await?;
+    let control_plane = ControlPlane::start("fleet")?;
+    let client = control_plane.client().await?;
     create(&client, CRDS, &manifest("crds/inferencemodels.yaml")?).await?;
     let mut model = manifest("config/samples/minimal.yaml")?;
     model["metadata"]["name"] = json!("minilm");

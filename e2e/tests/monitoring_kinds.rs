@@ -1,14 +1,14 @@
 //! Invariant 5: without the kinds of the Prometheus Operator a model serves, and once they are there it is monitored.
 //!
-//! The kinds are taken from the whole cluster, which is why this test is a program of its own. Whatever happens in it,
-//! they are put back, with the objects of others.
+//! The kinds are taken from the whole cluster, so this test holds the cluster's lock alone. Whatever happens in it, they
+//! are put back, with the objects of others. Tests may run before it and after it.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::inference_model::Alertmanager;
-use belfry_e2e::{Cluster, Namespace, Outcome, in_namespace, operator, report, sample, secs, wait};
+use belfry_e2e::{Cluster, Namespace, TestResult, alone_in_the_cluster, operator, report, sample, secs, wait};
 use belfry_render::kind::ChildKind;
 use futures::FutureExt;
 use http::Request;
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 #[tokio::test]
-async fn a_model_serves_without_the_monitoring_kinds_and_is_monitored_once_they_are_there() -> Outcome {
-    in_namespace("crds", async |ns| {
+async fn a_model_serves_without_the_monitoring_kinds_and_is_monitored_once_they_are_there() -> TestResult {
+    alone_in_the_cluster("crds", async |ns| {
         let mut kinds = vec![];
         for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional() && kind.is_monitoring()) {
             kinds.push(Kind::save(&ns.cluster, *kind).await?);

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use belfry_crds::InferenceModel;
-use belfry_e2e::rig::Rig;
+use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{secs, wait};
 use belfry_render::children::children;
 use belfry_render::kind::ChildKind;
@@ -44,8 +44,8 @@ async fn an_api_server_knows_every_field_of_every_object_that_is_written_for_the
     let kinds: BTreeSet<_> = rendered.iter().map(|object| object.kind).collect();
     ensure!(kinds.iter().eq(ChildKind::ALL.iter().collect::<BTreeSet<_>>()), "the samples have only {kinds:?}");
 
-    let rig = Rig::start("children")?;
-    let client = rig.client().await?;
+    let control_plane = ControlPlane::start("children")?;
+    let client = control_plane.client().await?;
     define(&client).await?;
     let mut wrong = vec![];
     for object in golden.iter().chain(&rendered) {

@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 /// A running control plane.
-pub struct Rig {
+pub struct ControlPlane {
     folder: PathBuf,
     port: u16,
 }
@@ -40,7 +40,7 @@ impl Part {
     }
 }
 
-impl Rig {
+impl ControlPlane {
     /// Starts a control plane in a new folder of the name, on free ports.
     pub fn start(name: &str) -> Result<Self> {
         Self::start_with(name, "")
@@ -48,13 +48,13 @@ impl Rig {
 
     /// The same, with more flags of the API server. [`Self::start_part`] would start it without them.
     pub fn start_with(name: &str, api_server_flags: &str) -> Result<Self> {
-        // Ports that were found free are taken only when the parts listen: two rigs at once might find the same.
+        // Ports that were found free are taken only when the parts listen: two control planes at once might find the same.
         static STARTS: Mutex<()> = Mutex::new(());
         let _turn = STARTS.lock();
-        let folder = std::env::temp_dir().join(format!("belfry-rig-{name}-{}", std::process::id()));
-        let rig = Self { folder, port: three_free_ports()? };
-        rig.run(rig.command("up").env("RIG_API_SERVER_FLAGS", api_server_flags))?;
-        Ok(rig)
+        let folder = std::env::temp_dir().join(format!("belfry-control-plane-{name}-{}", std::process::id()));
+        let control_plane = Self { folder, port: three_free_ports()? };
+        control_plane.run(control_plane.command("up").env("EXTRA_API_SERVER_FLAGS", api_server_flags))?;
+        Ok(control_plane)
     }
 
     /// The kubeconfig of an administrator.
@@ -72,7 +72,7 @@ impl Rig {
         format!("https://127.0.0.1:{}", self.port + 2)
     }
 
-    /// Folder and first port, as `rig.sh` wants them.
+    /// Folder and first port, as `without_node.sh` wants them.
     pub fn place(&self) -> (&Path, u16) {
         (&self.folder, self.port)
     }
@@ -124,7 +124,7 @@ impl Rig {
     }
 
     fn command(&self, verb: &str) -> Command {
-        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/rig.sh"));
+        let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/without_node.sh"));
         command.arg(verb).arg(&self.folder).arg(self.port.to_string());
         command
     }
@@ -136,14 +136,14 @@ impl Rig {
     }
 }
 
-impl Drop for Rig {
+impl Drop for ControlPlane {
     fn drop(&mut self) {
         // A part that a test left stopped can't end.
         for part in [Part::Etcd, Part::ApiServer, Part::ControllerManager] {
             drop(self.signal(part, Signal::CONT));
         }
         if let Err(error) = self.script("down", &[]) {
-            crate::report(&format!("a rig was left behind: {error:#}"));
+            crate::report(&format!("a control plane was left behind: {error:#}"));
         }
     }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figure {
+pub struct Measurement {
     /// What was measured.
     pub metric: String,
     /// Models in the cluster.
@@ -17,15 +17,15 @@ pub struct Figure {
     pub reference: Option<f64>,
     /// `ours` by `reference`.
     pub ratio: Option<f64>,
-    /// What it should be, in words; none for a figure that only explains others.
+    /// What it should be, in words; none for a measurement that only explains others.
     pub target: Option<String>,
     /// Whether it is as it should be.
     pub holds: Option<bool>,
 }
 
-/// What a figure should be.
+/// What a measurement should be.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Target {
+pub enum Bound {
     /// At most that much.
     AtMost(f64),
     /// Exactly that much.
@@ -34,14 +34,14 @@ pub enum Target {
     TimesReference(f64),
 }
 
-impl Figure {
-    /// A figure of the operator's alone.
+impl Measurement {
+    /// A measurement of the operator's alone.
     pub fn ours(models: usize, metric: impl Into<String>, unit: &'static str, ours: f64) -> Self {
         let metric = metric.into();
         Self { metric, models, unit, ours: Some(ours), reference: None, ratio: None, target: None, holds: None }
     }
 
-    /// A figure of the plain client's alone.
+    /// A measurement of the plain client's alone.
     pub fn reference(models: usize, metric: impl Into<String>, unit: &'static str, reference: f64) -> Self {
         Self { ours: None, ..Self::ours(models, metric, unit, 0.0) }.beside(reference)
     }
@@ -54,38 +54,38 @@ impl Figure {
     }
 
     /// What it should be.
-    pub fn should(mut self, target: Target) -> Self {
+    pub fn should(mut self, target: Bound) -> Self {
         let holds = |value: Option<f64>, is_good: &dyn Fn(f64) -> bool| value.map(is_good);
         (self.target, self.holds) = match target {
-            Target::AtMost(most) => (Some(format!("≤ {most}")), holds(self.ours, &|ours| ours <= most)),
+            Bound::AtMost(most) => (Some(format!("≤ {most}")), holds(self.ours, &|ours| ours <= most)),
             // Counts by model are ratios of two counts, and exact only up to the last bits.
-            Target::Exactly(it) => (Some(format!("= {it}")), holds(self.ours, &|ours| (ours - it).abs() < 1e-6)),
-            Target::TimesReference(most) => (Some(format!("≤ {most} ×")), holds(self.ratio, &|ratio| ratio <= most)),
+            Bound::Exactly(it) => (Some(format!("= {it}")), holds(self.ours, &|ours| (ours - it).abs() < 1e-6)),
+            Bound::TimesReference(most) => (Some(format!("≤ {most} ×")), holds(self.ratio, &|ratio| ratio <= most)),
         };
         self
     }
 
-    /// The same, if the condition holds; else the figure without a target.
-    pub fn should_if(self, condition: bool, target: Target) -> Self {
+    /// The same, if the condition holds; else the measurement without a target.
+    pub fn should_if(self, condition: bool, target: Bound) -> Self {
         if condition { self.should(target) } else { self }
     }
 }
 
-/// The figures as a table for people.
-pub fn table(figures: &[Figure]) -> String {
+/// The measurements as a table for people.
+pub fn table(measurements: &[Measurement]) -> String {
     let number = |value: Option<f64>| value.map_or_else(String::new, short);
     let mut rows =
         vec![["models", "metric", "ours", "reference", "ratio", "unit", "target", "holds"].map(str::to_owned)];
-    rows.extend(figures.iter().map(|figure| {
-        let holds = figure.holds.map_or("", |holds| if holds { "yes" } else { "NO" });
+    rows.extend(measurements.iter().map(|measurement| {
+        let holds = measurement.holds.map_or("", |holds| if holds { "yes" } else { "NO" });
         [
-            figure.models.to_string(),
-            figure.metric.clone(),
-            number(figure.ours),
-            number(figure.reference),
-            figure.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
-            figure.unit.to_owned(),
-            figure.target.clone().unwrap_or_default(),
+            measurement.models.to_string(),
+            measurement.metric.clone(),
+            number(measurement.ours),
+            number(measurement.reference),
+            measurement.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2}")),
+            measurement.unit.to_owned(),
+            measurement.target.clone().unwrap_or_default(),
             holds.to_owned(),
         ]
     }));
@@ -123,15 +123,15 @@ mod tests {
 
     #[test]
     fn a_ratio_is_judged_and_not_the_figure_itself() {
-        let time = Figure::ours(100, "time", "s", 12.0).beside(10.0);
-        assert_eq!(time.clone().should(Target::TimesReference(1.25)).holds, Some(true));
-        assert_eq!(time.should(Target::TimesReference(1.1)).holds, Some(false));
+        let time = Measurement::ours(100, "time", "s", 12.0).beside(10.0);
+        assert_eq!(time.clone().should(Bound::TimesReference(1.25)).holds, Some(true));
+        assert_eq!(time.should(Bound::TimesReference(1.1)).holds, Some(false));
     }
 
     #[test]
     fn a_figure_without_a_target_is_not_judged() {
-        let figure = Figure::ours(100, "CPU", "s", 1.0).should_if(false, Target::AtMost(0.0));
-        assert_eq!((figure.target, figure.holds), (None, None));
+        let measurement = Measurement::ours(100, "CPU", "s", 1.0).should_if(false, Bound::AtMost(0.0));
+        assert_eq!((measurement.target, measurement.holds), (None, None));
     }
 
     #[test]
@@ -143,11 +143,11 @@ mod tests {
 
     #[test]
     fn the_table_names_what_is_missed() {
-        let figures = [
-            Figure::ours(100, "writes at rest", "requests", 0.0).should(Target::Exactly(0.0)),
-            Figure::ours(100, "RSS", "MB", 30.25).should(Target::AtMost(25.0)),
+        let measurements = [
+            Measurement::ours(100, "writes at rest", "requests", 0.0).should(Bound::Exactly(0.0)),
+            Measurement::ours(100, "RSS", "MB", 30.25).should(Bound::AtMost(25.0)),
         ];
-        let text = table(&figures);
+        let text = table(&measurements);
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().last().unwrap()).collect();
         assert_eq!(lines, ["holds", "yes", "NO"]);
         assert!(text.contains("30.2"), "{text}");
