@@ -1,11 +1,12 @@
 //! Condition types and reasons, each declared once.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::contract::load_failure::LoadFailureReason;
 
 /// The type of a condition. `True` is always the good state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 pub enum ConditionType {
     /// All replicas of the current specification answer requests.
     Ready,
@@ -28,35 +29,17 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type, in the order of the status.
-    pub const ALL: &[Self] = &[
-        Self::Ready,
-        Self::SpecAccepted,
-        Self::ModelLoaded,
-        Self::Available,
-        Self::Progressing,
-        Self::ScalingReady,
-        Self::MonitoringReady,
-        Self::Reconciled,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name in the API.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::SpecAccepted => "SpecAccepted",
-            Self::ModelLoaded => "ModelLoaded",
-            Self::Available => "Available",
-            Self::Progressing => "Progressing",
-            Self::ScalingReady => "ScalingReady",
-            Self::MonitoringReady => "MonitoringReady",
-            Self::Reconciled => "Reconciled",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// `True`, `False` or `Unknown`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 pub enum ConditionStatus {
     /// The condition holds.
     True,
@@ -69,12 +52,8 @@ pub enum ConditionStatus {
 impl ConditionStatus {
     /// The word in the API.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -99,7 +78,7 @@ macro_rules! reasons {
 
             /// The name in the API.
             #[must_use]
-            pub const fn as_str(self) -> &'static str {
+            pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$name => stringify!($name),)*
                     Self::Load(reason) => reason.as_str(),

@@ -4,7 +4,6 @@
 //! This crate does no I/O. The worker builds it without the `kubernetes` feature and sees only [`contract`]. The
 //! operator, the command line and the tests see all of it.
 
-#![warn(missing_docs)]
 #![cfg_attr(
     feature = "kubernetes",
     allow(unreachable_pub, reason = "kube's derive repeats every type inside a function")

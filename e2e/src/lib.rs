@@ -4,7 +4,6 @@
 //! server, Prometheus, Alertmanager, the audit log and the node's processes. Only
 //! [`wait`] waits. It has a bound and says what it saw last.
 
-#![warn(missing_docs)]
 #![allow(clippy::missing_errors_doc, reason = "every error of the harness is the failure of a test")]
 #![allow(clippy::must_use_candidate, reason = "tests use what they ask for")]
 

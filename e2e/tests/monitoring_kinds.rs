@@ -10,6 +10,7 @@ use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::inference_model::Alertmanager;
 use belfry_e2e::{Cluster, Namespace, TestResult, alone_in_the_cluster, operator, report, sample, secs, wait};
 use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 use futures::FutureExt;
 use http::Request;
 use kube::ResourceExt;
@@ -21,8 +22,9 @@ const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 async fn a_model_serves_without_the_monitoring_kinds_and_is_monitored_once_they_are_there() -> TestResult {
     alone_in_the_cluster("crds", async |ns| {
         let mut kinds = vec![];
-        for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional() && kind.is_monitoring()) {
-            kinds.push(Kind::save(&ns.cluster, *kind).await?);
+        let monitoring = Role::ALL.iter().filter(|role| role.is_monitoring()).map(|role| role.kind());
+        for kind in monitoring.filter(|kind| kind.is_optional()) {
+            kinds.push(Kind::save(&ns.cluster, kind).await?);
         }
         let outcome = AssertUnwindSafe(scenario(ns, &kinds)).catch_unwind().await;
         let restored = put_back(&ns.cluster, &kinds).await;

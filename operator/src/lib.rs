@@ -9,8 +9,6 @@
 //! modules stand in the order in which they may use each other, and `render/tests/tidy.rs` holds that order. Only `apply`,
 //! `controller`, `lease` and `scaling` write to the cluster.
 
-#![warn(missing_docs)]
-
 pub mod metrics;
 pub mod lease;
 pub mod observe;

@@ -9,9 +9,10 @@ use k8s_openapi::api::core::v1::{ConfigMap, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::ApiResource;
+use strum::{IntoStaticStr, VariantArray};
 
 /// An API kind of which a model has objects. What an object is for, its [`crate::role::Role`] says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, IntoStaticStr, VariantArray)]
 pub enum ChildKind {
     /// Identity of the workers; it has no rights.
     ServiceAccount,
@@ -39,36 +40,12 @@ pub enum ChildKind {
 
 impl ChildKind {
     /// Every kind.
-    pub const ALL: &[Self] = &[
-        Self::ServiceAccount,
-        Self::NetworkPolicy,
-        Self::Deployment,
-        Self::Service,
-        Self::PodDisruptionBudget,
-        Self::HorizontalPodAutoscaler,
-        Self::ScaledObject,
-        Self::ConfigMap,
-        Self::ServiceMonitor,
-        Self::PrometheusRule,
-        Self::AlertmanagerConfig,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// Name of the kind in the API.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ServiceAccount => "ServiceAccount",
-            Self::NetworkPolicy => "NetworkPolicy",
-            Self::Deployment => "Deployment",
-            Self::Service => "Service",
-            Self::PodDisruptionBudget => "PodDisruptionBudget",
-            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
-            Self::ScaledObject => "ScaledObject",
-            Self::ConfigMap => "ConfigMap",
-            Self::ServiceMonitor => "ServiceMonitor",
-            Self::PrometheusRule => "PrometheusRule",
-            Self::AlertmanagerConfig => "AlertmanagerConfig",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Group, version and plural.
@@ -99,11 +76,5 @@ impl ChildKind {
     #[must_use]
     pub const fn is_heavy(self) -> bool {
         matches!(self, Self::ConfigMap | Self::PrometheusRule)
-    }
-
-    /// Whether the object only watches the model, and never carries its traffic.
-    #[must_use]
-    pub const fn is_monitoring(self) -> bool {
-        matches!(self, Self::ServiceMonitor | Self::PrometheusRule | Self::AlertmanagerConfig | Self::ConfigMap)
     }
 }

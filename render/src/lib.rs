@@ -10,8 +10,6 @@
 //! `belfry render` and in the tests. The modules stand in the order in which they may use each other, and
 //! `tests/tidy.rs` holds that order.
 
-#![warn(missing_docs)]
-
 pub mod problem;
 pub mod quantity;
 pub mod settings;

@@ -1,10 +1,13 @@
 //! What a model's objects are for. A role has one API kind; a kind may have several roles, each with a name of its own.
 
+use strum::VariantArray;
+
 use crate::kind::ChildKind;
 
 /// What an object of a model is for. A new one goes here and into [`crate::children::child`]; the compiler asks for the
-/// rest. Of another API kind, it also goes into [`ChildKind`] and into the chart's Role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// rest. Of another API kind, it also goes into [`ChildKind`] and into the chart's Role. Children are applied in this
+/// order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, VariantArray)]
 pub enum Role {
     /// Identity of the workers; it has no rights.
     Identity,
@@ -31,21 +34,9 @@ pub enum Role {
 }
 
 impl Role {
-    /// Every role, in the order in which children are applied: what pods need before pods, and monitoring last, so that it
-    /// never delays serving (invariant 5).
-    pub const ALL: &[Self] = &[
-        Self::Identity,
-        Self::Firewall,
-        Self::Workers,
-        Self::Address,
-        Self::DisruptionBudget,
-        Self::Autoscaler,
-        Self::KedaScaler,
-        Self::Dashboard,
-        Self::Monitor,
-        Self::Rules,
-        Self::Routing,
-    ];
+    /// Every role, in the order of the enum: what pods need before pods, and monitoring last, so that it never delays
+    /// serving (invariant 5).
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The API kind of the object.
     #[must_use]

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use belfry_crds::InferenceModelSpec;
 use belfry_crds::status::RuntimeStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use strum::VariantArray;
 
 use crate::problem::Problem;
 use crate::settings::Settings;
@@ -23,7 +24,7 @@ const REVISION_ANNOTATION: &str = "belfry.dev/template-revision";
 const IMAGE_ANNOTATION: &str = "belfry.dev/default-image";
 
 /// A revision of the pod template that this operator can still render.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, VariantArray)]
 pub enum TemplateRevision {
     /// The template of release 0.1.
     V1,
@@ -31,7 +32,7 @@ pub enum TemplateRevision {
 
 impl TemplateRevision {
     /// Every revision, oldest first.
-    pub const ALL: &[Self] = &[Self::V1];
+    pub const ALL: &[Self] = Self::VARIANTS;
     /// The revision of new models.
     pub const NEWEST: Self = Self::V1;
 

@@ -1,9 +1,10 @@
 //! Reasons why a worker could not load its model. The worker writes them, and the operator reads them.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// The cause of a failed load: a reason of the condition `ModelLoaded`, and a label value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr, VariantArray)]
 pub enum LoadFailureReason {
     /// The model's folder does not exist, is not a folder, or is an empty folder of a bucket.
     ModelNotFound,
@@ -37,42 +38,12 @@ pub enum LoadFailureReason {
 
 impl LoadFailureReason {
     /// Every reason, in the order of the enum.
-    pub const ALL: &[Self] = &[
-        Self::ModelNotFound,
-        Self::FileMissing,
-        Self::FileCorrupt,
-        Self::UnsupportedArchitecture,
-        Self::WeightsMismatch,
-        Self::AuthFailed,
-        Self::RevisionNotFound,
-        Self::DownloadFailed,
-        Self::DownloadTimeout,
-        Self::DownloadStalled,
-        Self::DigestMismatch,
-        Self::DeviceUnavailable,
-        Self::OutOfMemory,
-        Self::NumericalCheckFailed,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The name in conditions, events and labels.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ModelNotFound => "ModelNotFound",
-            Self::FileMissing => "FileMissing",
-            Self::FileCorrupt => "FileCorrupt",
-            Self::UnsupportedArchitecture => "UnsupportedArchitecture",
-            Self::WeightsMismatch => "WeightsMismatch",
-            Self::AuthFailed => "AuthFailed",
-            Self::RevisionNotFound => "RevisionNotFound",
-            Self::DownloadFailed => "DownloadFailed",
-            Self::DownloadTimeout => "DownloadTimeout",
-            Self::DownloadStalled => "DownloadStalled",
-            Self::DigestMismatch => "DigestMismatch",
-            Self::DeviceUnavailable => "DeviceUnavailable",
-            Self::OutOfMemory => "OutOfMemory",
-            Self::NumericalCheckFailed => "NumericalCheckFailed",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

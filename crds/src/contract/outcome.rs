@@ -1,7 +1,10 @@
 //! How a pass over a model ends: one word for the metric, the log line and the event.
 
+use strum::{IntoStaticStr, VariantArray, VariantNames};
+
 /// How a pass ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray, VariantNames)]
+#[strum(serialize_all = "lowercase")]
 pub enum Outcome {
     /// Everything was as it should be.
     Unchanged,
@@ -19,29 +22,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] = [Self::Unchanged, Self::Applied, Self::Invalid, Self::Refused, Self::Failed, Self::Gone];
+    pub const ALL: &[Self] = <Self as VariantArray>::VARIANTS;
 
     /// The value of the label `outcome`, and of the log's field.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unchanged => "unchanged",
-            Self::Applied => "applied",
-            Self::Invalid => "invalid",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Gone => "gone",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The label set of the metric.
-pub const OUTCOMES: &[&str] = &{
-    let mut labels = [""; Outcome::ALL.len()];
-    let mut at = 0;
-    while at < labels.len() {
-        labels[at] = Outcome::ALL[at].as_str();
-        at += 1;
-    }
-    labels
-};
+pub const OUTCOMES: &[&str] = <Outcome as VariantNames>::VARIANTS;

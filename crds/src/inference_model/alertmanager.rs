@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::alerts::AlertSeverity;
 use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
@@ -57,8 +58,9 @@ const PLAIN: &str = r"^[^\s{}]+$";
 const ADDRESS: &str = r"^[^\s{}<>(),;:\x22\\@\x00-\x1f\x7f]+@[A-Za-z0-9.-]+$";
 
 /// Labels that distinguish alerts of one model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum GroupLabel {
     /// Name of the alert.
     Alertname,
@@ -73,13 +75,8 @@ pub enum GroupLabel {
 impl GroupLabel {
     /// Name of the label.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Alertname => "alertname",
-            Self::Category => "category",
-            Self::Component => "component",
-            Self::Slo => "slo",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
@@ -261,8 +258,9 @@ pub struct Weekly {
 }
 
 /// A day of the week.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, IntoStaticStr)]
 #[allow(missing_docs, reason = "the names need no explanation")]
+#[strum(serialize_all = "lowercase")]
 pub enum Weekday {
     Monday,
     Tuesday,
@@ -276,15 +274,7 @@ pub enum Weekday {
 impl Weekday {
     /// The name in Alertmanager.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Monday => "monday",
-            Self::Tuesday => "tuesday",
-            Self::Wednesday => "wednesday",
-            Self::Thursday => "thursday",
-            Self::Friday => "friday",
-            Self::Saturday => "saturday",
-            Self::Sunday => "sunday",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

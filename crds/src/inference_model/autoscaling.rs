@@ -2,6 +2,7 @@
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// Scales the number of workers by their load. Only the scaler owns the number: the operator applies the Deployment
 /// without it. The scaler starts from the number of running workers, and when the scaler is removed, the workers stay.
@@ -77,7 +78,20 @@ pub struct ScalingMetric {
 /// What is measured. QueueDepth: texts that wait for a forward pass. InFlightRequests: requests that were accepted and
 /// not answered yet. QueueDelayMilliseconds: how long the texts that were answered since the last reading had waited.
 /// DeviceBusyPercent: the share of the time since the last reading in which GPU or CPU worked on forward passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+    IntoStaticStr,
+    VariantArray,
+)]
 pub enum ScalingMetricType {
     /// Texts that wait.
     QueueDepth,
@@ -91,18 +105,12 @@ pub enum ScalingMetricType {
 
 impl ScalingMetricType {
     /// Every type.
-    pub const ALL: &[Self] =
-        &[Self::QueueDepth, Self::InFlightRequests, Self::QueueDelayMilliseconds, Self::DeviceBusyPercent];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The type as the API spells it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::QueueDepth => "QueueDepth",
-            Self::InFlightRequests => "InFlightRequests",
-            Self::QueueDelayMilliseconds => "QueueDelayMilliseconds",
-            Self::DeviceBusyPercent => "DeviceBusyPercent",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
     /// Name of the external metric that the operator serves: the sum over the model's workers.

@@ -2,6 +2,7 @@
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// How a worker computes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -36,8 +37,9 @@ pub struct Runtime {
 }
 
 /// Device that computes, as PyTorch names it: `cpu` or `cuda`. Default cpu.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Device {
     /// The processor.
     #[default]
@@ -49,18 +51,16 @@ pub enum Device {
 impl Device {
     /// PyTorch's name.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cpu => "cpu",
-            Self::Cuda => "cuda",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// Type of weights and activations, as PyTorch names it. Default auto: bfloat16 if the device computes it natively,
 /// else float32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, IntoStaticStr)]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Dtype {
     /// bfloat16 if the device computes it natively, else float32.
     #[default]
@@ -76,13 +76,8 @@ pub enum Dtype {
 impl Dtype {
     /// PyTorch's name, or `auto`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Float32 => "float32",
-            Self::Bfloat16 => "bfloat16",
-            Self::Float16 => "float16",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

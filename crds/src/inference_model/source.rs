@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 /// Where a model comes from: exactly one of the fields. A folder of the node is never a source.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -146,7 +147,7 @@ pub struct OciSource {
 }
 
 /// When the kubelet pulls an image.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, IntoStaticStr)]
 pub enum PullPolicy {
     /// At every start of a pod.
     Always,
@@ -160,12 +161,8 @@ pub enum PullPolicy {
 impl PullPolicy {
     /// The name in the API, here and in Kubernetes.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Always => "Always",
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Never => "Never",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -58,7 +58,7 @@ pub fn index() -> String {
 }
 
 /// The smallest profile that has the alert; empty for an alert about the operator, which every installation has.
-const fn profile(alert: &Alert) -> &'static str {
+fn profile(alert: &Alert) -> &'static str {
     match alert.rules {
         AlertRules::Model(from, _) => from.as_str(),
         AlertRules::Operator(_) => "",
