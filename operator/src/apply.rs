@@ -13,9 +13,9 @@ use tracing::info;
 pub use handover::HANDOVER_MANAGER;
 
 use crate::drift::{Desired, Drift, Summary};
-use crate::observe::{DeploymentState, Live, ModelKey, Observed};
+use crate::observe::{DeploymentState, LiveChild, ModelKey, Observed};
 use belfry_render::role::Role;
-use requests::{Failure, Requests};
+use requests::{ChildRequests, Failure};
 
 /// What became of the children.
 #[derive(Clone, Debug, Default)]
@@ -74,7 +74,7 @@ pub enum Error {
 /// See [`Error`].
 pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>) -> Result<Applied, Error> {
     let mut applied = Applied::default();
-    let (model, requests) = (&desired.model, Requests { model: &desired.model, context });
+    let (model, requests) = (&desired.model, ChildRequests { model: &desired.model, context });
     for role in Role::ALL.iter().copied() {
         let kind = role.kind();
         let (wanted, rendered) = context.drift.summary(context.key, role, desired)?;
@@ -143,7 +143,7 @@ enum Plan {
     Conflict,
 }
 
-fn plan(wanted: Option<&str>, live: Option<&Live>, owner: &str) -> Plan {
+fn plan(wanted: Option<&str>, live: Option<&LiveChild>, owner: &str) -> Plan {
     match (wanted, live) {
         (None, None) => Plan::Keep,
         (Some(_), None) => Plan::Create,
@@ -160,8 +160,8 @@ fn plan(wanted: Option<&str>, live: Option<&Live>, owner: &str) -> Plan {
 mod tests {
     use super::*;
 
-    fn live(owner: Option<&str>, holds: Option<&str>) -> Live {
-        let mut live = Live::default();
+    fn live(owner: Option<&str>, holds: Option<&str>) -> LiveChild {
+        let mut live = LiveChild::default();
         (live.owner, live.holds) = (owner.map(str::to_owned), holds.map(str::to_owned));
         live
     }

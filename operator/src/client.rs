@@ -9,7 +9,7 @@ use kube::client::{Body, ClientBuilder};
 use kube::{Client, Config};
 use tower::{BoxError, Layer, Service};
 
-use crate::metrics::Requests;
+use crate::metrics::RequestCounts;
 use crate::observe::WATCH_SECONDS;
 
 /// A watch may be silent until its end.
@@ -22,7 +22,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// Neither is there, or the certificates can't be used.
-pub async fn connect(requests: Requests) -> anyhow::Result<Client> {
+pub async fn connect(requests: RequestCounts) -> anyhow::Result<Client> {
     use anyhow::Context as _;
     let mut config = Config::infer().await.context("found neither a kubeconfig nor a service account")?;
     config.read_timeout = Some(READ_TIMEOUT);
@@ -35,7 +35,7 @@ pub async fn connect(requests: Requests) -> anyhow::Result<Client> {
 /// Counts requests, and limits the time that each may take.
 #[derive(Clone)]
 struct Watched {
-    requests: Requests,
+    requests: RequestCounts,
 }
 
 impl<S> Layer<S> for Watched {
@@ -49,7 +49,7 @@ impl<S> Layer<S> for Watched {
 #[derive(Clone)]
 struct WatchedService<S> {
     inner: S,
-    requests: Requests,
+    requests: RequestCounts,
 }
 
 impl<S, B> Service<Request<Body>> for WatchedService<S>

@@ -11,7 +11,7 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher};
 
 use belfry_crds::InferenceModel;
-use belfry_render::children::{Child, child, meta};
+use belfry_render::children::{Child, child, metadata};
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
 use belfry_render::model::ValidModel;
@@ -136,7 +136,7 @@ impl Compare for Drift {
         model: &InferenceModel,
         deployed: Option<&Deployed>,
     ) -> Option<String> {
-        let (claimed, role) = (meta::hash_of(object)?, Role::of(kind, &object.name_any(), &key.name)?);
+        let (claimed, role) = (metadata::hash_of(object)?, Role::of(kind, &object.name_any(), &key.name)?);
         // A Deployment says itself what it was made with.
         let own = (kind == ChildKind::Deployment).then(|| Deployed::of(object));
         let desired = self.validate(model, own.as_ref().or(deployed)).ok()?;

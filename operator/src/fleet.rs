@@ -11,7 +11,7 @@ use belfry_crds::status::ChildState;
 mod restarts;
 mod text;
 
-use crate::observe::{Cache, Place, Requests, View};
+use crate::observe::{Cache, Place, PodRequests, View};
 use belfry_render::validate::wanted_replicas;
 use restarts::Restarts;
 use text::Family;
@@ -162,7 +162,7 @@ fn info(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
 }
 
 /// One series for each place where pods of the model run.
-fn by_place(family: &mut Family, view: &View<'_>, sources: &Sources<'_>, of: fn(&Requests) -> f64) {
+fn by_place(family: &mut Family, view: &View<'_>, sources: &Sources<'_>, of: fn(&PodRequests) -> f64) {
     let [namespace, name] = labels(view);
     let unknown = Place::default();
     let mut sums = BTreeMap::<&Place, f64>::new();

@@ -19,7 +19,7 @@ pub struct Metrics {
     running: Gauge,
     capacity: Gauge,
     writes: IntCounterVec,
-    requests: Requests,
+    requests: RequestCounts,
     watch_restarts: IntCounterVec,
     backlog: Gauge,
     backlog_age: Gauge,
@@ -33,13 +33,13 @@ pub struct Metrics {
 
 /// Counts requests to the API server.
 #[derive(Clone)]
-pub struct Requests {
+pub struct RequestCounts {
     counts: IntCounterVec,
     durations: HistogramVec,
     last_sync: GaugeVec,
 }
 
-impl Requests {
+impl RequestCounts {
     /// Counts one, with the time until its answer began; see [`contract::API_REQUESTS`].
     pub fn count(&self, verb: &str, resource: &str, code: &str, took: Duration) {
         self.counts.with_label_values(&[verb, resource, code]).inc();
@@ -63,7 +63,7 @@ impl Metrics {
             running: gauge(&registry, &contract::RECONCILES_RUNNING)?,
             capacity: gauge(&registry, &contract::RECONCILE_CAPACITY)?,
             writes: counters(&registry, &contract::API_WRITES)?,
-            requests: Requests {
+            requests: RequestCounts {
                 counts: counters(&registry, &contract::API_REQUESTS)?,
                 durations: HistogramVec::new(
                     histogram_opts(&contract::API_REQUEST_DURATION),
@@ -106,7 +106,7 @@ impl Metrics {
 
     /// The counter of requests, for the client.
     #[must_use]
-    pub fn requests(&self) -> Requests {
+    pub fn requests(&self) -> RequestCounts {
         self.requests.clone()
     }
 

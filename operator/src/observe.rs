@@ -10,11 +10,12 @@ mod deployment;
 mod feed;
 mod key;
 mod listing;
-mod live;
+mod live_child;
+mod node_labels;
 mod nodes;
 mod optional;
 mod pauses;
-mod place;
+
 mod pod;
 mod scaler;
 mod sink;
@@ -33,10 +34,10 @@ pub use compare::Compare;
 pub use deployment::DeploymentState;
 pub use feed::{WATCH_SECONDS, WatchScope};
 pub use key::ModelKey;
-pub use live::Live;
+pub use live_child::LiveChild;
+pub use node_labels::{Capacity, Place};
 pub use nodes::Nodes;
-pub use place::{Capacity, Place};
-pub use pod::{ContainerFailure, Obstacle, PodReport, Requests, report};
+pub use pod::{ContainerFailure, Obstacle, PodReport, PodRequests, report};
 pub use scaler::{ScalerReport, scaler_report};
 pub use trigger::{Cause, Trigger, Triggers, Urgency};
 pub use watches::{Watches, start};
@@ -53,7 +54,7 @@ pub struct Observed {
     /// The model.
     pub model: Arc<InferenceModel>,
     /// Objects that the operator manages and that belong to the model, by kind and name.
-    pub children: BTreeMap<(ChildKind, String), Live>,
+    pub children: BTreeMap<(ChildKind, String), LiveChild>,
     /// The state of the Deployment of the workers, if it is there.
     pub deployment: Option<DeploymentState>,
     /// What the scaler of the workers says, if it is there.

@@ -22,7 +22,7 @@ use crate::observe::{self, Cache};
 use crate::prometheus::Prometheus;
 use crate::scaling::Scaling;
 use crate::server::{Authenticator, Probes, router};
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///

@@ -16,9 +16,9 @@ mod front_proxy;
 mod listener;
 mod options;
 mod registration;
-mod source;
-mod target;
-mod value;
+mod availability;
+mod scaled_model;
+mod metric_value;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,11 +34,11 @@ use tokio::task::JoinSet;
 
 use crate::drift::Drift;
 use crate::observe::{Cache, Cause, ModelKey, Trigger, Triggers, Urgency};
+pub use availability::MetricsAvailability;
 use listener::{Identity, TlsListener};
 pub use options::{ScalingArgs, ServiceName};
 use registration::Registration;
-pub use source::MetricsSource;
-use target::Target;
+use scaled_model::ScaledModel;
 use workers::{Reader, Shared};
 
 /// Why nothing is served unless the installation asks for it.
@@ -57,7 +57,7 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Nothing is served yet. Models whose [`MetricsSource`] changes are sent to the trigger.
+    /// Nothing is served yet. Models whose [`MetricsAvailability`] changes are sent to the trigger.
     #[must_use]
     pub fn new(cache: Arc<Cache>, drift: Arc<Drift>, trigger: Triggers) -> Arc<Self> {
         Arc::new(Self {
@@ -92,36 +92,36 @@ impl Scaling {
 
     /// Whether the operator has the metrics of a model.
     #[must_use]
-    pub fn source(&self, key: &ModelKey) -> MetricsSource {
+    pub fn source(&self, key: &ModelKey) -> MetricsAvailability {
         if let Some(why) = self.unavailable.read().clone() {
-            return MetricsSource::Unavailable(why);
+            return MetricsAvailability::Unavailable(why);
         }
-        if self.missing.read().contains(key) { MetricsSource::Missing } else { MetricsSource::Served }
+        if self.missing.read().contains(key) { MetricsAvailability::Missing } else { MetricsAvailability::Served }
     }
 
     /// The value of a metric over all workers of a model; `None` where it can't be had.
     async fn value(&self, key: &ModelKey, type_: ScalingMetricType) -> Option<f64> {
-        let target = Target::find(&self.cache, &self.drift, key)?;
-        let average = target.average(type_)?;
+        let scaled = ScaledModel::find(&self.cache, &self.drift, key)?;
+        let average = scaled.average(type_)?;
         let heard = self.heard(key);
         let mut heard = heard.lock().await;
-        let workers = self.reader.read(&heard.workers, &target).await;
-        let is_lost = heard.note(workers, target.ready.len(), Instant::now());
-        let fallback = target.scaling.fallback_replicas.filter(|_| is_lost);
+        let workers = self.reader.read(&heard.workers, &scaled).await;
+        let is_lost = heard.note(workers, scaled.ready.len(), Instant::now());
+        let fallback = scaled.scaling.fallback_replicas.filter(|_| is_lost);
         let values: Vec<_> =
-            target.ready.iter().map(|(pod, _)| heard.workers.get(pod).and_then(|worker| worker.value(type_))).collect();
+            scaled.ready.iter().map(|(pod, _)| heard.workers.get(pod).and_then(|worker| worker.value(type_))).collect();
         drop(heard);
         self.set_missing(key, fallback.is_some());
         match fallback {
-            Some(least) => Some(value::for_replicas(least.max(target.replicas), average)),
-            None => value::sum(&values, average),
+            Some(least) => Some(metric_value::for_replicas(least.max(scaled.replicas), average)),
+            None => metric_value::sum(&values, average),
         }
     }
 
     fn heard(&self, key: &ModelKey) -> Shared {
         let mut heard = self.heard.lock();
         if !heard.contains_key(key) {
-            heard.retain(|known, _| Target::find(&self.cache, &self.drift, known).is_some());
+            heard.retain(|known, _| ScaledModel::find(&self.cache, &self.drift, known).is_some());
         }
         heard.entry(key.clone()).or_default().clone()
     }

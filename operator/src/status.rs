@@ -19,7 +19,7 @@ pub use scaling::{ScalingFacts, left_behind};
 
 use crate::apply::Applied;
 use crate::observe::{DeploymentState, PodReport};
-use belfry_render::children::{meta, service};
+use belfry_render::children::{metadata, service};
 use belfry_render::model::{ValidModel, ValidSource};
 use belfry_render::problem::Problem;
 use belfry_render::template::TemplateRevision;
@@ -81,7 +81,7 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         scaled_replicas: model.map_or(kept.scaled_replicas, |model| {
             scaling::scaled_replicas(model, facts.deployment, kept.scaled_replicas)
         }),
-        selector: model.map_or(kept.selector, |model| Some(meta::selector_text(model))),
+        selector: model.map_or(kept.selector, |model| Some(metadata::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
         model: model.map_or(kept.model, |model| {
             Some(ModelStatus { requested: requested(&model.source), sha256: model.sha256.clone() })

@@ -6,7 +6,7 @@ pub mod alertmanager_config;
 pub mod dashboard;
 pub mod deployment;
 pub mod horizontal_pod_autoscaler;
-pub mod meta;
+pub mod metadata;
 pub mod network_policy;
 pub mod pod_disruption_budget;
 pub mod prometheus_rule;
@@ -64,7 +64,7 @@ pub fn child(role: Role, model: &ValidModel) -> Result<Child, serde_json::Error>
 }
 
 fn stamped(role: Role, object: Option<impl Serialize>) -> Result<Option<DynamicObject>, serde_json::Error> {
-    object.map(|object| meta::stamped(role.kind(), &object)).transpose()
+    object.map(|object| metadata::stamped(role.kind(), &object)).transpose()
 }
 
 impl Child {
@@ -77,6 +77,6 @@ impl Child {
     /// The hash of the content; `None` when the object must not exist.
     #[must_use]
     pub fn hash(&self) -> Option<&str> {
-        self.object.as_ref().and_then(meta::hash_of)
+        self.object.as_ref().and_then(metadata::hash_of)
     }
 }

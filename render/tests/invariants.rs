@@ -5,7 +5,7 @@
 mod support;
 
 use belfry_render::children::deployment::deployment;
-use belfry_render::children::meta::{hash, selector_labels};
+use belfry_render::children::metadata::{hash, selector_labels};
 use belfry_render::children::{child, children};
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;

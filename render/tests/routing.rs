@@ -4,8 +4,8 @@
 
 mod support;
 
-#[path = "routing/bell.rs"]
-mod bell;
+#[path = "routing/alertmanager.rs"]
+mod alertmanager;
 #[path = "routing/convert.rs"]
 mod convert;
 #[path = "routing/inhibition.rs"]
@@ -13,10 +13,10 @@ mod inhibition;
 #[path = "support/tool.rs"]
 mod tool;
 
+use alertmanager::{Alertmanager, Sink};
 use belfry_crds::InferenceModel;
 use belfry_render::children::alertmanager_config::alertmanager_config;
 use belfry_render::monitoring;
-use bell::{Alertmanager, Sink};
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 use support::{sample, valid};

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_operator::apply::Applied;
 use belfry_operator::status::{Facts, Pass, ScalingFacts, status};
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 use belfry_render::settings::Settings;
 use futures::{StreamExt, TryStreamExt, stream};
 use http::{Method, Request};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
-use belfry_render::children::meta::HASH_ANNOTATION;
+use belfry_render::children::metadata::HASH_ANNOTATION;
 use belfry_render::kind::ChildKind;
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_e2e::embed::cosine;
 use belfry_e2e::model::SERVING;
 use belfry_e2e::{Namespace, Served, TestResult, UNSCALED, in_namespace, operator, report, sample, secs, wait};
-use belfry_render::children::meta::{HASH_ANNOTATION, MANAGER};
+use belfry_render::children::metadata::{HASH_ANNOTATION, MANAGER};
 use http::{Request, header};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};

@@ -10,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::json;
 
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 use belfry_render::kind::ChildKind;
 use belfry_render::model::ValidModel;
 

@@ -10,9 +10,9 @@ use serde::Serialize;
 
 use super::handover::release_replicas;
 use super::{Context, Plan, RefusalCause};
-use crate::observe::{Compare, Content, DeploymentState, Live, Observed};
+use crate::observe::{Compare, Content, DeploymentState, LiveChild, Observed};
 use belfry_render::children::Child;
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 use belfry_render::kind::ChildKind;
 use belfry_render::model::ValidModel;
 
@@ -26,12 +26,12 @@ const NO_VERSION: &str = "9223372036854775807";
 
 type Outcome = Result<Option<DeploymentState>, Failure>;
 
-pub(super) struct Requests<'a> {
+pub(super) struct ChildRequests<'a> {
     pub(super) model: &'a ValidModel,
     pub(super) context: &'a Context<'a>,
 }
 
-impl Requests<'_> {
+impl ChildRequests<'_> {
     /// Sends what the plan asks for, and returns the state of a Deployment that was written.
     pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
         let resource = child.kind().api_resource();
@@ -49,7 +49,12 @@ impl Requests<'_> {
     }
 
     /// Reads a child that a watch showed by its metadata only, and compares it; `None` when it is gone.
-    pub(super) async fn look(&self, kind: ChildKind, name: &str, observed: &Observed) -> Result<Option<Live>, Failure> {
+    pub(super) async fn look(
+        &self,
+        kind: ChildKind,
+        name: &str,
+        observed: &Observed,
+    ) -> Result<Option<LiveChild>, Failure> {
         let Context { client, cache, key, drift, .. } = self.context;
         let resource = kind.api_resource();
         let api: Api<DynamicObject> = Api::namespaced_with((*client).clone(), &self.model.namespace, &resource);
@@ -147,13 +152,13 @@ async fn send<P: Serialize + Debug>(
     child: &Child,
     params: &PatchParams,
     patch: &Patch<P>,
-) -> Result<(Live, Option<DeploymentState>), kube::Error> {
+) -> Result<(LiveChild, Option<DeploymentState>), kube::Error> {
     if child.kind() == ChildKind::Deployment {
         let answer = api.patch(&child.name, params, patch).await?;
-        return Ok((Live::applied(&answer), Some(DeploymentState::of(&answer))));
+        return Ok((LiveChild::applied(&answer), Some(DeploymentState::of(&answer))));
     }
     let answer = api.patch_metadata(&child.name, params, patch).await?;
-    Ok((Live::applied(&answer), None))
+    Ok((LiveChild::applied(&answer), None))
 }
 
 fn is_controlled_by(owners: &[OwnerReference], uid: &str) -> bool {

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::Context;
 use crate::events::transitions;
 use crate::observe::ModelKey;
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 
 /// Writes a status that differs from the present one, and then the events of the change.
 pub(super) async fn write(

@@ -12,9 +12,9 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use parking_lot::RwLock;
 
-use super::live::version;
-use super::writes::{Target, Ticket, Writes};
-use super::{DeploymentState, Live, ModelKey, Nodes, Observed, PodReport, ScalerReport, Urgency, View};
+use super::live_child::version;
+use super::writes::{Ticket, Writes, WrittenObject};
+use super::{DeploymentState, LiveChild, ModelKey, Nodes, Observed, PodReport, ScalerReport, Urgency, View};
 use super::{report, scaler_report};
 
 /// What the operator's watches know of the cluster.
@@ -31,7 +31,7 @@ pub struct Cache {
 #[derive(Default)]
 struct Entry {
     model: Option<Arc<InferenceModel>>,
-    children: BTreeMap<(ChildKind, String), Live>,
+    children: BTreeMap<(ChildKind, String), LiveChild>,
     deployment: Option<DeploymentState>,
     scaler: Option<(ChildKind, ScalerReport)>,
     pods: BTreeMap<String, PodReport>,
@@ -140,7 +140,7 @@ impl Cache {
     /// the known one.
     pub fn model_seen(&self, model: InferenceModel) -> bool {
         let key = ModelKey::of(&model);
-        self.writes.lock().object_seen(&Target::model(&key));
+        self.writes.lock().object_seen(&WrittenObject::model(&key));
         self.undecodable.write().remove(&key);
         self.note_model(key, model)
     }
@@ -148,7 +148,7 @@ impl Cache {
     /// Notes that the status of a model is about to be written.
     #[must_use]
     pub fn writes_model(&self, key: &ModelKey) -> Write<'_> {
-        Write { cache: self, ticket: self.writes.lock().begin(Target::model(key)) }
+        Write { cache: self, ticket: self.writes.lock().begin(WrittenObject::model(key)) }
     }
 
     /// Notes a model as the API server answered to that write, unless the model is gone since.
@@ -181,10 +181,10 @@ impl Cache {
     /// Forgets a model that a watch saw deleted at this resource version, unless a later state of it is known.
     pub fn model_gone(&self, key: &ModelKey, version: u64) {
         let mut writes = self.writes.lock();
-        writes.object_ended(&Target::model(key), version);
+        writes.object_ended(&WrittenObject::model(key), version);
         self.undecodable.write().remove(key);
         self.change(key, |entry| {
-            entry.model.take_if(|model| super::live::version(&**model) <= version);
+            entry.model.take_if(|model| super::live_child::version(&**model) <= version);
         });
     }
 
@@ -199,7 +199,7 @@ impl Cache {
         compare: impl FnOnce(&InferenceModel, &DynamicObject, Option<&Deployed>) -> Option<String>,
     ) -> Option<Urgency> {
         let name = object.name_any();
-        let target = Target::child(key, kind, &name);
+        let target = WrittenObject::child(key, kind, &name);
         let is_under_way = {
             let mut writes = self.writes.lock();
             writes.object_seen(&target);
@@ -207,8 +207,8 @@ impl Cache {
         };
         let (known, model, deployed) = self.known(key, (kind, &name));
         let mut live = match content {
-            Content::Whole(object) => Live::of(object),
-            Content::Metadata => Live::unread(object),
+            Content::Whole(object) => LiveChild::of(object),
+            Content::Metadata => LiveChild::unread(object),
         };
         let is_another = match known {
             Some(known) if known.is_newer_than(&live) => return None,
@@ -238,7 +238,7 @@ impl Cache {
         &self,
         key: &ModelKey,
         (kind, name): (ChildKind, &str),
-    ) -> (Option<Live>, Option<Arc<InferenceModel>>, Option<Deployed>) {
+    ) -> (Option<LiveChild>, Option<Arc<InferenceModel>>, Option<Deployed>) {
         let models = self.models.read();
         let Some(entry) = models.get(key) else { return (None, None, None) };
         let deployed = entry.deployment.as_ref().map(|deployment| deployment.deployed.clone());
@@ -247,14 +247,14 @@ impl Cache {
 
     /// What is known of a child.
     #[must_use]
-    pub fn child(&self, key: &ModelKey, kind: ChildKind, name: &str) -> Option<Live> {
+    pub fn child(&self, key: &ModelKey, kind: ChildKind, name: &str) -> Option<LiveChild> {
         self.known(key, (kind, name)).0
     }
 
     /// Notes that a child is about to be written or deleted.
     #[must_use]
     pub fn writes_child(&self, key: &ModelKey, kind: ChildKind, name: &str) -> Write<'_> {
-        Write { cache: self, ticket: self.writes.lock().begin(Target::child(key, kind, name)) }
+        Write { cache: self, ticket: self.writes.lock().begin(WrittenObject::child(key, kind, name)) }
     }
 
     /// Notes a child as the API server answered to that write, unless the child is gone since; of a Deployment also its
@@ -264,7 +264,7 @@ impl Cache {
         write: &Write<'_>,
         key: &ModelKey,
         child: (ChildKind, String),
-        (live, deployment): (Live, Option<DeploymentState>),
+        (live, deployment): (LiveChild, Option<DeploymentState>),
     ) {
         // The lock is held until the answer is noted, so that no deletion comes in between.
         let writes = self.writes.lock();
@@ -274,7 +274,7 @@ impl Cache {
     }
 
     /// Returns whether the state of the Deployment or of the scaler changed.
-    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: Live, facts: Facts) -> bool {
+    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: LiveChild, facts: Facts) -> bool {
         let Facts { deployment, scaler } = facts;
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
@@ -306,7 +306,7 @@ impl Cache {
     /// Forgets a child that a watch saw deleted at this resource version, unless a later state of it is known.
     pub fn child_gone(&self, key: &ModelKey, kind: ChildKind, name: &str, version: u64) {
         let mut writes = self.writes.lock();
-        writes.object_ended(&Target::child(key, kind, name), version);
+        writes.object_ended(&WrittenObject::child(key, kind, name), version);
         self.change(key, |entry| {
             let child = (kind, name.to_owned());
             if entry.children.get(&child).is_some_and(|known| known.version() > version) {

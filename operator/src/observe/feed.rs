@@ -19,7 +19,7 @@ use super::pauses::pauses;
 use super::sink::{Children, Glimpses, Models, NodesSink, Pods, Sink};
 use super::{Cache, Compare, Guarded, Triggers};
 use crate::metrics::Metrics;
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 use belfry_render::kind::ChildKind;
 
 /// Objects in one answer to a list. Rules and dashboards weigh 100 kB a model, and an answer is held as a whole.

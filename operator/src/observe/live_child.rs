@@ -6,11 +6,11 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use belfry_render::children::meta;
+use belfry_render::children::metadata;
 
 /// A child in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Live {
+pub struct LiveChild {
     /// UID of the owner that controls it.
     pub owner: Option<String>,
     /// Hash of the desired object of which every field is known to be there.
@@ -24,7 +24,7 @@ pub struct Live {
     content: Option<u64>,
 }
 
-impl Live {
+impl LiveChild {
     /// Reads an object of which is not known what it holds.
     #[must_use]
     pub fn of(object: &DynamicObject) -> Self {
@@ -34,14 +34,14 @@ impl Live {
     /// Reads the metadata of an object of which the rest has not come.
     #[must_use]
     pub fn unread(object: &impl ResourceExt) -> Self {
-        Self { claims: meta::hash_in(object.meta()).map(str::to_owned), ..Self::of_metadata(object) }
+        Self { claims: metadata::hash_in(object.meta()).map(str::to_owned), ..Self::of_metadata(object) }
     }
 
     /// Reads the API server's answer to an apply, or the metadata of it. Whatever it made of the desired object, a
     /// default filled in or a quantity written in another way, is how the object has to look from now on.
     #[must_use]
     pub fn applied(answer: &impl ResourceExt) -> Self {
-        Self { holds: meta::hash_in(answer.meta()).map(str::to_owned), ..Self::of_metadata(answer) }
+        Self { holds: metadata::hash_in(answer.meta()).map(str::to_owned), ..Self::of_metadata(answer) }
     }
 
     fn of_metadata(object: &impl ResourceExt) -> Self {
@@ -127,12 +127,12 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn live(version: &str, data: &Value, status: &Value) -> Live {
+    fn live(version: &str, data: &Value, status: &Value) -> LiveChild {
         let object = json!({
             "apiVersion": "v1", "kind": "ConfigMap", "data": data, "status": status,
             "metadata": {"name": "a", "resourceVersion": version, "managedFields": [{"manager": version}]},
         });
-        Live::of(&serde_json::from_value(object).unwrap())
+        LiveChild::of(&serde_json::from_value(object).unwrap())
     }
 
     #[test]

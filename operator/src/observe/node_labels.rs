@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use strum::IntoStaticStr;
+
 /// Where pods run, and how that is paid for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -14,7 +16,8 @@ pub struct Place {
 }
 
 /// How the capacity of a node is paid for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
 pub enum Capacity {
     /// By use, and kept for as long as it is used.
     OnDemand,
@@ -30,13 +33,8 @@ pub enum Capacity {
 impl Capacity {
     /// A value of the label `capacity_type`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::OnDemand => "on-demand",
-            Self::Spot => "spot",
-            Self::Reserved => "reserved",
-            Self::Unknown => "unknown",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

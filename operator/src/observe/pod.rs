@@ -35,12 +35,12 @@ pub struct PodReport {
     /// The node on which it holds what it requests; `None` before it has one, and after it has ended.
     pub node: Option<String>,
     /// What its containers request.
-    pub requests: Requests,
+    pub requests: PodRequests,
 }
 
 /// What a pod holds of its node, whether it uses it or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Requests {
+pub struct PodRequests {
     /// Thousandths of a CPU.
     pub cpu_millis: u64,
     /// Bytes.
@@ -49,7 +49,7 @@ pub struct Requests {
     pub gpus: u64,
 }
 
-impl Requests {
+impl PodRequests {
     fn of(pod: &PodSpec) -> Self {
         let sum = |name: &str, per_unit: u64| {
             let requests =
@@ -108,7 +108,7 @@ pub fn report(pod: &Pod) -> PodReport {
         address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
         sha256: pod.spec.as_ref().and_then(sha256),
         node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|_| !has_ended),
-        requests: pod.spec.as_ref().map(Requests::of).unwrap_or_default(),
+        requests: pod.spec.as_ref().map(PodRequests::of).unwrap_or_default(),
     }
 }
 

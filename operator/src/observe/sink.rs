@@ -10,7 +10,7 @@ use kube::core::DynamicObject;
 use tracing::error;
 
 use super::listing::Listing;
-use super::live::version;
+use super::live_child::version;
 use super::{Cache, Cause, Compare, Content, Guarded, ModelKey, Place, Trigger, Urgency};
 use belfry_render::kind::ChildKind;
 

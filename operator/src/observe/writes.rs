@@ -12,13 +12,13 @@ use belfry_render::kind::ChildKind;
 
 /// An object that the operator writes: a model, of which it writes the status, or a child.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct WrittenObject {
     pub(super) key: ModelKey,
     /// Kind and name; `None` for the model itself.
     pub(super) child: Option<(ChildKind, String)>,
 }
 
-impl Target {
+impl WrittenObject {
     pub(super) fn model(key: &ModelKey) -> Self {
         Self { key: key.clone(), child: None }
     }
@@ -41,7 +41,7 @@ pub(super) struct Writes {
 
 #[derive(Debug)]
 struct UnderWay {
-    target: Target,
+    target: WrittenObject,
     /// The resource version at which a watch has seen the object end since the write was sent. The highest of all where
     /// a list did not name the object, which says no version.
     ended: Option<u64>,
@@ -49,7 +49,7 @@ struct UnderWay {
 
 impl Writes {
     /// A write is about to be sent.
-    pub(super) fn begin(&mut self, target: Target) -> Ticket {
+    pub(super) fn begin(&mut self, target: WrittenObject) -> Ticket {
         let ticket = Ticket(self.next);
         self.next += 1;
         self.under_way.insert(ticket, UnderWay { target, ended: None });
@@ -62,17 +62,17 @@ impl Writes {
     }
 
     /// Whether a write of the object is under way.
-    pub(super) fn has(&self, target: &Target) -> bool {
+    pub(super) fn has(&self, target: &WrittenObject) -> bool {
         self.under_way.values().any(|write| write.target == *target)
     }
 
     /// A watch saw the object end at this resource version.
-    pub(super) fn object_ended(&mut self, target: &Target, version: u64) {
+    pub(super) fn object_ended(&mut self, target: &WrittenObject, version: u64) {
         self.of(target).for_each(|write| write.ended = Some(version));
     }
 
     /// A watch saw the object, so that what it saw before is over.
-    pub(super) fn object_seen(&mut self, target: &Target) {
+    pub(super) fn object_seen(&mut self, target: &WrittenObject) {
         self.of(target).for_each(|write| write.ended = None);
     }
 
@@ -83,7 +83,7 @@ impl Writes {
         ended.is_none_or(|ended| version > ended)
     }
 
-    fn of(&mut self, target: &Target) -> impl Iterator<Item = &mut UnderWay> {
+    fn of(&mut self, target: &WrittenObject) -> impl Iterator<Item = &mut UnderWay> {
         self.under_way.values_mut().filter(move |write| write.target == *target)
     }
 }

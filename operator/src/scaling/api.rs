@@ -13,7 +13,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Scaling, value};
+use super::{Scaling, metric_value};
 use crate::observe::ModelKey;
 
 /// API group.
@@ -76,7 +76,7 @@ async fn metric(
             "metricName": metric,
             "metricLabels": {MODEL_LABEL: model},
             "timestamp": Timestamp::now().to_string(),
-            "value": value::quantity(found),
+            "value": metric_value::quantity(found),
         })
     });
     let items: Vec<_> = item.into_iter().collect();

@@ -2,7 +2,7 @@
 
 /// Whether the operator has the metrics that a HorizontalPodAutoscaler asks it for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum MetricsSource {
+pub enum MetricsAvailability {
     /// It serves them.
     #[default]
     Served,

@@ -20,7 +20,7 @@ use super::certificate::{Certificate, CertificateError, ROTATE_DAYS, bundle};
 use super::front_proxy::FrontProxy;
 use super::listener::Identity;
 use super::{Scaling, ServiceName};
-use belfry_render::children::meta::MANAGER;
+use belfry_render::children::metadata::MANAGER;
 
 /// How long before its use the next certificate is registered with the API server.
 const OVERLAP: Duration = Duration::from_secs(3600);

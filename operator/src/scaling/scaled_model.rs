@@ -11,7 +11,7 @@ use belfry_render::engine::ScalingSeries;
 use belfry_render::model::{Scaler, ValidAutoscaling};
 
 /// A model whose HorizontalPodAutoscaler asks the operator.
-pub(super) struct Target {
+pub(super) struct ScaledModel {
     pub(super) scaling: ValidAutoscaling,
     /// Replicas that the Deployment asks for.
     pub(super) replicas: i32,
@@ -23,7 +23,7 @@ pub(super) struct Target {
     pub(super) series: ScalingSeries,
 }
 
-impl Target {
+impl ScaledModel {
     /// Finds a model; `None` when it is not there, or is not scaled by the operator's metrics.
     pub(super) fn find(cache: &Cache, drift: &Drift, key: &ModelKey) -> Option<Self> {
         let observed = cache.observed(key)?;

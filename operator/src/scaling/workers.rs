@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::exposition::{Reading, Worker};
-use super::target::Target;
+use super::scaled_model::ScaledModel;
 
 /// Workers that are read at the same time, of all models together.
 const CONCURRENCY: usize = 64;
@@ -55,24 +55,24 @@ impl Default for Reader {
 impl Reader {
     /// Reads those pods that were not read a moment ago, and forgets all others. A pod that does not answer is missing
     /// from the result: what it said before may no longer be true.
-    pub(super) async fn read(&self, known: &Workers, target: &Target) -> Workers {
+    pub(super) async fn read(&self, known: &Workers, scaled: &ScaledModel) -> Workers {
         let now = Instant::now();
-        let readings = stream::iter(target.ready.clone()).map(|(pod, address)| async move {
+        let readings = stream::iter(scaled.ready.clone()).map(|(pod, address)| async move {
             let before = known.get(&pod).copied();
             let fresh = before.filter(|worker| now.checked_sub(FRESH).is_some_and(|then| worker.is_read_since(then)));
             let worker = match fresh {
                 Some(worker) => worker,
-                None => Worker::read(before, self.read_one(address, target).await?),
+                None => Worker::read(before, self.read_one(address, scaled).await?),
             };
             Some((pod, worker))
         });
         readings.buffer_unordered(CONCURRENCY).filter_map(std::future::ready).collect().await
     }
 
-    async fn read_one(&self, address: SocketAddr, target: &Target) -> Option<Reading> {
+    async fn read_one(&self, address: SocketAddr, scaled: &ScaledModel) -> Option<Reading> {
         let _permit = self.permits.acquire().await.ok()?;
-        match timeout(TIMEOUT, self.exposition(address, &target.path)).await {
-            Ok(Ok(text)) => Reading::parse(&text, &target.series, Instant::now()),
+        match timeout(TIMEOUT, self.exposition(address, &scaled.path)).await {
+            Ok(Ok(text)) => Reading::parse(&text, &scaled.series, Instant::now()),
             Ok(Err(error)) => {
                 debug!(%address, %error, "Could not read a worker's metrics");
                 None
@@ -136,7 +136,7 @@ mod tests {
         TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
     }
 
-    fn target(pods: &[(&str, SocketAddr)]) -> Target {
+    fn scaled(pods: &[(&str, SocketAddr)]) -> ScaledModel {
         let scaling = ValidAutoscaling {
             scaler: Scaler::Hpa,
             min_replicas: 1,
@@ -146,7 +146,7 @@ mod tests {
             fallback_replicas: None,
         };
         let ready = pods.iter().map(|(pod, address)| ((*pod).to_owned(), *address)).collect();
-        Target { scaling, replicas: 1, ready, path: "/metrics".into(), series: ScalingSeries::of(None) }
+        ScaledModel { scaling, replicas: 1, ready, path: "/metrics".into(), series: ScalingSeries::of(None) }
     }
 
     #[tokio::test]
@@ -157,7 +157,7 @@ mod tests {
             ("nonsense", serve("hello".into()).await),
             ("endless", serve("x".repeat(MOST_BYTES + 1)).await),
         ];
-        let read = Reader::default().read(&Workers::new(), &target(&pods)).await;
+        let read = Reader::default().read(&Workers::new(), &scaled(&pods)).await;
         assert_eq!(read.keys().collect::<Vec<_>>(), ["a"]);
         assert_eq!(read["a"].value(ScalingMetricType::QueueDepth), Some(7.0));
     }
@@ -180,8 +180,8 @@ mod tests {
     async fn a_reading_of_a_moment_ago_is_used_again_and_a_pod_that_is_gone_is_forgotten() {
         let reader = Reader::default();
         let (a, b) = (serve(WORKER.into()).await, serve(WORKER.into()).await);
-        let first = reader.read(&Workers::new(), &target(&[("a", a), ("b", b)])).await;
-        let second = reader.read(&first, &target(&[("a", unbound().await)])).await;
+        let first = reader.read(&Workers::new(), &scaled(&[("a", a), ("b", b)])).await;
+        let second = reader.read(&first, &scaled(&[("a", unbound().await)])).await;
         assert_eq!(second.keys().collect::<Vec<_>>(), ["a"]);
     }
 }

@@ -7,7 +7,7 @@ use super::Verdict;
 use super::refusal::reason;
 use crate::apply::{Refusal, RefusalCause};
 use crate::observe::{DeploymentState, ScalerReport};
-use crate::scaling::MetricsSource;
+use crate::scaling::MetricsAvailability;
 use belfry_render::model::{Scaler, ValidModel};
 
 /// What is known of the scaler of a model.
@@ -16,7 +16,7 @@ pub struct ScalingFacts {
     /// What the scaler says about itself; `None` before it is there.
     pub scaler: Option<ScalerReport>,
     /// Whether the operator has the metrics that a HorizontalPodAutoscaler asks it for.
-    pub metrics: MetricsSource,
+    pub metrics: MetricsAvailability,
 }
 
 /// The number of workers that the specification or the scaler asks for.
@@ -62,16 +62,16 @@ pub(super) fn scaling_ready(model: &ValidModel, facts: &ScalingFacts, refused: &
     }
     if scaling.scaler == Scaler::Hpa {
         match &facts.metrics {
-            MetricsSource::Unavailable(why) => {
+            MetricsAvailability::Unavailable(why) => {
                 return verdict(ConditionStatus::False, Reason::ExternalMetricsUnavailable, why.clone());
             }
-            MetricsSource::Missing => {
+            MetricsAvailability::Missing => {
                 let at_least = scaling.fallback_replicas.unwrap_or(scaling.min_replicas);
                 let message =
                     format!("the workers don't answer on their metrics; there are at least {at_least} of them");
                 return verdict(ConditionStatus::False, Reason::MetricsMissing, message);
             }
-            MetricsSource::Served => {}
+            MetricsAvailability::Served => {}
         }
     }
     let report = facts.scaler.clone().unwrap_or_default();

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
 use crate::drift::Summary;
-use crate::observe::{DeploymentState, PodReport, Requests, ScalerReport, report};
-use crate::scaling::MetricsSource;
+use crate::observe::{DeploymentState, PodReport, PodRequests, ScalerReport, report};
+use crate::scaling::MetricsAvailability;
 use belfry_render::children::child;
 use belfry_render::deployed::FromImage;
 use belfry_render::role::Role;
@@ -56,7 +56,7 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         address: None,
         sha256: None,
         node: None,
-        requests: Requests::default(),
+        requests: PodRequests::default(),
     };
     (0..count).map(pod).collect()
 }
@@ -200,7 +200,7 @@ fn scaled(more: &Value) -> ValidModel {
     model(&json!({"replicas": null, "autoscaling": scaling}))
 }
 
-fn facts(metrics: MetricsSource) -> ScalingFacts {
+fn facts(metrics: MetricsAvailability) -> ScalingFacts {
     ScalingFacts { scaler: Some(ScalerReport { is_observed: true, obstacle: None }), metrics }
 }
 
@@ -208,7 +208,8 @@ fn facts(metrics: MetricsSource) -> ScalingFacts {
 fn a_scaled_model_wants_what_the_scaler_asked_for_and_remembers_it() {
     let mut deployment = deployment(4, 4);
     deployment.replicas = Some(4);
-    let status = status_scaled(scaled(&json!({})), vec![], &deployment, &ready_pods(4), &facts(MetricsSource::Served));
+    let status =
+        status_scaled(scaled(&json!({})), vec![], &deployment, &ready_pods(4), &facts(MetricsAvailability::Served));
     assert_eq!((status.loaded.as_deref(), status.scaled_replicas), (Some("4/4"), Some(4)));
     assert_eq!(seen(&status, ConditionType::ScalingReady), is("True", "ScalerActive"));
     assert_eq!(seen(&status, ConditionType::Ready), is("True", "Serving"));
@@ -217,8 +218,8 @@ fn a_scaled_model_wants_what_the_scaler_asked_for_and_remembers_it() {
 #[test]
 fn a_scaler_without_metrics_is_not_ready_and_the_model_serves_on() {
     for (metrics, reason) in [
-        (MetricsSource::Missing, "MetricsMissing"),
-        (MetricsSource::Unavailable("no APIService".into()), "ExternalMetricsUnavailable"),
+        (MetricsAvailability::Missing, "MetricsMissing"),
+        (MetricsAvailability::Unavailable("no APIService".into()), "ExternalMetricsUnavailable"),
     ] {
         let mut deployment = deployment(2, 2);
         deployment.replicas = Some(2);

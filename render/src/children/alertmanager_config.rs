@@ -2,7 +2,7 @@
 
 use belfry_crds::alertmanager::AlertmanagerConfig;
 
-use super::meta::{Component, add_labels, object_meta};
+use super::metadata::{Component, add_labels, object_meta};
 use crate::model::ValidModel;
 use crate::routing;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::meta::{Component, add_labels, object_meta};
+use super::metadata::{Component, add_labels, object_meta};
 use crate::model::ValidModel;
 use crate::monitoring;
 use crate::role::Role;

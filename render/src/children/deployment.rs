@@ -17,7 +17,7 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy,
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::meta::{Component, object_meta, selector};
+use super::metadata::{Component, object_meta, selector};
 use crate::model::{Replace, ValidModel};
 use crate::template::{self, TemplateRevision};
 

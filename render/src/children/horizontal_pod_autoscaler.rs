@@ -13,7 +13,7 @@ use k8s_openapi::api::autoscaling::v2::{
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::meta::{Component, object_meta};
+use super::metadata::{Component, object_meta};
 use crate::model::{Scaler, ValidModel};
 
 /// The HorizontalPodAutoscaler of a model, if its scaler is `Hpa`.

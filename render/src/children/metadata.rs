@@ -9,6 +9,7 @@ use kube::Resource;
 use kube::core::DynamicObject;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use strum::IntoStaticStr;
 
 use crate::kind::ChildKind;
 use crate::model::ValidModel;
@@ -21,7 +22,8 @@ pub const MANAGER: &str = "belfry-operator";
 pub const HASH_ANNOTATION: &str = "belfry.dev/applied-hash";
 
 /// What a child is for: the label `app.kubernetes.io/component`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Component {
     /// It serves the model.
     Worker,
@@ -30,11 +32,8 @@ pub enum Component {
 }
 
 impl Component {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Worker => "worker",
-            Self::Monitoring => "monitoring",
-        }
+    fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 

@@ -15,7 +15,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::meta::{Component, MANAGER, object_meta, selector};
+use super::metadata::{Component, MANAGER, object_meta, selector};
 use crate::model::{Scaler, ValidModel, ValidPolicy, ValidSource};
 
 /// The NetworkPolicy of a model, unless the specification switches it off.

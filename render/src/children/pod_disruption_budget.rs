@@ -3,7 +3,7 @@
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::meta::{Component, object_meta, selector};
+use super::metadata::{Component, object_meta, selector};
 use crate::model::ValidModel;
 
 /// The PodDisruptionBudget of a model. It sets `maxUnavailable` and not `minAvailable`, which would

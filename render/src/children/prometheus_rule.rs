@@ -2,7 +2,7 @@
 
 use belfry_crds::monitoring::PrometheusRule;
 
-use super::meta::{Component, add_labels, object_meta};
+use super::metadata::{Component, add_labels, object_meta};
 use crate::model::ValidModel;
 use crate::monitoring;
 

@@ -9,7 +9,7 @@ use belfry_crds::keda::{
 };
 
 use super::horizontal_pod_autoscaler::behavior;
-use super::meta::{Component, object_meta};
+use super::metadata::{Component, object_meta};
 use crate::model::{Scaler, ValidModel};
 use crate::monitoring::promql::SeriesOf;
 

@@ -4,7 +4,7 @@ use belfry_crds::contract::{METRICS_PORT_NAME, PORT_NAME, defaults};
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::meta::{Component, object_meta, selector_labels};
+use super::metadata::{Component, object_meta, selector_labels};
 use crate::model::ValidModel;
 
 /// The Service of a model.

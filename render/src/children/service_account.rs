@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::ServiceAccount;
 
-use super::meta::{Component, object_meta};
+use super::metadata::{Component, object_meta};
 use crate::model::ValidModel;
 
 /// The ServiceAccount of a model's workers.

@@ -4,7 +4,7 @@
 use belfry_crds::contract::{METRICS_PATH, METRICS_PORT_NAME, PORT_NAME};
 use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonitorSpec};
 
-use super::meta::{Component, add_labels, object_meta, selector};
+use super::metadata::{Component, add_labels, object_meta, selector};
 use crate::model::ValidModel;
 
 /// Limit on the series of a scrape. A worker exposes about 200; a scrape with ten times more is a fault and is dropped.

@@ -8,7 +8,7 @@ use belfry_crds::monitoring::Rule;
 
 use super::case::Case;
 use super::dashboard_name;
-use super::labels::{AlertComponent, Category, Severity};
+use super::labels::{AlertComponent, Category};
 use super::runbook::Runbook;
 use crate::model::ValidModel;
 
@@ -24,7 +24,7 @@ pub struct Alert {
     /// What callers of the model notice; also an annotation.
     pub impact: &'static str,
     /// Severities of the rules, for the index of runbooks.
-    pub severities: &'static [Severity],
+    pub severities: &'static [AlertSeverity],
     /// Rules under which the alert fires.
     pub rules: AlertRules,
     /// The page that helps when the alert fires.
@@ -48,7 +48,7 @@ pub enum AlertRules {
 #[derive(Clone, Debug)]
 pub struct Firing {
     /// Label `severity`.
-    pub severity: Severity,
+    pub severity: AlertSeverity,
     /// PromQL.
     pub expr: String,
     /// Time for which the expression must hold; `None` for one evaluation.
@@ -107,7 +107,7 @@ impl Alert {
     /// expression such as `absent()` or `sum()` would lose both labels.
     fn labels(&self, firing: &Firing, model: Option<&ValidModel>) -> BTreeMap<String, String> {
         let overridden = model.and_then(|model| model.monitoring.alerts.severity(self.name));
-        let severity = overridden.map_or(firing.severity.as_str(), AlertSeverity::as_str);
+        let severity = overridden.unwrap_or(firing.severity).as_str();
         let mut labels = BTreeMap::from([
             ("severity".to_owned(), severity.to_owned()),
             ("component".to_owned(), self.component.as_str().to_owned()),

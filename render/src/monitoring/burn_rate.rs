@@ -1,8 +1,9 @@
 //! Common parts of the alerts on objectives: a rule for each pair of windows, and the alerts that the cases expect.
 
+use belfry_crds::inference_model::AlertSeverity;
+
 use super::alert::Firing;
 use super::case::{self, Expected};
-use super::labels::Severity;
 use super::objective::{BURNS, Burn, LEAST_ERRORS};
 use super::promql::{Record, SeriesOf};
 use crate::model::{Objective, ValidIndicator, ValidModel};
@@ -21,7 +22,7 @@ pub(super) fn firings(model: &ValidModel, fault: impl Fn(&ValidIndicator) -> Opt
 fn burn(model: &ValidModel, objective: &Objective, pair: &Burn, fault: &str) -> Firing {
     let Burn { long, short, .. } = pair;
     Firing {
-        severity: if pair.critical { Severity::Critical } else { Severity::Warning },
+        severity: if pair.critical { AlertSeverity::Critical } else { AlertSeverity::Warning },
         expr: pair.expr(model, objective),
         for_: None,
         keep_firing_for: Some("5m"),

@@ -1,27 +1,10 @@
-//! The labels that every alert has, each with a closed set of values.
+//! The labels that every alert has beside its severity, each with a closed set of values.
 
-/// How urgent an alert is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    /// Act now: users are affected, or a fault that affects them would go unnoticed.
-    Critical,
-    /// Act within the working day.
-    Warning,
-}
-
-impl Severity {
-    /// Label `severity`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-        }
-    }
-}
+use strum::IntoStaticStr;
 
 /// The kind of fault that an alert is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Category {
     /// The model does not answer.
     Availability,
@@ -38,19 +21,14 @@ pub enum Category {
 impl Category {
     /// Label `category`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Availability => "availability",
-            Self::Objective => "objective",
-            Self::Lifecycle => "lifecycle",
-            Self::Saturation => "saturation",
-            Self::Telemetry => "telemetry",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }
 
 /// The part of the system that is at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum AlertComponent {
     /// The model's pods.
     Worker,
@@ -63,11 +41,7 @@ pub enum AlertComponent {
 impl AlertComponent {
     /// Label `component`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Worker => "worker",
-            Self::Scrape => "scrape",
-            Self::Operator => "operator",
-        }
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 }

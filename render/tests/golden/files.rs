@@ -1,6 +1,6 @@
 //! The objects of a model as files for a reader.
 
-use belfry_render::children::meta::{HASH_ANNOTATION, hash, hash_of};
+use belfry_render::children::metadata::{HASH_ANNOTATION, hash, hash_of};
 use belfry_render::children::{Child, children};
 use belfry_render::model::ValidModel;
 use kube::core::DynamicObject;

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use belfry_crds::inference_model::AlertSeverity;
 use belfry_render::monitoring;
 use belfry_render::monitoring::alert::{Alert, AlertRules};
 use belfry_render::monitoring::inhibition::{InhibitionRow, Silenced, TABLE};
-use belfry_render::monitoring::labels::Severity;
 
 /// Pairs of an alert and an alert that it silences, whatever their severities.
 fn arrows() -> BTreeSet<(&'static str, &'static str)> {
@@ -40,7 +40,7 @@ fn every_row_names_alerts_that_exist_and_is_about_models_or_about_the_operator()
 #[test]
 fn only_what_may_be_critical_silences() {
     for source in TABLE.iter().flat_map(|row| row.sources) {
-        assert!(source.severities.contains(&Severity::Critical), "{}", source.name);
+        assert!(source.severities.contains(&AlertSeverity::Critical), "{}", source.name);
     }
 }
 

@@ -7,7 +7,7 @@ use belfry_render::monitoring::labels::Category;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 
-use crate::bell::{Alertmanager, Sink};
+use crate::alertmanager::{Alertmanager, Sink};
 use crate::{convert, paging, support};
 
 /// An alert as Alertmanager gets it.

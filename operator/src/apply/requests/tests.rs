@@ -70,7 +70,7 @@ async fn create_beside(owner: Option<&'static str>) -> (Outcome, Vec<&'static st
     let drift = Drift::new(Settings::default());
     let cause = Cause::Start;
     let context = Context { client: &client, cache: &cache, drift: &drift, metrics: &metrics, key: &key, cause };
-    let shell = Requests { model: &model, context: &context };
+    let shell = ChildRequests { model: &model, context: &context };
     let outcome = shell.carry_out(Plan::Create, child(Role::Address, &model).unwrap()).await;
     let asked = asked.lock().clone();
     (outcome, asked)

@@ -86,11 +86,11 @@ impl Scene {
     }
 
     fn answers(&self, write: Write<'_>, version: u64) {
-        let live = Live::applied(&service(version));
+        let live = LiveChild::applied(&service(version));
         self.cache.child_answered(&write, &key(), (KIND, "minilm".into()), (live, None));
     }
 
-    fn live(&self) -> Option<Live> {
+    fn live(&self) -> Option<LiveChild> {
         self.cache.child(&key(), KIND, "minilm")
     }
 

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{
 };
 
 use super::container::some;
-use crate::children::meta::selector;
+use crate::children::metadata::selector;
 use crate::model::ValidModel;
 
 /// The constraints are preferences only: a pod that waits for a better node serves no requests.

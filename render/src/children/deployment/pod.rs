@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::super::meta::{Component, add_labels, pod_labels};
+use super::super::metadata::{Component, add_labels, pod_labels};
 use super::container::{container, some};
 use super::{engine, placement, source};
 use crate::model::ValidModel;

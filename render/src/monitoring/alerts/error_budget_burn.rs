@@ -1,14 +1,14 @@
 //! Failed requests spend the budget too fast.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::{ValidIndicator, ValidModel};
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::burn_rate;
 use crate::monitoring::case::{Case, grow, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective;
 use crate::monitoring::promql::{Record, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
@@ -18,7 +18,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Objective,
     component: AlertComponent::Worker,
     impact: "More callers of this model get a 5xx than its objective allows.",
-    severities: &[Severity::Critical, Severity::Warning],
+    severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,

@@ -1,12 +1,12 @@
 //! The kubelet can't pull the image of containers.
 
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::waiting;
@@ -19,7 +19,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
     impact: "New replicas do not start; those that run go on serving.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -29,7 +29,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let missing = waiting(&SeriesOf::model(model)).one_of("reason", NO_IMAGE);
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{} > 0", by_model("sum", by("max", &["namespace", "model", "reason"], missing))),
         for_: Some("5m"),
         keep_firing_for: None,

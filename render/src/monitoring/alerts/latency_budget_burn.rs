@@ -1,14 +1,14 @@
 //! Slow answers spend the budget too fast.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::{ValidIndicator, ValidModel};
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::burn_rate;
 use crate::monitoring::case::{Case, grow, hold};
 use crate::monitoring::example::POD_A;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{Record, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
@@ -17,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Objective,
     component: AlertComponent::Worker,
     impact: "More callers of this model wait longer than its objective allows.",
-    severities: &[Severity::Critical, Severity::Warning],
+    severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,

@@ -1,12 +1,12 @@
 //! No replica answers. This is the only page that depends neither on traffic nor on objectives.
 
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::replicas;
@@ -22,7 +22,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Availability,
     component: AlertComponent::Worker,
     impact: "Callers of this model get no answer at all.",
-    severities: &[Severity::Critical],
+    severities: &[AlertSeverity::Critical],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
@@ -50,7 +50,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         ringing = by_model("max", series.alerts().eq("alertname", DOWN)),
     );
     vec![Firing {
-        severity: Severity::Critical,
+        severity: AlertSeverity::Critical,
         expr,
         for_: Some("30s"),
         keep_firing_for: None,

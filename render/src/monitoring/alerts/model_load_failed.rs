@@ -4,13 +4,13 @@
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::load_failure::LoadFailureReason;
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::reference;
 use crate::monitoring::runbook::{self, Cause, Runbook, query, shell};
@@ -21,7 +21,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
     impact: "At least one replica is missing. If none was ready before, the model does not serve.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
@@ -31,7 +31,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let reasons: Vec<_> = LoadFailureReason::ALL.iter().map(|reason| reason.as_str()).collect();
     let failed = condition(&SeriesOf::model(model), ConditionType::ModelLoaded, ConditionStatus::False);
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], failed.one_of("reason", &reasons))),
         for_: None,
         // Between two attempts the condition's reason is Loading; that does not end the failure.

@@ -1,13 +1,13 @@
 //! A replica runs and has not loaded the model.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{POD_A, POD_B};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{Level, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
     impact: "One replica does not serve; the others carry its share. If it is the only one, the model does not serve.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
@@ -25,7 +25,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let loaded = SeriesOf::model(model).gauge(&metrics::MODEL_LOADED);
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{} == 0", by("max", &["namespace", "model", "pod"], loaded)),
         for_: Some("10m"),
         keep_firing_for: None,

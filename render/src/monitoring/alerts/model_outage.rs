@@ -1,13 +1,13 @@
 //! Most requests fail. Burn rates detect this late for a weak objective, and never without an objective.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::{self, LEAST_ERRORS};
 use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
@@ -17,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Availability,
     component: AlertComponent::Worker,
     impact: "More than half of the callers of this model get a 5xx.",
-    severities: &[Severity::Critical],
+    severities: &[AlertSeverity::Critical],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
@@ -33,7 +33,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         by_model("sum", failed.increase("2m")),
     );
     vec![Firing {
-        severity: Severity::Critical,
+        severity: AlertSeverity::Critical,
         expr,
         for_: Some("30s"),
         // With little traffic, the share crosses the threshold in both directions; that is one incident.

@@ -2,12 +2,13 @@
 
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{Level, SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, shell};
@@ -18,7 +19,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Operator,
     impact: "The model runs as it did before, or not at all; its monitoring may be missing.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -28,7 +29,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules() -> Vec<Firing> {
     let series = SeriesOf::job(OPERATOR_JOB);
     let firing = |cause: &str, expr: String, for_, summary: &str, description: &str| Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr,
         for_: Some(for_),
         keep_firing_for: None,

@@ -1,10 +1,12 @@
 //! No operator can be scraped.
 
+use belfry_crds::inference_model::AlertSeverity;
+
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{Level, SeriesOf};
 use crate::monitoring::runbook::{Runbook, cause};
@@ -14,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Telemetry,
     component: AlertComponent::Operator,
     impact: "Models go on serving; changes to them do not arrive, and alerts that read the operator's series (InferenceModelDown among them) can't ring.",
-    severities: &[Severity::Critical],
+    severities: &[AlertSeverity::Critical],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -22,7 +24,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 
 fn rules() -> Vec<Firing> {
     vec![Firing {
-        severity: Severity::Critical,
+        severity: AlertSeverity::Critical,
         expr: format!("absent({} == 1)", SeriesOf::job(OPERATOR_JOB).up()),
         for_: Some("5m"),
         keep_firing_for: None,

@@ -1,12 +1,13 @@
 //! Instances of the operator answer the scrape, and none of them works.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{Level, SeriesOf, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
@@ -16,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Operator,
     impact: "Models go on serving; changes to them do not arrive, deleted objects are not restored, and conditions are out of date, so that alerts that read them (InferenceModelLoadFailed among them) can't ring.",
-    severities: &[Severity::Critical],
+    severities: &[AlertSeverity::Critical],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -25,7 +26,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// If a leader ends without releasing the lease, another takes over after 20 s. It works as soon as its watches have listed.
 fn rules() -> Vec<Firing> {
     vec![Firing {
-        severity: Severity::Critical,
+        severity: AlertSeverity::Critical,
         expr: format!("max({}) == 0", SeriesOf::job(OPERATOR_JOB).gauge(&metrics::LEADER)),
         for_: Some("3m"),
         keep_firing_for: None,

@@ -1,12 +1,13 @@
 //! Models wait for their pass.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{Level, SeriesOf, by};
 use crate::monitoring::runbook::{Runbook, cause};
@@ -16,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Saturation,
     component: AlertComponent::Operator,
     impact: "Changes to models arrive late or not at all; models go on serving as they are.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -26,7 +27,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// moves.
 fn rules() -> Vec<Firing> {
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("max({}) > 60", SeriesOf::job(OPERATOR_JOB).gauge(&metrics::RECONCILE_AGE)),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),

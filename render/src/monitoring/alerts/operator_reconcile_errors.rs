@@ -1,12 +1,13 @@
 //! Passes over models fail again and again.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{SeriesOf, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
@@ -16,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Operator,
     impact: "Changes to some models do not arrive; models go on serving as they are.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -29,7 +30,7 @@ fn rules() -> Vec<Firing> {
     let passes = SeriesOf::job(OPERATOR_JOB).counter(&metrics::RECONCILES);
     let failed = passes.clone().eq("outcome", "failed");
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("sum({}) / sum({}) > 0.05", failed.increase("10m"), passes.increase("10m")),
         for_: Some("15m"),
         keep_firing_for: None,

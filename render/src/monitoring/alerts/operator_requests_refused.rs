@@ -1,12 +1,13 @@
 //! The API server refuses requests of the operator.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{SeriesOf, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
@@ -19,7 +20,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Operator,
     impact: "What the operator may not do does not happen: a kind of object is not written, or not seen.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -29,7 +30,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules() -> Vec<Firing> {
     let refused = SeriesOf::job(OPERATOR_JOB).counter(&metrics::API_REQUESTS).one_of("code", REFUSED);
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("sum({}) > 0", refused.increase("10m")),
         for_: Some("15m"),
         keep_firing_for: None,

@@ -1,12 +1,13 @@
 //! Watches break off soon after they begin.
 
 use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
 use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::operator;
 use crate::monitoring::promql::{SeriesOf, Total, by};
 use crate::monitoring::runbook::{Runbook, cause, shell};
@@ -16,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Operator,
     impact: "The operator may not see what changes; models go on serving as they are, and series about them may be out of date.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Operator(rules),
     runbook,
     cases,
@@ -27,7 +28,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules() -> Vec<Firing> {
     let restarts = SeriesOf::job(OPERATOR_JOB).counter(&metrics::WATCH_RESTARTS).increase("10m");
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("max({}) > 10", by("sum", &["kind"], restarts)),
         for_: Some("15m"),
         keep_firing_for: None,

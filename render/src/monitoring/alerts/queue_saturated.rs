@@ -1,13 +1,13 @@
 //! Queues are nearly full: soon requests are refused.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{POD_A, POD_B};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::overload;
 use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::Runbook;
@@ -17,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Saturation,
     component: AlertComponent::Worker,
     impact: "Callers wait in the queue; when it is full they are refused with 429.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -31,7 +31,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         by_model("sum", series.gauge(&metrics::QUEUE_CAPACITY))
     );
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{fill} > 0.8"),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),

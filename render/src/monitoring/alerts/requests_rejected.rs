@@ -1,13 +1,13 @@
 //! Requests are refused because queues are full.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, grow, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::LEAST_ERRORS;
 use crate::monitoring::overload;
 use crate::monitoring::promql::{SeriesOf, Total, by_model};
@@ -18,7 +18,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Saturation,
     component: AlertComponent::Worker,
     impact: "Some callers are refused with 429 and have to come again.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -36,7 +36,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"))
     );
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{share} > 0.05 and {} >= {LEAST_ERRORS}", by_model("sum", rejected(&series).increase("5m"))),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),

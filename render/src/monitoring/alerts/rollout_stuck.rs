@@ -2,13 +2,13 @@
 
 use belfry_crds::condition::{ConditionStatus, ConditionType};
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::condition;
@@ -18,7 +18,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
     impact: "The old replicas go on serving; the new specification does not arrive.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -27,7 +27,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let stuck = condition(&SeriesOf::model(model), ConditionType::Progressing, ConditionStatus::False);
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], stuck)),
         // The Deployment's own deadline has already passed.
         for_: Some("1m"),

@@ -1,12 +1,12 @@
 //! A model serves and Prometheus scrapes none of its pods, so no other alert about its requests can fire.
 
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::replicas;
@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Telemetry,
     component: AlertComponent::Scrape,
     impact: "Callers may well be served, but an outage, slow answers and a full queue would go unnoticed.",
-    severities: &[Severity::Critical],
+    severities: &[AlertSeverity::Critical],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
@@ -27,7 +27,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     let ready = by_model("max", replicas(&series, "ready"));
     vec![Firing {
-        severity: Severity::Critical,
+        severity: AlertSeverity::Critical,
         expr: format!("{ready} > 0 and on (namespace, model) absent({})", series.up()),
         for_: Some("3m"),
         keep_firing_for: None,

@@ -1,13 +1,13 @@
 //! Containers end as soon as they start.
 
 use belfry_crds::contract::{self, metrics};
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::waiting;
@@ -17,7 +17,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
     impact: "At least one replica is missing; the others carry its share.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
@@ -28,7 +28,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let looping = waiting(&SeriesOf::model(model)).eq("reason", "CrashLoopBackOff");
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{} > 0", by_model("max", looping.over_time("max", "90s"))),
         for_: Some("2m"),
         keep_firing_for: None,

@@ -1,13 +1,13 @@
 //! One replica can't be scraped.
 
 use belfry_crds::contract::{self, metrics};
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Telemetry,
     component: AlertComponent::Scrape,
     impact: "One replica answers neither Prometheus nor, most likely, its callers; the others carry its share.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -29,7 +29,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let down = format!("{} == 0", series.up());
     let waiting = by_model("sum", by("max", &["namespace", "model", "reason"], series.gauge(&metrics::MODEL_WAITING)));
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{down} unless on (namespace, model) {waiting} >= on (namespace, model) {}", by_model("count", &down)),
         for_: Some("2m"),
         keep_firing_for: Some("2m"),

@@ -1,12 +1,12 @@
 //! The scheduler finds no node for a pod.
 
 use belfry_crds::contract::metrics;
-use belfry_crds::inference_model::AlertProfile;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::labels::{AlertComponent, Category, Severity};
+use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
@@ -15,7 +15,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
     impact: "At least one replica is missing; the others carry its share.",
-    severities: &[Severity::Warning],
+    severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -23,7 +23,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
     vec![Firing {
-        severity: Severity::Warning,
+        severity: AlertSeverity::Warning,
         expr: format!("{} > 0", by_model("max", SeriesOf::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE))),
         for_: Some("10m"),
         keep_firing_for: None,

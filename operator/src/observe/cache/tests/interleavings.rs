@@ -113,7 +113,7 @@ fn object(history: &[Step], index: usize) -> DynamicObject {
 }
 
 /// Plays one order on a child, and returns the cache's view of it.
-fn play_child(history: &[Step], order: &[Move]) -> Option<Live> {
+fn play_child(history: &[Step], order: &[Move]) -> Option<LiveChild> {
     let scene = Scene::new();
     let mut write = None;
     for step in order {
