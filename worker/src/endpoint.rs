@@ -1,7 +1,9 @@
 //! The routes that count as inference.
 
+use strum::VariantArray;
+
 /// A route that counts as inference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Endpoint {
     /// OpenAI's `POST /v1/embeddings`
     Embeddings,
@@ -11,7 +13,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint. A test compares them with the contract.
-    pub const ALL: [Self; 2] = [Self::Embeddings, Self::Embed];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The path, and the value of the label `endpoint`.
     pub const fn path(self) -> &'static str {
@@ -40,7 +42,7 @@ mod tests {
 
     #[test]
     fn endpoints_are_those_of_the_contract() {
-        let ours: BTreeSet<&str> = Endpoint::ALL.into_iter().map(Endpoint::path).collect();
+        let ours: BTreeSet<&str> = Endpoint::ALL.iter().map(|endpoint| endpoint.path()).collect();
         assert_eq!(ours, ENDPOINTS.iter().copied().collect());
         assert_eq!(ours.len(), Endpoint::ALL.len());
     }

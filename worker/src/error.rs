@@ -3,11 +3,13 @@
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::endpoint::Endpoint;
 
 /// Why a request failed. The codes are those of `contract::metrics::REASONS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     /// The body is not JSON, or ended early.
     InvalidJson,
@@ -39,39 +41,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason. A test compares them with the contract.
-    pub const ALL: [Self; 13] = [
-        Self::InvalidJson,
-        Self::InvalidInput,
-        Self::UnsupportedMediaType,
-        Self::MethodNotAllowed,
-        Self::ModelNotFound,
-        Self::RequestTooLarge,
-        Self::TooManyInputs,
-        Self::InputTooLong,
-        Self::QueueFull,
-        Self::ModelLoading,
-        Self::Draining,
-        Self::DeadlineExceeded,
-        Self::InferenceFailed,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 
     /// The `code` of the error body, and the value of the label `reason`.
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::InvalidJson => "invalid_json",
-            Self::InvalidInput => "invalid_input",
-            Self::UnsupportedMediaType => "unsupported_media_type",
-            Self::MethodNotAllowed => "method_not_allowed",
-            Self::ModelNotFound => "model_not_found",
-            Self::RequestTooLarge => "request_too_large",
-            Self::TooManyInputs => "too_many_inputs",
-            Self::InputTooLong => "input_too_long",
-            Self::QueueFull => "queue_full",
-            Self::ModelLoading => "model_loading",
-            Self::Draining => "draining",
-            Self::DeadlineExceeded => "deadline_exceeded",
-            Self::InferenceFailed => "inference_failed",
-        }
+    pub fn code(self) -> &'static str {
+        self.into()
     }
 
     /// 413 is only for a body with too many bytes: clients of such servers split a batch on 413, which does not shorten
@@ -161,10 +135,10 @@ mod tests {
         for reason in Reason::ALL {
             assert!(REASONS.contains(&reason.code()), "{reason:?}");
             for endpoint in Endpoint::ALL {
-                assert!(STATUSES.contains(&reason.status(endpoint).as_str()), "{reason:?}");
+                assert!(STATUSES.contains(&reason.status(*endpoint).as_str()), "{reason:?}");
             }
         }
-        let ours = Reason::ALL.map(Reason::code);
+        let ours: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
         let elsewhere = ["ok", "client_closed_request"];
         assert!(REASONS.iter().all(|code| ours.contains(code) || elsewhere.contains(code)));
     }

@@ -7,7 +7,6 @@
 //! - One lane thread owns every tensor; everything else talks to it through the queue.
 //! - Names that the operator, the rules or the dashboards read come from [`belfry_crds::contract`].
 //! - Only `native` has unsafe code; only `device` and `model` name libtorch.
-#![warn(missing_docs)]
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
