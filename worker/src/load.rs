@@ -61,8 +61,8 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         _ => {}
     }
     let encoder = family.encoder(&mut weights)?;
+    let bytes = weights.taken();
     drop(weights);
-    let bytes = encoder.bytes();
     let engine = TorchEngine::new(encoder, pipeline.pooling);
     let dimensions = engine.dimensions(family.hidden_size());
     let about = About {

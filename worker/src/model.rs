@@ -1,10 +1,15 @@
 //! The settings in a model's folder, and the network that they describe: one file per family.
 
-mod bert;
+mod attention;
+mod builder;
 pub mod engine;
+mod families;
 pub mod family;
+mod layers;
+mod network;
 pub mod pipeline;
 pub mod pooling;
+mod rotary;
 pub mod weights;
 
 use tch::{TchError, Tensor};
@@ -16,6 +21,6 @@ pub trait Encoder {
     /// The last hidden state, one row per token of the batch.
     fn encode(&self, packed: &Packed) -> Result<Tensor, TchError>;
 
-    /// Memory of the weights, in bytes.
-    fn bytes(&self) -> usize;
+    /// The table of words, `[vocabulary, size]`. Heads that predict words share it.
+    fn words(&self) -> &Tensor;
 }

@@ -228,7 +228,7 @@ fn models_that_are_not_supported_are_named() {
         &["relative_key"],
     );
     refused("decoder", set("is_decoder", json!(true)), UnsupportedArchitecture, &["is_decoder"]);
-    refused("activation", set("hidden_act", json!("silu")), UnsupportedArchitecture, &["silu"]);
+    refused("activation", set("hidden_act", json!("prelu")), UnsupportedArchitecture, &["hidden_act", "prelu"]);
     refused("sizes", set("hidden_size", json!(0)), FileCorrupt, &["config.json"]);
     refused("heads", set("num_attention_heads", json!(3)), FileCorrupt, &["num_attention_heads"]);
     let dense = json!({ "idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense" });

@@ -2,37 +2,19 @@
 
 use serde::Deserialize;
 
+use super::Encoder;
+use super::builder::Builder;
+use super::families::{Entry, FAMILIES, NAME, Settings};
 use super::weights::Weights;
-use super::{Encoder, bert};
 use crate::failure::Result;
 use crate::folder::Folder;
 
-/// The file that names the family.
-const NAME: &str = "config.json";
-
-/// A supported family, with its settings. This type has a method for everything that differs between families.
-#[derive(Clone, Debug)]
-pub enum Family {
-    /// BERT and its retrained copies.
-    Bert(bert::Config),
+/// A supported family, with the settings of a model. Everything that differs between families is asked of this type.
+#[derive(Debug)]
+pub struct Family {
+    architecture: String,
+    settings: Box<dyn Settings>,
 }
-
-/// How config.json names a family, and the function that reads the rest of the file. That function reads directly into
-/// the family's own type, because serde's messages then keep their line and column.
-struct Entry {
-    /// The value of `model_type`.
-    model_type: &'static str,
-    /// Values of `architectures`; the first stands for the family if the file has none.
-    architectures: &'static [&'static str],
-    read: fn(&Folder) -> Result<Family>,
-}
-
-/// One row per family.
-const FAMILIES: &[Entry] = &[Entry {
-    model_type: "bert",
-    architectures: bert::ARCHITECTURES,
-    read: |folder| bert::Config::read(folder, NAME).map(Family::Bert),
-}];
 
 /// The fields that decide the family of a model.
 #[derive(Deserialize)]
@@ -51,9 +33,17 @@ impl Kind {
 
     fn entry(&self) -> Option<&'static Entry> {
         FAMILIES.iter().find(|entry| match self.architectures.first() {
-            Some(name) => entry.architectures.contains(&name.as_str()),
+            Some(name) => entry.has(name),
             None => entry.model_type == self.model_type,
         })
+    }
+}
+
+impl Entry {
+    /// Whether this is the bare encoder of the family, or the encoder with a head.
+    fn has(&self, architecture: &str) -> bool {
+        let rest = architecture.strip_prefix(self.stem);
+        rest.is_some_and(|rest| rest == "Model" || rest.starts_with("For"))
     }
 }
 
@@ -64,7 +54,7 @@ impl Family {
         let kind: Kind = folder.json(NAME)?;
         let name = kind.name();
         let Some(entry) = kind.entry() else {
-            let supported = FAMILIES.iter().flat_map(|entry| entry.architectures).copied().collect::<Vec<_>>();
+            let supported: Vec<_> = FAMILIES.iter().map(|entry| format!("{}Model", entry.stem)).collect();
             let why = format!("architecture {name} is not supported; supported are {}", supported.join(", "));
             return Err(folder.unsupported(NAME, why));
         };
@@ -73,41 +63,36 @@ impl Family {
             let why = format!("architecture {name} and model_type {} are of different families", kind.model_type);
             return Err(folder.unsupported(NAME, why));
         }
-        (entry.read)(folder)
+        let architecture = kind.architectures.first().cloned().unwrap_or_else(|| format!("{}Model", entry.stem));
+        Ok(Self { architecture, settings: (entry.read)(folder)? })
     }
 
     /// The architecture, as config.json names it.
     pub fn architecture(&self) -> &str {
-        match self {
-            Self::Bert(config) => config.architecture(),
-        }
+        &self.architecture
     }
 
     /// Length of the vector that the encoder gives for a token.
     pub fn hidden_size(&self) -> usize {
-        match self {
-            Self::Bert(config) => config.hidden_size,
-        }
+        self.settings.hidden_size()
     }
 
     /// Rows of the embedding table; a token's id is below this.
     pub fn vocab_size(&self) -> usize {
-        match self {
-            Self::Bert(config) => config.vocab_size,
-        }
+        self.settings.vocab_size()
     }
 
     /// Most tokens of a text: the number of positions of the model.
     pub fn max_tokens(&self) -> usize {
-        match self {
-            Self::Bert(config) => config.max_tokens(),
-        }
+        self.settings.max_tokens()
     }
 
-    /// Builds the network, out of the weights.
+    /// Builds the network, out of the weights. Weights that the network has no place for refuse the model, unless they
+    /// are known to belong to a head.
     pub fn encoder(&self, weights: &mut Weights) -> Result<Box<dyn Encoder>> {
-        Ok(match self {
-            Self::Bert(config) => Box::new(bert::Bert::new(config, weights)?),
-        })
+        let mut builder = Builder::find(weights, self.settings.marker())?;
+        let encoder = self.settings.encoder(&mut builder)?;
+        builder.finish()?;
+        Ok(encoder)
     }
 }

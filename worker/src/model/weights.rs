@@ -2,10 +2,11 @@
 //! file that shrinks, is an error here and not a SIGBUS during a request.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
 
-use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 use serde::Deserialize;
@@ -34,6 +35,8 @@ const PICKLES: &[&str] = &["pytorch_model.bin", "pytorch_model.bin.index.json", 
 /// The tensors of a model by name, on the device and in its data type.
 pub struct Weights {
     tensors: HashMap<String, Tensor>,
+    /// Memory of the tensors that were taken, in bytes.
+    taken: usize,
     /// For messages.
     path: String,
 }
@@ -54,7 +57,7 @@ impl Weights {
                 Reader { folder, name, device, tensors: &mut tensors, hasher: Hasher::start().map_err(broken)? };
             folder.loaded(name, reader.file()?.finish().map_err(broken)?);
         }
-        Ok(Self { tensors, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
+        Ok(Self { tensors, taken: 0, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
     }
 
     /// Whether a tensor of this name exists and was not taken.
@@ -62,20 +65,45 @@ impl Weights {
         self.tensors.contains_key(name)
     }
 
+    /// Names of the tensors that were not taken.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Memory of the tensors that were taken, in bytes.
+    pub fn taken(&self) -> usize {
+        self.taken
+    }
+
     /// Takes a tensor that must exist and have this shape.
     pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let mismatch = |why: String| {
-            let message = format!("{}: {why}; the file and config.json belong to different models", self.path);
-            failure(Reason::WeightsMismatch, message)
-        };
         let Some(tensor) = self.tensors.get(name) else {
-            return Err(mismatch(format!("tensor {name} is missing")));
+            return Err(self.mismatch(format!("tensor {name} is missing")));
         };
         let found = tensor.size();
         if found.iter().map(|n| *n as usize).ne(shape.iter().copied()) {
-            return Err(mismatch(format!("tensor {name} has shape {found:?}; config.json asks for {shape:?}")));
+            let why = format!("tensor {name} has shape {found:?}; config.json asks for {shape:?}");
+            return Err(self.mismatch(why));
         }
-        self.tensors.remove(name).ok_or_else(|| failure(Reason::WeightsMismatch, name))
+        let tensor = self.tensors.remove(name).ok_or_else(|| self.mismatch(name))?;
+        self.taken += tensor.numel() * tensor.kind().elt_size_in_bytes();
+        Ok(tensor)
+    }
+
+    /// Forgets a tensor, if it exists.
+    pub fn drop(&mut self, name: &str) {
+        self.tensors.remove(name);
+    }
+
+    /// The failure of weights that lack what config.json asks for.
+    pub fn mismatch(&self, why: impl Display) -> LoadFailure {
+        let message = format!("{}: {why}; the file and config.json belong to different models", self.path);
+        failure(Reason::WeightsMismatch, message)
+    }
+
+    /// The failure of weights that hold what this worker has no network for.
+    pub fn unsupported(&self, why: impl Display) -> LoadFailure {
+        failure(Reason::UnsupportedArchitecture, format!("{}: {why}", self.path))
     }
 }
 

@@ -1,0 +1,60 @@
+//! The families: each reads its own settings from config.json, and fills a network from its own names.
+//! Every default is that of the family's configuration class in transformers.
+
+mod albert;
+mod bert;
+mod checks;
+mod distilbert;
+mod mpnet;
+
+use std::fmt::Debug;
+
+use super::Encoder;
+use super::builder::Builder;
+use crate::failure::Result;
+use crate::folder::Folder;
+
+/// The file with a family's settings.
+pub(super) const NAME: &str = "config.json";
+
+/// The settings of a model, checked.
+pub(super) trait Settings: Debug {
+    /// Length of the vector that the encoder gives for a token.
+    fn hidden_size(&self) -> usize;
+
+    /// Rows of the table of words; a token's id is below this.
+    fn vocab_size(&self) -> usize;
+
+    /// Most tokens of a text: the number of positions of the model.
+    fn max_tokens(&self) -> usize;
+
+    /// A tensor at the encoder's root that every model of the family has.
+    fn marker(&self) -> &'static str {
+        "embeddings.word_embeddings.weight"
+    }
+
+    /// Builds the network; the builder stands at the encoder's root.
+    fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>>;
+}
+
+/// How config.json names a family, and the function that reads its settings. That function reads directly into the
+/// family's own type, because serde's messages then keep their line and column.
+pub(super) struct Entry {
+    /// The value of `model_type`.
+    pub(super) model_type: &'static str,
+    /// What an architecture begins with, before `Model` or `For…`.
+    pub(super) stem: &'static str,
+    pub(super) read: fn(&Folder) -> Result<Box<dyn Settings>>,
+}
+
+/// One row per family.
+pub(super) const FAMILIES: &[Entry] = &[
+    Entry { model_type: "bert", stem: "Bert", read: |folder| bert::read(folder, &bert::BERT) },
+    Entry { model_type: "roberta", stem: "Roberta", read: |folder| bert::read(folder, &bert::ROBERTA) },
+    Entry { model_type: "xlm-roberta", stem: "XLMRoberta", read: |folder| bert::read(folder, &bert::XLM_ROBERTA) },
+    Entry { model_type: "camembert", stem: "Camembert", read: |folder| bert::read(folder, &bert::XLM_ROBERTA) },
+    Entry { model_type: "electra", stem: "Electra", read: |folder| bert::read(folder, &bert::ELECTRA) },
+    Entry { model_type: "distilbert", stem: "DistilBert", read: distilbert::read },
+    Entry { model_type: "mpnet", stem: "MPNet", read: mpnet::read },
+    Entry { model_type: "albert", stem: "Albert", read: albert::read },
+];

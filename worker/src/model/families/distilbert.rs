@@ -1,0 +1,135 @@
+//! DistilBERT: BERT without types, under names of its own. The table of positions is in the weights even if it is the
+//! sinusoidal one.
+
+use serde::Deserialize;
+
+use super::{NAME, Settings, checks};
+use crate::failure::Result;
+use crate::folder::Folder;
+use crate::model::Encoder;
+use crate::model::attention::{Heads, Pattern, SelfAttention};
+use crate::model::builder::{Bias, Builder};
+use crate::model::layers::{Activation, Mlp};
+use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
+use crate::model::network::post_norm::{Block, PostNorm};
+
+/// The reference has no field for it.
+const EPS: f64 = 1e-12;
+
+/// transformers reads each of the first three under a second name as well.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Fields {
+    #[serde(alias = "hidden_size")]
+    dim: usize,
+    #[serde(alias = "num_attention_heads")]
+    n_heads: usize,
+    #[serde(alias = "num_hidden_layers")]
+    n_layers: usize,
+    vocab_size: usize,
+    max_position_embeddings: usize,
+    hidden_dim: usize,
+    activation: String,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            dim: 768,
+            n_heads: 12,
+            n_layers: 6,
+            vocab_size: 30522,
+            max_position_embeddings: 512,
+            hidden_dim: 4 * 768,
+            activation: "gelu".to_owned(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct DistilBert {
+    vocab_size: usize,
+    hidden: usize,
+    layers: usize,
+    heads: Heads,
+    inner: usize,
+    activation: Activation,
+    positions: usize,
+}
+
+pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
+    let fields: Fields = folder.json(NAME)?;
+    checks::encoder_only(folder)?;
+    checks::absolute_positions(folder)?;
+    checks::sizes(
+        folder,
+        &[
+            ("dim", fields.dim),
+            ("n_layers", fields.n_layers),
+            ("vocab_size", fields.vocab_size),
+            ("max_position_embeddings", fields.max_position_embeddings),
+            ("hidden_dim", fields.hidden_dim),
+        ],
+    )?;
+    Ok(Box::new(DistilBert {
+        vocab_size: fields.vocab_size,
+        hidden: fields.dim,
+        layers: fields.n_layers,
+        heads: Heads::equal(fields.n_heads, checks::head_size(folder, fields.dim, fields.n_heads)?),
+        inner: fields.hidden_dim,
+        activation: checks::activation(folder, "activation", &fields.activation)?,
+        positions: fields.max_position_embeddings,
+    }))
+}
+
+impl Settings for DistilBert {
+    fn hidden_size(&self) -> usize {
+        self.hidden
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.positions
+    }
+
+    fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
+        let blocks = (0..self.layers).map(|index| self.block(builder, index)).collect::<Result<Vec<_>>>()?;
+        let mut at = builder.at("embeddings");
+        let table = at.tensor("position_embeddings.weight", &[self.positions, self.hidden])?;
+        let embeddings = Embeddings {
+            words: at.tensor("word_embeddings.weight", &[self.vocab_size, self.hidden])?,
+            positions: Some(Positions { table, counting: Counting::All }),
+            types: None,
+            finish: Finish::Norm(at.layer_norm("LayerNorm", self.hidden, EPS, Bias::Yes)?),
+        };
+        let order = (0..blocks.len()).collect();
+        Ok(Box::new(PostNorm { embeddings, blocks, order, pattern: Pattern::OPEN }))
+    }
+}
+
+impl DistilBert {
+    fn block(&self, builder: &mut Builder<'_>, index: usize) -> Result<Block> {
+        let (hidden, inner) = (self.hidden, self.inner);
+        let mut at = builder.at(&format!("transformer.layer.{index}"));
+        let parts = [("q_lin", hidden), ("k_lin", hidden), ("v_lin", hidden)];
+        Ok(Block {
+            attention: SelfAttention {
+                qkv: at.at("attention").joined(&parts, hidden, Bias::Yes)?,
+                out: at.linear("attention.out_lin", (hidden, hidden), Bias::Yes)?,
+                heads: self.heads,
+                norms: None,
+                scale: None,
+            },
+            attention_norm: at.layer_norm("sa_layer_norm", hidden, EPS, Bias::Yes)?,
+            mlp: Mlp::Plain {
+                up: at.linear("ffn.lin1", (inner, hidden), Bias::Yes)?,
+                activation: self.activation,
+                down: at.linear("ffn.lin2", (hidden, inner), Bias::Yes)?,
+            },
+            norm: at.layer_norm("output_layer_norm", hidden, EPS, Bias::Yes)?,
+        })
+    }
+}
