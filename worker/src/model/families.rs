@@ -4,8 +4,15 @@
 mod albert;
 mod bert;
 mod checks;
+mod deberta;
+mod decoders;
 mod distilbert;
+mod gte;
+mod jina;
+mod modernbert;
 mod mpnet;
+mod nomic;
+mod rope;
 
 use std::fmt::Debug;
 
@@ -57,4 +64,13 @@ pub(super) const FAMILIES: &[Entry] = &[
     Entry { model_type: "distilbert", stem: "DistilBert", read: distilbert::read },
     Entry { model_type: "mpnet", stem: "MPNet", read: mpnet::read },
     Entry { model_type: "albert", stem: "Albert", read: albert::read },
+    Entry { model_type: "modernbert", stem: "ModernBert", read: modernbert::read },
+    Entry { model_type: "nomic_bert", stem: "NomicBert", read: nomic::read },
+    Entry { model_type: "gte", stem: "Gte", read: |folder| gte::read(folder, &gte::GTE) },
+    Entry { model_type: "new", stem: "New", read: |folder| gte::read(folder, &gte::NEW) },
+    Entry { model_type: "bert", stem: "JinaBert", read: jina::read },
+    Entry { model_type: "deberta-v2", stem: "DebertaV2", read: deberta::read },
+    Entry { model_type: "qwen3", stem: "Qwen3", read: decoders::qwen3 },
+    Entry { model_type: "gemma3_text", stem: "Gemma3Text", read: decoders::gemma3 },
+    Entry { model_type: "gemma3_text", stem: "Gemma3", read: decoders::gemma3 },
 ];

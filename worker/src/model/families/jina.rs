@@ -1,0 +1,171 @@
+//! `JinaBERT` (jina-embeddings-v2): BERT with ALiBi in place of positions, and with gated layers. Its code is not part
+//! of transformers; config.json names it by its architecture, with `model_type` bert.
+
+use serde::Deserialize;
+
+use super::{NAME, Settings, checks};
+use crate::failure::Result;
+use crate::folder::Folder;
+use crate::model::Encoder;
+use crate::model::attention::{self, Heads, Pattern, Reach, SelfAttention};
+use crate::model::builder::{Bias, Builder, fits};
+use crate::model::layers::{Activation, Mlp};
+use crate::model::network::embeddings::{Embeddings, Finish};
+use crate::model::network::post_norm::{Block, PostNorm};
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct Fields {
+    vocab_size: usize,
+    hidden_size: usize,
+    num_hidden_layers: usize,
+    num_attention_heads: usize,
+    intermediate_size: usize,
+    hidden_act: String,
+    max_position_embeddings: usize,
+    type_vocab_size: usize,
+    layer_norm_eps: f64,
+    position_embedding_type: String,
+    feed_forward_type: String,
+}
+
+impl Default for Fields {
+    fn default() -> Self {
+        Self {
+            vocab_size: 30522,
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            hidden_act: "gelu".to_owned(),
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            position_embedding_type: "absolute".to_owned(),
+            feed_forward_type: "original".to_owned(),
+        }
+    }
+}
+
+/// The layers between the two norms of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FeedForward {
+    Plain(Activation),
+    Gated(Activation),
+}
+
+#[derive(Debug)]
+struct JinaBert {
+    vocab_size: usize,
+    hidden: usize,
+    layers: usize,
+    heads: Heads,
+    inner: usize,
+    feed_forward: FeedForward,
+    positions: usize,
+    types: usize,
+    eps: f64,
+}
+
+pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
+    let fields: Fields = folder.json(NAME)?;
+    checks::encoder_only(folder)?;
+    checks::whole_texts(folder)?;
+    if fields.position_embedding_type != "alibi" {
+        let why = format!("position_embedding_type {} is not supported; only alibi is", fields.position_embedding_type);
+        return Err(folder.unsupported(NAME, why));
+    }
+    let feed_forward = match fields.feed_forward_type.as_str() {
+        "original" => FeedForward::Plain(checks::activation(folder, "hidden_act", &fields.hidden_act)?),
+        "geglu" => FeedForward::Gated(Activation::Gelu),
+        "reglu" => FeedForward::Gated(Activation::Relu),
+        other => {
+            let why = format!("feed_forward_type {other} is not supported; supported are original, geglu and reglu");
+            return Err(folder.unsupported(NAME, why));
+        }
+    };
+    checks::sizes(
+        folder,
+        &[
+            ("vocab_size", fields.vocab_size),
+            ("hidden_size", fields.hidden_size),
+            ("num_hidden_layers", fields.num_hidden_layers),
+            ("intermediate_size", fields.intermediate_size),
+            ("max_position_embeddings", fields.max_position_embeddings),
+            ("type_vocab_size", fields.type_vocab_size),
+        ],
+    )?;
+    let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
+    Ok(Box::new(JinaBert {
+        vocab_size: fields.vocab_size,
+        hidden,
+        layers: fields.num_hidden_layers,
+        heads: Heads::equal(heads, checks::head_size(folder, hidden, heads)?),
+        inner: fields.intermediate_size,
+        feed_forward,
+        positions: fields.max_position_embeddings,
+        types: fields.type_vocab_size,
+        eps: checks::eps(folder, "layer_norm_eps", fields.layer_norm_eps)?,
+    }))
+}
+
+impl Settings for JinaBert {
+    fn hidden_size(&self) -> usize {
+        self.hidden
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.positions
+    }
+
+    fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
+        let blocks = (0..self.layers).map(|index| self.block(builder, index)).collect::<Result<Vec<_>>>()?;
+        let mut at = builder.at("embeddings");
+        let embeddings = Embeddings {
+            words: at.tensor("word_embeddings.weight", &[self.vocab_size, self.hidden])?,
+            positions: None,
+            types: Some(at.tensor("token_type_embeddings.weight", &[self.types, self.hidden])?),
+            finish: Finish::Norm(at.layer_norm("LayerNorm", self.hidden, self.eps, Bias::Yes)?),
+        };
+        let bias = fits(attention::Bias::alibi(self.heads.queries as usize, embeddings.words.device()))?;
+        let pattern = Pattern { reach: Reach::ALL, bias: Some(bias), rotary: None };
+        let order = (0..blocks.len()).collect();
+        Ok(Box::new(PostNorm { embeddings, blocks, order, pattern }))
+    }
+}
+
+impl JinaBert {
+    fn block(&self, builder: &mut Builder<'_>, index: usize) -> Result<Block> {
+        let (hidden, inner, eps) = (self.hidden, self.inner, self.eps);
+        let mut at = builder.at(&format!("encoder.layer.{index}"));
+        if at.has("attention.self.layer_norm_q.weight") {
+            return Err(at.unsupported("JinaBERT with norms of queries and keys (jina-bert-v2-qk) is not supported"));
+        }
+        let parts = [("query", hidden), ("key", hidden), ("value", hidden)];
+        let attention = SelfAttention {
+            qkv: at.at("attention.self").joined(&parts, hidden, Bias::Yes)?,
+            out: at.linear("attention.output.dense", (hidden, hidden), Bias::Yes)?,
+            heads: self.heads,
+            norms: None,
+            scale: None,
+        };
+        let attention_norm = at.layer_norm("attention.output.LayerNorm", hidden, eps, Bias::Yes)?;
+        let (mlp, norm) = match self.feed_forward {
+            FeedForward::Plain(activation) => {
+                let up = at.linear("intermediate.dense", (inner, hidden), Bias::Yes)?;
+                let down = at.linear("output.dense", (hidden, inner), Bias::Yes)?;
+                (Mlp::Plain { up, activation, down }, "output.LayerNorm")
+            }
+            FeedForward::Gated(activation) => {
+                let gate_up = at.linear("mlp.gated_layers", (2 * inner, hidden), Bias::No)?;
+                let down = at.linear("mlp.wo", (hidden, inner), Bias::Yes)?;
+                (Mlp::Gated { gate_up, activation, down }, "mlp.layernorm")
+            }
+        };
+        Ok(Block { attention, attention_norm, mlp, norm: at.layer_norm(norm, hidden, eps, Bias::Yes)? })
+    }
+}
