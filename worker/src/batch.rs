@@ -3,6 +3,8 @@
 //! Linear layers see one tall matrix, and attention sees each run of equal length as a small batch of its own, so a
 //! text's vector does not depend on the other texts of the batch.
 
+use crate::tokenize::Encoded;
+
 /// Adjacent texts of equal length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
@@ -24,21 +26,32 @@ pub struct Packed {
     pub positions: Vec<i64>,
     /// The texts by length, in the order of `ids`.
     pub runs: Vec<Run>,
+    /// Tokens at a text's start that are not pooled, one number a row: a prompt's, where the model leaves it out.
+    pub skipped: Vec<i64>,
     /// `order[row]` is the index, in the argument of [`Packed::new`], of the text that became this row.
     pub order: Vec<usize>,
 }
 
 impl Packed {
-    /// Packs texts, each of at least one token.
+    /// Packs token ids, at least one a text.
     pub fn new(texts: &[&[u32]]) -> Self {
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|i| std::cmp::Reverse(texts[*i].len()));
         let tokens = texts.iter().map(|text| text.len()).sum();
-        let mut packed =
-            Self { ids: Vec::with_capacity(tokens), positions: Vec::with_capacity(tokens), runs: Vec::new(), order };
+        let skipped = vec![0; texts.len()];
+        let (ids, positions) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
+        let mut packed = Self { ids, positions, runs: Vec::new(), skipped, order };
         for row in 0..texts.len() {
             packed.append(texts[packed.order[row]]);
         }
+        packed
+    }
+
+    /// Packs tokenized texts.
+    pub fn of(texts: &[&Encoded]) -> Self {
+        let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids()).collect();
+        let mut packed = Self::new(&ids);
+        packed.skipped = packed.order.iter().map(|index| texts[*index].skipped() as i64).collect();
         packed
     }
 

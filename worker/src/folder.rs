@@ -5,8 +5,10 @@ pub mod digest;
 
 use std::cell::RefCell;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use serde::de::DeserializeOwned;
@@ -23,11 +25,15 @@ pub struct Folder {
     /// The path as the user wrote it, for messages.
     shown: PathBuf,
     real: PathBuf,
+    /// The model's own folder, which may lie above this one.
+    root: PathBuf,
+    /// The path from there, with a slash at its end; empty for the model's own folder.
+    prefix: String,
     /// Where links may lead, in addition to the folder itself: the blobs of a snapshot in a hub's cache.
     blobs: Option<PathBuf>,
     revision: String,
-    /// The files that were read so far.
-    manifest: RefCell<Manifest>,
+    /// The files that were read so far, shared with the folders within.
+    manifest: Rc<RefCell<Manifest>>,
 }
 
 impl Folder {
@@ -45,8 +51,28 @@ impl Folder {
         let snapshots = real.parent().filter(|parent| parent.ends_with("snapshots"));
         let blobs = snapshots.and_then(Path::parent).map(|repository| repository.join("blobs"));
         let commit = snapshots.and(real.file_name()).map(|name| name.to_string_lossy().into_owned());
-        let (revision, manifest) = (commit.unwrap_or_default(), RefCell::default());
-        Ok(Self { shown: path.to_owned(), real, blobs, revision, manifest })
+        let (revision, manifest) = (commit.unwrap_or_default(), Rc::default());
+        let (shown, root) = (path.to_owned(), real.clone());
+        Ok(Self { shown, real, root, prefix: String::new(), blobs, revision, manifest })
+    }
+
+    /// The folder of a module, by its path in modules.json; the model's own folder for an empty path.
+    pub fn within(&self, path: &str) -> Result<Self> {
+        let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
+        let path = path.trim_end_matches('/');
+        if !path.is_empty() && !path.split('/').all(plain) {
+            return Err(self.corrupt("modules.json", format!("path {path} leads out of the folder")));
+        }
+        let prefix = if path.is_empty() { String::new() } else { format!("{}{path}/", self.prefix) };
+        Ok(Self {
+            shown: self.shown.join(path),
+            real: self.real.join(path),
+            root: self.root.clone(),
+            prefix,
+            blobs: self.blobs.clone(),
+            revision: self.revision.clone(),
+            manifest: Rc::clone(&self.manifest),
+        })
     }
 
     /// The commit of a snapshot of the hub, or the revision of a snapshot of a bucket; empty for any other folder.
@@ -73,7 +99,7 @@ impl Folder {
 
     /// Adds the digest of a file that other code has read.
     pub fn loaded(&self, name: &str, sha256: String) {
-        self.manifest.borrow_mut().add(name, sha256);
+        self.manifest.borrow_mut().add(&format!("{}{name}", self.prefix), sha256);
     }
 
     /// The files that were read.
@@ -84,12 +110,18 @@ impl Folder {
     /// Opens a file that the model needs; its size is in bytes.
     pub fn file(&self, name: &str) -> Result<(File, u64)> {
         let path = self.real.join(name);
-        let real = fs::canonicalize(&path).map_err(|_| self.missing(name))?;
-        let inside = real.starts_with(&self.real) || self.blobs.as_ref().is_some_and(|blobs| real.starts_with(blobs));
+        let real = fs::canonicalize(&path).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => self.denied(name),
+            _ => self.missing(name),
+        })?;
+        let inside = real.starts_with(&self.root) || self.blobs.as_ref().is_some_and(|blobs| real.starts_with(blobs));
         if !inside {
             return Err(self.corrupt(name, "it is a link that leads out of the folder"));
         }
-        let file = File::open(&real).map_err(|error| self.corrupt(name, error))?;
+        let file = File::open(&real).map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied => self.denied(name),
+            _ => self.corrupt(name, error),
+        })?;
         let data = file.metadata().map_err(|error| self.corrupt(name, error))?;
         if !data.is_file() {
             return Err(self.corrupt(name, "it is not a file"));
@@ -118,6 +150,23 @@ impl Folder {
     /// The failure of a file that exists but can't be used.
     pub fn corrupt(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
         failure(Reason::FileCorrupt, format!("{}: {why}; copy or download the file again", self.path(name)))
+    }
+
+    /// The failure of a file that this user may not read.
+    fn denied(&self, name: &str) -> LoadFailure {
+        // The kernel shows each process its own folder under its own user.
+        let uid = fs::metadata("/proc/self").map_or_else(|_| "?".to_owned(), |data| data.uid().to_string());
+        let path = self.real.join(name);
+        let closed = path.ancestors().find_map(|at| fs::metadata(at).ok().map(|data| (at.to_owned(), data)));
+        let what = closed.map(|(at, data)| {
+            format!("; {} belongs to uid {} and has mode {:o}", at.display(), data.uid(), data.mode() & 0o7777)
+        });
+        let message = format!(
+            "{}: may not be read by uid {uid}{}; let that user read it (chmod -R a+rX), or set securityContext.fsGroup",
+            self.path(name),
+            what.unwrap_or_default()
+        );
+        failure(Reason::PermissionDenied, message)
     }
 
     /// The failure of a missing file that the model needs.

@@ -22,9 +22,9 @@ use crate::engine::Output;
 use crate::error::{ApiError, Reason, body};
 use crate::http::input::Input;
 use crate::http::request_id::RequestId;
-use crate::respond::Format;
+use crate::respond::{Format, Shape};
 use crate::rows::{self, Rows};
-use crate::state::{App, Model};
+use crate::state::{App, Model, Prompt};
 use crate::tokenize::{Encoded, Refused};
 
 /// All routes of the worker.
@@ -57,6 +57,50 @@ fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
     error.into_response(endpoint)
 }
 
+/// What goes before each text of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PromptChoice {
+    /// The model's default prompt, if it has one.
+    #[default]
+    Default,
+    /// The model's prompt of this name.
+    Named(String),
+    /// A text of the caller's.
+    Own(String),
+}
+
+impl PromptChoice {
+    /// What the fields `prompt_name` and `prompt` ask for.
+    pub fn of(name: Option<String>, own: Option<String>) -> Result<Self, ApiError> {
+        match (name, own) {
+            (None, None) => Ok(Self::Default),
+            (Some(name), None) => Ok(Self::Named(name)),
+            (None, Some(text)) => Ok(Self::Own(text)),
+            (Some(_), Some(_)) => {
+                let message = "prompt and prompt_name are both set; send one of them";
+                Err(ApiError::new(Reason::InvalidInput, message).param("prompt"))
+            }
+        }
+    }
+
+    fn resolve(self, model: &Model) -> Result<Prompt, ApiError> {
+        match self {
+            Self::Default => Ok(model.default_prompt()),
+            Self::Own(text) => Ok(model.prompt(text)),
+            Self::Named(name) => model.prompt_named(&name).ok_or_else(|| {
+                let names = model.presets.prompts.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+                let has = if names.is_empty() {
+                    "this model has no prompts".to_owned()
+                } else {
+                    format!("this model has {names}")
+                };
+                ApiError::new(Reason::InvalidInput, format!("there is no prompt of that name; {has}"))
+                    .param("prompt_name")
+            }),
+        }
+    }
+}
+
 /// The request that a route's body holds.
 #[derive(Debug)]
 pub struct Wanted {
@@ -64,10 +108,12 @@ pub struct Wanted {
     pub input: Input,
     /// Cut a text that is too long at its end, instead of refusing it.
     pub truncate: bool,
-    /// Bring vectors to length 1.
-    pub normalize: bool,
-    /// Values of each vector to keep, from the first on; all by default.
+    /// Bring vectors to length 1, or leave them as they are; by default as the model defines them.
+    pub normalize: Option<bool>,
+    /// Values of each vector to keep, from the first on; by default as the model defines them.
     pub dimensions: Option<usize>,
+    /// What goes before each text.
+    pub prompt: PromptChoice,
     /// How vectors are written.
     pub format: Format,
 }
@@ -157,15 +203,16 @@ async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<R
     }
     call.texts = wanted.input.len();
     let room = admit::room(&app, call.texts).map_err(|error| error.param(call.endpoint.input_name()))?;
+    let shape = Shape::of(&model.presets, wanted.normalize, wanted.dimensions);
+    let prompt = wanted.prompt.resolve(model)?;
     let (input, truncate, began) = (wanted.input, wanted.truncate, Instant::now());
-    let texts = tokenize(&app, call.endpoint, input, truncate).await?;
+    let texts = tokenize(&app, call.endpoint, (input, prompt), truncate).await?;
     let tokenized = began.elapsed();
     let Rows { rows, tokens, queue, inference } = rows::dense(&app, room, texts, deadline).await?;
     for (phase, took) in [("tokenize", tokenized), ("queue", queue), ("inference", inference)] {
         app.metrics.phase(phase, took);
     }
-    let shape = |vector| crate::respond::shape(vector, wanted.dimensions, wanted.normalize);
-    let vectors = rows.into_iter().map(shape).collect();
+    let vectors = rows.into_iter().map(|vector| shape.apply(vector)).collect();
     Ok(match call.endpoint {
         Endpoint::Embeddings => crate::respond::openai(&app.name, vectors, wanted.format, tokens),
         Endpoint::Embed => crate::respond::tei(vectors),
@@ -173,12 +220,17 @@ async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<R
 }
 
 /// Tokenizes on a thread for blocking work; as many requests at once as there are compute threads.
-async fn tokenize(app: &Arc<App>, endpoint: Endpoint, input: Input, truncate: bool) -> Result<Vec<Encoded>, ApiError> {
+async fn tokenize(
+    app: &Arc<App>,
+    endpoint: Endpoint,
+    (input, prompt): (Input, Prompt),
+    truncate: bool,
+) -> Result<Vec<Encoded>, ApiError> {
     let failed =
         || ApiError::new(Reason::InferenceFailed, "the tokenizer failed on this request; the worker's log says why");
     let _permit = app.tokenizing.acquire().await.map_err(|_| failed())?;
     let shared = Arc::clone(app);
-    let work = move || shared.model().map(|model| encode(model, input, truncate));
+    let work = move || shared.model().map(|model| encode(model, input, &prompt, truncate));
     match tokio::task::spawn_blocking(work).await {
         Ok(Some(Ok(texts))) => Ok(texts),
         Ok(Some(Err((index, refused)))) => Err(refusal(endpoint, index, &refused)),
@@ -186,22 +238,22 @@ async fn tokenize(app: &Arc<App>, endpoint: Endpoint, input: Input, truncate: bo
     }
 }
 
-fn encode(model: &Model, input: Input, truncate: bool) -> Result<Vec<Encoded>, (usize, Refused)> {
-    let tokenizer = &model.tokenizer;
+fn encode(model: &Model, input: Input, prompt: &Prompt, truncate: bool) -> Result<Vec<Encoded>, (usize, Refused)> {
     let placed = |(index, result): (usize, Result<Encoded, Refused>)| result.map_err(|refused| (index, refused));
     match input {
         Input::Texts(texts) => {
-            texts.iter().map(|text| tokenizer.text(text, truncate)).enumerate().map(placed).collect()
+            texts.iter().map(|text| model.encode(prompt, text, truncate)).enumerate().map(placed).collect()
         }
+        // The caller has put a prompt's ids before the others, or wants none.
         Input::Ids(lists) => {
-            lists.into_iter().map(|ids| tokenizer.ids(ids, truncate)).enumerate().map(placed).collect()
+            lists.into_iter().map(|ids| model.tokenizer.ids(ids, truncate)).enumerate().map(placed).collect()
         }
     }
 }
 
 fn refusal(endpoint: Endpoint, index: usize, refused: &Refused) -> ApiError {
     let reason = match refused {
-        Refused::TooManyTokens { .. } | Refused::TooManyBytes { .. } => Reason::InputTooLong,
+        Refused::TooManyTokens { .. } | Refused::OnlyPrompt => Reason::InputTooLong,
         Refused::UnknownId { .. } | Refused::Empty => Reason::InvalidInput,
         Refused::Tokenizer => Reason::InferenceFailed,
     };

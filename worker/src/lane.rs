@@ -27,8 +27,7 @@ pub fn lane(app: &App, engine: &mut dyn Engine) {
 
 fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     let taken = Instant::now();
-    let ids: Vec<&[u32]> = batch.iter().map(|text| text.encoded.ids()).collect();
-    let packed = Packed::new(&ids);
+    let packed = Packed::of(&batch.iter().map(|text| &text.encoded).collect::<Vec<_>>());
     let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().map(|text| text.output)));
     let done = Instant::now();
     app.metrics.batch_size.observe(packed.texts() as f64);

@@ -22,10 +22,10 @@ use crate::folder::digest::Manifest;
 use crate::metrics::Metrics;
 use crate::model::engine::TorchEngine;
 use crate::model::family::Family;
-use crate::model::pipeline::Pipeline;
+use crate::model::pipeline::{self, Pipeline};
 use crate::model::weights::{self, Weights};
 use crate::state::{About, Model};
-use crate::tokenize::Tokenizer;
+use crate::tokenize::{Hints, Resolved, Tokenizer, resolve};
 
 /// A loaded model: the part for requests, the engine for the lane, and the memory of its weights.
 pub struct Loaded {
@@ -50,11 +50,19 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
             return Err(failure(LoadFailureReason::ModelNotFound, message));
         }
     };
-    let family = Family::read(&folder)?;
-    let pipeline = Pipeline::read(&folder, &family)?;
-    let tokenizer = Tokenizer::new(&folder.read("tokenizer.json")?, pipeline.max_tokens, family.vocab_size())
-        .map_err(|error| folder.corrupt("tokenizer.json", error))?;
-    let mut weights = Weights::read(&folder, device)?;
+    let Plan { pipeline, place, family, tokenizer } = plan(&folder)?;
+    let limit = pipeline::max_tokens(pipeline.texts, tokenizer.max_tokens, family.max_tokens());
+    let tokenizer = Tokenizer::resolved(&tokenizer, limit, family.vocab_size())
+        .map_err(|error| place.corrupt("tokenizer.json", error))?;
+    let mut weights = Weights::read(&place, device)?;
+    let mut width = pipeline.pooling.dimensions(family.hidden_size());
+    let mut steps = Vec::new();
+    for (path, step) in &pipeline.steps {
+        let own = folder.within(path)?;
+        let (step, out) = step.build(&own, width, step.weights(&own, device)?)?;
+        steps.push(step);
+        width = out;
+    }
     let digest = folder.manifest().digest();
     match &source.model_sha256 {
         Some(wanted) if *wanted != digest => return Err(mismatch(&folder, wanted, &digest)),
@@ -63,8 +71,8 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
     let encoder = family.encoder(&mut weights)?;
     let bytes = weights.taken();
     drop(weights);
-    let engine = TorchEngine::new(encoder, pipeline.pooling);
-    let dimensions = engine.dimensions(family.hidden_size());
+    let engine = TorchEngine::new(encoder, pipeline.pooling, steps);
+    let dimensions = width;
     let about = About {
         architecture: family.architecture().to_owned(),
         dtype: device.dtype_name().to_owned(),
@@ -72,16 +80,53 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         revision: folder.revision().to_owned(),
         digest,
     };
-    Ok(Loaded { model: Model { tokenizer, dimensions, outputs: engine.outputs(), about }, engine, bytes })
+    let model = Model::new(tokenizer, dimensions, engine.outputs(), pipeline.presets, about);
+    Ok(Loaded { model, engine, bytes })
 }
+
+/// What the files other than the weights say.
+struct Plan {
+    pipeline: Pipeline,
+    /// Folder of the network and its tokenizer.
+    place: Folder,
+    family: Family,
+    tokenizer: Resolved,
+}
+
+/// `tokenizer_class` of config.json.
+#[derive(Default, serde::Deserialize)]
+struct TokenizerClass {
+    #[serde(default)]
+    tokenizer_class: Option<String>,
+}
+
+fn plan(folder: &Folder) -> Result<Plan> {
+    let pipeline = Pipeline::read(folder)?;
+    let place = folder.within(&pipeline.place)?;
+    if place.has(ADAPTER) {
+        let why = "the folder holds an adapter beside or instead of a model, which is not supported; merge it with merge_and_unload() of peft";
+        return Err(place.unsupported(ADAPTER, why));
+    }
+    let family = Family::read(&place)?;
+    let TokenizerClass { tokenizer_class: class } = place.json("config.json")?;
+    let hints = Hints { model_type: family.model_type(), class: class.as_deref(), lower: pipeline.texts.lower };
+    let tokenizer = resolve(&place, hints)?;
+    Ok(Plan { pipeline, place, family, tokenizer })
+}
+
+/// The file that says that weights are to be changed before use.
+const ADAPTER: &str = "adapter_config.json";
 
 /// Reads the files that [`load`] reads, without loading a model.
 pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
-    let family = Family::read(&folder)?;
-    Pipeline::read(&folder, &family)?;
-    folder.read("tokenizer.json")?;
-    weights::hash(&folder)?;
+    let Plan { pipeline, place, .. } = plan(&folder)?;
+    weights::hash(&place)?;
+    for (path, step) in &pipeline.steps {
+        if step.has_weights() {
+            weights::hash(&folder.within(path)?)?;
+        }
+    }
     Ok(folder.manifest())
 }
 

@@ -10,6 +10,8 @@ mod network;
 pub mod pipeline;
 pub mod pooling;
 mod rotary;
+pub mod settings;
+pub mod steps;
 pub mod weights;
 
 use tch::{TchError, Tensor};

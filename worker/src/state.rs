@@ -1,5 +1,6 @@
 //! The state that all requests share: settings, metrics, lifecycle, queue, and the model once it is loaded.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -10,7 +11,8 @@ use crate::engine::OutputSet;
 use crate::inbox::Inbox;
 use crate::lifecycle::{Lifecycle, State};
 use crate::metrics::Metrics;
-use crate::tokenize::Tokenizer;
+use crate::model::pipeline::Presets;
+use crate::tokenize::{Encoded, Refused, Tokenizer};
 
 /// Most KiB of request bodies in memory at once, over all connections.
 const BODIES_KIB: usize = 64 * 1024;
@@ -42,8 +44,59 @@ pub struct Model {
     pub dimensions: usize,
     /// The outputs that the model has.
     pub outputs: OutputSet,
+    /// What a request gets that says nothing about it.
+    pub presets: Presets,
+    /// Tokens of each named prompt that are left out of pooling; none where prompts are pooled.
+    prompt_tokens: BTreeMap<String, usize>,
     /// The description for `/info`.
     pub about: About,
+}
+
+/// A prompt that goes before a text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prompt {
+    /// The text of the prompt; empty for none.
+    pub text: String,
+    /// Its tokens that are left out of pooling.
+    pub skipped: usize,
+}
+
+impl Model {
+    /// A model with these parts.
+    pub fn new(tokenizer: Tokenizer, dimensions: usize, outputs: OutputSet, presets: Presets, about: About) -> Self {
+        let counted = presets.prompts.iter().filter(|(_, text)| !presets.pool_prompt && !text.is_empty());
+        let prompt_tokens = counted.map(|(name, text)| (name.clone(), tokenizer.prompt_tokens(text))).collect();
+        Self { tokenizer, dimensions, outputs, presets, prompt_tokens, about }
+    }
+
+    /// The model's own prompt of this name, or `None` if it has none.
+    pub fn prompt_named(&self, name: &str) -> Option<Prompt> {
+        let text = self.presets.prompts.get(name)?.clone();
+        Some(Prompt { text, skipped: self.prompt_tokens.get(name).copied().unwrap_or(0) })
+    }
+
+    /// A prompt of the caller's.
+    pub fn prompt(&self, text: String) -> Prompt {
+        let leaves_out = !self.presets.pool_prompt && !text.is_empty();
+        let skipped = if leaves_out { self.tokenizer.prompt_tokens(&text) } else { 0 };
+        Prompt { text, skipped }
+    }
+
+    /// Tokenizes a text behind a prompt.
+    pub fn encode(&self, prompt: &Prompt, text: &str, truncate: bool) -> Result<Encoded, Refused> {
+        match prompt {
+            Prompt { text: none, .. } if none.is_empty() => self.tokenizer.text(text, truncate),
+            Prompt { text: prefix, skipped } => {
+                self.tokenizer.text(&format!("{prefix}{text}"), truncate)?.skip(*skipped)
+            }
+        }
+    }
+
+    /// The prompt of a request that names none.
+    pub fn default_prompt(&self) -> Prompt {
+        let name = self.presets.default_prompt.as_deref();
+        name.and_then(|name| self.prompt_named(name)).unwrap_or_default()
+    }
 }
 
 /// The description of a model in `/info`.

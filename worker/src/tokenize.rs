@@ -1,20 +1,41 @@
 //! Text to token ids. This module owns the length limit: an [`Encoded`] is never empty and never longer than the model
 //! takes, so the queue and the model need not check again.
 
+mod class;
+mod resolve;
+
 use tokenizers::TruncationDirection;
 
-/// Most bytes of text per token of the limit. A longer text is cut before it is tokenized, because the time of some
-/// tokenizers grows with the square of the length. Natural text has four or five bytes per token.
+pub use self::resolve::{Hints, Resolved, resolve};
+
+/// Bytes of text per token of the limit that are tokenized first. Natural text has four or five bytes per token.
 const BYTES_PER_TOKEN: usize = 64;
+
+/// Bytes between the last token that counts and the place where a long text was cut. What comes after the cut can change
+/// tokens near it, but none so far away.
+const MARGIN: usize = 4096;
 
 /// Token ids of one text: at least one, at most as many as the model takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded(Vec<u32>);
+pub struct Encoded {
+    ids: Vec<u32>,
+    skipped: usize,
+}
 
 impl Encoded {
     /// The ids, in the order of the text.
     pub fn ids(&self) -> &[u32] {
-        &self.0
+        &self.ids
+    }
+
+    /// Tokens at the start that are not pooled; fewer than there are tokens.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// Leaves the tokens of a prompt out of pooling.
+    pub fn skip(self, prompt: usize) -> Result<Self, Refused> {
+        if prompt < self.ids.len() { Ok(Self { skipped: prompt, ..self }) } else { Err(Refused::OnlyPrompt) }
     }
 }
 
@@ -22,21 +43,18 @@ impl Encoded {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// More tokens than the model takes.
-    #[error("is {tokens} tokens long; the model takes at most {limit}")]
+    #[error("is {}{tokens} tokens long; the model takes at most {limit}", if *whole { "" } else { "more than " })]
     TooManyTokens {
-        /// Tokens of the text, special tokens included.
+        /// Tokens of the part that was tokenized, special tokens included.
         tokens: usize,
+        /// Whether that part was the whole text.
+        whole: bool,
         /// Most tokens that the model takes.
         limit: usize,
     },
-    /// More bytes than the tokenizer may get; the text was not tokenized.
-    #[error("is {bytes} bytes long; the model takes at most {limit} tokens, and at most {} bytes", limit * BYTES_PER_TOKEN)]
-    TooManyBytes {
-        /// Bytes of the text.
-        bytes: usize,
-        /// Most tokens that the model takes.
-        limit: usize,
-    },
+    /// The prompt before the text fills the limit, and the model pools only what follows the prompt.
+    #[error("has no room beside its prompt; the model takes fewer tokens than the prompt has")]
+    OnlyPrompt,
     /// A caller's token id that the model has no row for.
     #[error("has token id {id}; the vocabulary ends at {last}")]
     UnknownId {
@@ -60,6 +78,7 @@ pub struct Tokenizer {
     /// Tokens that are added to every text.
     special: usize,
     vocabulary: usize,
+    side: TruncationDirection,
 }
 
 impl Tokenizer {
@@ -77,7 +96,23 @@ impl Tokenizer {
         // The file may set padding and a length of its own. Batches here have no padding, and the length is the
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
-        Ok(Self { inner, max_tokens, special, vocabulary })
+        Ok(Self { inner, max_tokens, special, vocabulary, side: TruncationDirection::Right })
+    }
+
+    /// The tokenizer that [`resolve`] found.
+    pub fn resolved(resolved: &Resolved, max_tokens: usize, vocabulary: usize) -> Result<Self, String> {
+        let json = serde_json::to_vec(&resolved.json).map_err(|error| error.to_string())?;
+        let mut tokenizer = Self::new(&json, max_tokens, vocabulary)?;
+        tokenizer.inner.set_encode_special_tokens(resolved.special_is_text);
+        if resolved.cut_start {
+            tokenizer.side = TruncationDirection::Left;
+        }
+        // A model of single texts gets no token types here, so they must be what it is given anyway.
+        let types = tokenizer.inner.encode("x", true).map_err(|error| error.to_string())?;
+        if resolved.token_types && types.get_type_ids().iter().any(|kind| *kind != 0) {
+            return Err("it gives a single text a token type other than 0, which is not supported".to_owned());
+        }
+        Ok(tokenizer)
     }
 
     /// Most tokens of a text, special tokens included.
@@ -90,22 +125,52 @@ impl Tokenizer {
         self.vocabulary
     }
 
-    /// Tokenizes a text; one that is too long is cut at its end, or refused.
+    /// Tokens at a text's start that belong to a prompt before it, as sentence-transformers counts them: those of the
+    /// prompt alone, without a special token at its end.
+    pub fn prompt_tokens(&self, prompt: &str) -> usize {
+        let Ok(encoded) = self.text(prompt, true) else { return 0 };
+        let special = |id: u32| {
+            let added = self.inner.get_added_tokens_decoder();
+            added.get(&id).is_some_and(|token| token.special)
+        };
+        let last = encoded.ids.last().copied();
+        encoded.ids.len() - usize::from(last.is_some_and(special))
+    }
+
+    /// Tokenizes a text; one that is too long is cut at one end, or refused.
     pub fn text(&self, text: &str, truncate: bool) -> Result<Encoded, Refused> {
-        let cut = &text[..text.floor_char_boundary(self.max_tokens.saturating_mul(BYTES_PER_TOKEN))];
-        if cut.len() < text.len() && !truncate {
-            return Err(Refused::TooManyBytes { bytes: text.len(), limit: self.max_tokens });
-        }
-        let mut encoding = self.inner.encode_fast(cut, false).map_err(|_| Refused::Tokenizer)?;
+        let (mut encoding, whole) = self.start(text, truncate)?;
         let tokens = encoding.len() + self.special;
         if tokens > self.max_tokens && !truncate {
-            return Err(Refused::TooManyTokens { tokens, limit: self.max_tokens });
+            return Err(Refused::TooManyTokens { tokens, whole, limit: self.max_tokens });
         }
-        // Cut before the special tokens are added, so that the last one stays the last.
-        encoding.truncate(self.max_tokens - self.special, 0, TruncationDirection::Right);
+        // Cut before the special tokens are added, so that those stay at the ends.
+        encoding.truncate(self.max_tokens - self.special, 0, self.side);
         let encoding = self.inner.post_process(encoding, None, true).map_err(|_| Refused::Tokenizer)?;
         let ids = encoding.get_ids();
-        if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded(ids.to_vec())) }
+        if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded { ids: ids.to_vec(), skipped: 0 }) }
+    }
+
+    /// Tokenizes a text, or of a long one as much from its start as decides the tokens that count; says whether that is
+    /// the whole text. A text of 8 MB would otherwise take seconds, of which a few hundred tokens are kept.
+    fn start(&self, text: &str, truncate: bool) -> Result<(tokenizers::Encoding, bool), Refused> {
+        let encode = |part: &str| self.inner.encode_fast(part, false).map_err(|_| Refused::Tokenizer);
+        let mut bytes = self.max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(MARGIN);
+        // The end of a text that is cut at its start is known only when all of it is tokenized.
+        let from_start = !truncate || self.side == TruncationDirection::Right;
+        while from_start && bytes < text.len() {
+            let cut = text.floor_char_boundary(bytes);
+            // At a blank, if one is near: no word is torn apart there.
+            let near = text.floor_char_boundary(cut - MARGIN / 2);
+            let cut = text[near..cut].rfind(char::is_whitespace).map_or(cut, |blank| near + blank);
+            let part = self.inner.encode(&text[..cut], false).map_err(|_| Refused::Tokenizer)?;
+            let last = self.max_tokens.saturating_sub(self.special);
+            if part.get_offsets().get(last).is_some_and(|(_, end)| end + MARGIN / 2 <= cut) {
+                return Ok((part, false));
+            }
+            bytes = bytes.saturating_mul(2);
+        }
+        Ok((encode(text)?, true))
     }
 
     /// Takes ids unchanged: the caller has added the special tokens, or wants none.
@@ -116,9 +181,9 @@ impl Tokenizer {
         match ids.len() {
             0 => Err(Refused::Empty),
             tokens if tokens > self.max_tokens && !truncate => {
-                Err(Refused::TooManyTokens { tokens, limit: self.max_tokens })
+                Err(Refused::TooManyTokens { tokens, whole: true, limit: self.max_tokens })
             }
-            _ => Ok(Encoded(ids.into_iter().take(self.max_tokens).collect())),
+            _ => Ok(Encoded { ids: ids.into_iter().take(self.max_tokens).collect(), skipped: 0 }),
         }
     }
 }
@@ -143,15 +208,23 @@ mod tests {
         let text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w1 w2 w3 w4 w5 w6 w7";
         assert_eq!(tokenizer(6).text(text, true).unwrap().ids(), [2, 5, 6, 7, 8, 3]);
         let refused = tokenizer(6).text(text, false).unwrap_err();
-        assert_eq!(refused, Refused::TooManyTokens { tokens: 18, limit: 6 });
+        assert_eq!(refused, Refused::TooManyTokens { tokens: 18, whole: true, limit: 6 });
         assert_eq!(tokenizer(18).text(text, false).unwrap().ids().len(), 18);
     }
 
     #[test]
-    fn a_huge_text_is_cut_before_it_is_tokenized() {
-        let huge = "é".repeat(5_000_000);
-        assert_eq!(tokenizer(8).text(&huge, false), Err(Refused::TooManyBytes { bytes: 10_000_000, limit: 8 }));
-        assert_eq!(tokenizer(8).text(&huge, true).unwrap().ids(), [2, 1, 3]);
+    fn a_long_text_is_cut_by_its_tokens_and_never_by_its_bytes() {
+        let blanks = " ".repeat(1_000_000);
+        assert_eq!(tokenizer(4).text(&format!("{blanks}w0{blanks}w1"), false).unwrap().ids(), [2, 4, 5, 3]);
+        assert_eq!(tokenizer(4).text(&format!("w0{blanks}w1 w2"), true).unwrap().ids(), [2, 4, 5, 3]);
+        let word = "é".repeat(500_000);
+        assert_eq!(tokenizer(8).text(&word, false).unwrap().ids(), [2, 1, 3]);
+        let words = "w0 w1 w2 ".repeat(500_000);
+        assert_eq!(tokenizer(6).text(&words, true).unwrap().ids(), [2, 4, 5, 6, 4, 3]);
+        let Err(Refused::TooManyTokens { tokens, whole: false, limit: 6 }) = tokenizer(6).text(&words, false) else {
+            panic!("a text that is far too long is refused");
+        };
+        assert!((1000..100_000).contains(&tokens), "{tokens} tokens of 1.5 million");
     }
 
     #[test]
@@ -159,7 +232,10 @@ mod tests {
         assert_eq!(tokenizer(4).ids(vec![2, 4, 3], false).unwrap().ids(), [2, 4, 3]);
         assert_eq!(tokenizer(4).ids(vec![14], false), Err(Refused::UnknownId { id: 14, last: 13 }));
         assert_eq!(tokenizer(4).ids(vec![], false), Err(Refused::Empty));
-        assert_eq!(tokenizer(4).ids(vec![4; 5], false), Err(Refused::TooManyTokens { tokens: 5, limit: 4 }));
+        assert_eq!(
+            tokenizer(4).ids(vec![4; 5], false),
+            Err(Refused::TooManyTokens { tokens: 5, whole: true, limit: 4 })
+        );
         assert_eq!(tokenizer(4).ids(vec![4; 5], true).unwrap().ids().len(), 4);
     }
 

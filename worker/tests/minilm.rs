@@ -11,6 +11,7 @@ use belfry_worker::device::{Device, own_this_thread};
 use belfry_worker::engine::{Engine, Output, OutputSet};
 use belfry_worker::load::{Loaded, load, manifest};
 use belfry_worker::metrics::Metrics;
+use belfry_worker::respond::Shape;
 use belfry_worker::tokenize::Encoded;
 
 const DIMENSIONS: usize = 384;
@@ -40,7 +41,7 @@ fn embed(model: &mut Loaded, texts: &[String], order: &[usize], batch: usize) ->
         let packed = Packed::new(&ids);
         let outputs = model.engine.pass(&packed, OutputSet::of([Output::Dense])).unwrap();
         for (row, index) in outputs.dense.unwrap().into_iter().zip(&packed.order) {
-            vectors[part[*index]] = belfry_worker::respond::shape(row, None, true);
+            vectors[part[*index]] = Shape::of(&model.model.presets, None, None).apply(row);
         }
     }
     vectors

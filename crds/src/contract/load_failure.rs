@@ -12,6 +12,8 @@ pub enum LoadFailureReason {
     FileMissing,
     /// A file exists, but is not what its name says: truncated, not safetensors, not JSON.
     FileCorrupt,
+    /// A file exists, but the worker's user may not read it.
+    PermissionDenied,
     /// config.json names an architecture, or a feature of one, that this worker does not serve.
     UnsupportedArchitecture,
     /// The weights do not fit the configuration: a tensor is missing or has another shape.

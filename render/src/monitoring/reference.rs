@@ -113,6 +113,10 @@ pub(super) const fn load_failure(reason: LoadFailureReason) -> (&'static str, &'
             "A file is not what its name says.",
             "The message names it: compare its size and digest with the source, and copy it again.",
         ),
+        LoadFailureReason::PermissionDenied => (
+            "A file may not be read by the worker's user.",
+            "The message names the file, its owner and its mode: make it readable (`chmod -R a+rX`), or set `fsGroup` in the pod's security context.",
+        ),
         LoadFailureReason::UnsupportedArchitecture => (
             "The worker does not serve this architecture.",
             "Choose another model, or a worker that serves it (`spec.runtime.image`).",

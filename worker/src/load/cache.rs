@@ -15,8 +15,11 @@ use sha2::{Digest, Sha256};
 
 use super::trouble::Trouble;
 
-/// Marks a complete snapshot.
-const COMPLETE: &str = ".belfry-complete";
+/// Marks a snapshot that has every file that this release reads. The number grows with the list of files.
+const COMPLETE: &str = ".belfry-complete-2";
+
+/// The mark of a release that read fewer files: such a snapshot may lack one that changes vectors.
+const COMPLETE_BEFORE: &str = ".belfry-complete";
 
 /// A file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +103,10 @@ impl Store {
         let weights = |folder: &PathBuf| {
             folder.join("model.safetensors").exists() || folder.join("model.safetensors.index.json").exists()
         };
-        Some(self.snapshot(revision)).filter(|folder| folder.join("config.json").exists()).filter(weights)
+        let older = |folder: &PathBuf| folder.join(COMPLETE_BEFORE).exists() && !folder.join(COMPLETE).exists();
+        Some(self.snapshot(revision))
+            .filter(|folder| folder.join("config.json").exists() && !older(folder))
+            .filter(weights)
     }
 
     pub(crate) fn blob(&self, blob: &Blob) -> PathBuf {

@@ -4,6 +4,7 @@
 //! time-outs and progress.
 
 mod file;
+mod files;
 mod http;
 mod progress;
 mod retry;
@@ -23,16 +24,6 @@ use crate::args::Source;
 use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::metrics::Metrics;
-
-/// Files other than the weights. A model must have the first two, but the folder reports a missing one.
-const FILES: &[&str] = &[
-    "config.json",
-    "tokenizer.json",
-    "modules.json",
-    "1_Pooling/config.json",
-    "sentence_bert_config.json",
-    "tokenizer_config.json",
-];
 
 /// Pause between two checks of another worker's download.
 const POLL: Duration = Duration::from_millis(200);
@@ -184,21 +175,16 @@ impl Download<'_> {
 
 /// The files that are loaded, the weights last.
 fn needed(origin: &dyn Origin, names: &[String]) -> Result<Vec<String>> {
-    let has = |name: &str| names.iter().any(|other| other == name);
     let missing = |why: &str| Err(failure(Reason::FileMissing, format!("{}: {why}", origin.shown())));
-    let weights: Vec<String> = if has("model.safetensors") {
-        vec!["model.safetensors".to_owned()]
-    } else {
-        let shard = |name: &&String| name.starts_with("model") && name.contains(".safetensors") && !name.contains('/');
-        names.iter().filter(shard).cloned().collect()
-    };
+    let weights = files::weights(names);
     if weights.is_empty() {
         return missing(
             "has no model.safetensors, and pickled weights are never loaded because unpickling runs code; choose a source with safetensors",
         );
     }
-    if !has("config.json") {
+    let others: Vec<String> = names.iter().filter(|name| files::is_setting(name)).cloned().collect();
+    if !others.iter().any(|name| name.ends_with("config.json")) {
         return missing("has no config.json, so it is not a model that can be served");
     }
-    Ok(FILES.iter().filter(|name| has(name)).map(|name| (*name).to_owned()).chain(weights).collect())
+    Ok(others.into_iter().chain(weights).collect())
 }

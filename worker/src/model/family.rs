@@ -72,6 +72,13 @@ impl Family {
         &self.architecture
     }
 
+    /// The `model_type` of the family.
+    pub fn model_type(&self) -> &'static str {
+        match self {
+            Self::Bert(_) => "bert",
+        }
+    }
+
     /// Length of the vector that the encoder gives for a token.
     pub fn hidden_size(&self) -> usize {
         self.settings.hidden_size()

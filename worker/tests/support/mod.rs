@@ -12,6 +12,7 @@ use belfry_worker::Args;
 use belfry_worker::batch::Packed;
 use belfry_worker::engine::{Engine, EngineError, Output, OutputSet, Outputs};
 use belfry_worker::lane::lane;
+use belfry_worker::model::pipeline::Presets;
 use belfry_worker::state::{About, App, Model};
 use belfry_worker::tokenize::Tokenizer;
 use clap::Parser;
@@ -119,7 +120,13 @@ fn model<const N: usize>(outputs: [Output; N]) -> Model {
     let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap();
     let text = || "fake".to_owned();
     let about = About { architecture: text(), dtype: text(), device: text(), revision: text(), digest: text() };
-    Model { tokenizer, dimensions: 3, outputs: OutputSet::of(outputs), about }
+    Model::new(
+        tokenizer,
+        3,
+        OutputSet::of(outputs),
+        Presets { normalize: true, pool_prompt: true, ..Presets::default() },
+        about,
+    )
 }
 
 impl Fake {

@@ -1,0 +1,262 @@
+//! Every setting in a model's folder that can change its vectors: which are honoured, which do no harm, and which refuse the load.
+//!
+//! `worker/parity/settings.py` reads the same names out of the libraries, and a test compares them: a setting on which a library acts is
+//! never ignored.
+
+use serde_json::{Map, Value};
+
+use crate::failure::Result;
+use crate::folder::Folder;
+
+/// What the worker does with a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Treatment {
+    /// It has the effect that it has in the library.
+    Honoured,
+    /// It changes no vector: it is about training, saving, speed, or other tasks.
+    Harmless,
+    /// The load is refused, unless the value says nothing: null, false, 0, or empty.
+    Refused,
+    /// The load is refused, unless the value is null or this one.
+    Only(&'static str),
+}
+
+/// A setting by its name, with its treatment.
+pub type Setting = (&'static str, Treatment);
+
+use Treatment::{Harmless, Honoured, Only, Refused};
+
+/// `config.json` of a Pooling module.
+pub const POOLING: &[Setting] = &[
+    ("embedding_dimension", Harmless),
+    ("word_embedding_dimension", Harmless),
+    ("pooling_mode", Honoured),
+    ("pooling_mode_cls_token", Honoured),
+    ("pooling_mode_max_tokens", Honoured),
+    ("pooling_mode_mean_tokens", Honoured),
+    ("pooling_mode_mean_sqrt_len_tokens", Honoured),
+    ("pooling_mode_weightedmean_tokens", Honoured),
+    ("pooling_mode_lasttoken", Honoured),
+    ("include_prompt", Honoured),
+];
+
+/// `config.json` of a Dense module.
+pub const DENSE: &[Setting] = &[
+    ("in_features", Honoured),
+    ("out_features", Honoured),
+    ("bias", Honoured),
+    ("activation_function", Honoured),
+    ("use_residual", Honoured),
+    ("module_input_name", Only("sentence_embedding")),
+    ("module_output_name", Only("sentence_embedding")),
+    ("init_weight", Refused),
+    ("init_bias", Refused),
+];
+
+/// `config.json` of a LayerNorm module.
+pub const LAYER_NORM: &[Setting] = &[("dimension", Honoured)];
+
+/// `config.json` of a Dropout module.
+pub const DROPOUT: &[Setting] = &[("dropout", Harmless)];
+
+/// `sentence_bert_config.json` and its sister names.
+pub const SENTENCE: &[Setting] = &[
+    ("max_seq_length", Honoured),
+    ("do_lower_case", Honoured),
+    ("processing_kwargs", Honoured),
+    ("transformer_task", Only("feature-extraction")),
+    ("modality_config", Honoured),
+    ("module_output_name", Only("token_embeddings")),
+    ("unpad_inputs", Harmless),
+    ("query_length", Refused),
+    ("document_length", Refused),
+    ("query_expansion", Refused),
+    ("model_args", Honoured),
+    ("model_kwargs", Honoured),
+    ("tokenizer_args", Refused),
+    ("processor_kwargs", Refused),
+    ("config_args", Refused),
+    ("config_kwargs", Refused),
+    ("tokenizer_name_or_path", Refused),
+    ("backend", Only("torch")),
+    ("model_name_or_path", Refused),
+];
+
+/// `config_sentence_transformers.json`.
+pub const MODEL: &[Setting] = &[
+    ("__version__", Harmless),
+    ("requirements", Harmless),
+    ("model_type", Only("SentenceTransformer")),
+    ("prompts", Honoured),
+    ("default_prompt_name", Honoured),
+    ("truncate_dim", Honoured),
+    ("similarity_fn_name", Honoured),
+];
+
+/// `tokenizer_config.json` and `special_tokens_map.json`. What is not here is stored by transformers and never used to tokenize.
+pub const TOKENIZER: &[Setting] = &[
+    ("tokenizer_class", Honoured),
+    ("model_max_length", Honoured),
+    ("truncation_side", Honoured),
+    ("padding_side", Harmless),
+    ("pad_to_multiple_of", Harmless),
+    ("pad_token_type_id", Harmless),
+    ("model_input_names", Honoured),
+    ("split_special_tokens", Honoured),
+    ("added_tokens_decoder", Honoured),
+    ("additional_special_tokens", Honoured),
+    ("extra_special_tokens", Honoured),
+    ("bos_token", Honoured),
+    ("eos_token", Honoured),
+    ("unk_token", Honoured),
+    ("sep_token", Honoured),
+    ("pad_token", Honoured),
+    ("cls_token", Honoured),
+    ("mask_token", Honoured),
+    ("do_lower_case", Honoured),
+    ("strip_accents", Honoured),
+    ("tokenize_chinese_chars", Honoured),
+    ("add_prefix_space", Honoured),
+    ("keep_accents", Honoured),
+    ("split_by_punct", Honoured),
+    ("trim_offsets", Honoured),
+    // Only read where tokenizer.json is missing.
+    ("add_bos_token", Harmless),
+    ("add_eos_token", Harmless),
+    ("clean_up_tokenization_spaces", Harmless),
+    ("chat_template", Harmless),
+    ("auto_map", Harmless),
+    ("errors", Harmless),
+    ("backend", Only("tokenizers")),
+    ("init_inputs", Refused),
+    ("fix_mistral_regex", Refused),
+    ("unk_id", Refused),
+];
+
+/// Fields of config.json that every family has. A family's own fields are in its configuration type.
+pub const CONFIG: &[Setting] = &[
+    ("architectures", Honoured),
+    ("model_type", Honoured),
+    ("tokenizer_class", Honoured),
+    ("quantization_config", Refused),
+    ("compression_config", Refused),
+    ("pruned_heads", Refused),
+    ("is_encoder_decoder", Refused),
+    ("is_decoder", Refused),
+    ("add_cross_attention", Refused),
+    ("cross_attention_hidden_size", Refused),
+    ("chunk_size_feed_forward", Harmless),
+    ("tie_word_embeddings", Harmless),
+    ("dtype", Harmless),
+    ("torch_dtype", Harmless),
+    ("output_attentions", Harmless),
+    ("output_hidden_states", Harmless),
+    ("return_dict", Harmless),
+    ("use_return_dict", Harmless),
+    ("id2label", Harmless),
+    ("label2id", Harmless),
+    ("num_labels", Harmless),
+    ("problem_type", Harmless),
+    ("transformers_version", Harmless),
+    ("_name_or_path", Harmless),
+    ("name_or_path", Harmless),
+];
+
+/// Checks a file whose names are all known: one that is not known may be of a newer library that acts on it.
+pub fn check(folder: &Folder, name: &str, table: &[Setting]) -> Result<()> {
+    let settings: Map<String, Value> = folder.json(name)?;
+    for (key, value) in &settings {
+        let Some((_, treatment)) = table.iter().find(|(known, _)| known == key) else {
+            let why = format!("{key} is not known; remove it if it changes nothing, or use a release that knows it");
+            return Err(folder.unsupported(name, why));
+        };
+        judge(folder, name, (key, value), *treatment)?;
+    }
+    match (settings.get("modality_config"), settings.get("processing_kwargs")) {
+        (None, None) => {}
+        (modality, processing) => {
+            modality.map_or(Ok(()), |value| only_text(folder, name, value))?;
+            processing.map_or(Ok(()), |value| only_length(folder, name, value))?;
+        }
+    }
+    for key in ["model_args", "model_kwargs"] {
+        settings.get(key).map_or(Ok(()), |value| only_speed(folder, (name, key), value))?;
+    }
+    Ok(())
+}
+
+/// Checks a file that may hold other names, too.
+pub fn check_known(folder: &Folder, name: &str, settings: &Map<String, Value>, table: &[Setting]) -> Result<()> {
+    for (key, treatment) in table {
+        if let Some(value) = settings.get(*key) {
+            judge(folder, name, (key, value), *treatment)?;
+        }
+    }
+    Ok(())
+}
+
+fn judge(folder: &Folder, name: &str, (key, value): (&str, &Value), treatment: Treatment) -> Result<()> {
+    let refuse = |why: String| Err(folder.unsupported(name, why));
+    match treatment {
+        Honoured | Harmless => Ok(()),
+        Refused if says_nothing(value) => Ok(()),
+        Refused => refuse(format!("{key} is not supported")),
+        Only(only) if value.is_null() || value == only => Ok(()),
+        Only(only) => refuse(format!("{key} is {value}; only {only} is supported")),
+    }
+}
+
+fn says_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Bool(true) | Value::String(_) => false,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+    }
+}
+
+/// A text goes through the network once, and its last hidden state is what follows.
+fn only_text(folder: &Folder, name: &str, modality: &Value) -> Result<()> {
+    let wanted = serde_json::json!({ "method": "forward", "method_output_name": "last_hidden_state" });
+    let entries = modality.as_object().cloned().unwrap_or_default();
+    if entries.len() == 1 && entries.get("text") == Some(&wanted) {
+        return Ok(());
+    }
+    Err(folder
+        .unsupported(name, "modality_config asks for other inputs or outputs than texts and their last hidden state"))
+}
+
+/// Of the settings of the tokenizer's call only the length is one that changes a vector here.
+fn only_length(folder: &Folder, name: &str, processing: &Value) -> Result<()> {
+    let entries = processing.as_object().cloned().unwrap_or_default();
+    for (part, value) in &entries {
+        for (key, value) in value.as_object().into_iter().flatten() {
+            let known = match (part.as_str(), key.as_str()) {
+                ("text", "max_length") => value.is_u64(),
+                ("text", "padding") => true,
+                ("text", "truncation") => *value == true || value == "longest_first",
+                ("text", "add_special_tokens") => *value == true,
+                // These take no part where there are only texts.
+                ("image" | "audio" | "video" | "chat_template", _) => true,
+                _ => false,
+            };
+            if !known {
+                return Err(
+                    folder.unsupported(name, format!("processing_kwargs.{part}.{key} {value} is not supported"))
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Arguments of the network's constructor that change only how fast it is.
+fn only_speed(folder: &Folder, (name, key): (&str, &str), arguments: &Value) -> Result<()> {
+    const SPEED: &[&str] =
+        &["attn_implementation", "torch_dtype", "dtype", "device_map", "trust_remote_code", "low_cpu_mem_usage"];
+    match arguments.as_object().into_iter().flatten().find(|(argument, _)| !SPEED.contains(&argument.as_str())) {
+        Some((argument, _)) => Err(folder.unsupported(name, format!("{key}.{argument} is not supported"))),
+        None => Ok(()),
+    }
+}
