@@ -44,6 +44,15 @@ e2e: target libtorch cluster install ## Tests on the local cluster, and a short 
 	cargo build --locked --package belfry-operator
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
 
+.PHONY: parity
+parity: FOLDERS ?= 600
+parity: SEED ?= 1
+parity: target libtorch ## Compare FOLDERS=600 models with random settings, drawn from SEED=1, with sentence-transformers
+	@venv=$$(worker/parity/venv.sh) && out="$$CARGO_TARGET_DIR/parity" && rm -rf "$$out" && \
+	  "$$venv/bin/python" worker/parity/make.py --seed $(SEED) --count $(FOLDERS) "$$out" && \
+	  BELFRY_PARITY="$$out" BELFRY_PARITY_REPORT="$$CARGO_TARGET_DIR/bench/parity.json" \
+	  cargo test --locked --release --package belfry-worker --test parity -- --nocapture
+
 .PHONY: chaos
 chaos: TESTS ?=
 chaos: target ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some

@@ -30,14 +30,14 @@ fn the_pod_template_of_revision_1_is_frozen() {
     expect![[r#"
         autoscaling 57bab5ed83ceeddf
         engine ffe0792eac8168c3
-        full 76c29d981abe7bcf
+        full f342d3df82e952e1
         gpu 85da99baa6e7b908
         keda 096fe88a23dff3ab
         minilm e01bbfbc835717a8
         minilm-hub 6b8d9f13f884ed02
         minilm-oci 59a315dc0efc684b
         minilm-oci-copy 248200c9aa3048dc
-        minilm-s3 7e9d9317a79389bb
+        minilm-s3 d0bc77e627dc31f3
         minimal f9467f651d8ab162
         paging 02c90dd15aa0a3a4
         vllm 7ad55f9c1afacf78"#]]

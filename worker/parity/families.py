@@ -14,7 +14,7 @@ def bert(rng: random.Random, vocab_size: int):
         num_attention_heads=heads,
         intermediate_size=rng.choice([16, 24, 40]),
         max_position_embeddings=rng.choice([32, 48, 64]),
-        type_vocab_size=rng.choice([1, 2, 2, 3]),
+        type_vocab_size=2,
         hidden_act=rng.choice(["gelu", "gelu", "gelu_new", "relu"]),
         layer_norm_eps=rng.choice([1e-12, 1e-5]),
     )
@@ -22,5 +22,5 @@ def bert(rng: random.Random, vocab_size: int):
 
 # Each entry draws the settings of one model. `tokenizer` names the kind of tokenizer that belongs to it.
 FAMILIES = {
-    "bert": {"config": bert, "tokenizer": "wordpiece"},
+    "bert": {"config": bert, "tokenizer": "wordpiece", "classes": ["BertTokenizer", "BertTokenizerFast"]},
 }

@@ -1,7 +1,6 @@
 """Writes folders of models with random settings and weights, and what sentence-transformers computes from them.
 
-    make.py --seed 1 --count 500 OUT          one JSON file a case
-    make.py --seed 1 --count 40 --short OUT   the set that is committed
+    make.py --seed 1 --count 500 OUT    one JSON file a case
 
 `worker/tests/parity.rs` lays each folder out, serves it and compares. A case has the files of the folder, the names and shapes
 of its tensors (their values follow from the names, see weights.py), requests, and the reference's answers.
@@ -273,7 +272,7 @@ def place(case: Case) -> None:
 def rename(case: Case) -> None:
     """Other names for the same tensors, which change nothing. The reference is computed before."""
     file = next(name for name in case.tensors if name in ("model.safetensors", "0_Transformer/model.safetensors"))
-    prefix = case.pick("prefix", [""] * 6 + ["model.", "auto_model.", "0.auto_model.", f"{case.family}."])
+    prefix = case.pick("prefix", ["", "", f"{case.family}."])
     tensors = {f"{prefix}{name}": entry for name, entry in case.tensors.pop(file).items()}
     if case.maybe(0.1, "shards"):
         names, folder = sorted(tensors), file.removesuffix("model.safetensors")

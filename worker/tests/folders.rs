@@ -231,12 +231,12 @@ fn models_that_are_not_supported_are_named() {
     refused("activation", set("hidden_act", json!("prelu")), UnsupportedArchitecture, &["hidden_act", "prelu"]);
     refused("sizes", set("hidden_size", json!(0)), FileCorrupt, &["config.json"]);
     refused("heads", set("num_attention_heads", json!(3)), FileCorrupt, &["num_attention_heads"]);
-    let dense = json!({ "idx": 3, "name": "3", "path": "3_Dense", "type": "sentence_transformers.models.Dense" });
+    let cnn = json!({ "idx": 3, "name": "3", "path": "3_CNN", "type": "sentence_transformers.models.CNN" });
     refused(
-        "dense",
-        |folder| edit(folder, "modules.json", |m| m.as_array_mut().unwrap().push(dense)),
+        "a step",
+        |folder| edit(folder, "modules.json", |m| m.as_array_mut().unwrap().push(cnn)),
         UnsupportedArchitecture,
-        &["modules.json", "Dense"],
+        &["modules.json", "CNN"],
     );
     refused(
         "no pooling",

@@ -20,7 +20,7 @@ use belfry_worker::metrics::Metrics;
 use belfry_worker::respond::Shape;
 use cases::Tensor;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Smallest cosine between a vector of the worker and the reference's, in float32.
 const COSINE: f64 = 0.99999;
@@ -141,6 +141,32 @@ fn near(got: &[f32], expected: &[f32]) -> Result<f64, String> {
     Ok(cosine)
 }
 
+/// Writes what was measured, as a benchmark does, where a path for it is set.
+fn report(counts: &BTreeMap<String, Count>) {
+    let Some(path) = std::env::var_os("BELFRY_PARITY_REPORT").map(PathBuf::from) else { return };
+    let sum = |of: fn(&Count) -> usize| counts.values().map(of).sum::<usize>() as f64;
+    let least = counts.values().filter_map(|count| count.least).fold(1.0, f64::min);
+    let line = |metric: String, ours: f64, target: Option<f64>, holds: bool| json!({ "metric": metric, "ours": ours, "reference": null, "ratio": null, "target": target, "holds": holds });
+    let folders = sum(|count| count.equal + count.refused + count.different);
+    let mut lines = vec![
+        line("folders".to_owned(), folders, Some(500.0), folders >= 500.0),
+        line("silent differences".to_owned(), sum(|c| c.different), Some(0.0), sum(|c| c.different) == 0.0),
+        line("least cosine".to_owned(), least, Some(COSINE), least >= COSINE),
+        line("refused".to_owned(), sum(|count| count.refused), None, true),
+    ];
+    for (family, count) in counts {
+        lines.push(line(
+            format!("least cosine of {family}"),
+            count.least.unwrap_or(0.0),
+            Some(COSINE),
+            count.different == 0,
+        ));
+        lines.push(line(format!("refused of {family}"), count.refused as f64, None, true));
+    }
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, serde_json::to_string_pretty(&lines).unwrap()).unwrap();
+}
+
 /// What the cases of a family came to.
 #[derive(Default)]
 struct Count {
@@ -183,6 +209,7 @@ fn a_folder_is_served_as_sentence_transformers_serves_it_or_refused_by_name() {
     for (why, count) in &refusals {
         println!("refused {count:>4}  {why}");
     }
+    report(&counts);
     assert!(faults.is_empty(), "{} silent differences\n{}", faults.len(), faults.join("\n"));
     let (equal, refused) = counts.values().fold((0, 0), |(e, r), count| (e + count.equal, r + count.refused));
     assert!(equal >= 3 * refused, "{refused} of {} folders are refused, which is no longer a test", equal + refused);

@@ -20,7 +20,7 @@ const TEXTS: &[&str] = &[
     "https://hub.example.com:8443/mirror",
     "http://10.0.0.1",
     "s3://models/sentence-transformers/minilm",
-    "c8a3215429d69eed8dd3807d26524fa7bd7d0e679fbf5a2b71f2dcacc801ae6f",
+    "7b0c46ff596be83ecae3e495b8de16acfdb97cdc3f4cdf181c74b3d144fae363",
     "/health",
     "/v2/health/ready",
     "99.9",

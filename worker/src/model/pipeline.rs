@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::pooling::{Mode, Pooling};
-use super::settings::{self, Setting};
+use super::settings;
 use super::steps::StepConfig;
 use crate::failure::Result;
 use crate::folder::Folder;
@@ -282,18 +282,4 @@ fn modes(place: &Folder) -> Result<(Pooling, bool)> {
 pub fn max_tokens(texts: Texts, tokenizer: Option<usize>, positions: usize) -> usize {
     let limit = texts.at_most.or(texts.max_tokens).or(tokenizer).unwrap_or(usize::MAX);
     limit.clamp(1, positions)
-}
-
-/// Makes the table of settings reachable for the check against the libraries.
-pub fn settings_of_files() -> Vec<(&'static str, &'static [Setting])> {
-    vec![
-        ("pooling", settings::POOLING),
-        ("dense", settings::DENSE),
-        ("layer_norm", settings::LAYER_NORM),
-        ("dropout", settings::DROPOUT),
-        ("sentence", settings::SENTENCE),
-        ("model", settings::MODEL),
-        ("tokenizer", settings::TOKENIZER),
-        ("config", settings::CONFIG),
-    ]
 }

@@ -185,12 +185,16 @@ impl<'a> Files<'a> {
         let path = TOKENIZER;
         let options = self.options()?;
         let model = json.get("model").and_then(Value::as_object).cloned().unwrap_or_default();
-        let kind = model.get("type").and_then(Value::as_str);
-        if kind.is_some() && kind != class.model() {
+        // The class takes the vocabulary of any model that writes it in the same form.
+        let fits = match class.model() {
+            Some("Unigram") => model.get("vocab").is_some_and(Value::is_array),
+            _ => model.get("vocab").is_some_and(Value::is_object),
+        };
+        if !fits {
+            let kind = model.get("type").and_then(Value::as_str).unwrap_or("of no kind");
             let why = format!(
-                "its model is {}, and the class of the tokenizer reads {}; set tokenizer_class in {CONFIG} to PreTrainedTokenizerFast \
+                "its model is {kind}, and the class of the tokenizer reads {}; set tokenizer_class in {CONFIG} to PreTrainedTokenizerFast \
                  if the file holds everything",
-                kind.unwrap_or_default(),
                 class.model().unwrap_or_default()
             );
             return Err(self.folder.unsupported(path, why));
