@@ -13,6 +13,7 @@ use crate::folder::Folder;
 #[derive(Debug)]
 pub struct Family {
     architecture: String,
+    model_type: &'static str,
     settings: Box<dyn Settings>,
 }
 
@@ -55,7 +56,11 @@ impl Family {
         let name = kind.name();
         let Some(entry) = kind.entry() else {
             let supported: Vec<_> = FAMILIES.iter().map(|entry| format!("{}Model", entry.stem)).collect();
-            let why = format!("architecture {name} is not supported; supported are {}", supported.join(", "));
+            let why = format!(
+                "architecture {name} is not supported; supported are {}; for another one choose another server under the same monitoring \
+                 with spec.engine",
+                supported.join(", ")
+            );
             return Err(folder.unsupported(NAME, why));
         };
         // Other loaders choose by model_type. Reading such a file as another family would give wrong vectors.
@@ -64,7 +69,7 @@ impl Family {
             return Err(folder.unsupported(NAME, why));
         }
         let architecture = kind.architectures.first().cloned().unwrap_or_else(|| format!("{}Model", entry.stem));
-        Ok(Self { architecture, settings: (entry.read)(folder)? })
+        Ok(Self { architecture, model_type: entry.model_type, settings: (entry.read)(folder)? })
     }
 
     /// The architecture, as config.json names it.
@@ -74,9 +79,7 @@ impl Family {
 
     /// The `model_type` of the family.
     pub fn model_type(&self) -> &'static str {
-        match self {
-            Self::Bert(_) => "bert",
-        }
+        self.model_type
     }
 
     /// Length of the vector that the encoder gives for a token.
