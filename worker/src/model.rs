@@ -5,6 +5,7 @@ mod builder;
 pub mod engine;
 mod families;
 pub mod family;
+pub mod heads;
 mod layers;
 mod network;
 pub mod pipeline;

@@ -49,6 +49,15 @@ impl From<bool> for Bias {
     }
 }
 
+/// The table of words, for a head.
+#[derive(Clone, Copy)]
+pub(super) struct Tied<'a> {
+    /// `[vocabulary, size]`.
+    pub(super) table: &'a Tensor,
+    /// Whether the head shares it.
+    pub(super) tied: bool,
+}
+
 /// The weights, seen from one place in the tree of their names.
 pub(super) struct Builder<'a> {
     weights: &'a mut Weights,
@@ -144,6 +153,37 @@ impl<'a> Builder<'a> {
         let weight = self.tensor(&format!("{name}.weight"), &[size])?;
         let weight = fits(weight.f_to_kind(Kind::Float).and_then(|weight| weight.f_add_scalar(add)))?;
         Ok(Norm::RootMeanSquare { weight, eps })
+    }
+
+    /// The place of the heads: one above the encoder's root.
+    pub(super) fn above(&mut self) -> Builder<'_> {
+        let inner = self.prefix.strip_suffix('.').unwrap_or_default();
+        let prefix = inner.rfind('.').map_or("", |dot| &inner[..=dot]).to_owned();
+        Builder { weights: self.weights, prefix }
+    }
+
+    /// The last layer of a head that predicts words. Its weight is the table of words and its bias `bias`, unless the
+    /// file has tensors of its own for them; so transformers ties weights.
+    pub(super) fn decoder(&mut self, name: &str, words: Tied<'_>, bias: Option<&str>) -> Result<Linear> {
+        let size = words.table.size();
+        let shape = [size[0] as usize, size[1] as usize];
+        let (weight, own) = (format!("{name}.weight"), format!("{name}.bias"));
+        let weight = if words.tied && !self.has(&weight) {
+            words.table.shallow_clone()
+        } else {
+            self.tensor(&weight, &shape)?
+        };
+        let bias = match bias {
+            None => None,
+            Some(shared) if words.tied && !self.has(&own) => Some(self.tensor(shared, &shape[..1])?),
+            Some(shared) => {
+                let bias = self.tensor(&own, &shape[..1])?;
+                // The reference has a tensor of this name, and computes nothing from it.
+                self.drop(shared);
+                Some(bias)
+            }
+        };
+        Ok(Linear { weight, bias })
     }
 
     /// The failure of weights that config.json can't describe.

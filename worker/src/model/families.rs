@@ -8,6 +8,7 @@ mod deberta;
 mod decoders;
 mod distilbert;
 mod gte;
+mod heads;
 mod jina;
 mod modernbert;
 mod mpnet;
@@ -17,7 +18,8 @@ mod rope;
 use std::fmt::Debug;
 
 use super::Encoder;
-use super::builder::Builder;
+use super::builder::{Builder, Tied};
+use super::heads::{SequenceHead, VocabularyHead};
 use crate::failure::Result;
 use crate::folder::Folder;
 
@@ -42,6 +44,17 @@ pub(super) trait Settings: Debug {
 
     /// Builds the network; the builder stands at the encoder's root.
     fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>>;
+
+    /// Builds the head of sequence classification, with so many labels; the builder stands at the encoder's root.
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead>;
+
+    /// Builds the head that predicts words; the builder stands at the encoder's root.
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead>;
+
+    /// Whether the table of words and that head share weights, if config.json does not say.
+    fn tied(&self) -> bool {
+        true
+    }
 }
 
 /// How config.json names a family, and the function that reads its settings. That function reads directly into the

@@ -1,10 +1,14 @@
 //! The family of a model, with that family's own settings from config.json.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Encoder;
-use super::builder::Builder;
+use super::builder::{Builder, Tied};
 use super::families::{Entry, FAMILIES, NAME, Settings};
+use super::heads::{Head, HeadKind};
 use super::weights::Weights;
 use crate::failure::Result;
 use crate::folder::Folder;
@@ -15,6 +19,32 @@ pub struct Family {
     architecture: String,
     model_type: &'static str,
     settings: Box<dyn Settings>,
+    labels: Vec<String>,
+    tied: bool,
+}
+
+/// Settings of heads that all families have.
+#[derive(Deserialize)]
+struct HeadFields {
+    id2label: Option<BTreeMap<String, Value>>,
+    num_labels: Option<usize>,
+    tie_word_embeddings: Option<bool>,
+}
+
+/// Most labels of a head.
+const LABELS_LIMIT: usize = 1 << 20;
+
+impl HeadFields {
+    /// Names of the labels by their number, as transformers counts them: two without a word in config.json.
+    fn labels(&self) -> Vec<String> {
+        let count = self.id2label.as_ref().map_or(self.num_labels.unwrap_or(2), BTreeMap::len);
+        let name = |number: usize| {
+            let given = self.id2label.as_ref().and_then(|named| named.get(&number.to_string()));
+            let text = given.map(|name| name.as_str().map_or_else(|| name.to_string(), str::to_owned));
+            text.unwrap_or_else(|| format!("LABEL_{number}"))
+        };
+        (0..count.min(LABELS_LIMIT)).map(name).collect()
+    }
 }
 
 /// The fields that decide the family of a model.
@@ -69,7 +99,10 @@ impl Family {
             return Err(folder.unsupported(NAME, why));
         }
         let architecture = kind.architectures.first().cloned().unwrap_or_else(|| format!("{}Model", entry.stem));
-        Ok(Self { architecture, model_type: entry.model_type, settings: (entry.read)(folder)? })
+        let heads: HeadFields = folder.json(NAME)?;
+        let settings = (entry.read)(folder)?;
+        let tied = heads.tie_word_embeddings.unwrap_or(settings.tied());
+        Ok(Self { architecture, model_type: entry.model_type, settings, labels: heads.labels(), tied })
     }
 
     /// The architecture, as config.json names it.
@@ -97,6 +130,11 @@ impl Family {
         self.settings.max_tokens()
     }
 
+    /// Names of the labels of sequence classification, in the order of its numbers.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
     /// Builds the network, out of the weights. Weights that the network has no place for refuse the model, unless they
     /// are known to belong to a head.
     pub fn encoder(&self, weights: &mut Weights) -> Result<Box<dyn Encoder>> {
@@ -104,5 +142,18 @@ impl Family {
         let encoder = self.settings.encoder(&mut builder)?;
         builder.finish()?;
         Ok(encoder)
+    }
+
+    /// Builds the network with a head. Refused if the weights have no such head.
+    pub fn encoder_with_head(&self, weights: &mut Weights, kind: HeadKind) -> Result<(Box<dyn Encoder>, Head)> {
+        let mut builder = Builder::find(weights, self.settings.marker())?;
+        let encoder = self.settings.encoder(&mut builder)?;
+        let words = Tied { table: encoder.words(), tied: self.tied };
+        let head = match kind {
+            HeadKind::Sequence => Head::Sequence(self.settings.sequence_head(&mut builder, self.labels.len())?),
+            HeadKind::Vocabulary => Head::Vocabulary(self.settings.vocabulary_head(&mut builder, words)?),
+        };
+        builder.finish()?;
+        Ok((encoder, head))
     }
 }

@@ -2,12 +2,13 @@
 
 use serde::Deserialize;
 
-use super::{NAME, Settings, checks};
+use super::{NAME, Settings, checks, heads};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, SelfAttention};
-use crate::model::builder::{Bias, Builder};
+use crate::model::builder::{Bias, Builder, Tied};
+use crate::model::heads::{SequenceHead, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -131,6 +132,18 @@ impl Settings for Albert {
         let places = (0..self.groups).flat_map(|group| (0..self.blocks).map(move |block| (group, block)));
         let blocks = places.map(|place| self.block(builder, place)).collect::<Result<_>>()?;
         Ok(Box::new(PostNorm { embeddings, blocks, order: self.order(), pattern: Pattern::OPEN }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        heads::pooler(builder, "pooler", self.hidden, labels)
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        let dense = at.linear("predictions.dense", (self.embedding, self.hidden), Bias::Yes)?;
+        let norm = at.layer_norm("predictions.LayerNorm", self.embedding, self.eps, Bias::Yes)?;
+        let decoder = at.decoder("predictions.decoder", words, Some("predictions.bias"))?;
+        Ok(VocabularyHead { transform: Some((dense, self.activation, norm)), decoder })
     }
 }
 

@@ -2,12 +2,13 @@
 
 use serde::Deserialize;
 
-use super::{NAME, Settings, checks};
+use super::{NAME, Settings, checks, heads};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, SelfAttention};
-use crate::model::builder::{Bias, Builder};
+use crate::model::builder::{Bias, Builder, Tied};
+use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -22,13 +23,30 @@ pub(super) struct Kind {
     embedding: Option<usize>,
     /// Positions begin after this one, and tokens with this id stay at it; for BERT they begin at 0.
     padding: Option<usize>,
+    heads_of: HeadsOf,
 }
 
-pub(super) const BERT: Kind =
-    Kind { vocab_size: 30522, hidden_size: 768, heads: 12, inner: 3072, embedding: None, padding: None };
-pub(super) const ROBERTA: Kind = Kind { vocab_size: 50265, padding: Some(1), ..BERT };
-pub(super) const XLM_ROBERTA: Kind = Kind { padding: Some(1), ..BERT };
-pub(super) const ELECTRA: Kind = Kind { hidden_size: 256, heads: 4, inner: 1024, embedding: Some(128), ..BERT };
+/// The names and formulas of a family's heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HeadsOf {
+    Bert,
+    Roberta,
+    Electra,
+}
+
+pub(super) const BERT: Kind = Kind {
+    vocab_size: 30522,
+    hidden_size: 768,
+    heads: 12,
+    inner: 3072,
+    embedding: None,
+    padding: None,
+    heads_of: HeadsOf::Bert,
+};
+pub(super) const XLM_ROBERTA: Kind = Kind { padding: Some(1), heads_of: HeadsOf::Roberta, ..BERT };
+pub(super) const ROBERTA: Kind = Kind { vocab_size: 50265, ..XLM_ROBERTA };
+pub(super) const ELECTRA: Kind =
+    Kind { hidden_size: 256, heads: 4, inner: 1024, embedding: Some(128), heads_of: HeadsOf::Electra, ..BERT };
 
 /// The fields; those without a value here have one of the family's.
 #[derive(Deserialize)]
@@ -82,6 +100,7 @@ struct Bert {
     padding: Option<usize>,
     types: usize,
     eps: f64,
+    heads_of: HeadsOf,
 }
 
 pub(super) fn read(folder: &Folder, kind: &Kind) -> Result<Box<dyn Settings>> {
@@ -110,6 +129,7 @@ pub(super) fn read(folder: &Folder, kind: &Kind) -> Result<Box<dyn Settings>> {
         },
         types: fields.type_vocab_size,
         eps: checks::eps(folder, "layer_norm_eps", fields.layer_norm_eps)?,
+        heads_of: kind.heads_of,
     };
     checks::sizes(
         folder,
@@ -148,6 +168,41 @@ impl Settings for Bert {
             blocks,
             pattern: Pattern::OPEN,
         }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        let hidden = self.hidden;
+        if self.heads_of == HeadsOf::Bert {
+            return heads::pooler(builder, "pooler.dense", hidden, labels);
+        }
+        let activation = if self.heads_of == HeadsOf::Electra { Activation::Gelu } else { Activation::Tanh };
+        let mut at = builder.above();
+        Ok(SequenceHead {
+            summary: Summary::First,
+            dense: Some((at.linear("classifier.dense", (hidden, hidden), Bias::Yes)?, activation)),
+            norm: None,
+            out: at.linear("classifier.out_proj", (labels, hidden), Bias::Yes)?,
+        })
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let (hidden, size) = (self.hidden, self.embedding);
+        let mut at = builder.above();
+        let (dense, activation, norm) = match self.heads_of {
+            HeadsOf::Bert => {
+                ("cls.predictions.transform.dense", self.activation, "cls.predictions.transform.LayerNorm")
+            }
+            HeadsOf::Roberta => ("lm_head.dense", Activation::Gelu, "lm_head.layer_norm"),
+            HeadsOf::Electra => ("generator_predictions.dense", Activation::Gelu, "generator_predictions.LayerNorm"),
+        };
+        let dense = at.linear(dense, (size, hidden), Bias::Yes)?;
+        let norm = at.layer_norm(norm, size, self.eps, Bias::Yes)?;
+        let decoder = match self.heads_of {
+            HeadsOf::Bert => at.decoder("cls.predictions.decoder", words, Some("cls.predictions.bias"))?,
+            HeadsOf::Roberta => at.decoder("lm_head.decoder", words, Some("lm_head.bias"))?,
+            HeadsOf::Electra => at.decoder("generator_lm_head", words, Some("generator_lm_head.bias"))?,
+        };
+        Ok(VocabularyHead { transform: Some((dense, activation, norm)), decoder })
     }
 }
 

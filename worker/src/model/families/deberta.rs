@@ -7,7 +7,8 @@ use super::{NAME, Settings, checks};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Linear, Mlp, Norm, TorchResult};
 use crate::model::network::deberta::{Block, Deberta as Network, Distances, Relative};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
@@ -35,6 +36,9 @@ struct Fields {
     share_att_key: bool,
     norm_rel_ebd: String,
     conv_kernel_size: i64,
+    pooler_hidden_size: Option<usize>,
+    pooler_hidden_act: String,
+    legacy: bool,
 }
 
 /// A list, or names with bars between them.
@@ -67,6 +71,9 @@ impl Default for Fields {
             share_att_key: false,
             norm_rel_ebd: "none".to_owned(),
             conv_kernel_size: 0,
+            pooler_hidden_size: None,
+            pooler_hidden_act: "gelu".to_owned(),
+            legacy: true,
         }
     }
 }
@@ -105,6 +112,11 @@ struct Deberta {
     relative: Option<Attention>,
     /// Parts of a score: content, and what `pos_att_type` adds.
     parts: usize,
+    /// Of the head of sequence classification.
+    pooler: Activation,
+    pooler_size: usize,
+    /// Whether the head that predicts words is that of old checkpoints.
+    legacy: bool,
 }
 
 pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
@@ -163,6 +175,9 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
         eps: checks::eps(folder, "layer_norm_eps", fields.layer_norm_eps)?,
         relative,
         parts: 1 + usize::from(of_query) + usize::from(of_key),
+        pooler: checks::activation(folder, "pooler_hidden_act", &fields.pooler_hidden_act)?,
+        pooler_size: fields.pooler_hidden_size.unwrap_or(fields.hidden_size),
+        legacy: fields.legacy,
     }))
 }
 
@@ -235,6 +250,43 @@ impl Settings for Deberta {
             heads: self.heads as i64,
             scale: ((self.head * self.parts) as f64).sqrt().recip(),
         }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        let mut at = builder.above();
+        if self.pooler_size != self.hidden {
+            return Err(at.unsupported("pooler_hidden_size other than hidden_size is not supported"));
+        }
+        Ok(SequenceHead {
+            summary: Summary::First,
+            dense: Some((at.linear("pooler.dense", (self.hidden, self.hidden), Bias::Yes)?, self.pooler)),
+            norm: None,
+            out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
+        })
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        let (dense, norm, size) = if self.legacy {
+            ("cls.predictions.transform.dense", "cls.predictions.transform.LayerNorm", self.embedding)
+        } else {
+            ("lm_predictions.lm_head.dense", "lm_predictions.lm_head.LayerNorm", self.hidden)
+        };
+        if size != self.embedding {
+            return Err(
+                at.unsupported("a head with legacy false needs words of hidden_size; embedding_size is another")
+            );
+        }
+        let dense = at.linear(dense, (size, self.hidden), Bias::Yes)?;
+        let norm = at.layer_norm(norm, size, self.eps, Bias::Yes)?;
+        let decoder = if self.legacy {
+            at.decoder("cls.predictions.decoder", words, Some("cls.predictions.bias"))?
+        } else {
+            // This head takes the table of words itself, and has a bias under another name.
+            let bias = at.tensor("lm_predictions.lm_head.bias", &[self.vocab_size])?;
+            Linear { weight: words.table.shallow_clone(), bias: Some(bias) }
+        };
+        Ok(VocabularyHead { transform: Some((dense, self.activation, norm)), decoder })
     }
 }
 

@@ -9,7 +9,8 @@ use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, Reach, SelfAttention};
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Mlp, Norm};
 use crate::model::network::pre_norm::{Block, PreNorm};
 use crate::model::rotary::{Around, Pairs, Rope, Rotary};
@@ -34,6 +35,7 @@ struct Qwen3Fields {
     max_window_layers: usize,
     layer_types: Option<Vec<String>>,
     is_causal: bool,
+    pad_token_id: Option<i64>,
 }
 
 impl Default for Qwen3Fields {
@@ -55,6 +57,7 @@ impl Default for Qwen3Fields {
             max_window_layers: 28,
             layer_types: None,
             is_causal: true,
+            pad_token_id: None,
         }
     }
 }
@@ -81,6 +84,8 @@ struct Gemma3Fields {
     /// Null is false.
     use_bidirectional_attention: Option<bool>,
     is_causal: bool,
+    pad_token_id: Option<i64>,
+    final_logit_softcapping: Option<f64>,
 }
 
 impl Default for Gemma3Fields {
@@ -104,6 +109,8 @@ impl Default for Gemma3Fields {
             attn_logit_softcapping: None,
             use_bidirectional_attention: None,
             is_causal: true,
+            pad_token_id: Some(0),
+            final_logit_softcapping: None,
         }
     }
 }
@@ -135,6 +142,10 @@ struct Decoder {
     layers: Vec<Layer>,
     /// What full and sliding layers see, and their rotations.
     patterns: [(Reach, Rope); 2],
+    /// Tokens with this id are no text.
+    padding: Option<i64>,
+    /// The last step of the head that predicts words.
+    softcapping: Option<f64>,
 }
 
 /// The heads of a decoder.
@@ -204,6 +215,8 @@ pub(super) fn qwen3(folder: &Folder) -> Result<Box<dyn Settings>> {
         score_scale: None,
         layers,
         patterns: [(full, rope.clone()), (sliding, rope)],
+        padding: fields.pad_token_id,
+        softcapping: None,
     }))
 }
 
@@ -258,6 +271,8 @@ pub(super) fn gemma3(folder: &Folder) -> Result<Box<dyn Settings>> {
         score_scale: Some(fields.query_pre_attn_scalar.powf(-0.5)),
         layers,
         patterns: [(full, global), (sliding, local)],
+        padding: fields.pad_token_id,
+        softcapping: fields.final_logit_softcapping,
     }))
 }
 
@@ -289,6 +304,27 @@ impl Settings for Decoder {
         let patterns = self.patterns.iter().map(pattern).collect::<Result<_>>()?;
         let last = self.norm(builder, "norm", self.hidden)?;
         Ok(Box::new(PreNorm { words, scale: self.word_scale, first: None, blocks, last, patterns }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        Ok(SequenceHead {
+            summary: Summary::Last(self.padding),
+            dense: None,
+            norm: None,
+            out: builder.above().linear("score", (labels, self.hidden), Bias::No)?,
+        })
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        if self.softcapping.is_some() {
+            return Err(at.unsupported("final_logit_softcapping is not supported; only null is"));
+        }
+        Ok(VocabularyHead { transform: None, decoder: at.decoder("lm_head", words, None)? })
+    }
+
+    fn tied(&self) -> bool {
+        self.norms == Norms::Gemma3
     }
 }
 

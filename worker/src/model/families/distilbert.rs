@@ -8,7 +8,8 @@ use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, SelfAttention};
-use crate::model::builder::{Bias, Builder};
+use crate::model::builder::{Bias, Builder, Tied};
+use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -107,6 +108,24 @@ impl Settings for DistilBert {
         };
         let order = (0..blocks.len()).collect();
         Ok(Box::new(PostNorm { embeddings, blocks, order, pattern: Pattern::OPEN }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        let mut at = builder.above();
+        Ok(SequenceHead {
+            summary: Summary::First,
+            dense: Some((at.linear("pre_classifier", (self.hidden, self.hidden), Bias::Yes)?, Activation::Relu)),
+            norm: None,
+            out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
+        })
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        let dense = at.linear("vocab_transform", (self.hidden, self.hidden), Bias::Yes)?;
+        let norm = at.layer_norm("vocab_layer_norm", self.hidden, EPS, Bias::Yes)?;
+        let decoder = at.decoder("vocab_projector", words, Some("vocab_projector.bias"))?;
+        Ok(VocabularyHead { transform: Some((dense, self.activation, norm)), decoder })
     }
 }
 

@@ -3,12 +3,13 @@
 
 use serde::Deserialize;
 
-use super::{NAME, Settings, checks, rope};
+use super::{NAME, Settings, checks, heads, rope};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, Reach, SelfAttention};
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::embeddings::{Embeddings, Finish};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -57,13 +58,15 @@ pub(super) struct Kind {
     vocab_size: usize,
     positions: usize,
     theta: f64,
+    /// Whether the head that predicts words has the activation of the blocks.
+    activated: bool,
 }
 
 /// `GteConfig` of transformers.
-pub(super) const GTE: Kind = Kind { vocab_size: 250_048, positions: 8192, theta: 160_000.0 };
+pub(super) const GTE: Kind = Kind { vocab_size: 250_048, positions: 8192, theta: 160_000.0, activated: false };
 
 /// `NewConfig` of the authors' own code.
-pub(super) const NEW: Kind = Kind { vocab_size: 30528, positions: 2048, theta: 10_000.0 };
+pub(super) const NEW: Kind = Kind { vocab_size: 30528, positions: 2048, theta: 10_000.0, activated: true };
 
 #[derive(Debug)]
 struct Gte {
@@ -77,6 +80,8 @@ struct Gte {
     types: usize,
     eps: f64,
     rope: Rope,
+    /// Of the head that predicts words.
+    head: Activation,
 }
 
 pub(super) fn read(folder: &Folder, kind: &Kind) -> Result<Box<dyn Settings>> {
@@ -111,6 +116,7 @@ pub(super) fn read(folder: &Folder, kind: &Kind) -> Result<Box<dyn Settings>> {
     if fields.head_dim.is_some_and(|given| given != size) {
         return Err(folder.unsupported(NAME, "head_dim other than hidden_size / num_attention_heads is not supported"));
     }
+    let activation = checks::activation(folder, "hidden_act", &fields.hidden_act)?;
     let around = Around { theta: kind.theta, head: size, max_positions: positions, original: None };
     Ok(Box::new(Gte {
         vocab_size,
@@ -118,7 +124,8 @@ pub(super) fn read(folder: &Folder, kind: &Kind) -> Result<Box<dyn Settings>> {
         layers: fields.num_hidden_layers,
         heads: Heads::equal(heads, size),
         inner: fields.intermediate_size,
-        activation: checks::activation(folder, "hidden_act", &fields.hidden_act)?,
+        activation,
+        head: if kind.activated { activation } else { Activation::Gelu },
         positions,
         types: fields.type_vocab_size,
         eps: checks::eps(folder, "layer_norm_eps", fields.layer_norm_eps)?,
@@ -155,6 +162,19 @@ impl Settings for Gte {
         let order = (0..blocks.len()).collect();
         let embeddings = Embeddings { words, positions: None, types, finish };
         Ok(Box::new(PostNorm { embeddings, blocks, order, pattern }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        heads::pooler(builder, "pooler.dense", self.hidden, labels)
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        let norm = if at.has("lm_head.norm.weight") { "lm_head.norm" } else { "lm_head.layer_norm" };
+        let dense = at.linear("lm_head.dense", (self.hidden, self.hidden), Bias::Yes)?;
+        let norm = at.layer_norm(norm, self.hidden, self.eps, Bias::Yes)?;
+        let decoder = at.decoder("lm_head.decoder", words, Some("lm_head.decoder.bias"))?;
+        Ok(VocabularyHead { transform: Some((dense, self.head, norm)), decoder })
     }
 }
 

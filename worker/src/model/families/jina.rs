@@ -3,12 +3,13 @@
 
 use serde::Deserialize;
 
-use super::{NAME, Settings, checks};
+use super::{NAME, Settings, checks, heads};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{self, Heads, Pattern, Reach, SelfAttention};
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::embeddings::{Embeddings, Finish};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -62,6 +63,8 @@ struct JinaBert {
     heads: Heads,
     inner: usize,
     feed_forward: FeedForward,
+    /// Of heads.
+    activation: Activation,
     positions: usize,
     types: usize,
     eps: f64,
@@ -75,8 +78,9 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
         let why = format!("position_embedding_type {} is not supported; only alibi is", fields.position_embedding_type);
         return Err(folder.unsupported(NAME, why));
     }
+    let activation = checks::activation(folder, "hidden_act", &fields.hidden_act)?;
     let feed_forward = match fields.feed_forward_type.as_str() {
-        "original" => FeedForward::Plain(checks::activation(folder, "hidden_act", &fields.hidden_act)?),
+        "original" => FeedForward::Plain(activation),
         "geglu" => FeedForward::Gated(Activation::Gelu),
         "reglu" => FeedForward::Gated(Activation::Relu),
         other => {
@@ -103,6 +107,7 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
         heads: Heads::equal(heads, checks::head_size(folder, hidden, heads)?),
         inner: fields.intermediate_size,
         feed_forward,
+        activation,
         positions: fields.max_position_embeddings,
         types: fields.type_vocab_size,
         eps: checks::eps(folder, "layer_norm_eps", fields.layer_norm_eps)?,
@@ -135,6 +140,19 @@ impl Settings for JinaBert {
         let pattern = Pattern { reach: Reach::ALL, bias: Some(bias), rotary: None };
         let order = (0..blocks.len()).collect();
         Ok(Box::new(PostNorm { embeddings, blocks, order, pattern }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        heads::pooler(builder, "pooler.dense", self.hidden, labels)
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut above = builder.above();
+        let mut at = above.at("cls.predictions");
+        let dense = at.linear("transform.dense", (self.hidden, self.hidden), Bias::Yes)?;
+        let norm = at.layer_norm("transform.LayerNorm", self.hidden, self.eps, Bias::Yes)?;
+        let decoder = at.decoder("decoder", words, Some("bias"))?;
+        Ok(VocabularyHead { transform: Some((dense, self.activation, norm)), decoder })
     }
 }
 

@@ -9,7 +9,8 @@ use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, Reach, SelfAttention};
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::pre_norm::{Block, PreNorm};
 use crate::model::rotary::{Around, Pairs, Rope, Rotary};
@@ -31,6 +32,10 @@ struct Fields {
     layer_types: Option<Vec<String>>,
     global_attn_every_n_layers: usize,
     local_attention: i64,
+    decoder_bias: bool,
+    classifier_pooling: String,
+    classifier_bias: bool,
+    classifier_activation: String,
 }
 
 impl Default for Fields {
@@ -50,6 +55,10 @@ impl Default for Fields {
             layer_types: None,
             global_attn_every_n_layers: 3,
             local_attention: 128,
+            decoder_bias: true,
+            classifier_pooling: "cls".to_owned(),
+            classifier_bias: false,
+            classifier_activation: "gelu".to_owned(),
         }
     }
 }
@@ -71,6 +80,11 @@ struct ModernBert {
     near: i64,
     /// Of full and of sliding layers.
     ropes: [Rope; 2],
+    decoder_bias: bool,
+    /// Of heads.
+    summary: Summary,
+    head_bias: Bias,
+    head_activation: Activation,
 }
 
 pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
@@ -110,6 +124,17 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
         layers: rope::layers(folder, fields.num_hidden_layers, fields.layer_types.as_deref(), alternating)?,
         near: fields.local_attention / 2,
         ropes: rope::two(folder, around, Two::ModernBert)?,
+        decoder_bias: fields.decoder_bias,
+        summary: match fields.classifier_pooling.as_str() {
+            "cls" => Summary::First,
+            "mean" => Summary::Mean,
+            other => {
+                let why = format!("classifier_pooling {other} is not supported; supported are cls and mean");
+                return Err(folder.unsupported(NAME, why));
+            }
+        },
+        head_bias: fields.classifier_bias.into(),
+        head_activation: checks::activation(folder, "classifier_activation", &fields.classifier_activation)?,
     }))
 }
 
@@ -147,6 +172,25 @@ impl Settings for ModernBert {
                 self.pattern(near, &self.ropes[1], device)?,
             ],
         }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        let mut at = builder.above();
+        let dense = at.linear("head.dense", (self.hidden, self.hidden), self.head_bias)?;
+        Ok(SequenceHead {
+            summary: self.summary,
+            dense: Some((dense, self.head_activation)),
+            norm: Some(at.layer_norm("head.norm", self.hidden, self.eps, self.norm_bias)?),
+            out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
+        })
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        let dense = at.linear("head.dense", (self.hidden, self.hidden), self.head_bias)?;
+        let norm = at.layer_norm("head.norm", self.hidden, self.eps, self.norm_bias)?;
+        let decoder = at.decoder("decoder", words, self.decoder_bias.then_some("decoder.bias"))?;
+        Ok(VocabularyHead { transform: Some((dense, self.head_activation, norm)), decoder })
     }
 }
 

@@ -9,7 +9,8 @@ use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{self, Heads, Pattern, Reach, SelfAttention};
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Mlp, TorchResult};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -128,6 +129,24 @@ impl Settings for MpNet {
         let pattern = Pattern { reach: Reach::ALL, bias: Some(bias), rotary: None };
         let order = (0..blocks.len()).collect();
         Ok(Box::new(PostNorm { embeddings, blocks, order, pattern }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        let mut at = builder.above();
+        Ok(SequenceHead {
+            summary: Summary::First,
+            dense: Some((at.linear("classifier.dense", (self.hidden, self.hidden), Bias::Yes)?, Activation::Tanh)),
+            norm: None,
+            out: at.linear("classifier.out_proj", (labels, self.hidden), Bias::Yes)?,
+        })
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut at = builder.above();
+        let dense = at.linear("lm_head.dense", (self.hidden, self.hidden), Bias::Yes)?;
+        let norm = at.layer_norm("lm_head.layer_norm", self.hidden, self.eps, Bias::Yes)?;
+        let decoder = at.decoder("lm_head.decoder", words, Some("lm_head.bias"))?;
+        Ok(VocabularyHead { transform: Some((dense, Activation::Gelu, norm)), decoder })
     }
 }
 

@@ -3,12 +3,13 @@
 
 use serde::Deserialize;
 
-use super::{NAME, Settings, checks, rope};
+use super::{NAME, Settings, checks, heads, rope};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, Reach, SelfAttention};
-use crate::model::builder::{Bias, Builder, fits};
+use crate::model::builder::{Bias, Builder, Tied, fits};
+use crate::model::heads::{SequenceHead, VocabularyHead};
 use crate::model::layers::{Activation, Linear, Mlp};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
 use crate::model::network::post_norm::{Block, PostNorm};
@@ -154,6 +155,9 @@ struct Nomic {
     attention_bias: Bias,
     up_bias: Bias,
     down_bias: Bias,
+    /// Of the head that predicts words.
+    head: Activation,
+    head_bias: Bias,
 }
 
 pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
@@ -184,6 +188,7 @@ fn new(folder: &Folder) -> Result<Nomic> {
     };
     let size = checks::rotated(folder, size)?;
     checks::sizes(folder, &[("num_attention_heads", heads), ("type_vocab_size", fields.type_vocab_size)])?;
+    let activation = checks::activation(folder, "hidden_act", &fields.hidden_act)?;
     let around = Around { theta: 1000.0, head: size, max_positions: fields.max_position_embeddings, original: None };
     Ok(Nomic {
         vocab_size: fields.vocab_size,
@@ -191,7 +196,7 @@ fn new(folder: &Folder) -> Result<Nomic> {
         layers: fields.num_hidden_layers,
         heads: Heads::equal(heads, size),
         inner: fields.intermediate_size,
-        feed_forward: FeedForward::Gated(checks::activation(folder, "hidden_act", &fields.hidden_act)?),
+        feed_forward: FeedForward::Gated(activation),
         positions: fields.max_position_embeddings,
         types: fields.type_vocab_size,
         eps: checks::eps(folder, "layer_norm_eps", fields.layer_norm_eps)?,
@@ -199,6 +204,8 @@ fn new(folder: &Folder) -> Result<Nomic> {
         attention_bias: Bias::No,
         up_bias: Bias::No,
         down_bias: Bias::No,
+        head: activation,
+        head_bias: Bias::Yes,
     })
 }
 
@@ -240,6 +247,8 @@ fn old(folder: &Folder) -> Result<Nomic> {
         attention_bias: fields.qkv_proj_bias.into(),
         up_bias: fields.mlp_fc1_bias.into(),
         down_bias: fields.mlp_fc2_bias.into(),
+        head: if fields.activation_function == "swiglu" { Activation::Silu } else { Activation::Gelu },
+        head_bias: fields.mlp_fc1_bias.into(),
     })
 }
 
@@ -328,6 +337,20 @@ impl Settings for Nomic {
         let order = (0..blocks.len()).collect();
         let embeddings = Embeddings { words, positions, types, finish };
         Ok(Box::new(PostNorm { embeddings, blocks, order, pattern }))
+    }
+
+    fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead> {
+        heads::pooler(builder, "pooler.dense", self.hidden, labels)
+    }
+
+    fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
+        let mut above = builder.above();
+        let mut at = above.at("cls.predictions");
+        let dense = at.linear("transform.dense", (self.hidden, self.hidden), self.head_bias)?;
+        let norm = at.layer_norm("transform.layer_norm", self.hidden, self.eps, Bias::Yes)?;
+        let bias = if at.has("bias") { "bias" } else { "decoder.bias" };
+        let decoder = at.decoder("decoder", words, (self.head_bias == Bias::Yes).then_some(bias))?;
+        Ok(VocabularyHead { transform: Some((dense, self.head, norm)), decoder })
     }
 }
 
