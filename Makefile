@@ -52,6 +52,9 @@ parity: target libtorch ## Compare FOLDERS=600 models with random settings, draw
 	  "$$venv/bin/python" worker/parity/make.py --seed $(SEED) --count $(FOLDERS) "$$out" && \
 	  BELFRY_PARITY="$$out" BELFRY_PARITY_REPORT="$$CARGO_TARGET_DIR/bench/parity.json" \
 	  cargo test --locked --release --package belfry-worker --test parity -- --nocapture
+	@venv=$$(worker/parity/venv.sh) && out="$$CARGO_TARGET_DIR/networks" && rm -rf "$$out" && \
+	  "$$venv/bin/python" worker/parity/networks.py --seed $(SEED) --count 10 "$$out" && \
+	  BELFRY_NETWORKS="$$out" cargo test --locked --release --package belfry-worker --test networks -- --nocapture
 
 .PHONY: chaos
 chaos: TESTS ?=

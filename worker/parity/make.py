@@ -24,7 +24,7 @@ from sentence_transformers import SentenceTransformer
 
 import vocab
 import weights
-from families import FAMILIES
+from families import ALONE, FAMILIES
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -361,7 +361,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--families", default=",".join(FAMILIES))
+    parser.add_argument("--families", default=",".join(name for name in FAMILIES if name not in ALONE))
     parser.add_argument("out", type=pathlib.Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)

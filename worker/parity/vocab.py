@@ -70,7 +70,7 @@ def unigram(rng: random.Random, special=ROBERTA) -> Tokenizer:
     order = [special[2], special[0], special[3], special[1]]
     train(
         tokenizer,
-        trainers.UnigramTrainer(vocab_size=320, special_tokens=order, unk_token=special[1], show_progress=False),
+        trainers.UnigramTrainer(vocab_size=700, special_tokens=order, unk_token=special[1], show_progress=False),
     )
     tokenizer.add_special_tokens([AddedToken(special[4], lstrip=True)])
     first, last = special[2], special[3]

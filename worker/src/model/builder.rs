@@ -168,11 +168,8 @@ impl<'a> Builder<'a> {
         let size = words.table.size();
         let shape = [size[0] as usize, size[1] as usize];
         let (weight, own) = (format!("{name}.weight"), format!("{name}.bias"));
-        let weight = if words.tied && !self.has(&weight) {
-            words.table.shallow_clone()
-        } else {
-            self.tensor(&weight, &shape)?
-        };
+        let weight =
+            if words.tied && !self.has(&weight) { words.table.shallow_clone() } else { self.tensor(&weight, &shape)? };
         let bias = match bias {
             None => None,
             Some(shared) if words.tied && !self.has(&own) => Some(self.tensor(shared, &shape[..1])?),

@@ -64,7 +64,7 @@ fn place(folder: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-fn safetensors(tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
+pub fn safetensors(tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (name, tensor) in tensors {
         let (from, bytes) = (data.len(), tensor.bytes());

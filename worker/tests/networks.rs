@@ -1,0 +1,199 @@
+//! Networks with random settings against transformers, or against a plain reference of a network that it lacks: every
+//! number alike, for any batch and order.
+//!
+//! `parity/networks.py` writes the cases. Those in `tests/networks` are committed; `BELFRY_NETWORKS` names a folder of
+//! others.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
+
+#[path = "support/cases.rs"]
+mod cases;
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use belfry_worker::batch::Packed;
+use belfry_worker::device::{Device, own_this_thread};
+use belfry_worker::engine::{Engine, Output, OutputSet};
+use belfry_worker::folder::Folder;
+use belfry_worker::load::{Loaded, load};
+use belfry_worker::metrics::Metrics;
+use belfry_worker::model::Encoder;
+use belfry_worker::model::family::Family;
+use belfry_worker::model::heads::{Head, HeadKind, WordPooling, WordWeight};
+use belfry_worker::model::weights::Weights;
+use cases::Tensor;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Smallest cosine between a vector of the worker and the reference's.
+const COSINE: f64 = 0.99999;
+
+/// Largest difference of two numbers, as a share of the vector's largest.
+const DIFFERENCE: f64 = 2e-4;
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    family: String,
+    /// `sequence`, `vocabulary`, or none.
+    head: Option<String>,
+    config: Value,
+    tensors: BTreeMap<String, Tensor>,
+    texts: Vec<Vec<u32>>,
+    /// For each text: without a head, first token, largest, mean and last, side by side; the logits of its sequence; or the
+    /// logits of its first token, and the weights of all words, pooled in two ways.
+    computed: Vec<Vec<Vec<f32>>>,
+}
+
+/// What the cases of a family came to.
+#[derive(Default)]
+struct Count {
+    cases: usize,
+    cosine: Option<f64>,
+    difference: f64,
+}
+
+fn paths() -> Vec<PathBuf> {
+    let folder = std::env::var_os("BELFRY_NETWORKS").map_or_else(|| PathBuf::from("tests/networks"), PathBuf::from);
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "json"));
+    paths.sort();
+    paths
+}
+
+/// A network, with what its head needs.
+enum Network {
+    Encoder(Box<Loaded>),
+    Headed(Box<dyn Encoder>, Head),
+}
+
+fn write(case: &Case, dir: &Path) {
+    let modules = json!([
+        { "idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer" },
+        { "idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling" },
+    ]);
+    let pooling = json!({ "pooling_mode": ["cls", "max", "mean", "lasttoken"] });
+    let tokenizer = serde_json::from_slice(include_bytes!("support/tokenizer.json")).unwrap();
+    let files = BTreeMap::from([
+        ("config.json".to_owned(), case.config.clone()),
+        ("modules.json".to_owned(), modules),
+        ("1_Pooling/config.json".to_owned(), pooling),
+        ("tokenizer.json".to_owned(), tokenizer),
+        // The file holds everything; a class of its own would want other special tokens.
+        ("tokenizer_config.json".to_owned(), json!({ "tokenizer_class": "PreTrainedTokenizerFast" })),
+    ]);
+    cases::write(dir, &files, &BTreeMap::new());
+    fs::write(dir.join("model.safetensors"), cases::safetensors(&case.tensors)).unwrap();
+}
+
+fn open(case: &Case) -> Result<Network, String> {
+    let dir = tempfile::TempDir::new().unwrap();
+    write(case, dir.path());
+    let args = support::args(&format!("--model {} --dtype float32", dir.path().display()));
+    let device = Device::choose(&args.compute).unwrap();
+    let Some(head) = &case.head else {
+        let loaded = load(&args, &device, &Metrics::new().unwrap()).map_err(|failure| failure.message)?;
+        return Ok(Network::Encoder(Box::new(loaded)));
+    };
+    let kind = if head == "sequence" { HeadKind::Sequence } else { HeadKind::Vocabulary };
+    let headed = || {
+        let folder = Folder::open(dir.path())?;
+        let family = Family::read(&folder)?;
+        family.encoder_with_head(&mut Weights::read(&folder, &device)?, kind)
+    };
+    headed().map(|(encoder, head)| Network::Headed(encoder, head)).map_err(|failure| failure.message)
+}
+
+/// What the network computes for these texts in one batch, in the order of the texts.
+fn computed(network: &mut Network, texts: &[&[u32]]) -> Vec<Vec<Vec<f32>>> {
+    let packed = Packed::new(texts);
+    let rows: Vec<Vec<Vec<f32>>> = match network {
+        Network::Encoder(loaded) => {
+            let outputs = loaded.engine.pass(&packed, OutputSet::of([Output::Dense])).unwrap();
+            outputs.dense.unwrap().into_iter().map(|row| vec![row]).collect()
+        }
+        Network::Headed(encoder, Head::Sequence(head)) => {
+            let logits = head.logits(&encoder.encode(&packed).unwrap(), &packed).unwrap();
+            Vec::<Vec<f32>>::try_from(logits).unwrap().into_iter().map(|row| vec![row]).collect()
+        }
+        Network::Headed(encoder, Head::Vocabulary(head)) => {
+            let hidden = encoder.encode(&packed).unwrap();
+            let logits = Vec::<Vec<f32>>::try_from(head.logits(&hidden).unwrap()).unwrap();
+            let weights = |pooling, weight| {
+                Vec::<Vec<f32>>::try_from(head.weights(&hidden, &packed, pooling, weight).unwrap()).unwrap()
+            };
+            let (max, sum) =
+                (weights(WordPooling::Max, WordWeight::Log), weights(WordPooling::Sum, WordWeight::LogOfLog));
+            let first = packed.positions.iter().zip(logits).filter(|(position, _)| **position == 0);
+            first.zip(max).zip(sum).map(|(((_, first), max), sum)| vec![first, max, sum]).collect()
+        }
+    };
+    let mut ordered = vec![Vec::new(); texts.len()];
+    for (row, index) in rows.into_iter().zip(&packed.order) {
+        ordered[*index] = row;
+    }
+    ordered
+}
+
+/// Cosine, and the largest difference as a share of the largest number, or of 0.1.
+fn compare(got: &[f32], expected: &[f32]) -> (f64, f64) {
+    assert_eq!(got.len(), expected.len());
+    let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
+    let cosine = dot(got, expected) / (dot(got, got) * dot(expected, expected)).sqrt();
+    let largest = expected.iter().fold(0.1, |most: f64, x| most.max(f64::from(x.abs())));
+    let difference = got.iter().zip(expected).fold(0.0, |most: f64, (x, y)| most.max(f64::from((x - y).abs())));
+    // One number has no direction, and its sign may turn near 0.
+    (if got.len() == 1 { 1.0 } else { cosine }, difference / largest)
+}
+
+/// Compares a case, and returns its faults.
+fn check(case: &Case, count: &mut Count) -> Vec<String> {
+    let mut network = match open(case) {
+        Ok(network) => network,
+        Err(why) => return vec![format!("{}: {why}", case.name)],
+    };
+    let texts: Vec<&[u32]> = case.texts.iter().map(Vec::as_slice).collect();
+    let together = computed(&mut network, &texts);
+    let reversed = computed(&mut network, &texts.iter().rev().copied().collect::<Vec<_>>());
+    let mut faults = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let alone = computed(&mut network, &[text]).remove(0);
+        let ways =
+            [("alone", &alone), ("together", &together[index]), ("reversed", &reversed[texts.len() - 1 - index])];
+        for (way, rows) in ways {
+            assert_eq!(rows.len(), case.computed[index].len());
+            for (got, expected) in rows.iter().zip(&case.computed[index]) {
+                let (cosine, difference) = compare(got, expected);
+                count.cosine = Some(count.cosine.map_or(cosine, |least| least.min(cosine)));
+                count.difference = count.difference.max(difference);
+                if cosine.is_nan() || cosine < COSINE || difference > DIFFERENCE {
+                    let (name, length) = (&case.name, text.len());
+                    faults.push(format!("{name}: text of {length}, {way}: cosine {cosine}, difference {difference}"));
+                }
+            }
+        }
+    }
+    faults
+}
+
+#[test]
+fn every_family_computes_what_its_reference_computes_for_any_batch_and_order() {
+    let _no_grad = own_this_thread(1);
+    let (mut counts, mut faults) = (BTreeMap::<(String, String), Count>::new(), Vec::new());
+    for path in paths() {
+        let case: Case = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let head = case.head.clone().unwrap_or_else(|| "encoder".to_owned());
+        let count = counts.entry((case.family.clone(), head)).or_default();
+        count.cases += 1;
+        faults.extend(check(&case, count));
+    }
+    println!("{:<16} {:<12} {:>5}  {:<12}  largest difference", "family", "head", "cases", "least cosine");
+    for ((family, head), count) in &counts {
+        let cosine = count.cosine.map_or_else(|| "-".to_owned(), |least| format!("{least:.9}"));
+        println!("{family:<16} {head:<12} {:>5}  {cosine:<12}  {:.1e}", count.cases, count.difference);
+    }
+    assert!(!counts.is_empty(), "no cases");
+    assert!(faults.is_empty(), "{} differences\n{}", faults.len(), faults.join("\n"));
+}
