@@ -103,7 +103,11 @@ fn settings_that_a_network_would_compute_wrongly_are_refused_by_name() {
     refused(&json!({ "quantization_config": { "bits": 4 } }), &["quantization_config"]);
     refused(&json!({ "pruned_heads": { "0": [1] } }), &["pruned_heads"]);
     refused(&json!({ "is_causal": true }), &["is_causal"]);
-    let of = |model_type: &str, architecture: &str, field: &str, value: Value| json!({ "model_type": model_type, "architectures": [architecture], field: value });
+    let of = |model_type: &str, architecture: &str, field: &str, value: Value| {
+        let mut config = json!({ "model_type": model_type, "architectures": [architecture] });
+        config[field] = value;
+        config
+    };
     refused(&of("roberta", "RobertaModel", "pad_token_id", Value::Null), &["pad_token_id"]);
     refused(
         &of("mpnet", "MPNetModel", "relative_attention_num_buckets", json!(16)),

@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 
 use belfry_worker::batch::Packed;
 use belfry_worker::device::{Device, own_this_thread};
-use belfry_worker::engine::{Engine, Output, OutputSet};
+use belfry_worker::engine::{Engine, Output};
 use belfry_worker::folder::Folder;
-use belfry_worker::load::{Loaded, load};
+use belfry_worker::load::load;
 use belfry_worker::metrics::Metrics;
 use belfry_worker::model::Encoder;
+use belfry_worker::model::engine::TorchEngine;
 use belfry_worker::model::family::Family;
-use belfry_worker::model::heads::{Head, HeadKind, WordPooling, WordWeight};
+use belfry_worker::model::heads::{Head, HeadKind, VocabularyHead, WordPooling, WordWeight};
 use belfry_worker::model::weights::Weights;
 use cases::Tensor;
 use serde::Deserialize;
@@ -42,8 +43,8 @@ struct Case {
     config: Value,
     tensors: BTreeMap<String, Tensor>,
     texts: Vec<Vec<u32>>,
-    /// For each text: without a head, first token, largest, mean and last, side by side; the logits of its sequence; or the
-    /// logits of its first token, and the weights of all words, pooled in two ways.
+    /// For each text: without a head, first token, largest, mean and last, side by side; the logits of its sequence; or
+    /// the logits of its first token, and the weights of all words, pooled in two ways.
     computed: Vec<Vec<Vec<f32>>>,
 }
 
@@ -63,10 +64,10 @@ fn paths() -> Vec<PathBuf> {
     paths
 }
 
-/// A network, with what its head needs.
+/// A network: the engine that serves it; or an encoder and its head that predicts words, whose logits no engine gives.
 enum Network {
-    Encoder(Box<Loaded>),
-    Headed(Box<dyn Encoder>, Head),
+    Engine(Box<TorchEngine>),
+    Words(Box<dyn Encoder>, VocabularyHead),
 }
 
 fn write(case: &Case, dir: &Path) {
@@ -95,7 +96,7 @@ fn open(case: &Case) -> Result<Network, String> {
     let device = Device::choose(&args.compute).unwrap();
     let Some(head) = &case.head else {
         let loaded = load(&args, &device, &Metrics::new().unwrap()).map_err(|failure| failure.message)?;
-        return Ok(Network::Encoder(Box::new(loaded)));
+        return Ok(Network::Engine(Box::new(loaded.engine)));
     };
     let kind = if head == "sequence" { HeadKind::Sequence } else { HeadKind::Vocabulary };
     let headed = || {
@@ -103,22 +104,23 @@ fn open(case: &Case) -> Result<Network, String> {
         let family = Family::read(&folder)?;
         family.encoder_with_head(&mut Weights::read(&folder, &device)?, kind)
     };
-    headed().map(|(encoder, head)| Network::Headed(encoder, head)).map_err(|failure| failure.message)
+    let (encoder, head) = headed().map_err(|failure| failure.message)?;
+    Ok(match head {
+        Head::Sequence(head) => Network::Engine(Box::new(TorchEngine::of_sequence(encoder, head))),
+        Head::Vocabulary(head) => Network::Words(encoder, head),
+    })
 }
 
 /// What the network computes for these texts in one batch, in the order of the texts.
 fn computed(network: &mut Network, texts: &[&[u32]]) -> Vec<Vec<Vec<f32>>> {
     let packed = Packed::new(texts);
     let rows: Vec<Vec<Vec<f32>>> = match network {
-        Network::Encoder(loaded) => {
-            let outputs = loaded.engine.pass(&packed, OutputSet::of([Output::Dense])).unwrap();
-            outputs.dense.unwrap().into_iter().map(|row| vec![row]).collect()
+        Network::Engine(engine) => {
+            let outputs = engine.pass(&packed, engine.outputs()).unwrap();
+            let scores = outputs.scores.map(|scores| scores.into_iter().map(|score| vec![score]).collect());
+            outputs.dense.or(outputs.classes).or(scores).unwrap().into_iter().map(|row| vec![row]).collect()
         }
-        Network::Headed(encoder, Head::Sequence(head)) => {
-            let logits = head.logits(&encoder.encode(&packed).unwrap(), &packed).unwrap();
-            Vec::<Vec<f32>>::try_from(logits).unwrap().into_iter().map(|row| vec![row]).collect()
-        }
-        Network::Headed(encoder, Head::Vocabulary(head)) => {
+        Network::Words(encoder, head) => {
             let hidden = encoder.encode(&packed).unwrap();
             let logits = Vec::<Vec<f32>>::try_from(head.logits(&hidden).unwrap()).unwrap();
             let weights = |pooling, weight| {
@@ -196,4 +198,42 @@ fn every_family_computes_what_its_reference_computes_for_any_batch_and_order() {
     }
     assert!(!counts.is_empty(), "no cases");
     assert!(faults.is_empty(), "{} differences\n{}", faults.len(), faults.join("\n"));
+}
+
+/// The outputs that an engine names and gives for each kind of head.
+#[test]
+fn an_engine_gives_the_outputs_of_its_head() {
+    let _no_grad = own_this_thread(1);
+    let mut seen = Vec::new();
+    for path in paths() {
+        let case: Case = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let texts: Vec<&[u32]> = case.texts.iter().map(Vec::as_slice).collect();
+        let mut engine = match open(&case).unwrap() {
+            Network::Engine(engine) => *engine,
+            Network::Words(encoder, head) => TorchEngine::of_words(encoder, head, WordPooling::Max, WordWeight::Log),
+        };
+        let packed = Packed::new(&texts);
+        let outputs = engine.pass(&packed, engine.outputs()).unwrap();
+        assert!(outputs.finite());
+        let output = engine.outputs().iter().next().unwrap();
+        let given = match (case.head.as_deref(), output) {
+            (None, Output::Dense) => outputs.dense.is_some(),
+            (Some("sequence"), Output::Score) => outputs.scores.is_some(),
+            (Some("sequence"), Output::Classes) => outputs.classes.is_some(),
+            (Some("vocabulary"), Output::Sparse) => {
+                for (row, index) in outputs.sparse.unwrap().into_iter().zip(&packed.order) {
+                    let expected = &case.computed[*index][1];
+                    assert!(row.is_sorted_by(|(before, _), (word, _)| before < word), "{}", case.name);
+                    let mut weights = vec![0.0; expected.len()];
+                    row.into_iter().for_each(|(word, weight)| weights[word as usize] = weight);
+                    assert!(compare(&weights, expected).1 < DIFFERENCE, "{}", case.name);
+                }
+                true
+            }
+            _ => false,
+        };
+        assert!(given, "{}: {output}", case.name);
+        seen.push(output);
+    }
+    assert!([Output::Dense, Output::Score, Output::Classes, Output::Sparse].iter().all(|output| seen.contains(output)));
 }

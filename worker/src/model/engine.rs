@@ -1,8 +1,9 @@
-//! The engine that runs an encoder on libtorch.
+//! The engine that runs an encoder, and what follows it, on libtorch.
 
-use tch::TchError;
+use tch::{Kind, TchError, Tensor};
 
 use super::Encoder;
+use super::heads::{SequenceHead, VocabularyHead, WordPooling, WordWeight};
 use super::pooling::Pooling;
 use super::steps::Step;
 use crate::batch::Packed;
@@ -12,40 +13,88 @@ use crate::engine::{Engine, EngineError, Output, OutputSet, Outputs};
 /// An encoder with what follows it. Belongs to the thread that made it.
 pub struct TorchEngine {
     encoder: Box<dyn Encoder>,
-    pooling: Pooling,
-    steps: Vec<Step>,
+    /// Makes one vector per text.
+    dense: Option<(Pooling, Vec<Step>)>,
+    /// Makes one number per label.
+    sequence: Option<SequenceHead>,
+    /// Makes one weight per word of the vocabulary.
+    words: Option<(VocabularyHead, WordPooling, WordWeight)>,
 }
 
 impl TorchEngine {
     /// An engine of this encoder, this pooling, and the steps after it.
     pub(crate) fn new(encoder: Box<dyn Encoder>, pooling: Pooling, steps: Vec<Step>) -> Self {
-        Self { encoder, pooling, steps }
+        Self { encoder, dense: Some((pooling, steps)), sequence: None, words: None }
     }
 
-    fn dense(&self, packed: &Packed) -> Result<Vec<Vec<f32>>, TchError> {
-        let mut vectors = self.pooling.pool(&self.encoder.encode(packed)?, packed)?;
-        for step in &self.steps {
-            vectors = step.apply(&vectors)?;
-        }
-        let vectors = vectors.f_to_device(tch::Device::Cpu)?;
-        let (rows, columns) = vectors.size2()?;
-        let mut values = vec![0_f32; (rows * columns) as usize];
-        vectors.f_contiguous()?.f_copy_data(&mut values, (rows * columns) as usize)?;
-        Ok(values.chunks_exact(columns.max(1) as usize).map(<[f32]>::to_vec).collect())
+    /// An engine that classifies or scores texts.
+    pub fn of_sequence(encoder: Box<dyn Encoder>, head: SequenceHead) -> Self {
+        Self { encoder, dense: None, sequence: Some(head), words: None }
     }
+
+    /// An engine that weighs words.
+    pub fn of_words(encoder: Box<dyn Encoder>, head: VocabularyHead, pooling: WordPooling, weight: WordWeight) -> Self {
+        Self { encoder, dense: None, sequence: None, words: Some((head, pooling, weight)) }
+    }
+
+    /// Computes all wanted outputs from one run of the encoder.
+    fn compute(&self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, TchError> {
+        let hidden = self.encoder.encode(packed)?;
+        let mut outputs = Outputs::default();
+        if let Some((pooling, steps)) = self.dense.as_ref().filter(|_| wanted.has(Output::Dense)) {
+            let mut vectors = pooling.pool(&hidden, packed)?;
+            for step in steps {
+                vectors = step.apply(&vectors)?;
+            }
+            outputs.dense = Some(rows(&vectors)?);
+        }
+        if let Some(head) = self.sequence.as_ref().filter(|_| wanted.has(self.of_head())) {
+            let logits = rows(&head.logits(&hidden, packed)?)?;
+            if head.labels() == 1 {
+                outputs.scores = Some(logits.into_iter().flatten().collect());
+            } else {
+                outputs.classes = Some(logits);
+            }
+        }
+        if let Some((head, pooling, weight)) = self.words.as_ref().filter(|_| wanted.has(Output::Sparse)) {
+            let weights = rows(&head.weights(&hidden, packed, *pooling, *weight)?)?;
+            outputs.sparse = Some(weights.into_iter().map(|row| positive(&row)).collect());
+        }
+        Ok(outputs)
+    }
+
+    /// The output of the head of sequence classification.
+    fn of_head(&self) -> Output {
+        match &self.sequence {
+            Some(head) if head.labels() == 1 => Output::Score,
+            _ => Output::Classes,
+        }
+    }
+}
+
+/// The rows of `[rows, columns]`.
+fn rows(values: &Tensor) -> Result<Vec<Vec<f32>>, TchError> {
+    let values = values.f_to_kind(Kind::Float)?.f_to_device(tch::Device::Cpu)?;
+    let (rows, columns) = values.size2()?;
+    let mut copied = vec![0_f32; (rows * columns) as usize];
+    values.f_contiguous()?.f_copy_data(&mut copied, (rows * columns) as usize)?;
+    Ok(copied.chunks_exact(columns.max(1) as usize).map(<[f32]>::to_vec).collect())
+}
+
+/// The words with a weight. One that is not a number stays, so that it is noticed.
+fn positive(row: &[f32]) -> Vec<(u32, f32)> {
+    (0..).zip(row).filter(|(_, weight)| **weight != 0.0).map(|(word, weight)| (word, *weight)).collect()
 }
 
 impl Engine for TorchEngine {
     fn outputs(&self) -> OutputSet {
-        OutputSet::of([Output::Dense])
+        let dense = self.dense.as_ref().map(|_| Output::Dense);
+        let sequence = self.sequence.as_ref().map(|_| self.of_head());
+        let words = self.words.as_ref().map(|_| Output::Sparse);
+        OutputSet::of([dense, sequence, words].into_iter().flatten())
     }
 
     fn forward(&mut self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
-        let mut outputs = Outputs::default();
-        if wanted.has(Output::Dense) {
-            let rows = self.dense(packed).map_err(|error| EngineError::Failed(one_line(&error)))?;
-            outputs.dense = Some(rows);
-        }
-        Ok(outputs)
+        self.compute(packed, wanted).map_err(|error| EngineError::Failed(one_line(&error)))
     }
 }

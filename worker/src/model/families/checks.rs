@@ -91,6 +91,17 @@ pub(super) fn head_size(folder: &Folder, hidden: usize, heads: usize) -> Result<
     Err(folder.corrupt(NAME, format!("hidden_size {hidden} is not a multiple of num_attention_heads {heads}")))
 }
 
+/// The size of one head, which a field may repeat. Another value there would move the rotation alone.
+pub(super) fn same_head(folder: &Folder, size: usize, given: Option<usize>) -> Result<usize> {
+    match given {
+        Some(other) if other != size => {
+            let why = format!("head_dim {other} is not supported; only hidden_size / num_attention_heads is");
+            Err(folder.unsupported(NAME, why))
+        }
+        _ => Ok(size),
+    }
+}
+
 /// What a norm adds to the variance.
 pub(super) fn eps(folder: &Folder, field: &str, eps: f64) -> Result<f64> {
     if (0.0..1.0).contains(&eps) { Ok(eps) } else { Err(folder.corrupt(NAME, format!("{field} is {eps}"))) }

@@ -17,16 +17,16 @@ use crate::model::network::post_norm::{Block, PostNorm};
 /// The reference has no field for it.
 const EPS: f64 = 1e-12;
 
-/// transformers reads each of the first three under a second name as well.
+/// transformers knows each of the first three by a second name, which goes first.
 #[derive(Deserialize)]
 #[serde(default)]
 struct Fields {
-    #[serde(alias = "hidden_size")]
     dim: usize,
-    #[serde(alias = "num_attention_heads")]
+    hidden_size: Option<usize>,
     n_heads: usize,
-    #[serde(alias = "num_hidden_layers")]
+    num_attention_heads: Option<usize>,
     n_layers: usize,
+    num_hidden_layers: Option<usize>,
     vocab_size: usize,
     max_position_embeddings: usize,
     hidden_dim: usize,
@@ -37,8 +37,11 @@ impl Default for Fields {
     fn default() -> Self {
         Self {
             dim: 768,
+            hidden_size: None,
             n_heads: 12,
+            num_attention_heads: None,
             n_layers: 6,
+            num_hidden_layers: None,
             vocab_size: 30522,
             max_position_embeddings: 512,
             hidden_dim: 4 * 768,
@@ -62,11 +65,14 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
     let fields: Fields = folder.json(NAME)?;
     checks::encoder_only(folder)?;
     checks::absolute_positions(folder)?;
+    let hidden = fields.hidden_size.unwrap_or(fields.dim);
+    let heads = fields.num_attention_heads.unwrap_or(fields.n_heads);
+    let layers = fields.num_hidden_layers.unwrap_or(fields.n_layers);
     checks::sizes(
         folder,
         &[
-            ("dim", fields.dim),
-            ("n_layers", fields.n_layers),
+            ("dim", hidden),
+            ("n_layers", layers),
             ("vocab_size", fields.vocab_size),
             ("max_position_embeddings", fields.max_position_embeddings),
             ("hidden_dim", fields.hidden_dim),
@@ -74,9 +80,9 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
     )?;
     Ok(Box::new(DistilBert {
         vocab_size: fields.vocab_size,
-        hidden: fields.dim,
-        layers: fields.n_layers,
-        heads: Heads::equal(fields.n_heads, checks::head_size(folder, fields.dim, fields.n_heads)?),
+        hidden,
+        layers,
+        heads: Heads::equal(heads, checks::head_size(folder, hidden, heads)?),
         inner: fields.hidden_dim,
         activation: checks::activation(folder, "activation", &fields.activation)?,
         positions: fields.max_position_embeddings,

@@ -113,9 +113,7 @@ pub(super) fn read(folder: &Folder, kind: &Kind) -> Result<Box<dyn Settings>> {
     )?;
     let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
     let size = checks::rotated(folder, checks::head_size(folder, hidden, heads)?)?;
-    if fields.head_dim.is_some_and(|given| given != size) {
-        return Err(folder.unsupported(NAME, "head_dim other than hidden_size / num_attention_heads is not supported"));
-    }
+    let size = checks::same_head(folder, size, fields.head_dim)?;
     let activation = checks::activation(folder, "hidden_act", &fields.hidden_act)?;
     let around = Around { theta: kind.theta, head: size, max_positions: positions, original: None };
     Ok(Box::new(Gte {

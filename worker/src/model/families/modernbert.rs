@@ -32,6 +32,9 @@ struct Fields {
     layer_types: Option<Vec<String>>,
     global_attn_every_n_layers: usize,
     local_attention: i64,
+    /// Half of `local_attention`, if the file has it.
+    sliding_window: Option<i64>,
+    head_dim: Option<usize>,
     decoder_bias: bool,
     classifier_pooling: String,
     classifier_bias: bool,
@@ -55,6 +58,8 @@ impl Default for Fields {
             layer_types: None,
             global_attn_every_n_layers: 3,
             local_attention: 128,
+            sliding_window: None,
+            head_dim: None,
             decoder_bias: true,
             classifier_pooling: "cls".to_owned(),
             classifier_bias: false,
@@ -102,11 +107,14 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
             ("global_attn_every_n_layers", fields.global_attn_every_n_layers),
         ],
     )?;
-    if fields.local_attention < 0 {
-        return Err(folder.corrupt(NAME, "local_attention is negative"));
+    // The reference takes the second name after the first.
+    let near = fields.sliding_window.unwrap_or(fields.local_attention / 2);
+    if fields.local_attention < 0 || near < 0 {
+        return Err(folder.corrupt(NAME, "local_attention or sliding_window is negative"));
     }
     let (hidden, heads) = (fields.hidden_size, fields.num_attention_heads);
     let size = checks::rotated(folder, checks::head_size(folder, hidden, heads)?)?;
+    let size = checks::same_head(folder, size, fields.head_dim)?;
     let every = fields.global_attn_every_n_layers;
     let alternating = |index: usize| if index.is_multiple_of(every) { Layer::Full } else { Layer::Sliding };
     let around = Around { theta: 0.0, head: size, max_positions: fields.max_position_embeddings, original: None };
@@ -122,7 +130,7 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
         attention_bias: fields.attention_bias.into(),
         mlp_bias: fields.mlp_bias.into(),
         layers: rope::layers(folder, fields.num_hidden_layers, fields.layer_types.as_deref(), alternating)?,
-        near: fields.local_attention / 2,
+        near,
         ropes: rope::two(folder, around, Two::ModernBert)?,
         decoder_bias: fields.decoder_bias,
         summary: match fields.classifier_pooling.as_str() {
