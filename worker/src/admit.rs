@@ -2,17 +2,20 @@
 //! texts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::engine::Output;
 use crate::error::{ApiError, Reason};
 use crate::inbox::Reserved;
 use crate::lifecycle::State;
+use crate::server::Admission;
 use crate::state::{App, Model};
 
 /// Most bytes in one request: 256 texts of 512 tokens are about 600 kB, as token ids about 1 MB.
@@ -21,13 +24,18 @@ pub const BODY_LIMIT: usize = 8 << 20;
 /// Seconds after which a caller may retry while the model is being loaded.
 const LOADING_RETRY_AFTER: u64 = 5;
 
+/// Longest pause between two pieces of a body.
+const BODY_STALL: Duration = Duration::from_secs(10);
+
 /// Most bytes that are read and discarded of a body that is too large.
 const DISCARD_LIMIT: usize = 4 * BODY_LIMIT;
 
-/// Refuses requests before the model is loaded, and once the worker shuts down.
-pub fn open(app: &App) -> Result<&Model, ApiError> {
+/// Refuses requests before the model is loaded, and once the worker shuts down. A connection that was open before may
+/// still send one: its caller does not know yet.
+pub fn open(app: &App, admission: Admission) -> Result<&Model, ApiError> {
     match (app.lifecycle.state(), app.model()) {
         (State::Ready | State::Draining, Some(model)) => Ok(model),
+        (State::Refusing, Some(model)) if admission == Admission::Open => Ok(model),
         (State::Draining | State::Refusing, _) => {
             Err(ApiError::new(Reason::Draining, "this worker is shutting down; retry on another one").retry_after(1))
         }
@@ -61,8 +69,11 @@ pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
     if announced.is_some_and(|length| length > BODY_LIMIT) {
         return Err(too_large(body).await);
     }
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| ApiError::new(Reason::InvalidJson, "the body ended early"))?;
+    let end = Instant::now() + app.limits.request_timeout();
+    loop {
+        let next = timeout_at(end.min(Instant::now() + BODY_STALL), body.frame());
+        let Some(frame) = next.await.map_err(|_| stalled())? else { break };
+        let frame = frame.map_err(|_| ApiError::new(Reason::ClientClosedRequest, "the caller left within its body"))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > BODY_LIMIT {
             return Err(too_large(body).await);
@@ -80,11 +91,16 @@ pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
     Ok(Body { bytes: bytes.into(), _share: share })
 }
 
+fn stalled() -> ApiError {
+    let message = "the body did not arrive in time; send it without pauses";
+    ApiError::new(Reason::BodyTimeout, message)
+}
+
 /// A caller that is still sending when the connection closes sees a reset, and not the answer. So the rest of the body
 /// is read and discarded, up to [`DISCARD_LIMIT`].
 async fn too_large(mut body: axum::body::Body) -> ApiError {
     let mut left = DISCARD_LIMIT;
-    while let Some(Ok(frame)) = body.frame().await {
+    while let Ok(Some(Ok(frame))) = timeout(BODY_STALL, body.frame()).await {
         match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
             Some(less) => left = less,
             None => break,
@@ -111,13 +127,18 @@ fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
-/// Reserves room for a request's texts, or says when to retry.
-pub fn room(app: &App, texts: usize) -> Result<Reserved<'_>, ApiError> {
-    let most = app.limits.texts_per_request();
-    if texts > most {
-        let message = format!("{texts} inputs in one request; at most {most} are accepted");
-        return Err(ApiError::new(Reason::TooManyInputs, message));
+/// Refuses a request with more texts than one may have.
+pub fn count(app: &App, texts: usize) -> Result<(), ApiError> {
+    let most = app.limits.max_client_batch_size;
+    if texts <= most {
+        return Ok(());
     }
+    let message = format!("{texts} inputs in one request; at most {most} are accepted (max_client_batch_size)");
+    Err(ApiError::new(Reason::TooManyInputs, message))
+}
+
+/// Reserves room for texts, or says when to retry.
+pub fn room(app: &App, texts: usize) -> Result<Reserved<'_>, ApiError> {
     app.inbox.reserve(texts).map_err(|full| {
         let message = format!("the queue of {} texts is full; retry later", app.limits.queue_capacity);
         ApiError::new(Reason::QueueFull, message).retry_after(full.retry_after)

@@ -33,6 +33,9 @@ pub struct Args {
     /// Limits of requests, batches and the queue.
     #[command(flatten)]
     pub limits: Limits,
+    /// Limits of connections.
+    #[command(flatten)]
+    pub connections: Connections,
     /// How the worker shuts down, and what it logs.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
@@ -92,7 +95,7 @@ pub struct Limits {
     /// Most texts in one forward pass
     #[arg(long, env = env::MAX_BATCH_SIZE, default_value_t = defaults::MAX_BATCH_SIZE as usize, value_parser = bounded(1, 1 << 16))]
     pub max_batch_size: usize,
-    /// Most texts in one request, and never more than the queue holds
+    /// Most texts in one request; more than the queue holds pass through it in parts
     #[arg(long, env = env::MAX_CLIENT_BATCH_SIZE, default_value_t = defaults::MAX_CLIENT_BATCH_SIZE as usize, value_parser = bounded(1, 1 << 14))]
     pub max_client_batch_size: usize,
     /// Most texts waiting; one more is answered with 429
@@ -101,18 +104,36 @@ pub struct Limits {
     /// Milliseconds after which a request is answered with 504
     #[arg(long, env = env::REQUEST_TIMEOUT_MS, default_value_t = u64::from(defaults::REQUEST_TIMEOUT_MS), value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub request_timeout_ms: u64,
+    /// Cut a text that is too long, where a request does not say; otherwise such a text is refused
+    #[arg(long, env = env::AUTO_TRUNCATE, num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub auto_truncate: bool,
+    /// Take token ids in /v1/embeddings: callers use the model's own vocabulary
+    #[arg(long, env = env::ACCEPT_TOKEN_IDS, num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub accept_token_ids: bool,
 }
 
 impl Limits {
-    /// Most texts in one request, and never more than the queue holds: a larger request would be asked to retry
-    /// forever.
-    pub fn texts_per_request(&self) -> usize {
-        self.max_client_batch_size.min(self.queue_capacity)
-    }
-
     /// Time from the last byte of a request to 504; 30 seconds by default, an hour at most.
     pub fn request_timeout(&self) -> Duration {
         Duration::from_millis(self.request_timeout_ms)
+    }
+}
+
+/// Limits of connections.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Connections {
+    /// Most connections of callers; on one more only probes and scrapes are answered
+    #[arg(long, env = env::MAX_CONNECTIONS, default_value_t = 4096, value_parser = bounded(1, 1 << 16))]
+    pub max_connections: usize,
+    /// Seconds that a connection may wait for its next request; longer than the pools of usual clients and proxies keep one
+    #[arg(long, env = env::KEEP_ALIVE_SECONDS, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub keep_alive_seconds: u64,
+}
+
+impl Connections {
+    /// Time that a connection may wait for its next request.
+    pub fn keep_alive(&self) -> Duration {
+        Duration::from_secs(self.keep_alive_seconds)
     }
 }
 
@@ -179,7 +200,7 @@ mod tests {
         let args = parse("belfry-worker --model /m").unwrap();
         assert_eq!(args.listen.port(), PORT);
         assert_eq!(args.limits.max_batch_tokens, defaults::MAX_BATCH_TOKENS as usize);
-        assert_eq!(args.limits.texts_per_request(), defaults::MAX_CLIENT_BATCH_SIZE as usize);
+        assert_eq!(args.limits.max_client_batch_size, defaults::MAX_CLIENT_BATCH_SIZE as usize);
         assert_eq!(args.limits.request_timeout(), Duration::from_secs(30));
         assert!(!args.lifecycle.log_json);
         assert_eq!(args.source.download_timeout_seconds, u64::from(defaults::DOWNLOAD_TIMEOUT_SECONDS));
@@ -211,11 +232,5 @@ mod tests {
         for flag in ["--max-batch-tokens 0", "--queue-capacity 0", "--request-timeout-ms 0", "--threads 5000"] {
             assert!(parse(&format!("belfry-worker --model /m {flag}")).is_err(), "{flag}");
         }
-    }
-
-    #[test]
-    fn a_request_never_holds_more_texts_than_the_queue() {
-        let args = parse("belfry-worker --model /m --queue-capacity 4").unwrap();
-        assert_eq!(args.limits.texts_per_request(), 4);
     }
 }

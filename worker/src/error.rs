@@ -1,5 +1,7 @@
 //! Every way in which a request can fail: its code, status and body, in one table.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -23,6 +25,8 @@ pub enum Reason {
     ModelNotFound,
     /// The body is larger than [`crate::admit::BODY_LIMIT`].
     RequestTooLarge,
+    /// The body stopped coming.
+    BodyTimeout,
     /// More texts than one request may have.
     TooManyInputs,
     /// A text has more tokens than the model takes.
@@ -35,6 +39,8 @@ pub enum Reason {
     Draining,
     /// The request's time limit passed.
     DeadlineExceeded,
+    /// The caller left before its body was complete.
+    ClientClosedRequest,
     /// The tokenizer or the model failed; the log says why.
     InferenceFailed,
 }
@@ -60,6 +66,9 @@ impl Reason {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ModelNotFound => StatusCode::NOT_FOUND,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            // nginx's status for a caller that left; it is counted, and nobody is there to get it.
+            Self::ClientClosedRequest => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             Self::ModelLoading | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
@@ -76,7 +85,7 @@ pub struct ApiError {
     /// One line for the caller. It never holds a piece of the request's text.
     pub message: String,
     /// The field of the request that is at fault.
-    pub param: Option<&'static str>,
+    pub param: Option<Cow<'static, str>>,
     /// Whole seconds after which a retry makes sense.
     pub retry_after: Option<u64>,
 }
@@ -89,8 +98,8 @@ impl ApiError {
 
     /// Names the field at fault.
     #[must_use]
-    pub fn param(self, param: &'static str) -> Self {
-        Self { param: Some(param), ..self }
+    pub fn param(self, param: impl Into<Cow<'static, str>>) -> Self {
+        Self { param: Some(param.into()), ..self }
     }
 
     /// Asks the caller to retry after this many seconds; 0 becomes 1.
@@ -101,13 +110,13 @@ impl ApiError {
 
     /// The answer, with the status that this endpoint's clients expect.
     pub fn into_response(self, endpoint: Endpoint) -> Response {
-        let mut response = body(self.reason.status(endpoint), self.reason.code(), &self.message, self.param);
+        let mut response = body(self.reason.status(endpoint), self.reason.code(), &self.message, self.param.as_deref());
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // A draining worker's callers should connect elsewhere, and the rest of a body that is too large is not read.
-        if matches!(self.reason, Reason::Draining | Reason::RequestTooLarge) {
+        // A draining worker's callers should connect elsewhere, and the rest of such a body is not read.
+        if matches!(self.reason, Reason::Draining | Reason::RequestTooLarge | Reason::BodyTimeout) {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -139,7 +148,7 @@ mod tests {
             }
         }
         let ours: Vec<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
-        let elsewhere = ["ok", "client_closed_request"];
+        let elsewhere = ["ok"];
         assert!(REASONS.iter().all(|code| ours.contains(code) || elsewhere.contains(code)));
     }
 

@@ -16,7 +16,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
-use crate::admit;
+use crate::admit::{self, Body};
 use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::error::{ApiError, Reason, body};
@@ -24,8 +24,12 @@ use crate::http::input::Input;
 use crate::http::request_id::RequestId;
 use crate::respond::{Format, Shape};
 use crate::rows::{self, Rows};
+use crate::server::Admission;
 use crate::state::{App, Model, Prompt};
 use crate::tokenize::{Encoded, Refused};
+
+/// Parts of the queue that a request takes at once if the queue can't hold all its texts; the rest is for others.
+const PARTS: usize = 4;
 
 /// All routes of the worker.
 pub fn router(app: Arc<App>) -> Router {
@@ -106,8 +110,8 @@ impl PromptChoice {
 pub struct Wanted {
     /// The texts.
     pub input: Input,
-    /// Cut a text that is too long at its end, instead of refusing it.
-    pub truncate: bool,
+    /// Cut a text that is too long, instead of refusing it; by default as the worker was started.
+    pub truncate: Option<bool>,
     /// Bring vectors to length 1, or leave them as they are; by default as the model defines them.
     pub normalize: Option<bool>,
     /// Values of each vector to keep, from the first on; by default as the model defines them.
@@ -168,13 +172,7 @@ impl Drop for Call {
 
 async fn answer(app: Arc<App>, endpoint: Endpoint, request: Request) -> Response {
     let mut call = Call::new(Arc::clone(&app), endpoint, &request);
-    let limit = app.limits.request_timeout();
-    let deadline = call.began + limit;
-    let outcome = tokio::time::timeout_at(deadline.into(), steps(&mut call, request, deadline)).await;
-    let outcome = outcome.unwrap_or_else(|_| {
-        let message = format!("not answered within {} ms; send fewer texts, or retry later", limit.as_millis());
-        Err(ApiError::new(Reason::DeadlineExceeded, message))
-    });
+    let outcome = steps(&mut call, request).await;
     match outcome {
         Ok(response) => {
             call.count("200", "ok");
@@ -187,14 +185,26 @@ async fn answer(app: Arc<App>, endpoint: Endpoint, request: Request) -> Response
     }
 }
 
-async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<Response, ApiError> {
+/// Reads the body, whose time is the caller's, and then computes the answer within the time limit of a request.
+async fn steps(call: &mut Call, request: Request) -> Result<Response, ApiError> {
     let app = Arc::clone(&call.app);
-    let model = admit::open(&app)?;
-    admit::output(model, Output::Dense)?;
+    let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
+    admit::open(&app, admission)?;
     let body = admit::body(&app, request).await?;
     call.began = Instant::now();
+    let limit = app.limits.request_timeout();
+    let deadline = call.began + limit;
+    tokio::time::timeout_at(deadline.into(), compute(call, &app, body, deadline)).await.unwrap_or_else(|_| {
+        let message = format!("not answered within {} ms; send fewer texts, or retry later", limit.as_millis());
+        Err(ApiError::new(Reason::DeadlineExceeded, message))
+    })
+}
+
+async fn compute(call: &mut Call, app: &Arc<App>, body: Body, deadline: Instant) -> Result<Response, ApiError> {
+    let model = app.model().ok_or_else(|| ApiError::new(Reason::ModelLoading, "the model is still being loaded"))?;
+    admit::output(model, Output::Dense)?;
     let wanted = match call.endpoint {
-        Endpoint::Embeddings => openai::parse(&body.bytes, &app.name)?,
+        Endpoint::Embeddings => openai::parse(&body.bytes, app)?,
         Endpoint::Embed => tei::parse(&body.bytes)?,
     };
     if let Some(dimensions) = wanted.dimensions.filter(|d| !(1..=model.dimensions).contains(d)) {
@@ -202,16 +212,11 @@ async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<R
         return Err(ApiError::new(Reason::InvalidInput, message).param("dimensions"));
     }
     call.texts = wanted.input.len();
-    let room = admit::room(&app, call.texts).map_err(|error| error.param(call.endpoint.input_name()))?;
+    admit::count(app, call.texts).map_err(|error| error.param(call.endpoint.input_name()))?;
     let shape = Shape::of(&model.presets, wanted.normalize, wanted.dimensions);
-    let prompt = wanted.prompt.resolve(model)?;
-    let (input, truncate, began) = (wanted.input, wanted.truncate, Instant::now());
-    let texts = tokenize(&app, call.endpoint, (input, prompt), truncate).await?;
-    let tokenized = began.elapsed();
-    let Rows { rows, tokens, queue, inference } = rows::dense(&app, room, texts, deadline).await?;
-    for (phase, took) in [("tokenize", tokenized), ("queue", queue), ("inference", inference)] {
-        app.metrics.phase(phase, took);
-    }
+    let truncate = wanted.truncate.unwrap_or(app.limits.auto_truncate);
+    let texts = Texts { input: wanted.input, prompt: wanted.prompt.resolve(model)?, truncate };
+    let Passed { rows, tokens } = pass(app, call.endpoint, texts, deadline).await?;
     let vectors = rows.into_iter().map(|vector| shape.apply(vector)).collect();
     Ok(match call.endpoint {
         Endpoint::Embeddings => crate::respond::openai(&app.name, vectors, wanted.format, tokens),
@@ -219,12 +224,56 @@ async fn steps(call: &mut Call, request: Request, deadline: Instant) -> Result<R
     })
 }
 
+/// The texts of a request, and how they are tokenized.
+struct Texts {
+    input: Input,
+    prompt: Prompt,
+    truncate: bool,
+}
+
+/// What came out of the model for a request.
+struct Passed {
+    rows: Vec<Vec<f32>>,
+    tokens: usize,
+}
+
+/// Sends texts through the model: at once if the queue can hold them, else in parts, each when there is room for it.
+/// The first part must find room, so that a busy worker says so at once.
+async fn pass(app: &Arc<App>, endpoint: Endpoint, texts: Texts, deadline: Instant) -> Result<Passed, ApiError> {
+    let Texts { input, prompt, truncate } = texts;
+    let capacity = app.limits.queue_capacity;
+    let size = if input.len() <= capacity { capacity } else { capacity.div_ceil(PARTS) };
+    let mut passed = Passed { rows: Vec::with_capacity(input.len()), tokens: 0 };
+    let mut took = [Duration::ZERO; 3];
+    for part in input.split(size) {
+        let (first, offset, count) = (passed.rows.is_empty(), passed.rows.len(), part.len());
+        let room = if first {
+            admit::room(app, count).map_err(|error| error.param(endpoint.input_name()))?
+        } else {
+            app.inbox.wait_for_room(count).await
+        };
+        let began = Instant::now();
+        let encoded = tokenize(app, endpoint, (part, prompt.clone()), (truncate, offset)).await?;
+        let tokenized = began.elapsed();
+        let Rows { rows, tokens, queue, inference } = rows::dense(app, room, encoded, deadline).await?;
+        passed.rows.extend(rows);
+        passed.tokens += tokens;
+        for (sum, part) in took.iter_mut().zip([tokenized, queue, inference]) {
+            *sum += part;
+        }
+    }
+    for (phase, took) in ["tokenize", "queue", "inference"].into_iter().zip(took) {
+        app.metrics.phase(phase, took);
+    }
+    Ok(passed)
+}
+
 /// Tokenizes on a thread for blocking work; as many requests at once as there are compute threads.
 async fn tokenize(
     app: &Arc<App>,
     endpoint: Endpoint,
     (input, prompt): (Input, Prompt),
-    truncate: bool,
+    (truncate, offset): (bool, usize),
 ) -> Result<Vec<Encoded>, ApiError> {
     let failed =
         || ApiError::new(Reason::InferenceFailed, "the tokenizer failed on this request; the worker's log says why");
@@ -233,7 +282,7 @@ async fn tokenize(
     let work = move || shared.model().map(|model| encode(model, input, &prompt, truncate));
     match tokio::task::spawn_blocking(work).await {
         Ok(Some(Ok(texts))) => Ok(texts),
-        Ok(Some(Err((index, refused)))) => Err(refusal(endpoint, index, &refused)),
+        Ok(Some(Err((index, refused)))) => Err(refusal(endpoint, offset + index, &refused)),
         Ok(None) | Err(_) => Err(failed()),
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::engine::{Output, Row};
 use crate::error::Reason;
@@ -61,6 +61,8 @@ pub(crate) struct Answer {
 pub struct Inbox {
     inner: Mutex<Inner>,
     arrived: Condvar,
+    /// Woken when texts leave.
+    freed: Notify,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl Inbox {
     /// An empty inbox with room for this many texts.
     pub fn new(capacity: usize) -> Self {
         let inner = Inner { queue: Queue::new(capacity), busy: false, closed: false };
-        Self { inner: Mutex::new(inner), arrived: Condvar::new() }
+        Self { inner: Mutex::new(inner), arrived: Condvar::new(), freed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -98,6 +100,20 @@ impl Inbox {
         Ok(Reserved { inbox: self, texts })
     }
 
+    /// Waits until there is room for texts, at most as many as the queue holds. Its caller has a deadline.
+    pub async fn wait_for_room(&self, texts: usize) -> Reserved<'_> {
+        loop {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // From here on a batch that leaves is not missed.
+            freed.as_mut().enable();
+            match self.reserve(texts) {
+                Ok(reserved) => return reserved,
+                Err(_) => freed.await,
+            }
+        }
+    }
+
     /// Lets the lane end once the queue is empty.
     pub fn close(&self) {
         self.lock().closed = true;
@@ -115,7 +131,9 @@ impl Inbox {
             inner = self.arrived.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
         inner.busy = true;
-        Some(inner.queue.take(limits, Instant::now()))
+        let taken = inner.queue.take(limits, Instant::now());
+        self.freed.notify_waiters();
+        Some(taken)
     }
 
     /// Updates the estimated time per text from a pass.
@@ -149,6 +167,7 @@ impl Drop for Reserved<'_> {
     fn drop(&mut self) {
         if self.texts > 0 {
             self.inbox.lock().queue.release(self.texts);
+            self.inbox.freed.notify_waiters();
         }
     }
 }

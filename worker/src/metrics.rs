@@ -6,8 +6,8 @@ use belfry_crds::contract::metric::{self, Kind, Metric};
 use belfry_crds::contract::metrics as contract;
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec,
-    Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
 use crate::endpoint::Endpoint;
@@ -45,6 +45,12 @@ pub struct Metrics {
     pub queue_capacity: IntGauge,
     /// [`contract::ACTIVE_REQUESTS`]
     pub active_requests: IntGauge,
+    /// [`contract::OPEN_CONNECTIONS`]
+    pub connections: IntGauge,
+    /// [`contract::CONNECTIONS_LIMIT`]
+    pub connections_limit: IntGauge,
+    /// [`contract::CONNECTIONS_REFUSED`]
+    pub connections_refused: IntCounter,
     /// [`contract::MODEL_LOADED`]
     pub model_loaded: IntGauge,
     /// [`contract::MODEL_STATE`]
@@ -99,6 +105,9 @@ impl Metrics {
             queue_depth: register(r, IntGauge::with_opts(opts(&contract::QUEUE_DEPTH))?)?,
             queue_capacity: register(r, IntGauge::with_opts(opts(&contract::QUEUE_CAPACITY))?)?,
             active_requests: register(r, IntGauge::with_opts(opts(&contract::ACTIVE_REQUESTS))?)?,
+            connections: register(r, IntGauge::with_opts(opts(&contract::OPEN_CONNECTIONS))?)?,
+            connections_limit: register(r, IntGauge::with_opts(opts(&contract::CONNECTIONS_LIMIT))?)?,
+            connections_refused: register(r, IntCounter::with_opts(opts(&contract::CONNECTIONS_REFUSED))?)?,
             model_loaded: register(r, IntGauge::with_opts(opts(&contract::MODEL_LOADED))?)?,
             model_state: register(r, IntGaugeVec::new(opts(&contract::MODEL_STATE), &labels(&contract::MODEL_STATE))?)?,
             model_load_duration: register(r, Gauge::with_opts(opts(&contract::MODEL_LOAD_DURATION))?)?,

@@ -113,7 +113,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         let shutdown = async { drop(stopped.await) };
         let router = router(Arc::clone(&app));
         tokio::select! {
-            () = server::serve(Arc::clone(&app), listener, router, args.lifecycle.clone(), shutdown) => {}
+            () = server::serve(Arc::clone(&app), listener, router, (args.lifecycle.clone(), args.connections.clone()), shutdown) => {}
             () = signals.second(stop) => {
                 tracing::warn!("Second signal, ending now");
                 native::exit_now(SECOND_SIGNAL_STATUS);

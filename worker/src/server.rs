@@ -1,4 +1,6 @@
-//! Connections: an accept loop with a bound on everything, and a drain at the end.
+//! Connections: an accept loop with a bound on everything, room for probes whatever callers do, and a drain at the end.
+
+mod watched;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -8,29 +10,38 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
-use crate::args::LifecycleArgs;
+use self::watched::{Patience, Phases, Watched};
+use crate::args::{Connections, LifecycleArgs};
+use crate::error::body;
 use crate::lifecycle::State;
 use crate::state::App;
-
-/// Longest time from a connection's start, or from the end of the previous answer, to the complete head of a request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most headers of a request, and most bytes of its head.
 const HEADERS_LIMIT: usize = 64;
 const HEAD_BYTES_LIMIT: usize = 64 * 1024;
 
-/// Most connections at once; more wait in the kernel's queue until one closes, which [`HEADER_TIMEOUT`] ensures.
-const CONNECTIONS_LIMIT: usize = 1024;
+/// Longest time from the first byte of a head to its end.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections beyond the limit of callers' connections. On them only probes and scrapes are answered, and each is closed after its answer;
+/// so the kubelet is answered while callers hold every other connection.
+const RESERVED: usize = 64;
+
+/// How long such a connection may take to ask.
+const RESERVED_PATIENCE: Patience = Patience { idle: Duration::from_secs(1), head: Duration::from_secs(1) };
 
 /// Pause after the kernel refused a connection, usually because there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -41,75 +52,172 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Time for connections to close after the last answer was given.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// What a request is told by the connection that it came on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Everything is answered.
+    Open,
+    /// The connection was made after the drain's delay was over: only probes and scrapes are answered.
+    Late,
+    /// There are too many connections: only probes and scrapes are answered.
+    Crowded,
+}
+
 /// Serves until `shutdown` ends, and then until everything that was accepted is answered or the drain's time is over.
 /// The caller passes both the listener and the shutdown, so that a test can drain without a process.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     router: Router,
-    times: LifecycleArgs,
+    (times, limits): (LifecycleArgs, Connections),
     shutdown: impl Future<Output = ()>,
 ) {
-    let connections = GracefulShutdown::new();
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_LIMIT));
-    let accepting = accept(&listener, &permits, &connections, &router);
+    let server = Server {
+        callers: Arc::new(Semaphore::new(limits.max_connections)),
+        reserved: Arc::new(Semaphore::new(RESERVED)),
+        patience: Patience { idle: limits.keep_alive(), head: HEAD_TIMEOUT },
+        connections: GracefulShutdown::new(),
+        app: Arc::clone(&app),
+        router,
+    };
+    app.metrics.connections_limit.set(i64::try_from(limits.max_connections).unwrap_or(i64::MAX));
     let ending = async {
         shutdown.await;
         drain(&app, &times).await;
     };
     tokio::select! {
-        never = accepting => match never {},
+        never = server.accept(&listener) => match never {},
         () = ending => {}
     }
     // Idle connections close now; one that still writes its answer gets a moment.
     drop(listener);
-    drop(timeout(CLOSE_TIMEOUT, connections.shutdown()).await);
+    drop(timeout(CLOSE_TIMEOUT, server.connections.shutdown()).await);
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-    connections: &GracefulShutdown,
-    router: &Router,
-) -> Infallible {
-    loop {
-        let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return std::future::pending().await };
-        match listener.accept().await {
-            Ok((stream, peer)) => connection(stream, peer, permit, (connections, router)),
-            Err(error) => {
-                tracing::warn!(%error, "Connection was not accepted");
-                sleep(ACCEPT_PAUSE).await;
+struct Server {
+    app: Arc<App>,
+    router: Router,
+    /// A permit for each connection of a caller.
+    callers: Arc<Semaphore>,
+    /// A permit for each connection beyond those.
+    reserved: Arc<Semaphore>,
+    patience: Patience,
+    connections: GracefulShutdown,
+}
+
+impl Server {
+    async fn accept(&self, listener: &TcpListener) -> Infallible {
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    let (admission, permit) = self.admit().await;
+                    self.connection(stream, peer, admission, permit);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "Connection was not accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
     }
-}
 
-fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    (connections, router): (&GracefulShutdown, &Router),
-) {
-    // Small answers would otherwise wait for the caller's delayed acknowledgement.
-    drop(stream.set_nodelay(true));
-    let router = router.clone();
-    let service = service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
-    let serving = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(HEADERS_LIMIT)
-        .max_buf_size(HEAD_BYTES_LIMIT)
-        .serve_connection(TokioIo::new(stream), service);
-    let watched = connections.watch(serving);
-    tokio::spawn(async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%peer, %error, "Connection broke");
+    async fn admit(&self) -> (Admission, Option<OwnedSemaphorePermit>) {
+        let late = self.app.lifecycle.state() == State::Refusing;
+        match Arc::clone(&self.callers).try_acquire_owned() {
+            Ok(permit) if late => (Admission::Late, Some(permit)),
+            Ok(permit) => (Admission::Open, Some(permit)),
+            // Each of these ends within a second or after one answer.
+            Err(_) => (Admission::Crowded, Arc::clone(&self.reserved).acquire_owned().await.ok()),
         }
-        drop(permit);
-    });
+    }
+
+    fn connection(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        admission: Admission,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        // Small answers would otherwise wait for the caller's delayed acknowledgement.
+        drop(stream.set_nodelay(true));
+        let (app, router, phases) = (Arc::clone(&self.app), self.router.clone(), Arc::new(Phases::new()));
+        let patience = if admission == Admission::Crowded { RESERVED_PATIENCE } else { self.patience };
+        let open = OpenConnection::new(Arc::clone(&self.app));
+        let watched = Watched::new(stream, Arc::clone(&phases));
+        let asked = Arc::clone(&phases);
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (app, router, phases) = (Arc::clone(&app), router.clone(), Arc::clone(&asked));
+            async move {
+                phases.asked();
+                let response = respond(&app, router, request.map(Body::new), admission).await;
+                phases.answered();
+                response
+            }
+        });
+        let serving = http1::Builder::new()
+            .max_headers(HEADERS_LIMIT)
+            .max_buf_size(HEAD_BYTES_LIMIT)
+            .serve_connection(TokioIo::new(watched), service);
+        let serving = self.connections.watch(serving);
+        tokio::spawn(async move {
+            tokio::select! {
+                result = serving => if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "Connection broke");
+                },
+                // Dropping the connection closes it.
+                () = phases.expired(patience) => {}
+            }
+            drop((permit, open));
+        });
+    }
 }
 
-/// Drains: not ready at once, refusing requests after the delay, done once no request is running.
+/// Counts a connection while it is open.
+struct OpenConnection(Arc<App>);
+
+impl OpenConnection {
+    fn new(app: Arc<App>) -> Self {
+        app.metrics.connections.inc();
+        Self(app)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.metrics.connections.dec();
+    }
+}
+
+async fn respond(
+    app: &App,
+    router: Router,
+    mut request: Request,
+    admission: Admission,
+) -> Result<Response, Infallible> {
+    let about_worker = [LIVENESS_PATH, READINESS_PATH, METRICS_PATH].contains(&request.uri().path());
+    let mut response = match admission {
+        Admission::Crowded if !about_worker => too_many(app),
+        _ => {
+            request.extensions_mut().insert(admission);
+            router.oneshot(request).await?
+        }
+    };
+    // A caller of a worker that ends connects again, and then to another one.
+    if admission != Admission::Open || matches!(app.lifecycle.state(), State::Draining | State::Refusing) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
+fn too_many(app: &App) -> Response {
+    app.metrics.connections_refused.inc();
+    let message = "the worker has as many connections as it takes; retry, and share connections between requests";
+    let mut response = body(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", message, None);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// Drains: not ready at once, refusing new connections' requests after the delay, done once no request is running.
 async fn drain(app: &App, times: &LifecycleArgs) {
     let start = Instant::now();
     let end = start + Duration::from_secs(times.drain_timeout_seconds);

@@ -2,136 +2,64 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
+#[path = "support/listening.rs"]
+mod listening;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use belfry_worker::http::router;
 use belfry_worker::lifecycle::State;
-use belfry_worker::server::serve;
-use support::{Fake, Next, PATIENCE, args, eventually, request};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
-use tokio::task;
-
-const EMBED: &str = r#"{"inputs": ["w1 w2"]}"#;
-
-/// A server on a port of its own, until it is stopped.
-struct Server {
-    runtime: Runtime,
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    serving: Option<task::JoinHandle<()>>,
-}
-
-impl Server {
-    fn start(fake: &Fake, flags: &str) -> Self {
-        let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let times = args(&format!("--model /models/tiny {flags}")).lifecycle;
-        let (app, router) = (Arc::clone(&fake.app), router(Arc::clone(&fake.app)));
-        let serving = runtime.spawn(serve(app, listener, router, times, async { drop(stopped.await) }));
-        Self { runtime, address, stop: Some(stop), serving: Some(serving) }
-    }
-
-    fn stop(&mut self) {
-        self.stop.take().expect("it was not stopped before").send(()).unwrap();
-    }
-
-    fn serves(&self) -> bool {
-        self.serving.as_ref().is_some_and(|serving| !serving.is_finished())
-    }
-
-    /// Waits for the end of the drain.
-    fn ended(&mut self) {
-        let serving = self.serving.take().expect("it did not end before");
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, serving).await }).expect("it ends").unwrap();
-    }
-
-    /// Sends a request that is in the model's hands when this returns.
-    fn in_flight(&self, fake: &Fake) -> JoinHandle<Option<u16>> {
-        let address = self.address;
-        let call = std::thread::spawn(move || request(address, "POST /embed", EMBED).map(|(status, _)| status));
-        eventually("the request is computed", || (fake.app.inbox.busy() && fake.app.inbox.depth() == 0).then_some(()));
-        call
-    }
-}
-
-/// A connection that stays open between requests.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self(BufReader::new(stream))
-    }
-
-    /// Status and body of an answer.
-    fn get(&mut self, path: &str) -> (u16, String) {
-        write!(self.0.get_mut(), "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the connection ended after {lines:?}");
-            if line.trim().is_empty() {
-                break;
-            }
-            lines.push(line.to_ascii_lowercase());
-        }
-        let length = lines.iter().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
-        let mut body = vec![0; length.expect("a length")];
-        self.0.read_exact(&mut body).unwrap();
-        (lines[0].split(' ').nth(1).unwrap().parse().unwrap(), String::from_utf8(body).unwrap())
-    }
-
-    /// Waits until the other side closes.
-    fn closed(&mut self) {
-        assert_eq!(self.0.read(&mut [0]).unwrap(), 0, "nothing was asked for");
-    }
-}
+use listening::{Connection, EMBED, Server};
+use support::{Fake, Next, eventually, request};
 
 #[test]
-fn a_drain_answers_what_is_in_flight_refuses_what_is_new_and_closes_what_is_idle() {
+fn after_the_delay_open_connections_are_served_and_new_ones_only_probed() {
     let fake = Fake::held("");
     let mut server = Server::start(&fake, "--drain-delay-seconds 0 --drain-timeout-seconds 600");
-    let mut open = Connection::open(server.address);
-    assert_eq!(open.get("/readyz").0, 200);
+    let mut open = [Connection::open(server.address), Connection::open(server.address)];
+    for connection in &mut open {
+        let (status, _, ends) = connection.get("/readyz");
+        assert_eq!((status, ends), (200, false));
+    }
     let call = server.in_flight(&fake);
-
     server.stop();
-    let body = eventually("an open connection hears that it is not ready", || {
-        Some(open.get("/readyz")).filter(|(status, _)| *status == 503).map(|(_, body)| body)
-    });
-    assert!(body.contains(r#""state":"draining""#), "{body}");
     eventually("the delay is over", || (fake.app.lifecycle.state() == State::Refusing).then_some(()));
-    assert_eq!(open.get("/healthz").0, 200, "it is alive");
-    let (status, body) = request(server.address, "POST /embed", EMBED).expect("an answer to a new request");
+
+    let (status, body, ends) = open[0].get("/readyz");
+    assert_eq!((status, ends), (503, true));
+    assert!(body.contains(r#""state":"draining""#), "{body}");
+    open[0].closed();
+    let [_, mut last] = open;
+    let late = std::thread::spawn(move || last.ask("POST /embed", EMBED));
+    eventually("the late request waits", || (fake.app.inbox.depth() == 1).then_some(()));
+
+    let (status, body) = request(server.address, "POST /embed", EMBED).expect("an answer to a new caller");
     assert_eq!(status, 503);
     assert!(body.contains(r#""code":"draining""#), "{body}");
-    assert!(server.serves(), "a request is in flight");
+    assert_eq!(request(server.address, "GET /healthz", "").map(|(status, _)| status), Some(200));
+    assert_eq!(request(server.address, "GET /metrics", "").map(|(status, _)| status), Some(200));
+    assert!(server.serves(), "two requests are in flight");
 
     fake.permit(Next::Answer);
+    fake.permit(Next::Answer);
     assert_eq!(call.join().unwrap(), Some(200));
+    let (status, _, ends) = late.join().unwrap();
+    assert_eq!((status, ends), (200, true));
     server.ended();
-    open.closed();
     assert_eq!(request(server.address, "GET /readyz", ""), None, "the port is free");
 }
 
 #[test]
-fn requests_are_answered_until_the_delay_is_over() {
+fn within_the_delay_every_request_is_answered_and_its_connection_closed() {
     let fake = Fake::ready("");
     let mut server = Server::start(&fake, "--drain-delay-seconds 600 --drain-timeout-seconds 600");
     let mut open = Connection::open(server.address);
+    assert_eq!(open.ask("POST /embed", EMBED).0, 200);
     server.stop();
-    eventually("it is not ready", || (open.get("/readyz").0 == 503).then_some(()));
-    assert_eq!(request(server.address, "POST /embed", EMBED).map(|(status, _)| status), Some(200));
+    eventually("it is not ready", || (request(server.address, "GET /readyz", "")?.0 == 503).then_some(()));
+    let (status, _, ends) = open.ask("POST /embed", EMBED);
+    assert_eq!((status, ends), (200, true));
+    open.closed();
+    assert_eq!(request(server.address, "POST /embed", EMBED).map(|(status, _)| status), Some(200), "a new caller");
     assert!(server.serves());
 }
 

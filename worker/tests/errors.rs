@@ -29,7 +29,11 @@ async fn malformed_requests_are_refused_by_the_table() {
         (OPENAI, "[]".to_owned(), 400, "invalid_input"),
         (OPENAI, r#"{"input": ""}"#.to_owned(), 400, "invalid_input"),
         (OPENAI, r#"{"input": []}"#.to_owned(), 400, "invalid_input"),
-        (OPENAI, r#"{"input": [14]}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": [2, 4, 3]}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, r#"{"input": [[2, 4, 3]]}"#.to_owned(), 400, "invalid_input"),
+        (TEI, r#"{"inputs": [14]}"#.to_owned(), 400, "invalid_input"),
+        (OPENAI, "null".to_owned(), 400, "invalid_input"),
+        (OPENAI, String::new(), 400, "invalid_json"),
         (OPENAI, r#"{"input": "a", "encoding_format": "hex"}"#.to_owned(), 400, "invalid_input"),
         (OPENAI, r#"{"input": "a", "dimensions": "3"}"#.to_owned(), 400, "invalid_input"),
         (OPENAI, r#"{"input": "a", "model": "gpt"}"#.to_owned(), 404, "model_not_found"),
@@ -55,6 +59,23 @@ async fn a_text_that_is_too_long_is_named_with_both_numbers() {
     let body = json!({ "input": ["w1", "w1 ".repeat(20)] });
     let (_, message) = fails(&fake, post(OPENAI, body.to_string()), 400, "input_too_long").await;
     assert_eq!(message, "input 1 is 22 tokens long; the model takes at most 8");
+}
+
+#[tokio::test]
+async fn token_ids_of_an_unknown_vocabulary_are_refused_with_the_way_out() {
+    let (_, message) = fails(&Fake::ready(""), post(OPENAI, r#"{"input": [2, 4, 3]}"#), 400, "invalid_input").await;
+    assert!(
+        message.contains("check_embedding_ctx_length=False") && message.contains("--accept-token-ids"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_of_too_many_texts_names_the_setting_that_binds() {
+    let body = json!({ "input": vec!["w1"; 9] }).to_string();
+    let fake = Fake::ready("--max-client-batch-size 8 --queue-capacity 4");
+    let (_, message) = fails(&fake, post(OPENAI, body), 422, "too_many_inputs").await;
+    assert_eq!(message, "9 inputs in one request; at most 8 are accepted (max_client_batch_size)");
 }
 
 #[tokio::test]

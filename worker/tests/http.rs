@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use belfry_worker::lifecycle::State;
+use belfry_worker::server::Admission;
 use client::{OPENAI, TEI, fails, post, send};
 use serde_json::json;
 use support::Fake;
@@ -45,12 +46,35 @@ async fn base64_holds_the_same_floats() {
 
 #[tokio::test]
 async fn token_ids_give_what_their_text_gives() {
-    let fake = Fake::ready("");
+    let fake = Fake::ready("--accept-token-ids");
     let (_, _, text) = send(&fake, post(OPENAI, r#"{"input": ["w0 w1"]}"#)).await;
     for ids in ["[2, 4, 5, 3]", "[[2, 4, 5, 3]]"] {
         let (_, _, body) = send(&fake, post(OPENAI, format!(r#"{{"input": {ids}}}"#))).await;
         assert_eq!(body["data"], text["data"]);
     }
+}
+
+#[tokio::test]
+async fn more_texts_than_the_queue_holds_pass_through_it_in_parts_and_in_order() {
+    let fake = Fake::ready("--queue-capacity 4 --max-client-batch-size 100");
+    let texts: Vec<String> = (0..50).map(|i| ["w1"; 5][..i % 5 + 1].join(" ")).collect();
+    let (status, _, body) = send(&fake, post(TEI, json!({ "inputs": texts, "normalize": false }).to_string())).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let tokens: Vec<usize> = body.as_array().unwrap().iter().map(|row| row[0].as_f64().unwrap() as usize).collect();
+    assert_eq!(tokens, (0..50).map(|i| i % 5 + 3).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_is_cut_where_the_request_or_the_worker_says_so() {
+    let long = "w1 ".repeat(20);
+    let cut = json!({ "input": long, "truncate": true }).to_string();
+    assert_eq!(send(&Fake::ready(""), post(OPENAI, cut)).await.0, StatusCode::OK);
+    let fake = Fake::ready("--auto-truncate");
+    for (path, body) in [(OPENAI, json!({ "input": long })), (TEI, json!({ "inputs": long }))] {
+        assert_eq!(send(&fake, post(path, body.to_string())).await.0, StatusCode::OK, "{path}");
+    }
+    let refused = json!({ "input": long, "truncate": false }).to_string();
+    fails(&fake, post(OPENAI, refused), 400, "input_too_long").await;
 }
 
 #[tokio::test]
@@ -104,7 +128,9 @@ async fn a_draining_worker_answers_first_and_refuses_later() {
     fake.app.advance(State::Draining);
     assert_eq!(send(&fake, post(OPENAI, r#"{"input": "w1"}"#)).await.0, StatusCode::OK);
     fake.app.advance(State::Refusing);
-    let (head, _) = fails(&fake, post(OPENAI, r#"{"input": "w1"}"#), 503, "draining").await;
+    let mut late = post(OPENAI, r#"{"input": "w1"}"#);
+    late.extensions_mut().insert(Admission::Late);
+    let (head, _) = fails(&fake, late, 503, "draining").await;
     assert_eq!(
         (&head.headers()["connection"], &head.headers()["retry-after"]),
         (&"close".parse().unwrap(), &"1".parse().unwrap())

@@ -51,6 +51,14 @@ pub const MAX_CLIENT_BATCH_SIZE: &str = "BELFRY_MAX_CLIENT_BATCH_SIZE";
 pub const QUEUE_CAPACITY: &str = "BELFRY_QUEUE_CAPACITY";
 /// Milliseconds after which a request is answered with 504.
 pub const REQUEST_TIMEOUT_MS: &str = "BELFRY_REQUEST_TIMEOUT_MS";
+/// `true` takes token ids in `/v1/embeddings`, for callers that use the model's own vocabulary.
+pub const ACCEPT_TOKEN_IDS: &str = "BELFRY_ACCEPT_TOKEN_IDS";
+/// `true` cuts a text that is too long, where a request does not say.
+pub const AUTO_TRUNCATE: &str = "BELFRY_AUTO_TRUNCATE";
+/// Most connections of callers.
+pub const MAX_CONNECTIONS: &str = "BELFRY_MAX_CONNECTIONS";
+/// Seconds that a connection may wait for its next request.
+pub const KEEP_ALIVE_SECONDS: &str = "BELFRY_KEEP_ALIVE_SECONDS";
 /// File for the reason of a failed load.
 pub const TERMINATION_LOG: &str = "BELFRY_TERMINATION_LOG";
 /// Seconds between SIGTERM and the first refused request.

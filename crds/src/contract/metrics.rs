@@ -16,7 +16,7 @@ pub const ENDPOINTS: &[&str] = &["/v1/embeddings", "/embed"];
 
 /// HTTP statuses of a worker's answers to inference requests. 499 is never sent: it counts requests whose caller
 /// disconnected.
-pub const STATUSES: &[&str] = &["200", "400", "404", "405", "413", "415", "422", "429", "499", "500", "503", "504"];
+pub const STATUSES: &[&str] = &["200", "400", "404", "405", "408", "413", "415", "422", "429", "499", "500", "503", "504"];
 
 /// The outcome of a request: `ok`, or the `code` of the error body.
 pub const REASONS: &[&str] = &[
@@ -27,6 +27,7 @@ pub const REASONS: &[&str] = &[
     "method_not_allowed",
     "model_not_found",
     "request_too_large",
+    "body_timeout",
     "too_many_inputs",
     "input_too_long",
     "queue_full",
@@ -97,6 +98,12 @@ metrics! {
         "Most texts that may wait; one more is answered with 429."
     Worker Gauge ACTIVE_REQUESTS = "inference_active_requests" ["requests"] ();
         "Inference requests that were accepted and are not answered yet."
+    Worker Gauge OPEN_CONNECTIONS = "inference_open_connections" ["connections"] ();
+        "Open connections, those of probes and scrapes among them."
+    Worker Gauge CONNECTIONS_LIMIT = "inference_connections_limit" ["connections"] ();
+        "Most connections of callers; on one more only probes and scrapes are answered."
+    Worker Counter CONNECTIONS_REFUSED = "inference_connections_refused_total" ["requests"] ();
+        "Requests that were answered with 503 because there were too many connections; they are in no other metric."
     Worker Gauge MODEL_LOADED = "inference_model_loaded" ["bool"] ();
         "1 when the model answers requests, else 0."
     Worker Gauge MODEL_STATE = "inference_model_state" ["bool"] (closed("state", MODEL_STATES));

@@ -31,6 +31,24 @@ impl Input {
         }
     }
 
+    /// Parts of at most this many texts, in order.
+    pub fn split(self, size: usize) -> Vec<Self> {
+        fn parts<T>(mut list: Vec<T>, size: usize) -> Vec<Vec<T>> {
+            let mut parts = Vec::new();
+            while list.len() > size {
+                let rest = list.split_off(size);
+                parts.push(std::mem::replace(&mut list, rest));
+            }
+            parts.push(list);
+            parts
+        }
+        let size = size.max(1);
+        match self {
+            Self::Texts(texts) => parts(texts, size).into_iter().map(Self::Texts).collect(),
+            Self::Ids(lists) => parts(lists, size).into_iter().map(Self::Ids).collect(),
+        }
+    }
+
     /// Whether there is no text; [`Self::checked`] refuses that.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -133,33 +151,96 @@ impl<'de> serde::Deserialize<'de> for Input {
 
 const TOO_MANY: &str = "too many inputs in one request";
 
-/// Reads a body. Fields that are not known are ignored.
+/// Reads a body, which is an object. Fields that are not known are ignored.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if deeper_than(body, DEPTH_LIMIT) {
         let message = format!("the body is nested deeper than {DEPTH_LIMIT} levels");
         return Err(ApiError::new(Reason::InvalidJson, message));
     }
-    serde_json::from_slice(body).map_err(|error| explain(&error))
+    // serde takes an array for an object whose fields have no names.
+    if let Some(kind) = other_than_object(body) {
+        serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| broken(&error))?;
+        return Err(ApiError::new(Reason::InvalidInput, format!("the body is {kind}; expected a JSON object")));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
+    reader.end().map_err(|error| broken(&error))?;
+    Ok(value)
 }
 
-/// Explains what is wrong and where. For a wrong type, serde quotes the value. The value may be private, so only the
-/// part after it is kept.
-fn explain(error: &serde_json::Error) -> ApiError {
-    let text = error.to_string();
-    let place = format!("line {} column {}", error.line(), error.column());
-    if error.is_syntax() || error.is_eof() {
-        return ApiError::new(Reason::InvalidJson, format!("the body is not valid JSON: {text}"));
+/// What a body is that is no object; `None` also for one that is nothing at all.
+fn other_than_object(body: &[u8]) -> Option<&'static str> {
+    match body.trim_ascii_start().first()? {
+        b'[' => Some("an array"),
+        b'"' => Some("a string"),
+        b't' | b'f' => Some("true or false"),
+        b'n' => Some("null"),
+        b'-' | b'0'..=b'9' => Some("a number"),
+        _ => None,
     }
+}
+
+fn broken(error: &serde_json::Error) -> ApiError {
+    ApiError::new(Reason::InvalidJson, format!("the body is not valid JSON: {error}"))
+}
+
+/// Explains what is wrong and where: the field, what was expected, and the kind of what came. The value itself may be
+/// private, so it is never repeated.
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
+    let (inner, path) = (error.inner(), error.path().to_string());
+    if inner.is_syntax() || inner.is_eof() {
+        return broken(inner);
+    }
+    let text = inner.to_string();
+    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    let field = path.split(['.', '[']).next().filter(|field| !field.is_empty() && *field != "?");
     if text.starts_with(TOO_MANY) {
         return ApiError::new(Reason::TooManyInputs, text);
     }
-    let safe = ["missing field", "duplicate field", "a token id is too large", "an array mixes"];
-    let message = match text.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("expected {expected}"),
-        None if safe.iter().any(|start| text.starts_with(start)) => text,
-        None => format!("a field has the wrong type at {place}"),
+    // Written by serde or here, without a value from the body.
+    const SAFE: &[&str] = &["missing field", "duplicate field", "a token id is too large", "an array mixes"];
+    let what = match (text.rsplit_once(", expected "), came(text)) {
+        (Some((_, expected)), Some(kind)) => format!("expected {}, got {kind}", plain(expected)),
+        (Some((_, expected)), None) => format!("expected {}", plain(expected)),
+        (None, _) if SAFE.iter().any(|start| text.starts_with(start)) => text.to_owned(),
+        (None, _) => "has a value that is not accepted".to_owned(),
     };
-    ApiError::new(Reason::InvalidInput, message)
+    let message = match field {
+        Some(_) => format!("{path}: {what}"),
+        None => what,
+    };
+    let error = ApiError::new(Reason::InvalidInput, message);
+    match field {
+        Some(field) => error.param(field.to_owned()),
+        None => error,
+    }
+}
+
+/// The kind of the value that came, in JSON's words.
+fn came(text: &str) -> Option<&'static str> {
+    let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
+    const KINDS: &[(&str, &str)] = &[
+        ("null", "null"),
+        ("boolean", "true or false"),
+        ("integer", "a number"),
+        ("floating point", "a number"),
+        ("string", "a string"),
+        ("sequence", "an array"),
+        ("map", "an object"),
+    ];
+    KINDS.iter().find(|(start, _)| rest.starts_with(start)).map(|(_, kind)| *kind)
+}
+
+/// What was expected, without the words of the language that this is written in.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "usize" | "u64" | "u32" => "a whole number from 0 on",
+        "a boolean" => "true or false",
+        "a sequence" => "an array",
+        "f32" | "f64" => "a number",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    }
 }
 
 /// Whether the nesting exceeds the limit. `serde_json` has its own limit, but not for fields that it skips.
@@ -185,8 +266,23 @@ fn deeper_than(body: &[u8], limit: usize) -> bool {
 mod tests {
     use super::*;
 
+    #[derive(Debug, serde::Deserialize)]
+    struct Body {
+        input: Input,
+        #[serde(default)]
+        #[allow(dead_code, reason = "only read from JSON")]
+        dimensions: Option<usize>,
+        #[serde(default)]
+        #[allow(dead_code, reason = "only read from JSON")]
+        truncate: Option<bool>,
+    }
+
     fn read(json: &str) -> Result<Input, (Reason, String)> {
-        parse::<Input>(json.as_bytes()).map_err(|error| (error.reason, error.message))
+        body(&format!(r#"{{"input": {json}}}"#))
+    }
+
+    fn body(json: &str) -> Result<Input, (Reason, String)> {
+        parse::<Body>(json.as_bytes()).map(|body| body.input).map_err(|error| (error.reason, error.message))
     }
 
     #[test]
@@ -198,32 +294,54 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_is_explained_without_repeating_it() {
-        for json in
-            [r#"{"secret": 1}"#, "true", "1.5", "null", r#"["a", 1]"#, r#"[["secret"]]"#, "[-1]", "[99999999999]"]
-        {
-            let (reason, message) = read(json).unwrap_err();
-            assert_eq!(reason, Reason::InvalidInput, "{json}");
-            assert!(!message.contains("secret") && !message.contains("99999"), "{message}");
-            assert!(message.contains("line 1"), "{message}");
+    fn parts_hold_every_text_once_and_in_order() {
+        let texts = |list: &[&str]| Input::Texts(list.iter().map(|text| (*text).to_owned()).collect());
+        assert_eq!(texts(&["a", "b", "c"]).split(2), [texts(&["a", "b"]), texts(&["c"])]);
+        assert_eq!(texts(&["a", "b"]).split(2), [texts(&["a", "b"])]);
+        assert_eq!(Input::Ids(vec![vec![1], vec![2]]).split(1), [Input::Ids(vec![vec![1]]), Input::Ids(vec![vec![2]])]);
+    }
+
+    #[test]
+    fn a_wrong_type_names_the_field_what_was_expected_and_what_came() {
+        let rows = [
+            (
+                r#"{"input": {"secret": 1}}"#,
+                "input: expected a string, an array of strings, or token ids, got an object",
+            ),
+            (r#"{"input": null}"#, "input: expected a string, an array of strings, or token ids, got null"),
+            (r#"{"input": 1.5}"#, "input: expected a string, an array of strings, or token ids, got a number"),
+            (r#"{"input": ["a", 1]}"#, "input: an array mixes strings and token ids"),
+            (
+                r#"{"input": [["secret, expected nothing"]]}"#,
+                "input[0][0]: expected a whole number from 0 on, got a string",
+            ),
+            (r#"{"input": [99999999999]}"#, "input[0]: a token id is too large"),
+            (r#"{"input": "a", "dimensions": "3"}"#, "dimensions: expected a whole number from 0 on, got a string"),
+            (r#"{"input": "a", "dimensions": -1}"#, "dimensions: expected a whole number from 0 on, got a number"),
+            (r#"{"input": "a", "truncate": "yes"}"#, "truncate: expected true or false, got a string"),
+            (r#"{"inputs": "a"}"#, "missing field `input`"),
+            (r#"["x"]"#, "the body is an array; expected a JSON object"),
+            ("null", "the body is null; expected a JSON object"),
+            ("5", "the body is a number; expected a JSON object"),
+        ];
+        for (json, expected) in rows {
+            assert_eq!(body(json).unwrap_err(), (Reason::InvalidInput, expected.to_owned()), "{json}");
         }
-        let (_, message) = read(r#"[["secret, expected nothing"]]"#).unwrap_err();
-        assert_eq!(message, "expected u32 at line 1 column 28");
     }
 
     #[test]
     fn broken_json_is_explained_by_its_place() {
-        for json in ["", "[", "[\"a\"", "\"\\ud800\"", "[1e999]", "nul", "\"a\" x", "\"a\u{1}\""] {
+        for json in ["[", "[\"a\"", "\"\\ud800\"", "[1e999]", "nul", "\"a\" x", "\"a\u{1}\""] {
             let (reason, message) = read(json).unwrap_err();
             assert_eq!(reason, Reason::InvalidJson, "{json}: {message}");
         }
-        assert!(parse::<Input>(b"\"\xff\"").is_err(), "not UTF-8");
+        assert!(parse::<Body>(b"{\"input\": \"\xff\"}").is_err(), "not UTF-8");
     }
 
     #[test]
     fn deep_nesting_is_refused_even_in_fields_that_are_skipped() {
         for json in ["[".repeat(100_000), format!(r#"{{"x":{}"#, "{\"a\":".repeat(100_000))] {
-            let (reason, message) = read(&json).unwrap_err();
+            let (reason, message) = body(&json).unwrap_err();
             assert_eq!(reason, Reason::InvalidJson);
             assert!(message.contains("64 levels"), "{message}");
         }

@@ -9,6 +9,7 @@ use crate::error::{ApiError, Reason};
 use crate::http::input::{self, Input};
 use crate::http::{PromptChoice, Wanted};
 use crate::respond::Format;
+use crate::state::App;
 
 #[derive(Deserialize)]
 struct Body {
@@ -22,16 +23,22 @@ struct Body {
     prompt: Option<String>,
 }
 
-/// Reads a body; `name` is the name of the served model.
-pub fn parse(body: &[u8], name: &str) -> Result<Wanted, ApiError> {
+/// Reads a body for the served model.
+pub fn parse(body: &[u8], app: &App) -> Result<Wanted, ApiError> {
     let body: Body = input::parse(body)?;
-    if body.model.is_some_and(|model| model != name) {
-        let message = format!("this worker serves {name}, and no other model");
+    if body.model.is_some_and(|model| model != app.name) {
+        let message = format!("this worker serves {}, and no other model", app.name);
         return Err(ApiError::new(Reason::ModelNotFound, message).param("model"));
+    }
+    // Clients of OpenAI tokenize with the vocabularies of OpenAI's models, whose ids mean other words here.
+    if matches!(body.input, Input::Ids(_)) && !app.limits.accept_token_ids {
+        let message = "input has token ids, and their vocabulary is not known to be this model's; send texts \
+                       (in LangChain: check_embedding_ctx_length=False), or start the worker with --accept-token-ids";
+        return Err(ApiError::new(Reason::InvalidInput, message).param("input"));
     }
     Ok(Wanted {
         input: body.input.checked("input")?,
-        truncate: body.truncate.unwrap_or(false),
+        truncate: body.truncate,
         normalize: body.normalize,
         dimensions: body.dimensions,
         format: body.encoding_format.unwrap_or_default(),

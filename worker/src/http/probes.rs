@@ -62,7 +62,8 @@ pub async fn info(State(app): State<Arc<App>>) -> Response {
         "max_input_length": model.map(|model| model.tokenizer.max_tokens()),
         "max_batch_tokens": app.limits.max_batch_tokens,
         "max_batch_size": app.limits.max_batch_size,
-        "max_client_batch_size": app.limits.texts_per_request(),
+        "max_client_batch_size": app.limits.max_client_batch_size,
+        "auto_truncate": app.limits.auto_truncate,
         "queue_capacity": app.limits.queue_capacity,
         "request_timeout_ms": app.limits.request_timeout_ms,
     }))

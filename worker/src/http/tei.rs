@@ -30,7 +30,7 @@ pub fn parse(body: &[u8]) -> Result<Wanted, ApiError> {
     }
     Ok(Wanted {
         input: body.inputs.checked("inputs")?,
-        truncate: body.truncate.unwrap_or(false),
+        truncate: body.truncate,
         normalize: body.normalize,
         dimensions: body.dimensions,
         format: Format::Float,
