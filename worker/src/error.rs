@@ -67,7 +67,7 @@ impl Reason {
             Self::ModelNotFound => StatusCode::NOT_FOUND,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            // nginx's status for a caller that left; it is counted, and nobody is there to get it.
+            // nginx's status for a caller that left; it is counted, and never arrives.
             Self::ClientClosedRequest => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             Self::ModelLoading | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,

@@ -52,7 +52,7 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Time for connections to close after the last answer was given.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a request is told by the connection that it came on.
+/// What a request may ask for, by the connection that it came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// Everything is answered.

@@ -105,7 +105,7 @@ impl Phases {
     }
 }
 
-/// A stream that tells the phases what passes through it.
+/// A stream that reports to the phases what passes through it.
 #[derive(Debug)]
 pub(super) struct Watched {
     stream: TcpStream,
