@@ -13,8 +13,10 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason::*};
 use belfry_worker::batch::Packed;
 use belfry_worker::device::Device;
 use belfry_worker::engine::{Engine, Output, OutputSet};
+use belfry_worker::folder::Folder;
 use belfry_worker::load::load;
 use belfry_worker::metrics::Metrics;
+use belfry_worker::model::family::Family;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -129,4 +131,80 @@ fn settings_that_a_network_would_compute_wrongly_are_refused_by_name() {
         "activation_function": "gelu", "moe_every_n_layers": 2,
     });
     refused(&nomic, &["moe_every_n_layers"]);
+}
+
+/// Fields that change nothing that a network computes, with the families of which that is true; none stands for all.
+const HARMLESS: &[(&str, &[&str])] = &[
+    // Only in training.
+    ("attention_dropout", &[]),
+    ("attention_probs_dropout_prob", &[]),
+    ("classifier_dropout", &[]),
+    ("classifier_dropout_prob", &[]),
+    ("cls_dropout", &[]),
+    ("dropout", &[]),
+    ("embedding_dropout", &[]),
+    ("hidden_dropout_prob", &[]),
+    ("initializer_cutoff_factor", &[]),
+    ("initializer_range", &[]),
+    ("mlp_dropout", &[]),
+    ("pooler_dropout", &[]),
+    ("qa_dropout", &[]),
+    ("seq_classif_dropout", &[]),
+    ("sparse_pred_ignore_index", &[]),
+    ("sparse_prediction", &[]),
+    // How, and not what.
+    ("deterministic_flash_attn", &[]),
+    ("use_cache", &[]),
+    // The tokenizer's, and rows of the table of words that no text has.
+    ("bos_token_id", &[]),
+    ("cls_token_id", &[]),
+    ("eos_token_id", &[]),
+    ("sep_token_id", &[]),
+    ("pad_token_id", &["distilbert", "mpnet", "albert", "modernbert", "nomic_bert", "gte", "deberta-v2"]),
+    // The reference asks only whether it is there.
+    ("embedding_size", &["mpnet"]),
+    // The table is in the weights.
+    ("sinusoidal_pos_embds", &["distilbert"]),
+    // Of a convolution, which conv_kernel_size turns on and which is refused.
+    ("conv_act", &["deberta-v2"]),
+    ("conv_groups", &["deberta-v2"]),
+    // Of multiple choice.
+    ("summary_activation", &["electra"]),
+    ("summary_first_dropout", &["electra"]),
+    ("summary_last_dropout", &["electra"]),
+    ("summary_proj_to_labels", &["electra"]),
+    ("summary_type", &["electra"]),
+    ("summary_use_proj", &["electra"]),
+    // Of Gemma 3 with pictures.
+    ("image_token_id", &["gemma3_text"]),
+    ("mm_tokens_per_image", &["gemma3_text"]),
+    ("text_config", &["gemma3_text"]),
+    ("vision_config", &["gemma3_text"]),
+];
+
+/// `parity/fields.py` reads the fields out of transformers. A field is read if a value that makes no sense is refused.
+#[test]
+fn every_field_of_config_json_that_the_reference_acts_on_is_read_or_known_to_be_harmless() {
+    let fields: BTreeMap<String, Vec<String>> =
+        serde_json::from_slice(&fs::read("tests/reference/config_fields.json").unwrap()).unwrap();
+    assert_eq!(fields.len(), 14);
+    let dir = TempDir::new().unwrap();
+    let read = |config: &Value| {
+        tiny::write_json(&dir.path().join("config.json"), config);
+        Family::read(&Folder::open(dir.path()).unwrap())
+    };
+    let mut wrong = Vec::new();
+    for (family, fields) in &fields {
+        read(&json!({ "model_type": family })).unwrap_or_else(|failure| panic!("{family}: {}", failure.message));
+        for field in fields {
+            let is_read = read(&json!({ "model_type": family, field: [{ "makes": "no sense" }] })).is_err();
+            let harmless = HARMLESS
+                .iter()
+                .any(|(name, families)| name == field && (families.is_empty() || families.contains(&family.as_str())));
+            if is_read == harmless {
+                wrong.push(format!("{family}: {field} is {}", if is_read { "read and harmless" } else { "ignored" }));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
