@@ -262,3 +262,68 @@ impl SelfAttention {
         Tensor::f_cat(&pieces.collect::<TorchResult<Vec<_>>>()?, 2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CPU: Device = Device::Cpu;
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        Vec::try_from(tensor.f_reshape([-1]).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_slopes_of_alibi_are_those_of_its_authors() {
+        let near = |found: Vec<f64>, expected: &[f64]| {
+            assert_eq!(found.len(), expected.len());
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{found:?}");
+        };
+        near(slopes(1), &[1.0 / 256.0]);
+        near(slopes(4), &[0.25, 0.0625, 0.015_625, 0.003_906_25]);
+        near(slopes(3), &[0.0625, 0.003_906_25, 0.25]);
+        assert_eq!(slopes(12).len(), 12);
+    }
+
+    #[test]
+    fn a_token_sees_as_far_as_its_reach() {
+        let pattern = |back, ahead| Pattern { reach: Reach { back, ahead }, bias: None, rotary: None };
+        let seen = |pattern: &Pattern| {
+            let mask = pattern.tensor(pattern.reach, (0, 3), (0, 3), (Kind::Float, CPU)).unwrap();
+            values(&mask.to_kind(Kind::Float))
+        };
+        assert_eq!(seen(&pattern(Some(1), Some(0))), [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(seen(&pattern(Some(0), None)), [1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(Reach { back: Some(2), ahead: Some(0) }.within(3), Reach::CAUSAL);
+        assert_eq!(Reach { back: Some(5), ahead: Some(2) }.within(3), Reach::ALL);
+    }
+
+    /// Long texts are computed in pieces of fewer queries and keys.
+    #[test]
+    fn pieces_are_what_the_whole_is() {
+        tch::manual_seed(1);
+        let (heads, length, size) = (2, 2100, 4);
+        let random = || Tensor::randn([1, heads, length, size], (Kind::Float, CPU));
+        let (q, k, v) = (random(), random(), random());
+        let linear = || Linear { weight: Tensor::zeros([1, 1], (Kind::Float, CPU)), bias: None };
+        let shape = Heads { queries: heads, keys: heads, size };
+        let attention = SelfAttention { qkv: linear(), out: linear(), heads: shape, norms: None, scale: None };
+        let alibi = || Some(Bias::alibi(heads as usize, CPU).unwrap());
+        let table = || Some(Bias::Table { values: Tensor::randn([heads, 11], (Kind::Float, CPU)), limit: 5 });
+        for (back, ahead, bias) in [
+            (None, None, alibi()),
+            (None, None, table()),
+            (Some(7), Some(3), None),
+            (Some(300), Some(0), None),
+            (Some(20), Some(20), table()),
+        ] {
+            let reach = Reach { back, ahead };
+            let pattern = Pattern { reach, bias, rotary: None };
+            let whole = pattern.tensor(reach, (0, length), (0, length), (Kind::Float, CPU)).unwrap();
+            let attend = |mask: &Mask| attention.attend(&q, &k, &v, (&pattern, mask)).unwrap();
+            assert!(matches!(pattern.mask(length, CPU, Kind::Float).unwrap(), Mask::Pieces(_)), "{reach:?}");
+            let difference = attend(&Mask::Whole(whole)) - attend(&Mask::Pieces(reach));
+            assert!(difference.abs().max().double_value(&[]) < 1e-5, "{reach:?}");
+        }
+    }
+}
