@@ -5,6 +5,7 @@
 //! nothing renders nothing.
 
 mod contains;
+mod structure;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -145,7 +146,7 @@ impl Compare for Drift {
             return None;
         }
         let child = rendered.map_or_else(|| self.render(role, &desired), Ok).ok()?;
-        object_contains(object, &child.object?).then(|| claimed.to_owned())
+        object_contains(kind, object, &child.object?).then(|| claimed.to_owned())
     }
 }
 

@@ -70,14 +70,21 @@ async fn an_edited_child_of_any_kind_is_set_back_once_and_what_is_foreign_stays(
     .await
 }
 
-/// For each kind a change of a field that is the operator's.
+/// For each kind changes of fields that are the operator's, also of those where it owns a map or a list as a whole.
 fn edits(present: &Snapshot) -> Vec<(ChildKind, Value)> {
     let mut dashboard = present["ConfigMap m-dashboard"]["data"].clone();
     for (_, text) in dashboard.as_object_mut().into_iter().flatten() {
         *text = json!("{}");
     }
     let label = json!({"metadata": {"labels": {"app.kubernetes.io/name": "other"}}});
+    let green = json!({"version": "green"});
+    let mut endpoints = present["ServiceMonitor m"]["spec"]["endpoints"].clone();
+    endpoints.as_array_mut().into_iter().for_each(|endpoints| endpoints.push(json!({"port": "other"})));
     vec![
+        (ChildKind::Service, json!({"spec": {"selector": green}})),
+        (ChildKind::NetworkPolicy, json!({"spec": {"podSelector": {"matchLabels": green}}})),
+        (ChildKind::PodDisruptionBudget, json!({"spec": {"selector": {"matchLabels": green}}})),
+        (ChildKind::ServiceMonitor, json!({"spec": {"endpoints": endpoints}})),
         (ChildKind::ServiceAccount, json!({"automountServiceAccountToken": true})),
         (ChildKind::NetworkPolicy, json!({"spec": {"policyTypes": ["Ingress"]}})),
         (ChildKind::Deployment, json!({"spec": {"replicas": 9, "template": {"spec": {"enableServiceLinks": true}}}})),

@@ -21,17 +21,17 @@ use serde_json::{Value, json};
 use super::{CRDS, create, post, root, yaml};
 
 /// Namespace of the golden files.
-const NAMESPACE: &str = "search";
+pub(crate) const NAMESPACE: &str = "search";
 
 /// The model that `render/tests/golden` has whole, and the folder of its files.
 const WHOLE: (&str, &str) = ("minimal", "render/tests/golden/minimal");
 
 /// An object as it is sent.
-struct Object {
-    kind: ChildKind,
+pub(crate) struct Object {
+    pub(crate) kind: ChildKind,
     /// Where it comes from, for messages.
-    from: String,
-    yaml: String,
+    pub(crate) from: String,
+    pub(crate) yaml: String,
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ fn golden() -> Result<Vec<Object>> {
 }
 
 /// Every object of every sample, as `belfry render` prints it.
-fn rendered() -> Result<Vec<Object>> {
+pub(crate) fn rendered() -> Result<Vec<Object>> {
     let mut objects = vec![];
     for entry in std::fs::read_dir(root().join("config/samples"))? {
         let path = entry?.path();
@@ -114,7 +114,7 @@ async fn dry_run(client: &Client, kind: ChildKind, yaml: String) -> Result<(u16,
 }
 
 /// Defines the kinds that Kubernetes does not bring, and waits until they are served.
-async fn define(client: &Client) -> Result<()> {
+pub(crate) async fn define(client: &Client) -> Result<()> {
     let (status, message) = post(client, "/api/v1/namespaces", &json!({"metadata": {"name": NAMESPACE}})).await?;
     ensure!(status == 201, "no namespace: {status}: {message}");
     for kind in ChildKind::ALL.iter().copied().filter(|kind| kind.is_optional()) {

@@ -12,7 +12,10 @@ use serde_json::{Value, json};
 
 mod cases;
 mod children;
+mod edits;
+mod fields;
 mod sources;
+mod structure;
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
