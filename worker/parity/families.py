@@ -205,6 +205,7 @@ def jina(rng: random.Random, vocab_size: int):
         **bert_like(rng, vocab_size),
         position_embedding_type="alibi",
         feed_forward_type=rng.choice(["geglu", "geglu", "reglu", "original"]),
+        qk_norm=rng.random() < 0.4,
     )
 
 

@@ -1,4 +1,7 @@
-"""JinaBERT as its authors published it (huggingface.co/jinaai/jina-bert-implementation)."""
+"""JinaBERT as its authors published it (huggingface.co/jinaai/jina-bert-implementation and jina-bert-v2-qk-post-norm).
+
+The second has norms of queries and keys; `qk_norm` chooses it here, while its authors have a class of the same name for it.
+"""
 
 import math
 
@@ -17,7 +20,7 @@ class JinaBertConfig(PretrainedConfig):
     def __init__(
         self, vocab_size=30522, hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072,
         hidden_act="gelu", max_position_embeddings=512, type_vocab_size=2, layer_norm_eps=1e-12,
-        position_embedding_type="absolute", feed_forward_type="original", **rest,
+        position_embedding_type="absolute", feed_forward_type="original", qk_norm=False, **rest,
     ):
         for name, value in dict(locals()).items():
             if name not in ("self", "rest", "__class__"):
@@ -46,9 +49,15 @@ class Attention(nn.Module):
         for name in ("query", "key", "value"):
             setattr(self.self, name, nn.Linear(config.hidden_size, config.hidden_size))
         self.output.dense, self.output.LayerNorm = nn.Linear(config.hidden_size, config.hidden_size), norm(config)
+        self.normed = config.qk_norm
+        if self.normed:
+            self.self.layer_norm_q, self.self.layer_norm_k = norm(config), norm(config)
 
     def forward(self, x, bias):
-        q, k, v = (heads(part(x), self.count) for part in (self.self.query, self.self.key, self.self.value))
+        q, k, v = self.self.query(x), self.self.key(x), self.self.value(x)
+        if self.normed:
+            q, k = self.self.layer_norm_q(q), self.self.layer_norm_k(k)
+        q, k, v = (heads(part, self.count) for part in (q, k, v))
         scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias
         context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
         return self.output.LayerNorm(self.output.dense(context) + x)
@@ -59,7 +68,14 @@ class Layer(nn.Module):
         super().__init__()
         self.config, self.attention = config, Attention(config)
         hidden, inner = config.hidden_size, config.intermediate_size
-        if config.feed_forward_type == "original":
+        if config.qk_norm:
+            gates = 1 if config.feed_forward_type == "original" else 2
+            self.mlp = nn.Module()
+            name = "up_layer" if gates == 1 else "up_gated_layer"
+            setattr(self.mlp, name, nn.Linear(hidden, gates * inner, bias=False))
+            self.mlp.down_layer = nn.Linear(inner, hidden)
+            self.layer_norm_1, self.layer_norm_2 = norm(config), norm(config)
+        elif config.feed_forward_type == "original":
             self.intermediate, self.output = nn.Module(), nn.Module()
             self.intermediate.dense = nn.Linear(hidden, inner)
             self.output.dense, self.output.LayerNorm = nn.Linear(inner, hidden), norm(config)
@@ -69,13 +85,21 @@ class Layer(nn.Module):
             self.mlp.wo, self.mlp.layernorm = nn.Linear(inner, hidden), norm(config)
 
     def forward(self, x, bias):
+        plain = self.config.feed_forward_type == "original"
+        act = ACT2FN[self.config.hidden_act if plain else {"geglu": "gelu", "reglu": "relu"}[self.config.feed_forward_type]]
+        if self.config.qk_norm:
+            x = self.layer_norm_1(x + self.attention(x, bias))
+            if plain:
+                inner = act(self.mlp.up_layer(x))
+            else:
+                up, gate = self.mlp.up_gated_layer(x).chunk(2, dim=-1)
+                inner = up * act(gate)
+            return self.layer_norm_2(x + self.mlp.down_layer(inner))
         x = self.attention(x, bias)
-        if self.config.feed_forward_type == "original":
-            inner = ACT2FN[self.config.hidden_act](self.intermediate.dense(x))
-            return self.output.LayerNorm(self.output.dense(inner) + x)
-        act = {"geglu": nn.functional.gelu, "reglu": nn.functional.relu}[self.config.feed_forward_type]
-        gated, plain = self.mlp.gated_layers(x).chunk(2, dim=-1)
-        return self.mlp.layernorm(self.mlp.wo(act(gated) * plain) + x)
+        if plain:
+            return self.output.LayerNorm(self.output.dense(act(self.intermediate.dense(x))) + x)
+        gate, up = self.mlp.gated_layers(x).chunk(2, dim=-1)
+        return self.mlp.layernorm(self.mlp.wo(act(gate) * up) + x)
 
 
 class JinaBertModel(PreTrainedModel):

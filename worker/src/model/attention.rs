@@ -185,14 +185,21 @@ impl Heads {
     }
 }
 
+/// Norms of queries and of keys.
+pub(super) enum QueryKeyNorm {
+    /// Of each head.
+    OfHeads(Norm, Norm),
+    /// Of all heads together.
+    OfAll(Norm, Norm),
+}
+
 /// Self-attention with its linear layers.
 pub(super) struct SelfAttention {
     /// Query, key and value in one.
     pub(super) qkv: Linear,
     pub(super) out: Linear,
     pub(super) heads: Heads,
-    /// Norms of each head of queries, and of each head of keys.
-    pub(super) norms: Option<(Norm, Norm)>,
+    pub(super) norms: Option<QueryKeyNorm>,
     /// What scores are multiplied with; by default one over the root of the size of a head.
     pub(super) scale: Option<f64>,
 }
@@ -229,10 +236,14 @@ impl SelfAttention {
     fn normed(&self, q: &Tensor, k: &Tensor) -> TorchResult<(Tensor, Tensor)> {
         let Heads { queries, keys, size } = self.heads;
         let split = |x: &Tensor, heads: i64| x.f_reshape([-1, heads, size]);
-        let (q, k) = (split(q, queries)?, split(k, keys)?);
         match &self.norms {
-            None => Ok((q, k)),
-            Some((of_queries, of_keys)) => Ok((of_queries.forward(&q)?, of_keys.forward(&k)?)),
+            None => Ok((split(q, queries)?, split(k, keys)?)),
+            Some(QueryKeyNorm::OfHeads(of_queries, of_keys)) => {
+                Ok((of_queries.forward(&split(q, queries)?)?, of_keys.forward(&split(k, keys)?)?))
+            }
+            Some(QueryKeyNorm::OfAll(of_queries, of_keys)) => {
+                Ok((split(&of_queries.forward(q)?, queries)?, split(&of_keys.forward(k)?, keys)?))
+            }
         }
     }
 

@@ -171,6 +171,7 @@ impl Albert {
                 scale: None,
             },
             attention_norm: at.layer_norm("attention.LayerNorm", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Plain {
                 up: at.linear("ffn", (inner, hidden), Bias::Yes)?,
                 activation: self.activation,

@@ -236,6 +236,7 @@ impl Bert {
                 scale: None,
             },
             attention_norm: at.layer_norm("attention.output.LayerNorm", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Plain {
                 up: at.linear("intermediate.dense", (inner, hidden), Bias::Yes)?,
                 activation: self.activation,

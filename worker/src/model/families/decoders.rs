@@ -8,7 +8,7 @@ use super::{NAME, Settings, checks};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
-use crate::model::attention::{Heads, Pattern, Reach, SelfAttention};
+use crate::model::attention::{Heads, Pattern, QueryKeyNorm, Reach, SelfAttention};
 use crate::model::builder::{Bias, Builder, Tied, fits};
 use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
 use crate::model::layers::{Activation, Mlp, Norm};
@@ -349,7 +349,7 @@ impl Decoder {
                 Some(norm("post_feedforward_layernorm", hidden)?),
             ),
         };
-        let of_heads = Some((norm("self_attn.q_norm", size)?, norm("self_attn.k_norm", size)?));
+        let of_heads = QueryKeyNorm::OfHeads(norm("self_attn.q_norm", size)?, norm("self_attn.k_norm", size)?);
         let parts = [("q_proj", queries), ("k_proj", keys), ("v_proj", keys)];
         Ok(Block {
             before_attention,
@@ -357,7 +357,7 @@ impl Decoder {
                 qkv: at.at("self_attn").joined(&parts, hidden, self.attention_bias)?,
                 out: at.linear("self_attn.o_proj", (hidden, queries), self.attention_bias)?,
                 heads: self.heads,
-                norms: of_heads,
+                norms: Some(of_heads),
                 scale: self.score_scale,
             },
             after_attention,

@@ -149,6 +149,7 @@ impl DistilBert {
                 scale: None,
             },
             attention_norm: at.layer_norm("sa_layer_norm", hidden, EPS, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Plain {
                 up: at.linear("ffn.lin1", (inner, hidden), Bias::Yes)?,
                 activation: self.activation,

@@ -191,6 +191,7 @@ impl Gte {
                 scale: None,
             },
             attention_norm: at.layer_norm("post_attention_layernorm", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Gated {
                 gate_up: at.at("mlp").joined(&[("gate_proj", inner), ("up_proj", inner)], hidden, Bias::No)?,
                 activation: self.activation,
@@ -219,6 +220,7 @@ impl Gte {
                 scale: None,
             },
             attention_norm: at.layer_norm("attn_ln", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Gated {
                 gate_up: at.up_gate("mlp.up_gate_proj", (2 * inner, hidden), Bias::No)?,
                 activation: self.activation,

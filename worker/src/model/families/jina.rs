@@ -7,7 +7,7 @@ use super::{NAME, Settings, checks, heads};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::Encoder;
-use crate::model::attention::{self, Heads, Pattern, Reach, SelfAttention};
+use crate::model::attention::{self, Heads, Pattern, QueryKeyNorm, Reach, SelfAttention};
 use crate::model::builder::{Bias, Builder, Tied, fits};
 use crate::model::heads::{SequenceHead, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
@@ -157,33 +157,61 @@ impl Settings for JinaBert {
 }
 
 impl JinaBert {
+    /// A block in either of two forms: that of the first models, and that of models whose queries and keys are normed
+    /// (`jina-bert-v2-qk-post-norm`), which has a norm more and other names.
     fn block(&self, builder: &mut Builder<'_>, index: usize) -> Result<Block> {
-        let (hidden, inner, eps) = (self.hidden, self.inner, self.eps);
+        let (hidden, eps) = (self.hidden, self.eps);
         let mut at = builder.at(&format!("encoder.layer.{index}"));
-        if at.has("attention.self.layer_norm_q.weight") {
-            return Err(at.unsupported("JinaBERT with norms of queries and keys (jina-bert-v2-qk) is not supported"));
-        }
+        let normed = at.has("attention.self.layer_norm_q.weight");
         let parts = [("query", hidden), ("key", hidden), ("value", hidden)];
-        let attention = SelfAttention {
-            qkv: at.at("attention.self").joined(&parts, hidden, Bias::Yes)?,
-            out: at.linear("attention.output.dense", (hidden, hidden), Bias::Yes)?,
-            heads: self.heads,
-            norms: None,
-            scale: None,
+        let qkv = at.at("attention.self").joined(&parts, hidden, Bias::Yes)?;
+        let out = at.linear("attention.output.dense", (hidden, hidden), Bias::Yes)?;
+        let mut norm = |name: &str| at.layer_norm(name, hidden, eps, Bias::Yes);
+        let attention_norm = norm("attention.output.LayerNorm")?;
+        let (norms, second_norm, last) = if normed {
+            let of_all =
+                QueryKeyNorm::OfAll(norm("attention.self.layer_norm_q")?, norm("attention.self.layer_norm_k")?);
+            (Some(of_all), Some(norm("layer_norm_1")?), norm("layer_norm_2")?)
+        } else {
+            let gated = matches!(self.feed_forward, FeedForward::Gated(_));
+            (None, None, norm(if gated { "mlp.layernorm" } else { "output.LayerNorm" })?)
         };
-        let attention_norm = at.layer_norm("attention.output.LayerNorm", hidden, eps, Bias::Yes)?;
-        let (mlp, norm) = match self.feed_forward {
-            FeedForward::Plain(activation) => {
-                let up = at.linear("intermediate.dense", (inner, hidden), Bias::Yes)?;
-                let down = at.linear("output.dense", (hidden, inner), Bias::Yes)?;
-                (Mlp::Plain { up, activation, down }, "output.LayerNorm")
-            }
-            FeedForward::Gated(activation) => {
-                let gate_up = at.linear("mlp.gated_layers", (2 * inner, hidden), Bias::No)?;
-                let down = at.linear("mlp.wo", (hidden, inner), Bias::Yes)?;
-                (Mlp::Gated { gate_up, activation, down }, "mlp.layernorm")
-            }
-        };
-        Ok(Block { attention, attention_norm, mlp, norm: at.layer_norm(norm, hidden, eps, Bias::Yes)? })
+        let mlp = if normed { self.normed_mlp(&mut at)? } else { self.mlp(&mut at)? };
+        let attention = SelfAttention { qkv, out, heads: self.heads, norms, scale: None };
+        Ok(Block { attention, attention_norm, second_norm, mlp, norm: last })
+    }
+
+    /// The layers of the first models.
+    fn mlp(&self, at: &mut Builder<'_>) -> Result<Mlp> {
+        let (hidden, inner) = (self.hidden, self.inner);
+        Ok(match self.feed_forward {
+            FeedForward::Plain(activation) => Mlp::Plain {
+                up: at.linear("intermediate.dense", (inner, hidden), Bias::Yes)?,
+                activation,
+                down: at.linear("output.dense", (hidden, inner), Bias::Yes)?,
+            },
+            FeedForward::Gated(activation) => Mlp::Gated {
+                gate_up: at.linear("mlp.gated_layers", (2 * inner, hidden), Bias::No)?,
+                activation,
+                down: at.linear("mlp.wo", (hidden, inner), Bias::Yes)?,
+            },
+        })
+    }
+
+    /// The layers of models whose queries and keys are normed; here the gate is the second half.
+    fn normed_mlp(&self, at: &mut Builder<'_>) -> Result<Mlp> {
+        let (hidden, inner) = (self.hidden, self.inner);
+        Ok(match self.feed_forward {
+            FeedForward::Plain(activation) => Mlp::Plain {
+                up: at.linear("mlp.up_layer", (inner, hidden), Bias::No)?,
+                activation,
+                down: at.linear("mlp.down_layer", (hidden, inner), Bias::Yes)?,
+            },
+            FeedForward::Gated(activation) => Mlp::Gated {
+                gate_up: at.up_gate("mlp.up_gated_layer", (2 * inner, hidden), Bias::No)?,
+                activation,
+                down: at.linear("mlp.down_layer", (hidden, inner), Bias::Yes)?,
+            },
+        })
     }
 }

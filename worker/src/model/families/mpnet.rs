@@ -167,6 +167,7 @@ impl MpNet {
                 scale: None,
             },
             attention_norm: at.layer_norm("attention.LayerNorm", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Plain {
                 up: at.linear("intermediate.dense", (inner, hidden), Bias::Yes)?,
                 activation: self.activation,

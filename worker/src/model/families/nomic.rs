@@ -15,10 +15,48 @@ use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions}
 use crate::model::network::post_norm::{Block, PostNorm};
 use crate::model::rotary::{Around, Pairs, Rope, Rotary, Scaling};
 
-/// A field that only the authors' configuration has; its names count if the file has it.
+/// Fields that both configurations have, under two names. The authors' names count if the file has `n_embd`; newer files
+/// have both, and must say the same.
 #[derive(Deserialize)]
-struct Published {
+struct Names {
     n_embd: Option<usize>,
+    hidden_size: Option<usize>,
+    n_layer: Option<usize>,
+    num_hidden_layers: Option<usize>,
+    n_head: Option<usize>,
+    num_attention_heads: Option<usize>,
+    layer_norm_epsilon: Option<f64>,
+    layer_norm_eps: Option<f64>,
+    rotary_emb_base: Option<f64>,
+    rope_parameters: Option<Theta>,
+}
+
+#[derive(Deserialize)]
+struct Theta {
+    rope_theta: Option<f64>,
+}
+
+impl Names {
+    /// Refuses a file whose two names for one setting differ: its two readers would compute different vectors.
+    fn agree(&self, folder: &Folder) -> Result<()> {
+        let size = |value: Option<usize>| value.map(|value| value as f64);
+        let theta = self.rope_parameters.as_ref().and_then(|given| given.rope_theta);
+        let pairs = [
+            ("n_embd", size(self.n_embd), "hidden_size", size(self.hidden_size)),
+            ("n_layer", size(self.n_layer), "num_hidden_layers", size(self.num_hidden_layers)),
+            ("n_head", size(self.n_head), "num_attention_heads", size(self.num_attention_heads)),
+            ("layer_norm_epsilon", self.layer_norm_epsilon, "layer_norm_eps", self.layer_norm_eps),
+            ("rotary_emb_base", self.rotary_emb_base, "rope_theta", theta),
+        ];
+        for (old, first, new, second) in pairs {
+            if let (Some(first), Some(second)) = (first, second)
+                && (first - second).abs() > f64::EPSILON * first.abs()
+            {
+                return Err(folder.corrupt(NAME, format!("{old} is {first} and {new} is {second}")));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `NomicBertConfig` of transformers.
@@ -161,10 +199,11 @@ struct Nomic {
 }
 
 pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
-    let published: Published = folder.json(NAME)?;
+    let names: Names = folder.json(NAME)?;
+    names.agree(folder)?;
     checks::encoder_only(folder)?;
     checks::whole_texts(folder)?;
-    let nomic = if published.n_embd.is_some() { old(folder)? } else { new(folder)? };
+    let nomic = if names.n_embd.is_some() { old(folder)? } else { new(folder)? };
     checks::sizes(
         folder,
         &[
@@ -377,6 +416,7 @@ impl Nomic {
         Ok(Block {
             attention: self.attention(qkv, out),
             attention_norm: at.layer_norm("post_attention_layernorm", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp: Mlp::Gated {
                 gate_up: at.at("mlp").joined(&[("gate_proj", inner), ("up_proj", inner)], hidden, self.up_bias)?,
                 activation,
@@ -407,6 +447,7 @@ impl Nomic {
         Ok(Block {
             attention: self.attention(qkv, out),
             attention_norm: at.layer_norm("norm1", hidden, eps, Bias::Yes)?,
+            second_norm: None,
             mlp,
             norm: at.layer_norm("norm2", hidden, eps, Bias::Yes)?,
         })

@@ -12,6 +12,8 @@ use crate::model::layers::{Mlp, Norm, TorchResult};
 pub(in crate::model) struct Block {
     pub(in crate::model) attention: SelfAttention,
     pub(in crate::model) attention_norm: Norm,
+    /// A norm of the sum of the block's input and of what the norm above gives.
+    pub(in crate::model) second_norm: Option<Norm>,
     pub(in crate::model) mlp: Mlp,
     pub(in crate::model) norm: Norm,
 }
@@ -32,7 +34,11 @@ impl Encoder for PostNorm {
         let positions = Tensor::f_from_slice(&packed.positions)?.f_to_device(device)?;
         let scene = self.pattern.scene(packed, &positions, x.kind())?;
         for block in self.order.iter().map(|index| &self.blocks[*index]) {
-            x = block.attention_norm.forward(&block.attention.forward(&x, &scene)?.f_add_(&x)?)?;
+            let mut seen = block.attention_norm.forward(&block.attention.forward(&x, &scene)?.f_add_(&x)?)?;
+            if let Some(norm) = &block.second_norm {
+                seen = norm.forward(&seen.f_add_(&x)?)?;
+            }
+            x = seen;
             x = block.norm.forward(&block.mlp.forward(&x)?.f_add_(&x)?)?;
         }
         Ok(x)
