@@ -149,15 +149,31 @@ def tokenizer_files(case: Case) -> object:
             value = case.pick(name, values)
             if value is not None:
                 config[name] = None if value == "null" else value
+        if case.maybe(0.1, "split_special_tokens"):
+            config["split_special_tokens"] = True
+        if case.maybe(0.12, "more special tokens"):
+            name = rng.choice(["additional_special_tokens", "extra_special_tokens"])
+            words = sorted(token for token in tokenizer.get_vocab() if token.isalpha())
+            config[name] = rng.sample(words, 2)
         if case.maybe(0.3, "added_tokens_decoder"):
             config["added_tokens_decoder"] = {
                 str(token["id"]): {key: value for key, value in token.items() if key != "id"} for token in data["added_tokens"]
             }
         case.files["tokenizer_config.json"] = config
+    if kind == "wordpiece" and config_class(case) and case.maybe(0.15, "only vocab.txt"):
+        del case.files["tokenizer.json"]
+        words = sorted(tokenizer.get_vocab(with_added_tokens=False).items(), key=lambda item: item[1])
+        case.files["vocab.txt"] = "".join(f"{token}\n" for token, _ in words)
     if case.maybe(0.2, "special_tokens_map"):
         case.files["special_tokens_map.json"] = {"pad_token": special[0], "unk_token": special[1], "mask_token": special[4]}
     tokenizer.special = special
     return tokenizer
+
+
+def config_class(case: Case) -> bool:
+    """Whether the tokenizer's class is one that a vocabulary suffices for."""
+    config = case.files.get("tokenizer_config.json", {})
+    return config.get("tokenizer_class") != "PreTrainedTokenizerFast" and "added_tokens_decoder" not in config
 
 
 def pooling(case: Case, hidden: int) -> tuple[dict, int]:
@@ -262,7 +278,7 @@ def place(case: Case) -> None:
     if "modules.json" not in case.files or not case.maybe(0.08, "0_Transformer"):
         return
     case.files["modules.json"][0]["path"] = "0_Transformer"
-    own = ["config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", *set(SENTENCE_CONFIGS)]
+    own = ["config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", *set(SENTENCE_CONFIGS)]
     for name in own:
         if name in case.files:
             case.files[f"0_Transformer/{name}"] = case.files.pop(name)
@@ -272,7 +288,7 @@ def place(case: Case) -> None:
 def rename(case: Case) -> None:
     """Other names for the same tensors, which change nothing. The reference is computed before."""
     file = next(name for name in case.tensors if name in ("model.safetensors", "0_Transformer/model.safetensors"))
-    prefix = case.pick("prefix", ["", "", f"{case.family}."])
+    prefix = case.pick("prefix", [""] * 6 + ["model.", "auto_model.", "0.auto_model.", "module.", f"{case.family}."])
     tensors = {f"{prefix}{name}": entry for name, entry in case.tensors.pop(file).items()}
     if case.maybe(0.1, "shards"):
         names, folder = sorted(tensors), file.removesuffix("model.safetensors")
@@ -291,7 +307,7 @@ def write(case: Case, folder: pathlib.Path) -> None:
     for name, value in case.files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(value, ensure_ascii=False))
+        path.write_text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     for name, tensors in case.tensors.items():
         weights.write(folder / name, tensors)
 

@@ -4,6 +4,8 @@
 mod class;
 mod resolve;
 
+use std::collections::HashSet;
+
 use tokenizers::TruncationDirection;
 
 pub use self::resolve::{Hints, Resolved, resolve};
@@ -79,6 +81,8 @@ pub struct Tokenizer {
     special: usize,
     vocabulary: usize,
     side: TruncationDirection,
+    /// Ids of the special tokens that the model's files name.
+    named: HashSet<u32>,
 }
 
 impl Tokenizer {
@@ -96,7 +100,8 @@ impl Tokenizer {
         // The file may set padding and a length of its own. Batches here have no padding, and the length is the
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
-        Ok(Self { inner, max_tokens, special, vocabulary, side: TruncationDirection::Right })
+        let (side, named) = (TruncationDirection::Right, HashSet::new());
+        Ok(Self { inner, max_tokens, special, vocabulary, side, named })
     }
 
     /// The tokenizer that [`resolve`] found.
@@ -104,6 +109,7 @@ impl Tokenizer {
         let json = serde_json::to_vec(&resolved.json).map_err(|error| error.to_string())?;
         let mut tokenizer = Self::new(&json, max_tokens, vocabulary)?;
         tokenizer.inner.set_encode_special_tokens(resolved.special_is_text);
+        tokenizer.named = resolved.special.iter().filter_map(|token| tokenizer.inner.token_to_id(token)).collect();
         if resolved.cut_start {
             tokenizer.side = TruncationDirection::Left;
         }
@@ -129,12 +135,7 @@ impl Tokenizer {
     /// prompt alone, without a special token at its end.
     pub fn prompt_tokens(&self, prompt: &str) -> usize {
         let Ok(encoded) = self.text(prompt, true) else { return 0 };
-        let special = |id: u32| {
-            let added = self.inner.get_added_tokens_decoder();
-            added.get(&id).is_some_and(|token| token.special)
-        };
-        let last = encoded.ids.last().copied();
-        encoded.ids.len() - usize::from(last.is_some_and(special))
+        encoded.ids.len() - usize::from(encoded.ids.last().is_some_and(|last| self.named.contains(last)))
     }
 
     /// Tokenizes a text; one that is too long is cut at one end, or refused.

@@ -45,6 +45,7 @@ const REGISTERED: &[(&str, Class)] = &[
     ("distilbert", Class::Bert),
     ("electra", Class::Bert),
     ("nomic_bert", Class::Bert),
+    ("gte", Class::XlmRoberta),
     ("mpnet", Class::MpNet),
     ("roberta", Class::Roberta),
     ("xlm-roberta", Class::XlmRoberta),
@@ -159,6 +160,16 @@ impl Class {
         matches!(self, Self::AsWritten | Self::Bert | Self::DebertaV2)
     }
 
+    /// Whether the class takes special tokens without the blanks around them, whatever the files say.
+    pub(super) const fn special_tokens_are_plain(self) -> bool {
+        matches!(self, Self::Qwen2)
+    }
+
+    /// Whether the class leaves a post-processor of tokenizer.json as it is.
+    pub(super) const fn keeps_post_processor(self) -> bool {
+        matches!(self, Self::Albert)
+    }
+
     /// Whether the class makes its mask token take the space before it.
     pub(super) const fn mask_takes_space(self) -> bool {
         matches!(self, Self::MpNet | Self::Camembert)
@@ -261,8 +272,8 @@ impl Class {
             })
         };
         match self {
-            Self::AsWritten | Self::Qwen2 | Self::Gemma | Self::Albert => None,
-            Self::Bert | Self::DebertaV2 => Some(template(cls, sep, "CLS A SEP B1 SEP1")),
+            Self::AsWritten | Self::Qwen2 | Self::Gemma => None,
+            Self::Bert | Self::DebertaV2 | Self::Albert => Some(template(cls, sep, "CLS A SEP B1 SEP1")),
             Self::XlmRoberta | Self::Camembert => Some(template(cls, sep, "CLS A SEP SEP B SEP")),
             Self::Roberta => {
                 Some(roberta(options.trim_offsets.unwrap_or(true), options.add_prefix_space.unwrap_or(false)))

@@ -1,5 +1,7 @@
 //! The tokenizer that transformers makes of a folder: tokenizer.json, and what the files beside it change about it.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::class::{Class, Options};
@@ -30,6 +32,8 @@ pub struct Resolved {
     pub cut_start: bool,
     /// Special tokens in a text are text.
     pub special_is_text: bool,
+    /// The special tokens that the files or the class name.
+    pub special: BTreeSet<String>,
     /// A second text of a pair has token type 1.
     pub token_types: bool,
 }
@@ -70,6 +74,7 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         max_tokens: length.filter(|length| (1.0..1e9).contains(length)).map(|length| length as usize),
         cut_start,
         special_is_text: files.flag("split_special_tokens")?.unwrap_or(false),
+        special: files.special_names(class),
         token_types: files.gives_token_types(class),
     })
 }
@@ -180,6 +185,11 @@ impl<'a> Files<'a> {
         }
     }
 
+    fn special_names(&self, class: Class) -> BTreeSet<String> {
+        let more = MORE.iter().filter_map(|list| self.config.get(*list)?.as_array()).flatten().filter_map(content);
+        NAMED.iter().filter_map(|setting| self.special(class, setting)).chain(more).map(ToOwned::to_owned).collect()
+    }
+
     /// Puts the class's parts around the vocabulary.
     fn rebuild(&self, class: Class, json: &mut Value) -> Result<()> {
         let path = TOKENIZER;
@@ -211,7 +221,8 @@ impl<'a> Files<'a> {
             let missing = || self.folder.unsupported(path, format!("{setting} {name} is not in its vocabulary"));
             id_in(json, &name).map(|id| (name.clone(), id)).ok_or_else(missing)
         };
-        if class.post_processor(&options, ("", 0), ("", 0)).is_some() {
+        let keeps = class.keeps_post_processor() && json.get("post_processor").is_some_and(|post| !post.is_null());
+        if !keeps && class.post_processor(&options, ("", 0), ("", 0)).is_some() {
             let (first, last) = (token(first)?, token(last)?);
             if let Some(post) = class.post_processor(&options, (&first.0, first.1), (&last.0, last.1)) {
                 json["post_processor"] = post;
@@ -224,17 +235,12 @@ impl<'a> Files<'a> {
     fn add_tokens(&self, class: Class, json: &mut Value) -> Result<()> {
         let own = json.get("added_tokens").and_then(Value::as_array).cloned().unwrap_or_default();
         let decoder = self.decoder(json)?;
-        // A class that is rebuilt takes the decoder's tokens instead of the file's; one that is not, in addition to them.
-        let mut tokens = match &decoder {
-            Some(decoder) if class != Class::AsWritten => decoder.clone(),
-            _ => own,
-        };
-        let mut add = |token: Value| {
-            if !tokens.iter().any(|own| own["content"] == token["content"]) {
-                tokens.push(token);
-            }
-        };
-        decoder.into_iter().flatten().for_each(&mut add);
+        // A class that is rebuilt takes the decoder's tokens instead of the file's; one that is not, over them.
+        let mut tokens = if class == Class::AsWritten || decoder.is_none() { own } else { Vec::new() };
+        for token in decoder.into_iter().flatten() {
+            put(&mut tokens, token, true);
+        }
+        let mut add = |token: Value| put(&mut tokens, token, class.special_tokens_are_plain());
         let special = |content: &str, id: u64, lstrip: bool| {
             json!({
                 "id": id, "content": content, "single_word": false, "lstrip": lstrip, "rstrip": false,
@@ -290,6 +296,15 @@ impl<'a> Files<'a> {
             }))
         };
         decoder.iter().map(token).collect::<Result<Vec<_>>>().map(Some)
+    }
+}
+
+/// Adds a token; one that is there stays, unless it is to be replaced.
+fn put(tokens: &mut Vec<Value>, token: Value, replace: bool) {
+    match tokens.iter_mut().find(|own| own["content"] == token["content"]) {
+        Some(own) if replace => *own = token,
+        Some(_) => {}
+        None => tokens.push(token),
     }
 }
 

@@ -51,7 +51,9 @@ impl Tensor {
 /// Lays out a folder.
 pub fn write(folder: &Path, files: &BTreeMap<String, Value>, tensors: &BTreeMap<String, BTreeMap<String, Tensor>>) {
     for (name, value) in files {
-        place(folder, name, value.to_string().as_bytes());
+        // A text is a file that is no JSON.
+        let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        place(folder, name, text.as_bytes());
     }
     for (name, tensors) in tensors {
         place(folder, name, &safetensors(tensors));
