@@ -208,3 +208,33 @@ fn every_field_of_config_json_that_the_reference_acts_on_is_read_or_known_to_be_
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Numbers that no model has, and that arithmetic could stumble over.
+#[test]
+fn absurd_sizes_are_refused_and_never_overflow() {
+    let fields: BTreeMap<String, Vec<String>> =
+        serde_json::from_slice(&fs::read("tests/reference/config_fields.json").unwrap()).unwrap();
+    let dir = TempDir::new().unwrap();
+    let published = ["n_embd", "n_layer", "n_head", "n_inner", "n_positions", "max_trained_positions"];
+    let published = published.map(|field| ("nomic_bert".to_owned(), field.to_owned()));
+    let fields =
+        fields.into_iter().flat_map(|(family, fields)| fields.into_iter().map(move |field| (family.clone(), field)));
+    for (family, field) in fields.chain(published) {
+        for value in
+            [json!(0), json!(u64::MAX), json!(i64::MAX), json!(i64::MIN), json!(1_u64 << 40), json!(-1), json!(1e300)]
+        {
+            let mut config = json!({ "model_type": family });
+            if field.starts_with("n_") && family == "nomic_bert" {
+                config["n_embd"] = json!(768);
+            }
+            config["relative_attention"] = json!(true);
+            config["use_sliding_window"] = json!(true);
+            config[&field] = value;
+            tiny::write_json(&dir.path().join("config.json"), &config);
+            // A failure is an answer; a panic is none.
+            if let Ok(family) = Family::read(&Folder::open(dir.path()).unwrap()) {
+                assert!(family.max_tokens() > 0 && family.hidden_size() > 0, "{config}");
+            }
+        }
+    }
+}

@@ -127,6 +127,10 @@ impl Given {
             let factor = self.factor.ok_or("factor is missing")?;
             if factor.is_finite() && factor >= 1.0 { Ok(factor) } else { Err("factor is not a number of at least 1") }
         };
+        let above = |value: Option<f64>, name: &str| match value {
+            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
+            _ => Err(format!("{name} is missing, or not a number above 0")),
+        };
         let original = around.original.or(self.original_max_position_embeddings).unwrap_or(around.max_positions);
         match self.rope_type.as_deref().or(self.r#type.as_deref()).unwrap_or("default") {
             // The dynamic base grows only past max_position_embeddings, where no text reaches.
@@ -138,13 +142,16 @@ impl Given {
                 factor if factor > 1.0 => Ok(Scaling::Ntk { factor, mixed: self.mixed_b }),
                 _ => Ok(Scaling::None),
             },
+            "yarn" | "llama3" if original == 0 => Err("original_max_position_embeddings is 0".to_owned()),
             "yarn" => Ok(self.yarn(factor()?, theta, around.head as f64, original as f64)),
-            "llama3" => Ok(Scaling::Llama3 {
-                factor: factor()?,
-                low: self.low_freq_factor.ok_or("low_freq_factor is missing")?,
-                high: self.high_freq_factor.ok_or("high_freq_factor is missing")?,
-                original: original as f64,
-            }),
+            "llama3" => {
+                let low = above(self.low_freq_factor, "low_freq_factor")?;
+                let high = above(self.high_freq_factor, "high_freq_factor")?;
+                if high <= low {
+                    return Err("high_freq_factor is not above low_freq_factor".to_owned());
+                }
+                Ok(Scaling::Llama3 { factor: factor()?, low, high, original: original as f64 })
+            }
             other => {
                 Err(format!("rope type {other} is not supported; supported are default, linear, dynamic, yarn, llama3"))
             }
@@ -241,6 +248,57 @@ impl Angles {
                 let swapped = [pairs.f_select(3, 1)?.f_neg()?, pairs.f_select(3, 0)?];
                 Tensor::f_stack(&swapped, 3)?.f_reshape(x.size())
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(value: &Value) -> Result<Rope, String> {
+        let around = Around { theta: 10_000.0, head: 8, max_positions: 64, original: None };
+        Rope::read(value.as_object().unwrap(), around)
+    }
+
+    #[test]
+    fn dictionaries_of_any_age_are_read_and_what_is_not_supported_is_named() {
+        let plain = Rope { theta: 10_000.0, scaling: Scaling::None };
+        assert_eq!(read(&json!({})), Ok(plain.clone()));
+        assert_eq!(read(&json!({ "rope_type": "dynamic", "factor": 2.0 })), Ok(plain));
+        let linear = Rope { theta: 5.0, scaling: Scaling::Linear { factor: 2.0 } };
+        assert_eq!(read(&json!({ "type": "linear", "factor": 2, "rope_theta": 5 })), Ok(linear));
+        for (given, says) in [
+            (json!({ "rope_type": "longrope" }), "longrope"),
+            (json!({ "rope_type": "linear" }), "factor is missing"),
+            (json!({ "rope_type": "linear", "factor": 0.5 }), "at least 1"),
+            (json!({ "rope_theta": 0 }), "rope_theta"),
+            (json!({ "mrope_section": [1] }), "mrope_section"),
+            (json!({ "partial_rotary_factor": 0.5 }), "partial_rotary_factor"),
+            (json!({ "rope_type": "yarn", "factor": 2, "truncate": false }), "truncate"),
+            (json!({ "rope_type": "yarn", "factor": 2, "original_max_position_embeddings": 0 }), "original"),
+            (json!({ "rope_type": "llama3", "factor": 2, "low_freq_factor": 1 }), "high_freq_factor"),
+        ] {
+            let why = read(&given).unwrap_err();
+            assert!(why.contains(says), "{given}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_rotation_keeps_lengths_and_the_dimensions_past_it() {
+        let rope = Rope { theta: 100.0, scaling: Scaling::None };
+        let x = Tensor::arange(12, (Kind::Float, Device::Cpu)).reshape([2, 1, 6]);
+        let positions = Tensor::from_slice(&[0_i64, 3]);
+        for pairs in [Pairs::Halves, Pairs::Neighbours] {
+            let rotary = Rotary::new(&rope, 4, pairs, Device::Cpu).unwrap();
+            let turned = rotary.angles(&positions, Kind::Float).unwrap().turn(&x).unwrap();
+            let rows: Vec<f32> = Vec::try_from(turned.reshape([-1])).unwrap();
+            assert_eq!(rows[..6], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+            assert_eq!(rows[10..], [10.0, 11.0]);
+            let length: f32 = rows[6..10].iter().map(|x| x * x).sum();
+            assert!((length - 230.0).abs() < 1e-2 && rows[6] != 6.0, "{pairs:?}: {rows:?}");
         }
     }
 }

@@ -81,6 +81,10 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
             ("num_hidden_groups", fields.num_hidden_groups),
             ("intermediate_size", fields.intermediate_size),
             ("inner_group_num", fields.inner_group_num),
+            (
+                "num_hidden_layers times inner_group_num",
+                fields.num_hidden_layers.saturating_mul(fields.inner_group_num),
+            ),
             ("max_position_embeddings", fields.max_position_embeddings),
             ("type_vocab_size", fields.type_vocab_size),
         ],

@@ -157,7 +157,7 @@ impl Settings for Bert {
     }
 
     fn max_tokens(&self) -> usize {
-        self.positions.saturating_sub(self.padding.map_or(0, |id| id + 1))
+        self.positions.saturating_sub(self.padding.map_or(0, |id| id.saturating_add(1)))
     }
 
     fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {

@@ -160,6 +160,10 @@ pub(super) fn read(folder: &Folder) -> Result<Box<dyn Settings>> {
                 .unwrap_or(fields.max_position_embeddings),
         }),
     };
+    if let Some(relative) = &relative {
+        let buckets = relative.buckets.unwrap_or(1);
+        checks::sizes(folder, &[("position_buckets", buckets), ("max_relative_positions", relative.farthest)])?;
+    }
     Ok(Box::new(Deberta {
         vocab_size: fields.vocab_size,
         hidden: fields.hidden_size,

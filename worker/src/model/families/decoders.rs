@@ -150,7 +150,7 @@ struct Decoder {
 
 /// The heads of a decoder.
 fn heads(folder: &Folder, queries: usize, keys: usize, size: usize) -> Result<Heads> {
-    checks::sizes(folder, &[("num_attention_heads", queries), ("num_key_value_heads", keys)])?;
+    checks::sizes(folder, &[("num_attention_heads", queries), ("num_key_value_heads", keys), ("head_dim", size)])?;
     if !queries.is_multiple_of(keys) {
         let why = format!("num_attention_heads {queries} is not a multiple of num_key_value_heads {keys}");
         return Err(folder.corrupt(NAME, why));

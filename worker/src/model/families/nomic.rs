@@ -226,7 +226,10 @@ fn new(folder: &Folder) -> Result<Nomic> {
         None => checks::head_size(folder, hidden, heads)?,
     };
     let size = checks::rotated(folder, size)?;
-    checks::sizes(folder, &[("num_attention_heads", heads), ("type_vocab_size", fields.type_vocab_size)])?;
+    checks::sizes(
+        folder,
+        &[("num_attention_heads", heads), ("head_dim", size), ("type_vocab_size", fields.type_vocab_size)],
+    )?;
     let activation = checks::activation(folder, "hidden_act", &fields.hidden_act)?;
     let around = Around { theta: 1000.0, head: size, max_positions: fields.max_position_embeddings, original: None };
     Ok(Nomic {
@@ -251,6 +254,7 @@ fn new(folder: &Folder) -> Result<Nomic> {
 fn old(folder: &Folder) -> Result<Nomic> {
     let fields: OldFields = folder.json(NAME)?;
     refuse_old(folder, &fields)?;
+    checks::sizes(folder, &[("n_embd", fields.n_embd), ("n_inner", fields.n_inner.unwrap_or(1))])?;
     let size = checks::head_size(folder, fields.n_embd, fields.n_head)?;
     let (feed_forward, inner) = match fields.activation_function.as_str() {
         "gelu" => (FeedForward::Plain(Activation::Gelu), fields.n_inner.unwrap_or(4 * fields.n_embd)),
