@@ -69,7 +69,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, drift, fleet, metrics, scaling, recorder });
+    let context = Arc::new(Context { client, cache, drift, fleet, metrics, scaling: scaling.clone(), recorder });
     let ended = async { ended.await.unwrap_or(()) };
     let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
     tokio::select! {
@@ -81,6 +81,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     }
     info!("Stopping; running passes may finish");
     let _ = end.send(());
+    scaling.withdraw(&mut scaling_tasks).await;
     controller.await.context("the controller ended in a fault")??;
     if let Some(candidate) = &candidate
         && let Err(error) = candidate.release().await

@@ -30,6 +30,7 @@ use belfry_crds::inference_model::ScalingMetricType;
 use kube::Client;
 use parking_lot::{Mutex, RwLock};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::drift::Drift;
@@ -54,6 +55,8 @@ pub struct Scaling {
     missing: RwLock<BTreeSet<ModelKey>>,
     unavailable: RwLock<Option<String>>,
     trigger: Triggers,
+    /// The process is about to end.
+    is_ending: Notify,
 }
 
 impl Scaling {
@@ -68,10 +71,11 @@ impl Scaling {
             missing: RwLock::default(),
             unavailable: RwLock::new(Some(SWITCHED_OFF.into())),
             trigger,
+            is_ending: Notify::new(),
         })
     }
 
-    /// Serves the metrics, if there is an address for it. The tasks never end by themselves.
+    /// Serves the metrics, if there is an address for it. The tasks do not end by themselves.
     ///
     /// # Errors
     /// The address can't be bound, or no certificate can be made.
@@ -88,6 +92,14 @@ impl Scaling {
         tasks.spawn(registration.follow());
         tasks.spawn(async { drop(server.await) });
         Ok(tasks)
+    }
+
+    /// Takes the operator's place in the API server back, before the process ends. The tasks are those of [`Self::serve`];
+    /// what the API server still asks for is answered.
+    pub async fn withdraw(&self, tasks: &mut JoinSet<()>) {
+        self.is_ending.notify_one();
+        // The registration is the task that ends. Where nothing is served there is none.
+        tasks.join_next().await;
     }
 
     /// Whether the operator has the metrics of a model.

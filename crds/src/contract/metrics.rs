@@ -16,7 +16,8 @@ pub const ENDPOINTS: &[&str] = &["/v1/embeddings", "/embed"];
 
 /// HTTP statuses of a worker's answers to inference requests. 499 is never sent: it counts requests whose caller
 /// disconnected.
-pub const STATUSES: &[&str] = &["200", "400", "404", "405", "408", "413", "415", "422", "429", "499", "500", "503", "504"];
+pub const STATUSES: &[&str] =
+    &["200", "400", "404", "405", "408", "413", "415", "422", "429", "499", "500", "503", "504"];
 
 /// The outcome of a request: `ok`, or the `code` of the error body.
 pub const REASONS: &[&str] = &[

@@ -12,7 +12,8 @@ use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use http::Request;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
@@ -133,6 +134,8 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
 
     // An operator that starts again finds every child as it should be.
     operator.stop().await?;
+    ensure!(setting::leads_to(&client).await?.is_none(), "the APIService leads to an operator that has ended");
+    a_namespace_can_be_deleted(&client).await?;
     let operator = Operator::start(&client, operator_port).await?;
     operator.has_passed_over_the_model().await?;
     ensure!(operator.writes()?.is_empty(), "it wrote: {:?}", operator.writes()?);
@@ -155,6 +158,20 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
     let seen = history.lock().clone();
     ensure!(seen == [2, 4, 0, 4], "the number was {seen:?} in turn");
     operator.stop().await
+}
+
+/// While an APIService leads to a Service without a server, it can't.
+async fn a_namespace_can_be_deleted(client: &Client) -> Result<()> {
+    let namespaces = Api::<Namespace>::all(client.clone());
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "short"}});
+    namespaces.patch("short", &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(namespace)).await?;
+    namespaces.delete("short", &DeleteParams::default()).await?;
+    wait::until("the namespace is gone", secs(30), async || {
+        let left = namespaces.get_opt("short").await?;
+        ensure!(left.is_none(), "{:?}", left.and_then(|left| left.status));
+        Ok(())
+    })
+    .await
 }
 
 /// Asks as `kubectl get --raw` does.

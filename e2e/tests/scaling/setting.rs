@@ -37,6 +37,13 @@ use tokio::task::{JoinHandle, JoinSet};
 
 const NAMESPACE: &str = "belfry-system";
 const SERVICE: &str = "belfry-operator";
+const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
+
+/// The Service that the APIService of external metrics leads to, if it leads to one.
+pub(crate) async fn leads_to(client: &Client) -> Result<Option<String>> {
+    let found = Api::<APIService>::all(client.clone()).get(API_SERVICE).await?;
+    Ok(found.spec.and_then(|spec| spec.service?.name))
+}
 
 async fn create<K>(api: Api<K>, object: Value) -> Result<()>
 where
@@ -64,9 +71,8 @@ pub(crate) async fn install(client: &Client) -> Result<u16> {
     create(services, json!({"metadata": {"name": SERVICE}, "spec": spec})).await?;
     let spec = json!({
         "group": "external.metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
-        "service": {"namespace": NAMESPACE, "name": SERVICE, "port": port},
     });
-    let metadata = json!({"name": "v1beta1.external.metrics.k8s.io"});
+    let metadata = json!({"name": API_SERVICE});
     create::<APIService>(Api::all(client.clone()), json!({"metadata": metadata, "spec": spec})).await?;
     Ok(port)
 }
@@ -76,6 +82,7 @@ pub(crate) struct Operator {
     end: oneshot::Sender<()>,
     controller: JoinHandle<Result<()>>,
     metrics: Arc<Metrics>,
+    scaling: Arc<Scaling>,
     served: JoinSet<()>,
 }
 
@@ -87,7 +94,7 @@ impl Operator {
         let scaling = Scaling::new(cache.clone(), drift.clone(), watches.trigger.clone());
         let args = ScalingArgs {
             external_metrics_listen: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
-            external_metrics_service: format!("{NAMESPACE}/{SERVICE}").parse().map_err(anyhow::Error::msg)?,
+            external_metrics_service: format!("{NAMESPACE}/{SERVICE}:{port}").parse().map_err(anyhow::Error::msg)?,
         };
         let served = scaling.serve(client.clone(), &args).await?;
         let reporter = Reporter { controller: SERVICE.into(), instance: None };
@@ -98,12 +105,12 @@ impl Operator {
             cache,
             drift,
             metrics: metrics.clone(),
-            scaling,
+            scaling: scaling.clone(),
             recorder,
         });
         let (end, ended) = oneshot::channel();
         let controller = tokio::spawn(controller::run(context, watches, None, async { ended.await.unwrap_or(()) }));
-        Ok(Self { end, controller, metrics, served })
+        Ok(Self { end, controller, metrics, scaling, served })
     }
 
     /// Waits for the first pass. A pass is counted when it has ended.
@@ -132,6 +139,7 @@ impl Operator {
 
     pub(crate) async fn stop(mut self) -> Result<()> {
         ensure!(self.end.send(()).is_ok(), "the operator ended by itself");
+        self.scaling.withdraw(&mut self.served).await;
         // Its port is free again for the next one.
         self.served.shutdown().await;
         self.controller.await?

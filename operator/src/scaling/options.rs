@@ -11,7 +11,7 @@ pub struct ScalingArgs {
     #[arg(long, env = "BELFRY_EXTERNAL_METRICS_LISTEN")]
     pub external_metrics_listen: Option<SocketAddr>,
 
-    /// The Service that leads the API server there, NAMESPACE/NAME.
+    /// The Service that leads the API server there, NAMESPACE/NAME or NAMESPACE/NAME:PORT.
     #[arg(long, env = "BELFRY_EXTERNAL_METRICS_SERVICE", default_value = "belfry-system/belfry-operator")]
     pub external_metrics_service: ServiceName,
 }
@@ -23,7 +23,12 @@ pub struct ServiceName {
     pub namespace: String,
     /// Its name.
     pub name: String,
+    /// Its port.
+    pub port: u16,
 }
+
+/// The port that the chart gives its Service.
+pub(super) const HTTPS: u16 = 443;
 
 impl ServiceName {
     pub(super) fn dns_name(&self) -> String {
@@ -41,11 +46,30 @@ impl FromStr for ServiceName {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('/') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-                Ok(Self { namespace: namespace.into(), name: name.into() })
-            }
-            _ => Err("write NAMESPACE/NAME"),
+        const FORM: &str = "write NAMESPACE/NAME or NAMESPACE/NAME:PORT";
+        let (namespace, service) = text.split_once('/').ok_or(FORM)?;
+        let (name, port) = match service.split_once(':') {
+            Some((name, port)) => (name, port.parse().map_err(|_| FORM)?),
+            None => (service, HTTPS),
+        };
+        if namespace.is_empty() || name.is_empty() || name.contains('/') {
+            return Err(FORM);
+        }
+        Ok(Self { namespace: namespace.into(), name: name.into(), port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_a_namespace_a_name_and_perhaps_a_port() {
+        let service = |port| Ok(ServiceName { namespace: "system".into(), name: "operator".into(), port });
+        assert_eq!("system/operator".parse(), service(443));
+        assert_eq!("system/operator:8443".parse(), service(8443));
+        for text in ["operator", "/operator", "system/", "system/operator:", "system/operator:x", "a/b/c"] {
+            assert!(text.parse::<ServiceName>().is_err(), "{text}");
         }
     }
 }

@@ -1,4 +1,8 @@
 //! The operator's place in the API server: the APIService that leads to it, and the front proxy that comes from there.
+//!
+//! While an APIService leads to a Service without a server, Kubernetes can't finish the deletion of any namespace. So the
+//! chart makes one that leads nowhere, which harms nothing. An operator that serves lets it lead to its Service, and one
+//! that ends takes that back. Where two serve, the other one at once lets it lead there again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +15,15 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
 use kube::api::{Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
-use serde_json::json;
-use tokio::time::{Instant, sleep_until};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::api::{GROUP, VERSION};
 use super::certificate::{Certificate, CertificateError, ROTATE_DAYS, bundle};
 use super::front_proxy::FrontProxy;
 use super::listener::Identity;
+use super::options::HTTPS;
 use super::{Scaling, ServiceName};
 use belfry_render::children::metadata::MANAGER;
 
@@ -29,6 +34,9 @@ const ROTATE: Duration = Duration::from_secs(ROTATE_DAYS * 24 * 3600);
 
 /// Pause before a write that failed is tried again.
 const RETRY: Duration = Duration::from_secs(10);
+
+/// Bound of the last write.
+const WITHDRAWAL: Duration = Duration::from_secs(5);
 
 /// Follows the ConfigMap of the front proxy and the APIService, and keeps certificate and trust in step.
 pub(super) struct Registration {
@@ -65,7 +73,7 @@ impl Registration {
         })
     }
 
-    /// Runs for ever.
+    /// Runs until it is to end. The APIService then leads nowhere.
     pub(super) async fn follow(mut self) {
         let config_maps = Api::<ConfigMap>::namespaced(self.client.clone(), "kube-system");
         let config_maps = watcher::watch_object(config_maps, "extension-apiserver-authentication").default_backoff();
@@ -74,8 +82,10 @@ impl Registration {
             (std::pin::pin!(config_maps), std::pin::pin!(api_services.default_backoff()));
         let mut rotation = Instant::now() + ROTATE;
         let mut retry: Option<Instant> = None;
+        let scaling = self.scaling.clone();
         loop {
             tokio::select! {
+                () = scaling.is_ending.notified() => return self.withdraw().await,
                 Some(event) = config_maps.next() => match event {
                     Ok(config) => self.front_proxy_changed(config.as_ref()),
                     Err(error) => warn!(%error, "Can't see who the API server's front proxy is"),
@@ -121,10 +131,6 @@ impl Registration {
     async fn settle(&mut self) -> bool {
         let Some(api_service) = self.api_service.as_ref().filter(|_| self.has_looked) else { return false };
         let unavailable = self.unavailable(api_service.as_ref());
-        let mut failed = false;
-        if let (None, Some(api_service)) = (&unavailable, api_service) {
-            failed = !self.publish(api_service).await;
-        }
         let server = self.front_proxy.as_ref().zip(self.certificates.first());
         let server = server.and_then(|(proxy, certificate)| match proxy.server(certificate) {
             Ok(server) => Some(Arc::new(server)),
@@ -133,7 +139,12 @@ impl Registration {
                 None
             }
         });
+        let serves = server.is_some();
         *self.identity.write() = server;
+        let mut failed = false;
+        if let (None, Some(api_service), true) = (&unavailable, api_service, serves) {
+            failed = !self.publish(api_service).await;
+        }
         self.scaling.set_unavailable(unavailable);
         failed
     }
@@ -147,9 +158,7 @@ impl Registration {
         let Some(found) = api_service else {
             return Some(format!("there is no APIService {name}: install the chart with externalMetrics.enabled=true"));
         };
-        let service = found.spec.as_ref().and_then(|spec| spec.service.clone()).unwrap_or_default();
-        let owner =
-            ServiceName { namespace: service.namespace.unwrap_or_default(), name: service.name.unwrap_or_default() };
+        let owner = leads_to(found)?;
         (owner != self.service).then(|| {
             format!(
                 "the APIService {name} leads to {owner}: use provider KEDA if that is KEDA, or uninstall that adapter"
@@ -157,19 +166,21 @@ impl Registration {
         })
     }
 
-    /// Adds our certificates to those that the API server trusts, if they are not among them. Returns whether they are.
+    /// Lets the APIService lead to our Service, and adds our certificates to those that the API server trusts. Returns
+    /// whether both is so.
     async fn publish(&self, api_service: &APIService) -> bool {
         let known = api_service.spec.as_ref().and_then(|spec| spec.ca_bundle.clone()).unwrap_or_default();
-        let Some(next) = bundle(&String::from_utf8_lossy(&known.0), &self.certificates) else { return true };
-        let api = Api::<APIService>::all(self.client.clone());
-        // With the version that was read, so that of two operators none takes the other's certificates away.
-        let version = &api_service.metadata.resource_version;
-        let body =
-            json!({"metadata": {"resourceVersion": version}, "spec": {"caBundle": ByteString(next.into_bytes())}});
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() };
-        match api.patch(&api_service_name(), &params, &Patch::Merge(body)).await {
-            Ok(_) => {
-                info!("The API server trusts the present certificate of the external metrics");
+        let next = bundle(&String::from_utf8_lossy(&known.0), &self.certificates);
+        let bundle = match next {
+            Some(next) => ByteString(next.into_bytes()),
+            None if leads_to(api_service).is_some() => return true,
+            None => known,
+        };
+        let ServiceName { namespace, name, port } = &self.service;
+        let spec = json!({"service": {"namespace": namespace, "name": name, "port": port}, "caBundle": bundle});
+        match self.write(api_service, spec).await {
+            Ok(()) => {
+                info!("The API server asks this operator for external metrics, and trusts its certificate");
                 true
             }
             Err(error) => {
@@ -178,6 +189,39 @@ impl Registration {
             }
         }
     }
+
+    /// Lets the APIService lead nowhere, if it leads to us.
+    async fn withdraw(&self) {
+        let Some(Some(api_service)) = &self.api_service else { return };
+        if leads_to(api_service).as_ref() != Some(&self.service) {
+            return;
+        }
+        let write = timeout(WITHDRAWAL, self.write(api_service, json!({"service": null, "caBundle": null}))).await;
+        match write.map_err(|_| "the API server did not answer in time".to_owned()) {
+            Ok(Ok(())) => info!("The API server asks this operator for no more external metrics"),
+            Ok(Err(error)) => warn!(%error, "The APIService of external metrics still leads to this operator"),
+            Err(error) => warn!(error, "The APIService of external metrics still leads to this operator"),
+        }
+    }
+
+    /// With the version that was read, so that of two operators neither undoes what the other wrote.
+    async fn write(&self, api_service: &APIService, spec: Value) -> Result<(), kube::Error> {
+        let api = Api::<APIService>::all(self.client.clone());
+        let version = &api_service.metadata.resource_version;
+        let body = json!({"metadata": {"resourceVersion": version}, "spec": spec});
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() };
+        api.patch(&api_service_name(), &params, &Patch::Merge(body)).await.map(drop)
+    }
+}
+
+/// The Service that an APIService leads to, if it leads to one.
+fn leads_to(api_service: &APIService) -> Option<ServiceName> {
+    let service = api_service.spec.as_ref()?.service.clone()?;
+    Some(ServiceName {
+        namespace: service.namespace.unwrap_or_default(),
+        name: service.name.unwrap_or_default(),
+        port: service.port.and_then(|port| port.try_into().ok()).unwrap_or(HTTPS),
+    })
 }
 
 fn api_service_name() -> String {

@@ -1,0 +1,110 @@
+//! The chart on a control plane of its own: from its default shape to each other and back, by upgrade and by rollback.
+//!
+//! No pod runs, so that each step also has to do without an operator: what it leaves must keep no namespace.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use belfry_e2e::chaos::{MONITORING_KINDS, definition};
+use belfry_e2e::control_plane::ControlPlane;
+use belfry_e2e::{secs, tool, wait};
+
+const NAMESPACE: &str = "belfry-system";
+
+/// Values that change the shape of what is installed, the defaults first.
+const SHAPES: &[&str] = &[
+    "replicas=1",
+    "replicas=2",
+    "externalMetrics.enabled=true",
+    "replicas=2,externalMetrics.enabled=true,monitoring.authentication=true",
+    "namespaces={a,b}",
+    "replicas=2,namespaces={b},monitoring.enabled=false",
+    "templateUpgrades.mode=Staged,templateUpgrades.prometheusURL=http://prometheus.monitoring:9090",
+];
+
+/// Kinds of which the chart has objects.
+const KINDS: &str = "deployments,services,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,\
+    apiservices,servicemonitors,prometheusrules";
+
+#[tokio::test]
+async fn every_change_of_values_goes_up_down_and_back_and_an_uninstall_leaves_nothing() -> Result<()> {
+    let control_plane = ControlPlane::start("chart")?;
+    let chart = Chart { control_plane: &control_plane };
+    for namespace in [NAMESPACE, "a", "b"] {
+        chart.kubectl(&["create", "namespace", namespace])?;
+    }
+    for kind in MONITORING_KINDS {
+        chart.define(&definition(kind).to_string())?;
+    }
+    // Helm has two ways to change objects.
+    for server_side in ["true", "false"] {
+        chart.walk(server_side).with_context(|| format!("--server-side={server_side}"))?;
+        chart.a_namespace_goes().await?;
+        chart.helm(&["uninstall", "belfry", "--namespace", NAMESPACE])?;
+        let label = "app.kubernetes.io/name=belfry-operator";
+        let left = chart.kubectl(&["get", KINDS, "--all-namespaces", "--selector", label, "--output=name"])?;
+        ensure!(left.trim().is_empty(), "the uninstallation leaves {left}");
+    }
+    Ok(())
+}
+
+struct Chart<'a> {
+    control_plane: &'a ControlPlane,
+}
+
+impl Chart<'_> {
+    /// From the first shape to each other: up, down, and up again by a rollback.
+    fn walk(&self, server_side: &str) -> Result<()> {
+        for shape in &SHAPES[1..] {
+            for values in [SHAPES[0], shape, SHAPES[0]] {
+                self.upgrade(values, server_side)?;
+            }
+            self.helm(&["rollback", "belfry", "--namespace", NAMESPACE]).with_context(|| format!("back to {shape}"))?;
+        }
+        // One with an APIService.
+        self.upgrade(SHAPES[2], server_side)
+    }
+
+    fn upgrade(&self, values: &str, server_side: &str) -> Result<()> {
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/belfry");
+        let chart = chart.to_str().context("a path that is no text")?;
+        let server_side = format!("--server-side={server_side}");
+        let arguments = ["upgrade", "--install", "belfry", chart, "--namespace", NAMESPACE, "--set", values];
+        self.helm(&[arguments.as_slice(), &[&server_side]].concat()).with_context(|| format!("to {values}"))?;
+        Ok(())
+    }
+
+    async fn a_namespace_goes(&self) -> Result<()> {
+        self.kubectl(&["create", "namespace", "short"])?;
+        self.kubectl(&["delete", "namespace", "short", "--wait=false"])?;
+        wait::until("the namespace is gone", secs(30), async || {
+            let left = self.kubectl(&["get", "namespace", "short", "--ignore-not-found", "--output=yaml"])?;
+            ensure!(left.is_empty(), "{left}");
+            Ok(())
+        })
+        .await
+    }
+
+    fn define(&self, definition: &str) -> Result<()> {
+        let file = self.control_plane.kubeconfig().with_file_name("definition.json");
+        std::fs::write(&file, definition)?;
+        self.kubectl(&["create", "--filename", file.to_str().context("a path that is no text")?]).map(drop)
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Result<String> {
+        self.run("kubectl", arguments)
+    }
+
+    fn helm(&self, arguments: &[&str]) -> Result<String> {
+        self.run("helm", arguments)
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(tool(program));
+        command.env("KUBECONFIG", self.control_plane.kubeconfig()).args(arguments);
+        let output = command.output()?;
+        ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
