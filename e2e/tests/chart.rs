@@ -1,6 +1,7 @@
 //! The chart on a control plane of its own: from its default shape to each other and back, by upgrade and by rollback.
 //!
-//! No pod runs, so that each step also has to do without an operator: what it leaves must keep no namespace.
+//! No pod runs, so that each step also has to do without an operator: what it leaves must keep no namespace. The APIService of
+//! an operator that runs: `e2e/tests/scaling/main.rs`.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use belfry_e2e::chaos::{MONITORING_KINDS, definition};
 use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{secs, tool, wait};
+use serde_json::json;
 
 const NAMESPACE: &str = "belfry-system";
 
@@ -25,7 +27,10 @@ const SHAPES: &[&str] = &[
 
 /// Kinds of which the chart has objects.
 const KINDS: &str = "deployments,services,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,\
-    apiservices,servicemonitors,prometheusrules";
+    servicemonitors,prometheusrules,validatingadmissionpolicies,validatingadmissionpolicybindings";
+
+/// The one APIService that the operator may make.
+const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
 
 #[tokio::test]
 async fn every_change_of_values_goes_up_down_and_back_and_an_uninstall_leaves_nothing() -> Result<()> {
@@ -35,11 +40,12 @@ async fn every_change_of_values_goes_up_down_and_back_and_an_uninstall_leaves_no
         chart.kubectl(&["create", "namespace", namespace])?;
     }
     for kind in MONITORING_KINDS {
-        chart.define(&definition(kind).to_string())?;
+        chart.create(&definition(kind).to_string(), &[])?;
     }
     // Helm has two ways to change objects.
     for server_side in ["true", "false"] {
         chart.walk(server_side).with_context(|| format!("--server-side={server_side}"))?;
+        chart.the_operator_makes_one_api_service_and_no_other().await?;
         chart.a_namespace_goes().await?;
         chart.helm(&["uninstall", "belfry", "--namespace", NAMESPACE])?;
         let label = "app.kubernetes.io/name=belfry-operator";
@@ -62,7 +68,7 @@ impl Chart<'_> {
             }
             self.helm(&["rollback", "belfry", "--namespace", NAMESPACE]).with_context(|| format!("back to {shape}"))?;
         }
-        // One with an APIService.
+        // One with external metrics.
         self.upgrade(SHAPES[2], server_side)
     }
 
@@ -73,6 +79,27 @@ impl Chart<'_> {
         let arguments = ["upgrade", "--install", "belfry", chart, "--namespace", NAMESPACE, "--set", values];
         self.helm(&[arguments.as_slice(), &[&server_side]].concat()).with_context(|| format!("to {values}"))?;
         Ok(())
+    }
+
+    /// The role can't say it, and a policy does.
+    async fn the_operator_makes_one_api_service_and_no_other(&self) -> Result<()> {
+        let account = format!("--as=system:serviceaccount:{NAMESPACE}:belfry-operator");
+        let create = |group: &str| {
+            let spec = json!({"group": group, "version": "v1beta1", "groupPriorityMinimum": 1, "versionPriority": 1});
+            let object = json!({
+                "apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
+                "metadata": {"name": format!("v1beta1.{group}")}, "spec": spec,
+            });
+            self.create(&object.to_string(), &["--dry-run=server", &account])
+        };
+        // A policy takes effect a moment after it is made.
+        wait::until("the policy", secs(30), async || {
+            let refused = create("other.example.com").err().context("another APIService is let pass")?;
+            ensure!(format!("{refused:#}").contains(&format!("no APIService but {API_SERVICE}")), "{refused:#}");
+            Ok(())
+        })
+        .await?;
+        create("external.metrics.k8s.io").map(drop)
     }
 
     async fn a_namespace_goes(&self) -> Result<()> {
@@ -86,10 +113,11 @@ impl Chart<'_> {
         .await
     }
 
-    fn define(&self, definition: &str) -> Result<()> {
-        let file = self.control_plane.kubeconfig().with_file_name("definition.json");
-        std::fs::write(&file, definition)?;
-        self.kubectl(&["create", "--filename", file.to_str().context("a path that is no text")?]).map(drop)
+    fn create(&self, object: &str, more: &[&str]) -> Result<String> {
+        let file = self.control_plane.kubeconfig().with_file_name("object.json");
+        std::fs::write(&file, object)?;
+        let file = file.to_str().context("a path that is no text")?;
+        self.kubectl(&[&["create", "--filename", file], more].concat())
     }
 
     fn kubectl(&self, arguments: &[&str]) -> Result<String> {

@@ -84,8 +84,7 @@ impl Scaling {
         let Some(address) = args.external_metrics_listen else { return Ok(tasks) };
         let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
         let identity = Identity::default();
-        let service = args.external_metrics_service.clone();
-        let registration = Registration::new(self.clone(), client, service, identity.clone())?;
+        let registration = Registration::new(self.clone(), client, args, identity.clone())?;
         let server = axum::serve(TlsListener::new(listener, identity)?, api::router(self.clone()));
         // Until the registration has seen the cluster, conditions stay as they are.
         *self.unavailable.write() = None;

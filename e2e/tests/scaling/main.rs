@@ -134,7 +134,7 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
 
     // An operator that starts again finds every child as it should be.
     operator.stop().await?;
-    ensure!(setting::leads_to(&client).await?.is_none(), "the APIService leads to an operator that has ended");
+    ensure!(setting::api_service(&client).await?.is_none(), "the APIService leads to an operator that has ended");
     a_namespace_can_be_deleted(&client).await?;
     let operator = Operator::start(&client, operator_port).await?;
     operator.has_passed_over_the_model().await?;
@@ -157,6 +157,15 @@ async fn the_real_scaler_takes_the_number_over_raises_it_and_gives_it_back_witho
     ensure!(model.replicas().await? == 4);
     let seen = history.lock().clone();
     ensure!(seen == [2, 4, 0, 4], "the number was {seen:?} in turn");
+
+    // An uninstallation leaves no APIService, whatever becomes of the operator.
+    ensure!(setting::api_service(&client).await?.is_some(), "there is no APIService");
+    setting::uninstall(&client).await?;
+    wait::until("the APIService is gone with its role", secs(30), async || {
+        ensure!(setting::api_service(&client).await?.is_none(), "it is there");
+        Ok(())
+    })
+    .await?;
     operator.stop().await
 }
 
@@ -165,6 +174,13 @@ async fn a_namespace_can_be_deleted(client: &Client) -> Result<()> {
     let namespaces = Api::<Namespace>::all(client.clone());
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "short"}});
     namespaces.patch("short", &PatchParams::apply(FIELD_MANAGER), &Patch::Apply(namespace)).await?;
+    wait::until("the API server forgets the group", secs(30), async || {
+        let all = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        let groups = client.request_text(Request::get("/apis").header("accept", all).body(vec![])?).await?;
+        ensure!(groups.contains("autoscaling") && !groups.contains("external.metrics.k8s.io"), "{groups}");
+        Ok(())
+    })
+    .await?;
     namespaces.delete("short", &DeleteParams::default()).await?;
     wait::until("the namespace is gone", secs(30), async || {
         let left = namespaces.get_opt("short").await?;

@@ -21,10 +21,11 @@ use belfry_render::settings::Settings;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod, Service};
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use kube::api::{ListParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Api, Client, Resource, ResourceExt};
 use parking_lot::Mutex;
@@ -38,11 +39,17 @@ use tokio::task::{JoinHandle, JoinSet};
 const NAMESPACE: &str = "belfry-system";
 const SERVICE: &str = "belfry-operator";
 const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
+const ROLE: &str = "belfry-operator-external-metrics";
 
-/// The Service that the APIService of external metrics leads to, if it leads to one.
-pub(crate) async fn leads_to(client: &Client) -> Result<Option<String>> {
-    let found = Api::<APIService>::all(client.clone()).get(API_SERVICE).await?;
-    Ok(found.spec.and_then(|spec| spec.service?.name))
+/// The APIService of external metrics, if there is one.
+pub(crate) async fn api_service(client: &Client) -> Result<Option<APIService>> {
+    Ok(Api::<APIService>::all(client.clone()).get_opt(API_SERVICE).await?)
+}
+
+/// Takes the role away with which the chart makes the APIService possible, as an uninstallation does.
+pub(crate) async fn uninstall(client: &Client) -> Result<()> {
+    Api::<ClusterRole>::all(client.clone()).delete(ROLE, &DeleteParams::default()).await?;
+    Ok(())
 }
 
 async fn create<K>(api: Api<K>, object: Value) -> Result<()>
@@ -55,7 +62,7 @@ where
     Ok(())
 }
 
-/// Creates the CRD, and what the chart creates for external metrics. The Service leads to this machine, where the operator
+/// Creates the CRD, and of what the chart creates for external metrics the Service and the role. The Service leads to this machine, where the operator
 /// is to listen on the port that is returned.
 pub(crate) async fn install(client: &Client) -> Result<u16> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no root")?;
@@ -69,11 +76,8 @@ pub(crate) async fn install(client: &Client) -> Result<u16> {
     let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
     let spec = json!({"type": "ExternalName", "externalName": "localhost"});
     create(services, json!({"metadata": {"name": SERVICE}, "spec": spec})).await?;
-    let spec = json!({
-        "group": "external.metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
-    });
-    let metadata = json!({"name": API_SERVICE});
-    create::<APIService>(Api::all(client.clone()), json!({"metadata": metadata, "spec": spec})).await?;
+    let rules = json!([{"apiGroups": ["apiregistration.k8s.io"], "resources": ["apiservices"], "verbs": ["create"]}]);
+    create::<ClusterRole>(Api::all(client.clone()), json!({"metadata": {"name": ROLE}, "rules": rules})).await?;
     Ok(port)
 }
 
@@ -95,6 +99,7 @@ impl Operator {
         let args = ScalingArgs {
             external_metrics_listen: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port)),
             external_metrics_service: format!("{NAMESPACE}/{SERVICE}:{port}").parse().map_err(anyhow::Error::msg)?,
+            external_metrics_role: Some(ROLE.into()),
         };
         let served = scaling.serve(client.clone(), &args).await?;
         let reporter = Reporter { controller: SERVICE.into(), instance: None };

@@ -14,6 +14,11 @@ pub struct ScalingArgs {
     /// The Service that leads the API server there, NAMESPACE/NAME or NAMESPACE/NAME:PORT.
     #[arg(long, env = "BELFRY_EXTERNAL_METRICS_SERVICE", default_value = "belfry-system/belfry-operator")]
     pub external_metrics_service: ServiceName,
+
+    /// The ClusterRole with which the APIService goes when the operator is uninstalled. Without it the operator alone
+    /// deletes the APIService, when it ends.
+    #[arg(long, env = "BELFRY_EXTERNAL_METRICS_ROLE")]
+    pub external_metrics_role: Option<String>,
 }
 
 /// Namespace and name of a Service.

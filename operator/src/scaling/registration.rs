@@ -1,21 +1,24 @@
 //! The operator's place in the API server: the APIService that leads to it, and the front proxy that comes from there.
 //!
-//! While an APIService leads to a Service without a server, Kubernetes can't finish the deletion of any namespace. So the
-//! chart makes one that leads nowhere, which harms nothing. An operator that serves lets it lead to its Service, and one
-//! that ends takes that back. Where two serve, the other one at once lets it lead there again.
+//! While an APIService leads to a Service without a server, Kubernetes can't finish the deletion of any namespace. So an
+//! operator that serves makes it, and one that ends deletes it. Where two serve, the other one makes it again at once. To
+//! take the Service out of it would not do: the API server then goes on to name the group, as stale.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use k8s_openapi::ByteString;
+use k8s_openapi::Resource as _;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{APIService, APIServiceSpec, ServiceReference};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
@@ -24,7 +27,7 @@ use super::certificate::{Certificate, CertificateError, ROTATE_DAYS, bundle};
 use super::front_proxy::FrontProxy;
 use super::listener::Identity;
 use super::options::HTTPS;
-use super::{Scaling, ServiceName};
+use super::{Scaling, ScalingArgs, ServiceName};
 use belfry_render::children::metadata::MANAGER;
 
 /// How long before its use the next certificate is registered with the API server.
@@ -43,6 +46,8 @@ pub(super) struct Registration {
     scaling: Arc<Scaling>,
     client: Client,
     service: ServiceName,
+    /// Name of the ClusterRole that owns the APIService.
+    role: Option<String>,
     identity: Identity,
     /// The first one is shown; the API server trusts all.
     certificates: Vec<Certificate>,
@@ -57,14 +62,16 @@ impl Registration {
     pub(super) fn new(
         scaling: Arc<Scaling>,
         client: Client,
-        service: ServiceName,
+        args: &ScalingArgs,
         identity: Identity,
     ) -> Result<Self, CertificateError> {
+        let (service, role) = (args.external_metrics_service.clone(), args.external_metrics_role.clone());
         let certificates = vec![Certificate::new(&service.dns_name(), Timestamp::now())?];
         Ok(Self {
             scaling,
             client,
             service,
+            role,
             identity,
             certificates,
             front_proxy: None,
@@ -73,7 +80,7 @@ impl Registration {
         })
     }
 
-    /// Runs until it is to end. The APIService then leads nowhere.
+    /// Runs until it is to end, and deletes the APIService then.
     pub(super) async fn follow(mut self) {
         let config_maps = Api::<ConfigMap>::namespaced(self.client.clone(), "kube-system");
         let config_maps = watcher::watch_object(config_maps, "extension-apiserver-authentication").default_backoff();
@@ -130,7 +137,7 @@ impl Registration {
     /// failed and has to be tried again.
     async fn settle(&mut self) -> bool {
         let Some(api_service) = self.api_service.as_ref().filter(|_| self.has_looked) else { return false };
-        let unavailable = self.unavailable(api_service.as_ref());
+        let mut unavailable = self.unavailable(api_service.as_ref());
         let server = self.front_proxy.as_ref().zip(self.certificates.first());
         let server = server.and_then(|(proxy, certificate)| match proxy.server(certificate) {
             Ok(server) => Some(Arc::new(server)),
@@ -142,8 +149,17 @@ impl Registration {
         let serves = server.is_some();
         *self.identity.write() = server;
         let mut failed = false;
-        if let (None, Some(api_service), true) = (&unavailable, api_service, serves) {
-            failed = !self.publish(api_service).await;
+        if unavailable.is_none() && serves {
+            let written = match api_service {
+                Some(api_service) => self.publish(api_service).await,
+                None => self.create().await,
+            };
+            if let Err(error) = written {
+                let error = format!("the APIService {} can't be written: {error}", api_service_name());
+                warn!(error, "The API server does not ask this operator for external metrics; it is tried again");
+                unavailable = api_service.is_none().then_some(error);
+                failed = true;
+            }
         }
         self.scaling.set_unavailable(unavailable);
         failed
@@ -151,66 +167,95 @@ impl Registration {
 
     /// Why no HorizontalPodAutoscaler can reach the operator, if so.
     fn unavailable(&self, api_service: Option<&APIService>) -> Option<String> {
-        let name = api_service_name();
         if self.front_proxy.is_none() {
             return Some("the API server has no front proxy: set its --requestheader-client-ca-file".into());
         }
-        let Some(found) = api_service else {
-            return Some(format!("there is no APIService {name}: install the chart with externalMetrics.enabled=true"));
-        };
-        let owner = leads_to(found)?;
+        let owner = leads_to(api_service?)?;
         (owner != self.service).then(|| {
+            let name = api_service_name();
             format!(
                 "the APIService {name} leads to {owner}: use provider KEDA if that is KEDA, or uninstall that adapter"
             )
         })
     }
 
-    /// Lets the APIService lead to our Service, and adds our certificates to those that the API server trusts. Returns
-    /// whether both is so.
-    async fn publish(&self, api_service: &APIService) -> bool {
+    /// Adds our certificates to those that the API server trusts, if they are not among them.
+    async fn publish(&self, api_service: &APIService) -> Result<(), kube::Error> {
         let known = api_service.spec.as_ref().and_then(|spec| spec.ca_bundle.clone()).unwrap_or_default();
-        let next = bundle(&String::from_utf8_lossy(&known.0), &self.certificates);
-        let bundle = match next {
-            Some(next) => ByteString(next.into_bytes()),
-            None if leads_to(api_service).is_some() => return true,
-            None => known,
-        };
-        let ServiceName { namespace, name, port } = &self.service;
-        let spec = json!({"service": {"namespace": namespace, "name": name, "port": port}, "caBundle": bundle});
-        match self.write(api_service, spec).await {
-            Ok(()) => {
-                info!("The API server asks this operator for external metrics, and trusts its certificate");
-                true
-            }
-            Err(error) => {
-                warn!(%error, "Could not write the certificate into the APIService of external metrics; it is tried again");
-                false
-            }
-        }
+        let Some(next) = bundle(&String::from_utf8_lossy(&known.0), &self.certificates) else { return Ok(()) };
+        // With the version that was read, so that of two operators none takes the other's certificates away.
+        let version = &api_service.metadata.resource_version;
+        let body =
+            json!({"metadata": {"resourceVersion": version}, "spec": {"caBundle": ByteString(next.into_bytes())}});
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() };
+        self.api().patch(&api_service_name(), &params, &Patch::Merge(body)).await?;
+        info!("The API server trusts the present certificate of the external metrics");
+        Ok(())
     }
 
-    /// Lets the APIService lead nowhere, if it leads to us.
+    /// Makes the APIService. One that another adapter has made meanwhile is a conflict.
+    #[allow(clippy::disallowed_methods, reason = "an apply would take over the one of another adapter")]
+    async fn create(&self) -> Result<(), kube::Error> {
+        let ServiceName { namespace, name, port } = &self.service;
+        let bundle = bundle("", &self.certificates).unwrap_or_default();
+        let spec = APIServiceSpec {
+            group: Some(GROUP.into()),
+            version: Some(VERSION.into()),
+            group_priority_minimum: 100,
+            version_priority: 100,
+            service: Some(ServiceReference {
+                namespace: Some(namespace.clone()),
+                name: Some(name.clone()),
+                port: Some((*port).into()),
+            }),
+            ca_bundle: Some(ByteString(bundle.into_bytes())),
+            ..Default::default()
+        };
+        let metadata = ObjectMeta {
+            name: Some(api_service_name()),
+            labels: Some([("app.kubernetes.io/managed-by".to_owned(), MANAGER.to_owned())].into()),
+            owner_references: self.owner().await?.map(|owner| vec![owner]),
+            ..Default::default()
+        };
+        let params = PostParams { field_manager: Some(MANAGER.into()), ..Default::default() };
+        self.api().create(&params, &APIService { metadata, spec: Some(spec), status: None }).await?;
+        info!("The API server asks this operator for external metrics, and trusts its certificate");
+        Ok(())
+    }
+
+    /// The role by which the chart gives the right to make an APIService. It goes with the installation, and what it owns
+    /// goes with it, also where no operator is left to delete it.
+    async fn owner(&self) -> Result<Option<OwnerReference>, kube::Error> {
+        let Some(name) = &self.role else { return Ok(None) };
+        let role = Api::<ClusterRole>::all(self.client.clone()).get_metadata(name).await?;
+        Ok(Some(OwnerReference {
+            api_version: ClusterRole::API_VERSION.into(),
+            kind: ClusterRole::KIND.into(),
+            name: name.clone(),
+            uid: role.metadata.uid.unwrap_or_default(),
+            ..Default::default()
+        }))
+    }
+
+    /// Deletes the APIService, if it leads to us.
     async fn withdraw(&self) {
         let Some(Some(api_service)) = &self.api_service else { return };
         if leads_to(api_service).as_ref() != Some(&self.service) {
             return;
         }
-        let write = timeout(WITHDRAWAL, self.write(api_service, json!({"service": null, "caBundle": null}))).await;
-        match write.map_err(|_| "the API server did not answer in time".to_owned()) {
-            Ok(Ok(())) => info!("The API server asks this operator for no more external metrics"),
-            Ok(Err(error)) => warn!(%error, "The APIService of external metrics still leads to this operator"),
-            Err(error) => warn!(error, "The APIService of external metrics still leads to this operator"),
+        // Only the one that was seen: another operator may have made one since.
+        let ObjectMeta { uid, resource_version, .. } = api_service.metadata.clone();
+        let params = DeleteParams::default().preconditions(Preconditions { uid, resource_version });
+        let name = api_service_name();
+        match timeout(WITHDRAWAL, self.api().delete(&name, &params)).await {
+            Ok(Ok(_)) => info!("The API server asks this operator for no more external metrics"),
+            Ok(Err(error)) => warn!(%error, "The APIService of external metrics is left behind"),
+            Err(_) => warn!("The APIService of external metrics is left behind: the API server did not answer"),
         }
     }
 
-    /// With the version that was read, so that of two operators neither undoes what the other wrote.
-    async fn write(&self, api_service: &APIService, spec: Value) -> Result<(), kube::Error> {
-        let api = Api::<APIService>::all(self.client.clone());
-        let version = &api_service.metadata.resource_version;
-        let body = json!({"metadata": {"resourceVersion": version}, "spec": spec});
-        let params = PatchParams { field_manager: Some(MANAGER.into()), ..Default::default() };
-        api.patch(&api_service_name(), &params, &Patch::Merge(body)).await.map(drop)
+    fn api(&self) -> Api<APIService> {
+        Api::all(self.client.clone())
     }
 }
 
