@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::model::pipeline::Task;
 use belfry_crds::contract::{DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, PORT, defaults, env};
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -27,6 +28,9 @@ pub struct Args {
     /// Where the model comes from.
     #[command(flatten)]
     pub source: Source,
+    /// What the model is for; auto takes it from the model's files
+    #[arg(long, env = env::TASK, value_enum, default_value_t = Task::Auto)]
+    pub task: Task,
     /// What the forward pass runs on.
     #[command(flatten)]
     pub compute: Compute,

@@ -24,6 +24,8 @@ pub struct Packed {
     /// Position of each token in its text, from 0. A family whose table of positions starts at another row shifts the
     /// table.
     pub positions: Vec<i64>,
+    /// Type of each token: 1 in the second text of a pair, where the tokenizer says so, else 0.
+    pub types: Vec<i64>,
     /// The texts by length, in the order of `ids`.
     pub runs: Vec<Run>,
     /// Tokens at a text's start that are not pooled, one number a row: a prompt's, where the model leaves it out.
@@ -40,7 +42,8 @@ impl Packed {
         let tokens = texts.iter().map(|text| text.len()).sum();
         let skipped = vec![0; texts.len()];
         let (ids, positions) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
-        let mut packed = Self { ids, positions, runs: Vec::new(), skipped, order };
+        let types = vec![0; tokens];
+        let mut packed = Self { ids, positions, types, runs: Vec::new(), skipped, order };
         for row in 0..texts.len() {
             packed.append(texts[packed.order[row]]);
         }
@@ -52,6 +55,7 @@ impl Packed {
         let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids()).collect();
         let mut packed = Self::new(&ids);
         packed.skipped = packed.order.iter().map(|index| texts[*index].skipped() as i64).collect();
+        packed.types = packed.order.iter().flat_map(|index| texts[*index].types()).collect();
         packed
     }
 

@@ -5,10 +5,22 @@ use strum::VariantArray;
 /// A route that counts as inference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, VariantArray)]
 pub enum Endpoint {
-    /// OpenAI's `POST /v1/embeddings`
+    /// OpenAI's `POST /v1/embeddings`, also `/embeddings`
     Embeddings,
     /// text-embeddings-inference's `POST /embed`
     Embed,
+    /// text-embeddings-inference's `POST /embed_all`
+    EmbedAll,
+    /// text-embeddings-inference's `POST /embed_sparse`
+    EmbedSparse,
+    /// text-embeddings-inference's `POST /rerank`
+    Rerank,
+    /// Cohere's and Jina's `POST /v1/rerank`, also `/v2/rerank`
+    RerankV1,
+    /// text-embeddings-inference's `POST /predict`
+    Predict,
+    /// text-embeddings-inference's `POST /similarity`
+    Similarity,
 }
 
 impl Endpoint {
@@ -20,6 +32,12 @@ impl Endpoint {
         match self {
             Self::Embeddings => "/v1/embeddings",
             Self::Embed => "/embed",
+            Self::EmbedAll => "/embed_all",
+            Self::EmbedSparse => "/embed_sparse",
+            Self::Rerank => "/rerank",
+            Self::RerankV1 => "/v1/rerank",
+            Self::Predict => "/predict",
+            Self::Similarity => "/similarity",
         }
     }
 
@@ -27,8 +45,15 @@ impl Endpoint {
     pub const fn input_name(self) -> &'static str {
         match self {
             Self::Embeddings => "input",
-            Self::Embed => "inputs",
+            Self::Rerank => "texts",
+            Self::RerankV1 => "documents",
+            _ => "inputs",
         }
+    }
+
+    /// Whether clients expect errors as OpenAI writes them; others expect those of text-embeddings-inference.
+    pub const fn is_openai(self) -> bool {
+        matches!(self, Self::Embeddings | Self::RerankV1)
     }
 }
 

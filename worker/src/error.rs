@@ -60,7 +60,7 @@ impl Reason {
     pub fn status(self, endpoint: Endpoint) -> StatusCode {
         match self {
             Self::InvalidJson | Self::InvalidInput => StatusCode::BAD_REQUEST,
-            Self::InputTooLong if endpoint == Endpoint::Embeddings => StatusCode::BAD_REQUEST,
+            Self::InputTooLong if endpoint.is_openai() => StatusCode::BAD_REQUEST,
             Self::InputTooLong | Self::TooManyInputs => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -110,7 +110,12 @@ impl ApiError {
 
     /// The answer, with the status that this endpoint's clients expect.
     pub fn into_response(self, endpoint: Endpoint) -> Response {
-        let mut response = body(self.reason.status(endpoint), self.reason.code(), &self.message, self.param.as_deref());
+        let (status, param) = (self.reason.status(endpoint), self.param.as_deref());
+        let mut response = if endpoint.is_openai() {
+            body(status, self.reason.code(), &self.message, param)
+        } else {
+            flat(status, self.reason, &self.message, param)
+        };
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -121,6 +126,18 @@ impl ApiError {
         }
         response
     }
+}
+
+/// The error body that clients of text-embeddings-inference read: `error` and `error_type` as that server writes them.
+fn flat(status: StatusCode, reason: Reason, message: &str, param: Option<&str>) -> Response {
+    let kind = match reason {
+        Reason::QueueFull => "Overloaded",
+        Reason::ModelLoading | Reason::Draining => "Unhealthy",
+        Reason::InferenceFailed | Reason::DeadlineExceeded => "Backend",
+        _ => "Validation",
+    };
+    let error = json!({ "error": message, "error_type": kind, "param": param, "code": reason.code() });
+    (status, axum::Json(error)).into_response()
 }
 
 /// The error body that OpenAI's clients read.

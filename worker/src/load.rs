@@ -22,7 +22,8 @@ use crate::folder::digest::Manifest;
 use crate::metrics::Metrics;
 use crate::model::engine::TorchEngine;
 use crate::model::family::Family;
-use crate::model::pipeline::{self, Pipeline};
+use crate::model::heads::{Head, HeadKind};
+use crate::model::pipeline::{self, Pipeline, Purpose, Task};
 use crate::model::weights::{self, Weights};
 use crate::state::{About, Model};
 use crate::tokenize::{Hints, Resolved, Tokenizer, resolve};
@@ -50,29 +51,48 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
             return Err(failure(LoadFailureReason::ModelNotFound, message));
         }
     };
-    let Plan { pipeline, place, family, tokenizer } = plan(&folder)?;
+    let Plan { pipeline, place, family, tokenizer } = plan(&folder, args.task)?;
     let limit = pipeline::max_tokens(pipeline.texts, tokenizer.max_tokens, family.max_tokens());
     let tokenizer = Tokenizer::resolved(&tokenizer, limit, family.vocab_size())
         .map_err(|error| place.corrupt("tokenizer.json", error))?;
     let mut weights = Weights::read(&place, device)?;
-    let mut width = pipeline.pooling.dimensions(family.hidden_size());
-    let mut steps = Vec::new();
-    for (path, step) in &pipeline.steps {
-        let own = folder.within(path)?;
-        let (step, out) = step.build(&own, width, step.weights(&own, device)?)?;
-        steps.push(step);
-        width = out;
-    }
+    let mut presets = pipeline.presets;
+    let mut dimensions = family.hidden_size();
+    let engine = match pipeline.purpose {
+        Purpose::Vectors { pooling, steps } => {
+            let mut width = pooling.dimensions(family.hidden_size());
+            let mut built = Vec::new();
+            for (path, step) in &steps {
+                let own = folder.within(path)?;
+                let (step, out) = step.build(&own, width, step.weights(&own, device)?)?;
+                built.push(step);
+                width = out;
+            }
+            dimensions = width;
+            presets.pooling = pooling.name();
+            TorchEngine::new(family.encoder(&mut weights)?, pooling, built)
+        }
+        Purpose::Words(pooling, weight) => {
+            let (encoder, head) = family.encoder_with_head(&mut weights, HeadKind::Vocabulary)?;
+            let Head::Vocabulary(head) = head else { return Err(other_head(&place)) };
+            dimensions = head.words();
+            TorchEngine::of_words(encoder, head, pooling, weight)
+        }
+        Purpose::Labels(activation) => {
+            let (encoder, head) = family.encoder_with_head(&mut weights, HeadKind::Sequence)?;
+            let Head::Sequence(head) = head else { return Err(other_head(&place)) };
+            presets.activation = activation;
+            presets.labels = family.labels().to_vec();
+            TorchEngine::of_sequence(encoder, head)
+        }
+    };
+    let bytes = weights.taken();
+    drop(weights);
     let digest = folder.manifest().digest();
     match &source.model_sha256 {
         Some(wanted) if *wanted != digest => return Err(mismatch(&folder, wanted, &digest)),
         _ => {}
     }
-    let encoder = family.encoder(&mut weights)?;
-    let bytes = weights.taken();
-    drop(weights);
-    let engine = TorchEngine::new(encoder, pipeline.pooling, steps);
-    let dimensions = width;
     let about = About {
         architecture: family.architecture().to_owned(),
         dtype: device.dtype_name().to_owned(),
@@ -80,7 +100,7 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         revision: folder.revision().to_owned(),
         digest,
     };
-    let model = Model::new(tokenizer, dimensions, engine.outputs(), pipeline.presets, about);
+    let model = Model::new(tokenizer, dimensions, engine.outputs(), presets, about);
     Ok(Loaded { model, engine, bytes })
 }
 
@@ -100,8 +120,12 @@ struct TokenizerClass {
     tokenizer_class: Option<String>,
 }
 
-fn plan(folder: &Folder) -> Result<Plan> {
-    let pipeline = Pipeline::read(folder)?;
+fn other_head(place: &Folder) -> LoadFailure {
+    place.unsupported("config.json", "the network has another head than the model needs")
+}
+
+fn plan(folder: &Folder, task: Task) -> Result<Plan> {
+    let pipeline = Pipeline::read(folder, task)?;
     let place = folder.within(&pipeline.place)?;
     if place.has(ADAPTER) {
         let why = "the folder holds an adapter beside or instead of a model, which is not supported; merge it with merge_and_unload() of peft";
@@ -120,10 +144,10 @@ const ADAPTER: &str = "adapter_config.json";
 /// Reads the files that [`load`] reads, without loading a model.
 pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
-    let Plan { pipeline, place, .. } = plan(&folder)?;
+    let Plan { pipeline, place, .. } = plan(&folder, Task::Auto)?;
     weights::hash(&place)?;
-    for (path, step) in &pipeline.steps {
-        if step.has_weights() {
+    if let Purpose::Vectors { steps, .. } = &pipeline.purpose {
+        for (path, _) in steps.iter().filter(|(_, step)| step.has_weights()) {
             weights::hash(&folder.within(path)?)?;
         }
     }

@@ -112,11 +112,6 @@ pub fn openai(model: &str, vectors: Vec<Vec<f32>>, format: Format, tokens: usize
     axum::Json(List { object: "list", data, model, usage }).into_response()
 }
 
-/// The body of `/embed`.
-pub fn tei(vectors: Vec<Vec<f32>>) -> Response {
-    axum::Json(vectors).into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,21 +23,11 @@ pub struct Rows<T> {
     pub inference: Duration,
 }
 
-/// Sends a request's texts through the model, for one vector each.
-pub async fn dense(
-    app: &App,
-    room: Reserved<'_>,
-    texts: Vec<Encoded>,
-    deadline: Instant,
-) -> Result<Rows<Vec<f32>>, ApiError> {
-    forward(app, room, (texts, Output::Dense, Row::dense), deadline).await
-}
-
 /// Texts, the output that they are sent for, and the function that unpacks a row.
-type Wanted<T> = (Vec<Encoded>, Output, fn(Row) -> Option<T>);
+pub type Wanted<T> = (Vec<Encoded>, Output, fn(Row) -> Option<T>);
 
 /// Sends texts through the model. If the caller disconnects, this future is dropped, which cancels the texts.
-async fn forward<T>(
+pub async fn pass<T>(
     app: &App,
     room: Reserved<'_>,
     (texts, output, typed): Wanted<T>,

@@ -33,6 +33,8 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// A permit for each request that is being tokenized.
     pub tokenizing: Semaphore,
+    /// Requests that are tokenized at once.
+    pub tokenizing_workers: usize,
     model: OnceLock<Model>,
 }
 
@@ -124,6 +126,7 @@ impl App {
             lifecycle: Lifecycle::new(Instant::now()),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
             tokenizing: Semaphore::new(threads.max(1)),
+            tokenizing_workers: threads.max(1),
             model: OnceLock::new(),
             name,
             limits,

@@ -6,7 +6,8 @@ mod resolve;
 
 use std::collections::HashSet;
 
-use tokenizers::TruncationDirection;
+use tokenizers::utils::truncation::truncate_encodings;
+use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
 
 pub use self::resolve::{Hints, Resolved, resolve};
 
@@ -21,6 +22,8 @@ const MARGIN: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     ids: Vec<u32>,
+    /// First token of type 1; all before it are of type 0.
+    second: usize,
     skipped: usize,
 }
 
@@ -28,6 +31,16 @@ impl Encoded {
     /// The ids, in the order of the text.
     pub fn ids(&self) -> &[u32] {
         &self.ids
+    }
+
+    /// The type of each token.
+    pub fn types(&self) -> impl Iterator<Item = i64> {
+        (0..self.ids.len()).map(|place| i64::from(place >= self.second))
+    }
+
+    fn single(ids: Vec<u32>) -> Self {
+        let second = ids.len();
+        Self { ids, second, skipped: 0 }
     }
 
     /// Tokens at the start that are not pooled; fewer than there are tokens.
@@ -83,6 +96,21 @@ pub struct Tokenizer {
     side: TruncationDirection,
     /// Ids of the special tokens that the model's files name.
     named: HashSet<u32>,
+    /// The model is given the types of tokens.
+    token_types: bool,
+}
+
+/// A token as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its number in the vocabulary.
+    pub id: u32,
+    /// The piece of the text, or the name of a special token.
+    pub text: String,
+    /// Whether it is special.
+    pub special: bool,
+    /// First character of the piece, and the one after it; none for a token that is not in the text.
+    pub place: Option<(usize, usize)>,
 }
 
 impl Tokenizer {
@@ -101,7 +129,7 @@ impl Tokenizer {
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         let (side, named) = (TruncationDirection::Right, HashSet::new());
-        Ok(Self { inner, max_tokens, special, vocabulary, side, named })
+        Ok(Self { inner, max_tokens, special, vocabulary, side, named, token_types: true })
     }
 
     /// The tokenizer that [`resolve`] found.
@@ -109,6 +137,7 @@ impl Tokenizer {
         let json = serde_json::to_vec(&resolved.json).map_err(|error| error.to_string())?;
         let mut tokenizer = Self::new(&json, max_tokens, vocabulary)?;
         tokenizer.inner.set_encode_special_tokens(resolved.special_is_text);
+        tokenizer.token_types = resolved.token_types;
         tokenizer.named = resolved.special.iter().filter_map(|token| tokenizer.inner.token_to_id(token)).collect();
         if resolved.cut_start {
             tokenizer.side = TruncationDirection::Left;
@@ -149,7 +178,60 @@ impl Tokenizer {
         encoding.truncate(self.max_tokens - self.special, 0, self.side);
         let encoding = self.inner.post_process(encoding, None, true).map_err(|_| Refused::Tokenizer)?;
         let ids = encoding.get_ids();
-        if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded { ids: ids.to_vec(), skipped: 0 }) }
+        if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded::single(ids.to_vec())) }
+    }
+
+    /// Tokenizes a pair of texts; tokens are cut from the longer one, one by one, as transformers does
+    /// (`longest_first`).
+    pub fn pair(&self, first: &str, second: &str, truncate: bool) -> Result<Encoded, Refused> {
+        let ((one, _), (two, whole)) = (self.start(first, truncate)?, self.start(second, truncate)?);
+        let special =
+            self.inner.get_post_processor().map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, true));
+        let tokens = one.len() + two.len() + special;
+        if tokens > self.max_tokens && !truncate {
+            return Err(Refused::TooManyTokens { tokens, whole, limit: self.max_tokens });
+        }
+        let params = TruncationParams {
+            max_length: self.max_tokens.checked_sub(special).ok_or(Refused::Empty)?,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+            direction: self.side,
+        };
+        let (one, two) = truncate_encodings(one, Some(two), &params).map_err(|_| Refused::Tokenizer)?;
+        let encoding = self.inner.post_process(one, two, true).map_err(|_| Refused::Tokenizer)?;
+        let ids = encoding.get_ids().to_vec();
+        if ids.is_empty() {
+            return Err(Refused::Empty);
+        }
+        let kinds = encoding.get_type_ids();
+        let second = if self.token_types { kinds.iter().position(|kind| *kind != 0) } else { None };
+        let second = second.unwrap_or(ids.len());
+        // The template of a pair is zeros and then ones in every class of transformers.
+        if self.token_types && kinds[second..].iter().any(|kind| *kind != 1) {
+            return Err(Refused::Tokenizer);
+        }
+        Ok(Encoded { ids, second, skipped: 0 })
+    }
+
+    /// The tokens of a text as they are shown: id, text, whether it is special, and its place in the text in characters.
+    pub fn tokens(&self, text: &str, special: bool) -> Result<Vec<Token>, Refused> {
+        let encoding = self.inner.encode_char_offsets(text, special).map_err(|_| Refused::Tokenizer)?;
+        let parts = encoding.get_ids().iter().zip(encoding.get_offsets()).zip(encoding.get_special_tokens_mask());
+        let shown = parts.zip(encoding.get_tokens()).map(|(((id, offsets), special), token)| {
+            let special = *special == 1;
+            let place = (!special).then_some(*offsets);
+            let piece = place.map(|(start, stop)| text.chars().skip(start).take(stop - start).collect());
+            Token { id: *id, text: piece.unwrap_or_else(|| token.clone()), special, place }
+        });
+        Ok(shown.collect())
+    }
+
+    /// The text of token ids.
+    pub fn decode(&self, ids: &[u32], skip_special: bool) -> Result<String, Refused> {
+        if let Some(id) = ids.iter().find(|id| **id as usize >= self.vocabulary) {
+            return Err(Refused::UnknownId { id: *id, last: self.vocabulary.saturating_sub(1) });
+        }
+        self.inner.decode(ids, skip_special).map_err(|_| Refused::Tokenizer)
     }
 
     /// Tokenizes a text, or of a long one as much from its start as decides the tokens that count; says whether that is
@@ -184,7 +266,7 @@ impl Tokenizer {
             tokens if tokens > self.max_tokens && !truncate => {
                 Err(Refused::TooManyTokens { tokens, whole: true, limit: self.max_tokens })
             }
-            _ => Ok(Encoded { ids: ids.into_iter().take(self.max_tokens).collect(), skipped: 0 }),
+            _ => Ok(Encoded::single(ids.into_iter().take(self.max_tokens).collect())),
         }
     }
 }
@@ -226,6 +308,25 @@ mod tests {
             panic!("a text that is far too long is refused");
         };
         assert!((1000..100_000).contains(&tokens), "{tokens} tokens of 1.5 million");
+    }
+
+    #[test]
+    fn a_pair_is_cut_at_its_longer_text_and_has_types() {
+        let pair = tokenizer(9).pair("w0 w1", "w2 w3 w4 w5 w6 w7", true).unwrap();
+        assert_eq!(pair.ids().len(), 9);
+        assert!(tokenizer(9).pair("w0 w1", "w2 w3 w4 w5 w6 w7", false).is_err());
+        assert_eq!(pair.types().count(), 9);
+    }
+
+    #[test]
+    fn tokens_show_their_place_and_decode_to_their_text() {
+        let tokenizer = tokenizer(8);
+        let tokens = tokenizer.tokens("w0 w1", true).unwrap();
+        assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), [2, 4, 5, 3]);
+        assert_eq!(tokens[1], Token { id: 4, text: "w0".into(), special: false, place: Some((0, 2)) });
+        assert!(tokens[0].special && tokens[0].place.is_none());
+        assert_eq!(tokenizer.decode(&[2, 4, 5, 3], true).unwrap(), "w0 w1");
+        assert!(tokenizer.decode(&[99], true).is_err());
     }
 
     #[test]

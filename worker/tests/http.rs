@@ -8,6 +8,7 @@ mod client;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use base64::Engine as _;
+use belfry_worker::engine::Output;
 use belfry_worker::lifecycle::State;
 use belfry_worker::server::Admission;
 use client::{OPENAI, TEI, fails, post, send};
@@ -155,4 +156,106 @@ async fn a_callers_request_id_comes_back_and_never_becomes_a_series() {
 
 fn lines(fake: &Fake) -> usize {
     String::from_utf8(fake.app.metrics.render().unwrap().1).unwrap().lines().count()
+}
+
+#[tokio::test]
+async fn rerank_answers_in_the_forms_of_its_clients_with_the_best_first() {
+    let fake = Fake::giving([Output::Score], "");
+    let texts = ["w1", "w1 w2 w3", "w1 w2"];
+    let body = json!({ "query": "w0", "texts": texts, "return_text": true }).to_string();
+    let (status, head, body) = send(&fake, post("/rerank", body)).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let order: Vec<_> = body.as_array().unwrap().iter().map(|rank| rank["index"].as_u64().unwrap()).collect();
+    assert_eq!(order, [1, 2, 0]);
+    assert_eq!(body[0]["text"], "w1 w2 w3");
+    let score = body[0]["score"].as_f64().unwrap();
+    assert!((0.0..1.0).contains(&score));
+    assert_eq!(head.headers()["x-compute-type"], "gpu");
+    assert!(head.headers().contains_key("x-compute-tokens") && head.headers().contains_key("x-total-time"));
+    let raw = json!({ "query": "w0", "texts": texts, "raw_scores": true }).to_string();
+    let (_, _, body) = send(&fake, post("/rerank", raw)).await;
+    // Two special tokens around each, one between, and four words: 7 tokens and more.
+    assert!(body[0]["score"].as_f64().unwrap() > 1.0 && body[0].get("text").is_none(), "{body}");
+
+    let body = json!({ "model": "tiny", "query": "w0", "documents": ["w1", { "text": "w1 w2" }], "top_n": 1, "return_documents": true });
+    for path in ["/v1/rerank", "/v2/rerank"] {
+        let (status, _, body) = send(&fake, post(path, body.to_string())).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let results = body["results"].as_array().unwrap();
+        assert_eq!((results.len(), &results[0]["index"]), (1, &json!(1)));
+        assert_eq!(results[0]["document"]["text"], "w1 w2");
+        assert!((0.0..1.0).contains(&results[0]["relevance_score"].as_f64().unwrap()));
+        assert!(body["usage"]["total_tokens"].as_u64().unwrap() > 4);
+    }
+    let series = r#"inference_requests_total{endpoint="/v1/rerank",reason="ok",status="200"}"#;
+    assert_eq!(fake.metric(series), Some(2.0));
+}
+
+#[tokio::test]
+async fn predict_names_labels_for_a_text_a_pair_and_a_batch() {
+    let fake = Fake::giving([Output::Classes], "");
+    let ask = async |inputs: serde_json::Value| send(&fake, post("/predict", json!({ "inputs": inputs }).to_string())).await.2;
+    for inputs in [json!("w1"), json!(["w1"]), json!(["w1", "w2"])] {
+        let body = ask(inputs.clone()).await;
+        let labels: Vec<_> = body.as_array().unwrap().iter().map(|one| one["label"].as_str().unwrap()).collect();
+        assert_eq!(labels, ["yes", "no"], "{inputs}");
+        let sum: f64 = body.as_array().unwrap().iter().map(|one| one["score"].as_f64().unwrap()).sum();
+        assert!((sum - 1.0).abs() < 1e-5, "{body}");
+    }
+    let body = ask(json!([["w1"], ["w1 w2"]])).await;
+    assert_eq!(body.as_array().unwrap().len(), 2);
+    assert!(body[0][0]["score"].is_f64(), "{body}");
+    let raw = json!({ "inputs": "w1", "raw_scores": true }).to_string();
+    assert_eq!(send(&fake, post("/predict", raw)).await.2[0], json!({ "score": 3.0, "label": "yes" }));
+}
+
+#[tokio::test]
+async fn sparse_token_and_similarity_routes_have_their_servers_shapes() {
+    let fake = Fake::giving([Output::Dense, Output::Sparse, Output::MultiVector], "");
+    let one = json!({ "inputs": "w1" }).to_string();
+    assert_eq!(send(&fake, post("/embed_sparse", one.clone())).await.2, json!([[{ "index": 7, "value": 3.0 }]]));
+    assert_eq!(send(&fake, post("/embed_all", one)).await.2, json!([[[3.0, 10.0, 1.0], [3.0, 10.0, 1.0]]]));
+    let body = json!({ "inputs": { "source_sentence": "w1", "sentences": ["w1", "w2 w3"] } }).to_string();
+    let (_, _, body) = send(&fake, post("/similarity", body)).await;
+    assert!((body[0].as_f64().unwrap() - 1.0).abs() < 1e-6 && body[1].as_f64().unwrap() < 1.0, "{body}");
+}
+
+#[tokio::test]
+async fn tokens_are_shown_and_read_back() {
+    let fake = Fake::ready("");
+    let (status, _, body) = send(&fake, post("/tokenize", json!({ "inputs": "w0 w1" }).to_string())).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let ids: Vec<_> = body[0].as_array().unwrap().iter().map(|token| token["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [2, 4, 5, 3]);
+    assert_eq!(body[0][1], json!({ "id": 4, "text": "w0", "special": false, "start": 0, "stop": 2 }));
+    assert_eq!(send(&fake, post("/decode", json!({ "ids": ids }).to_string())).await.2, json!(["w0 w1"]));
+    let plain = json!({ "inputs": "w0", "add_special_tokens": false }).to_string();
+    assert_eq!(send(&fake, post("/tokenize", plain)).await.2[0].as_array().unwrap().len(), 1);
+    assert_eq!(send(&fake, post("/decode", r#"{"ids": [99]}"#)).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(send(&fake, post("/tokenize", r#"{"inputs": [1]}"#)).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn the_base_address_answers_with_what_the_model_is_for() {
+    let (status, _, body) = send(&Fake::ready(""), post("/", r#"{"inputs": "w1"}"#)).await;
+    assert_eq!((status, body.as_array().unwrap().len()), (StatusCode::OK, 1));
+    let (status, _, body) = send(&Fake::scoring(), post("/", r#"{"query": "w1", "texts": ["w2"]}"#)).await;
+    assert_eq!((status, &body[0]["index"]), (StatusCode::OK, &json!(0)));
+    let (status, _, body) = send(&Fake::giving([Output::Classes], ""), post("/", r#"{"inputs": "w1"}"#)).await;
+    assert_eq!((status, &body[0]["label"]), (StatusCode::OK, &json!("yes")));
+}
+
+#[tokio::test]
+async fn probes_of_other_servers_and_one_model_are_answered() {
+    let fake = Fake::ready("");
+    for path in ["/", "/health", "/ping", "/v1/models/tiny"] {
+        let (status, _, body) = send(&fake, Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    }
+    let (status, _, _) = send(&Fake::loading(), Request::get("/health").body(Body::empty()).unwrap()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    let (_, _, info) = send(&fake, Request::get("/info").body(Body::empty()).unwrap()).await;
+    assert_eq!(info["model_type"], json!({ "embedding": { "pooling": "mean" } }));
+    let (_, _, info) = send(&Fake::scoring(), Request::get("/info").body(Body::empty()).unwrap()).await;
+    assert_eq!(info["model_type"]["reranker"]["id2label"]["1"], "yes");
 }

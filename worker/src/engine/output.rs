@@ -183,6 +183,38 @@ impl Row {
             _ => None,
         }
     }
+
+    /// The weights of words, if this is a sparse row.
+    pub fn sparse(self) -> Option<Vec<(u32, f32)>> {
+        match self {
+            Self::Sparse(words) => Some(words),
+            _ => None,
+        }
+    }
+
+    /// The vectors of the tokens, if this is such a row.
+    pub fn multi_vector(self) -> Option<Vec<Vec<f32>>> {
+        match self {
+            Self::MultiVector(vectors) => Some(vectors),
+            _ => None,
+        }
+    }
+
+    /// The number, if this is a score.
+    pub fn score(self) -> Option<f32> {
+        match self {
+            Self::Score(score) => Some(score),
+            _ => None,
+        }
+    }
+
+    /// The numbers of the labels, if this is such a row.
+    pub fn classes(self) -> Option<Vec<f32>> {
+        match self {
+            Self::Classes(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -33,19 +33,17 @@ impl Input {
 
     /// Parts of at most this many texts, in order.
     pub fn split(self, size: usize) -> Vec<Self> {
-        fn parts<T>(mut list: Vec<T>, size: usize) -> Vec<Vec<T>> {
-            let mut parts = Vec::new();
-            while list.len() > size {
-                let rest = list.split_off(size);
-                parts.push(std::mem::replace(&mut list, rest));
-            }
-            parts.push(list);
-            parts
-        }
-        let size = size.max(1);
         match self {
             Self::Texts(texts) => parts(texts, size).into_iter().map(Self::Texts).collect(),
             Self::Ids(lists) => parts(lists, size).into_iter().map(Self::Ids).collect(),
+        }
+    }
+
+    /// Characters of the texts; none of token ids.
+    pub fn characters(&self) -> usize {
+        match self {
+            Self::Texts(texts) => texts.iter().map(|text| text.chars().count()).sum(),
+            Self::Ids(_) => 0,
         }
     }
 
@@ -67,6 +65,18 @@ impl Input {
             None => Ok(self),
         }
     }
+}
+
+/// Parts of at most this many elements, in order; at least one part.
+pub(super) fn parts<T>(mut list: Vec<T>, size: usize) -> Vec<Vec<T>> {
+    let size = size.max(1);
+    let mut parts = Vec::new();
+    while list.len() > size {
+        let rest = list.split_off(size);
+        parts.push(std::mem::replace(&mut list, rest));
+    }
+    parts.push(list);
+    parts
 }
 
 /// One element of an array whose kind is not known yet.

@@ -3,13 +3,18 @@
 //! A text that is too long is refused with both numbers, unless `truncate` asks for a cut. Vectors are as the model defines
 //! them. `truncate`, `normalize`, `prompt_name` and `prompt` are this worker's own fields.
 
+use axum::body::Bytes;
+use axum::response::Response;
 use serde::Deserialize;
 
+use super::call::Exchange;
+use super::input::{self, Input};
+use super::pass::Work;
+use super::prompt::prompt;
+use crate::engine::{Output, Row};
 use crate::error::{ApiError, Reason};
-use crate::http::input::{self, Input};
-use crate::http::{PromptChoice, Wanted};
-use crate::respond::Format;
-use crate::state::App;
+use crate::respond::{self, Format, Shape};
+use crate::state::{App, Model};
 
 #[derive(Deserialize)]
 struct Body {
@@ -23,25 +28,43 @@ struct Body {
     prompt: Option<String>,
 }
 
-/// Reads a body for the served model.
-pub fn parse(body: &[u8], app: &App) -> Result<Wanted, ApiError> {
-    let body: Body = input::parse(body)?;
-    if body.model.is_some_and(|model| model != app.name) {
-        let message = format!("this worker serves {}, and no other model", app.name);
-        return Err(ApiError::new(Reason::ModelNotFound, message).param("model"));
-    }
+/// Answers a request for one vector per text.
+pub(super) async fn embeddings(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let Exchange { app, model, .. } = exchange;
+    let body: Body = input::parse(&body)?;
+    served(app, body.model.as_deref())?;
     // Clients of OpenAI tokenize with the vocabularies of OpenAI's models, whose ids mean other words here.
     if matches!(body.input, Input::Ids(_)) && !app.limits.accept_token_ids {
         let message = "input has token ids, and their vocabulary is not known to be this model's; send texts \
                        (in LangChain: check_embedding_ctx_length=False), or start the worker with --accept-token-ids";
         return Err(ApiError::new(Reason::InvalidInput, message).param("input"));
     }
-    Ok(Wanted {
-        input: body.input.checked("input")?,
-        truncate: body.truncate,
-        normalize: body.normalize,
-        dimensions: body.dimensions,
-        format: body.encoding_format.unwrap_or_default(),
-        prompt: PromptChoice::of(body.prompt_name, body.prompt)?,
-    })
+    dimensions(model, body.dimensions)?;
+    let work = Work::Input(body.input.checked("input")?, prompt(model, body.prompt_name, body.prompt)?);
+    let shape = Shape::of(&model.presets, body.normalize, body.dimensions);
+    let passed = exchange.pass(work, body.truncate, (Output::Dense, Row::dense)).await?;
+    let vectors = passed.rows.into_iter().map(|vector| shape.apply(vector)).collect();
+    Ok(respond::openai(&app.name, vectors, body.encoding_format.unwrap_or_default(), passed.tokens))
+}
+
+/// Refuses a request for another model.
+pub(super) fn served(app: &App, model: Option<&str>) -> Result<(), ApiError> {
+    match model {
+        Some(model) if model != app.name => {
+            let message = format!("this worker serves {}, and no other model", app.name);
+            Err(ApiError::new(Reason::ModelNotFound, message).param("model"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses more dimensions than the model has.
+pub(super) fn dimensions(model: &Model, wanted: Option<usize>) -> Result<(), ApiError> {
+    match wanted.filter(|wanted| !(1..=model.dimensions).contains(wanted)) {
+        None => Ok(()),
+        Some(wanted) => {
+            let message = format!("dimensions is {wanted}; this model has 1 to {}", model.dimensions);
+            Err(ApiError::new(Reason::InvalidInput, message).param("dimensions"))
+        }
+    }
 }

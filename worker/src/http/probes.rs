@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::engine::Output;
+use crate::error::{Reason, body};
 use crate::lifecycle;
-use crate::state::App;
+use crate::state::{App, Model};
 
 /// Liveness: fails only if a restart would help.
 pub async fn alive(State(app): State<Arc<App>>) -> Response {
@@ -46,6 +48,16 @@ pub async fn models(State(app): State<Arc<App>>) -> Response {
     axum::Json(json!({ "object": "list", "data": data.into_iter().collect::<Vec<_>>() })).into_response()
 }
 
+/// OpenAI's description of one model.
+pub async fn one_model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
+    if id == app.name && app.model().is_some() {
+        return axum::Json(json!({ "id": app.name, "object": "model", "created": 0, "owned_by": "belfry" }))
+            .into_response();
+    }
+    let message = format!("this worker serves {}, and no other model", app.name);
+    body(StatusCode::NOT_FOUND, Reason::ModelNotFound.code(), &message, Some("model"))
+}
+
 /// The model and the limits of this worker.
 pub async fn info(State(app): State<Arc<App>>) -> Response {
     let model = app.model();
@@ -54,6 +66,13 @@ pub async fn info(State(app): State<Arc<App>>) -> Response {
         "state": app.lifecycle.state().word(),
         "served_model_name": app.name,
         "model": model.map(|model| &model.about),
+        // The names of text-embeddings-inference.
+        "model_id": app.name,
+        "model_sha": model.map(|model| &model.about.digest),
+        "model_dtype": model.map(|model| &model.about.dtype),
+        "model_type": model.map(kind),
+        "max_concurrent_requests": app.limits.queue_capacity,
+        "tokenization_workers": app.tokenizing_workers,
         "dimensions": model.map(|model| model.presets.dimensions.unwrap_or(model.dimensions)),
         "normalized": model.map(|model| model.presets.normalize),
         "similarity": model.map(|model| &model.presets.similarity),
@@ -68,4 +87,21 @@ pub async fn info(State(app): State<Arc<App>>) -> Response {
         "request_timeout_ms": app.limits.request_timeout_ms,
     }))
     .into_response()
+}
+
+/// What the model is for, as text-embeddings-inference writes it.
+fn kind(model: &Model) -> serde_json::Value {
+    let labels = &model.presets.labels;
+    let id2label: serde_json::Map<_, _> = labels.iter().enumerate().map(|(i, l)| (i.to_string(), json!(l))).collect();
+    let label2id: serde_json::Map<_, _> = labels.iter().enumerate().map(|(i, l)| (l.clone(), json!(i))).collect();
+    let ids = json!({ "id2label": id2label, "label2id": label2id });
+    if model.outputs.has(Output::Score) {
+        json!({ "reranker": ids })
+    } else if model.outputs.has(Output::Classes) {
+        json!({ "classifier": ids })
+    } else if model.outputs.has(Output::Sparse) {
+        json!({ "embedding": { "pooling": "splade" } })
+    } else {
+        json!({ "embedding": { "pooling": model.presets.pooling } })
+    }
 }

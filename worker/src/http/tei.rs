@@ -1,17 +1,27 @@
-//! `POST /embed`, as clients of text-embeddings-inference send it.
+//! The routes of text-embeddings-inference, as its clients send them.
 //!
 //! `truncate` cuts a text that is too long; without it such a text is refused. Vectors are as the model defines them, unless
-//! `normalize` says otherwise.
+//! `normalize` says otherwise. Errors of these routes are flat, as that server's are.
 
-use serde::Deserialize;
+use axum::Json;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
 
+use super::call::Exchange;
+use super::input::{self, Input};
+use super::openai::dimensions;
+use super::pass::{Passed, Times, Work};
+use super::prompt::prompt;
+use super::rerank::check;
+use super::score::{logistic, ranked, softmax};
+use crate::engine::{Output, Row};
 use crate::error::{ApiError, Reason};
-use crate::http::input::{self, Input};
-use crate::http::{PromptChoice, Wanted};
-use crate::respond::Format;
+use crate::respond::Shape;
 
 #[derive(Deserialize)]
-struct Body {
+struct Texts {
     inputs: Input,
     normalize: Option<bool>,
     truncate: Option<bool>,
@@ -21,23 +31,238 @@ struct Body {
     dimensions: Option<usize>,
 }
 
-/// Reads a body. Fields that would change the result and are not supported are refused by name.
-pub fn parse(body: &[u8]) -> Result<Wanted, ApiError> {
-    let body: Body = input::parse(body)?;
-    // Ignoring this would silently give other vectors than the caller asked for.
-    if body.truncation_direction.is_some_and(|side| !side.eq_ignore_ascii_case("right")) {
-        return Err(unsupported("truncation_direction", "texts are only cut at their right end"));
+impl Texts {
+    fn read(body: &Bytes) -> Result<Self, ApiError> {
+        let body: Self = input::parse(body)?;
+        right(body.truncation_direction.as_deref())?;
+        Ok(body)
     }
-    Ok(Wanted {
-        input: body.inputs.checked("inputs")?,
-        truncate: body.truncate,
-        normalize: body.normalize,
-        dimensions: body.dimensions,
-        format: Format::Float,
-        prompt: PromptChoice::of(body.prompt_name, body.prompt)?,
-    })
 }
 
-fn unsupported(param: &'static str, message: &str) -> ApiError {
-    ApiError::new(Reason::InvalidInput, message).param(param)
+/// Ignoring another side would silently give other results than the caller asked for.
+fn right(side: Option<&str>) -> Result<(), ApiError> {
+    match side {
+        Some(side) if !side.eq_ignore_ascii_case("right") => {
+            let message =
+                "a request can't choose the side at which texts are cut; the model's tokenizer_config.json does";
+            Err(ApiError::new(Reason::InvalidInput, message).param("truncation_direction"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `POST /embed`: one vector per text.
+pub(super) async fn embed(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body = Texts::read(&body)?;
+    dimensions(exchange.model, body.dimensions)?;
+    let shape = Shape::of(&exchange.model.presets, body.normalize, body.dimensions);
+    let input = body.inputs.checked("inputs")?;
+    let characters = input.characters();
+    let work = Work::Input(input, prompt(exchange.model, body.prompt_name, body.prompt)?);
+    let passed = exchange.pass(work, body.truncate, (Output::Dense, Row::dense)).await?;
+    let head = head(&exchange, &passed, characters);
+    let vectors: Vec<Vec<f32>> = passed.rows.into_iter().map(|vector| shape.apply(vector)).collect();
+    Ok((head, Json(vectors)).into_response())
+}
+
+/// `POST /embed_all`: one vector per token, as the network computes them.
+pub(super) async fn embed_all(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body = Texts::read(&body)?;
+    let input = body.inputs.checked("inputs")?;
+    let characters = input.characters();
+    let work = Work::Input(input, prompt(exchange.model, body.prompt_name, body.prompt)?);
+    let passed = exchange.pass(work, body.truncate, (Output::MultiVector, Row::multi_vector)).await?;
+    Ok((head(&exchange, &passed, characters), Json(passed.rows)).into_response())
+}
+
+#[derive(Serialize)]
+struct Word {
+    index: u32,
+    value: f32,
+}
+
+/// `POST /embed_sparse`: the words of the vocabulary that have a weight.
+pub(super) async fn embed_sparse(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body = Texts::read(&body)?;
+    let input = body.inputs.checked("inputs")?;
+    let characters = input.characters();
+    let work = Work::Input(input, prompt(exchange.model, body.prompt_name, body.prompt)?);
+    let passed = exchange.pass(work, body.truncate, (Output::Sparse, Row::sparse)).await?;
+    let head = head(&exchange, &passed, characters);
+    let word = |(index, value)| Word { index, value };
+    let rows: Vec<Vec<Word>> = passed.rows.into_iter().map(|row| row.into_iter().map(word).collect()).collect();
+    Ok((head, Json(rows)).into_response())
+}
+
+#[derive(Deserialize)]
+struct Rerank {
+    query: String,
+    texts: Vec<String>,
+    #[serde(default)]
+    raw_scores: bool,
+    #[serde(default)]
+    return_text: bool,
+    truncate: Option<bool>,
+    truncation_direction: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Rank {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
+    score: f32,
+}
+
+/// `POST /rerank`: the texts by their score, the best first.
+pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body: Rerank = input::parse(&body)?;
+    right(body.truncation_direction.as_deref())?;
+    check(&body.query, &body.texts, "texts")?;
+    let characters = body.texts.iter().map(|text| text.chars().count()).sum();
+    let pairs = body.texts.iter().map(|text| (body.query.clone(), text.clone())).collect();
+    let passed = exchange.pass(Work::Pairs(pairs), body.truncate, (Output::Score, Row::score)).await?;
+    let head = head(&exchange, &passed, characters);
+    let rank = |(index, score): (usize, f32)| Rank {
+        index,
+        text: body.return_text.then(|| body.texts[index].clone()),
+        score: if body.raw_scores { score } else { logistic(score) },
+    };
+    let ranks: Vec<Rank> = ranked(passed.rows).into_iter().map(rank).collect();
+    Ok((head, Json(ranks)).into_response())
+}
+
+#[derive(Deserialize)]
+struct Predict {
+    inputs: Sequences,
+    #[serde(default)]
+    raw_scores: bool,
+    truncate: Option<bool>,
+    truncation_direction: Option<String>,
+}
+
+/// A text, a pair of texts, or a list of texts and pairs.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a string, a pair of strings, or an array of arrays of one or two strings")]
+enum Sequences {
+    Text(String),
+    Pair(Vec<String>),
+    Batch(Vec<Vec<String>>),
+}
+
+#[derive(Serialize)]
+struct Prediction {
+    score: f32,
+    label: String,
+}
+
+/// `POST /predict`: the labels of a text or a pair, the likeliest first.
+pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body: Predict = input::parse(&body)?;
+    right(body.truncation_direction.as_deref())?;
+    let (sequences, is_batch) = match body.inputs {
+        Sequences::Text(text) => (vec![vec![text]], false),
+        Sequences::Pair(pair) => (vec![pair], false),
+        Sequences::Batch(batch) => (batch, true),
+    };
+    let invalid = |message: &str| ApiError::new(Reason::InvalidInput, message).param("inputs");
+    if sequences.is_empty() {
+        return Err(invalid("inputs is empty; send at least one text"));
+    }
+    let count = sequences[0].len();
+    if sequences.iter().any(|texts| texts.len() != count) || !(1..=2).contains(&count) {
+        return Err(invalid("inputs must be texts alone, or pairs of texts alone"));
+    }
+    if sequences.iter().flatten().any(String::is_empty) {
+        return Err(invalid("a text of inputs is empty"));
+    }
+    let characters = sequences.iter().flatten().map(|text| text.chars().count()).sum();
+    let work = if count == 1 {
+        let texts = sequences.into_iter().flatten().collect();
+        Work::Input(Input::Texts(texts), exchange.model.prompt(String::new()))
+    } else {
+        let pair = |texts: Vec<String>| {
+            let mut texts = texts.into_iter();
+            (texts.next().unwrap_or_default(), texts.next().unwrap_or_default())
+        };
+        Work::Pairs(sequences.into_iter().map(pair).collect())
+    };
+    let passed = if exchange.model.outputs.has(Output::Score) {
+        let Passed { rows, tokens, times } = exchange.pass(work, body.truncate, (Output::Score, Row::score)).await?;
+        Passed { rows: rows.into_iter().map(|score| vec![score]).collect(), tokens, times }
+    } else {
+        exchange.pass(work, body.truncate, (Output::Classes, Row::classes)).await?
+    };
+    let head = head(&exchange, &passed, characters);
+    let labels = &exchange.model.presets.labels;
+    let shown = |row: Vec<f32>| {
+        let scores = match row.as_slice() {
+            _ if body.raw_scores => row,
+            [one] => vec![logistic(*one)],
+            several => softmax(several),
+        };
+        let label = |index: usize| labels.get(index).cloned().unwrap_or_else(|| format!("LABEL_{index}"));
+        ranked(scores).into_iter().map(|(index, score)| Prediction { score, label: label(index) }).collect()
+    };
+    let mut rows: Vec<Vec<Prediction>> = passed.rows.into_iter().map(shown).collect();
+    Ok(if is_batch { (head, Json(rows)).into_response() } else { (head, Json(rows.swap_remove(0))).into_response() })
+}
+
+#[derive(Deserialize)]
+struct Similarity {
+    inputs: Compared,
+    parameters: Option<SimilarityParameters>,
+}
+
+#[derive(Deserialize)]
+struct Compared {
+    source_sentence: String,
+    sentences: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct SimilarityParameters {
+    truncate: Option<bool>,
+    truncation_direction: Option<String>,
+    prompt_name: Option<String>,
+}
+
+/// `POST /similarity`: the cosine of a text with each of the others.
+pub(super) async fn similarity(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body: Similarity = input::parse(&body)?;
+    let parameters = body.parameters.unwrap_or_default();
+    right(parameters.truncation_direction.as_deref())?;
+    check(&body.inputs.source_sentence, &body.inputs.sentences, "inputs")?;
+    let texts: Vec<String> = [body.inputs.source_sentence].into_iter().chain(body.inputs.sentences).collect();
+    let characters = texts.iter().map(|text| text.chars().count()).sum();
+    let work = Work::Input(Input::Texts(texts), prompt(exchange.model, parameters.prompt_name, None)?);
+    let passed = exchange.pass(work, parameters.truncate, (Output::Dense, Row::dense)).await?;
+    let head = head(&exchange, &passed, characters);
+    let shape = Shape::of(&exchange.model.presets, Some(true), None);
+    let mut vectors = passed.rows.into_iter().map(|vector| shape.apply(vector));
+    let source = vectors.next().unwrap_or_default();
+    let cosine =
+        |vector: Vec<f32>| source.iter().zip(&vector).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32;
+    Ok((head, Json(vectors.map(cosine).collect::<Vec<f32>>())).into_response())
+}
+
+/// The headers in which that server reports the cost of a request; times are in milliseconds.
+fn head<T>(exchange: &Exchange<'_>, passed: &Passed<T>, characters: usize) -> HeaderMap {
+    let Times { tokenize, queue, inference } = passed.times;
+    let total = exchange.began.elapsed().as_millis();
+    let device = if exchange.model.about.device == "cpu" { "cpu" } else { "gpu" };
+    let rows = [
+        ("x-compute-type", device.to_owned()),
+        ("x-compute-time", total.to_string()),
+        ("x-compute-characters", characters.to_string()),
+        ("x-compute-tokens", passed.tokens.to_string()),
+        ("x-total-time", total.to_string()),
+        ("x-tokenization-time", tokenize.as_millis().to_string()),
+        ("x-queue-time", queue.as_millis().to_string()),
+        ("x-inference-time", inference.as_millis().to_string()),
+    ];
+    let row = |(name, value): (&'static str, String)| {
+        Some((HeaderName::from_static(name), HeaderValue::from_str(&value).ok()?))
+    };
+    rows.into_iter().filter_map(row).collect()
 }

@@ -48,6 +48,9 @@ impl TorchEngine {
             }
             outputs.dense = Some(rows(&vectors)?);
         }
+        if self.dense.is_some() && wanted.has(Output::MultiVector) {
+            outputs.multi_vector = Some(by_text(rows(&hidden)?, packed));
+        }
         if let Some(head) = self.sequence.as_ref().filter(|_| wanted.has(self.of_head())) {
             let logits = rows(&head.logits(&hidden, packed)?)?;
             if head.labels() == 1 {
@@ -81,6 +84,13 @@ fn rows(values: &Tensor) -> Result<Vec<Vec<f32>>, TchError> {
     Ok(copied.chunks_exact(columns.max(1) as usize).map(<[f32]>::to_vec).collect())
 }
 
+/// The vectors of each text's tokens.
+fn by_text(tokens: Vec<Vec<f32>>, packed: &Packed) -> Vec<Vec<Vec<f32>>> {
+    let mut tokens = tokens.into_iter();
+    let lengths = packed.runs.iter().flat_map(|run| (0..run.texts).map(|_| run.length as usize));
+    lengths.map(|length| tokens.by_ref().take(length).collect()).collect()
+}
+
 /// The words with a weight. One that is not a number stays, so that it is noticed.
 fn positive(row: &[f32]) -> Vec<(u32, f32)> {
     (0..).zip(row).filter(|(_, weight)| **weight != 0.0).map(|(word, weight)| (word, *weight)).collect()
@@ -88,10 +98,10 @@ fn positive(row: &[f32]) -> Vec<(u32, f32)> {
 
 impl Engine for TorchEngine {
     fn outputs(&self) -> OutputSet {
-        let dense = self.dense.as_ref().map(|_| Output::Dense);
+        let dense = self.dense.as_ref().map(|_| [Output::Dense, Output::MultiVector]);
         let sequence = self.sequence.as_ref().map(|_| self.of_head());
         let words = self.words.as_ref().map(|_| Output::Sparse);
-        OutputSet::of([dense, sequence, words].into_iter().flatten())
+        OutputSet::of(dense.into_iter().flatten().chain(sequence).chain(words))
     }
 
     fn forward(&mut self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use belfry_crds::contract::load_failure::LoadFailure;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::heads::{WordPooling, WordWeight};
 use super::pooling::{Mode, Pooling};
 use super::settings;
 use super::steps::StepConfig;
@@ -31,14 +33,28 @@ const SENTENCE: &[&str] = &[
 pub struct Pipeline {
     /// Folder of the network and its tokenizer within the model's; empty if it is the same.
     pub place: String,
-    /// Computes one vector per text from one vector per token.
-    pub pooling: Pooling,
-    /// What follows pooling, each with the folder of its files.
-    pub steps: Vec<(String, StepConfig)>,
+    /// What follows the encoder.
+    pub purpose: Purpose,
     /// What the files beside the network say about its texts.
     pub texts: Texts,
     /// What a request gets that says nothing.
     pub presets: Presets,
+}
+
+/// What follows the encoder, and so what the model is for.
+#[derive(Debug)]
+pub enum Purpose {
+    /// One vector per text.
+    Vectors {
+        /// Computes it from one vector per token.
+        pooling: Pooling,
+        /// What follows pooling, each with the folder of its files.
+        steps: Vec<(String, StepConfig)>,
+    },
+    /// One weight per word of the vocabulary.
+    Words(WordPooling, WordWeight),
+    /// One number per label for a text or a pair of texts.
+    Labels(Activation),
 }
 
 /// What `sentence_bert_config.json` says about texts.
@@ -65,6 +81,12 @@ pub struct Presets {
     pub normalize: bool,
     /// Vectors are cut to this many values.
     pub dimensions: Option<usize>,
+    /// What is done with the numbers of a head for labels.
+    pub activation: Activation,
+    /// How tokens are pooled, by the names of sentence-transformers.
+    pub pooling: String,
+    /// Names of the labels of such a head.
+    pub labels: Vec<String>,
     /// How the model wants vectors to be compared: cosine, dot, euclidean or manhattan.
     pub similarity: Option<String>,
 }
@@ -81,6 +103,7 @@ struct Module {
 
 #[derive(Default, Deserialize)]
 struct SentenceConfig {
+    transformer_task: Option<String>,
     max_seq_length: Option<usize>,
     #[serde(default)]
     do_lower_case: bool,
@@ -101,6 +124,7 @@ struct ProcessingText {
 
 #[derive(Default, Deserialize)]
 struct ModelConfig {
+    model_type: Option<String>,
     #[serde(default)]
     prompts: BTreeMap<String, Option<String>>,
     default_prompt_name: Option<String>,
@@ -133,82 +157,254 @@ fn yes() -> bool {
     true
 }
 
+/// What `task` a folder is loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[allow(missing_docs, reason = "a variant's doc comment would become a line of --help")]
+pub enum Task {
+    Auto,
+    Embedding,
+    SparseEmbedding,
+    Rerank,
+    Classification,
+}
+
+/// The class of sentence-transformers that a folder was saved by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SavedBy {
+    SentenceTransformer,
+    SparseEncoder,
+    CrossEncoder,
+}
+
+/// The fields of config.json that say what a network without modules.json is for.
+#[derive(Default, Deserialize)]
+struct Network {
+    #[serde(default)]
+    architectures: Vec<String>,
+    sentence_transformers: Option<CrossEncoder>,
+    sbert_ce_default_activation_function: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct CrossEncoder {
+    activation_fn: Option<String>,
+}
+
+/// `config.json` of a SpladePooling module.
+#[derive(Deserialize)]
+struct SpladeConfig {
+    #[serde(default = "max")]
+    pooling_strategy: String,
+    #[serde(default = "relu")]
+    activation_function: String,
+}
+
+fn max() -> String {
+    "max".to_owned()
+}
+
+fn relu() -> String {
+    "relu".to_owned()
+}
+
 impl Pipeline {
     /// Reads modules.json and the files that belong to it. Fails on any step that the worker does not support: one that is
     /// skipped would give wrong vectors without an error.
-    pub fn read(folder: &Folder) -> Result<Self> {
-        let Some(modules) = folder.optional_json::<Vec<Module>>(MODULES)? else { return Self::without_modules(folder) };
-        let mut modules = modules.into_iter();
-        let first = modules.next().ok_or_else(|| folder.corrupt(MODULES, "it lists no module"))?;
-        let kind = |module: &Module| module.kind.rsplit('.').next().unwrap_or_default().to_owned();
-        if kind(&first) != "Transformer" {
-            let why = format!("module 0 is {}; only models that begin with a Transformer are supported", kind(&first));
-            return Err(folder.unsupported(MODULES, why));
+    pub fn read(folder: &Folder, task: Task) -> Result<Self> {
+        let pipeline = match folder.optional_json::<Vec<Module>>(MODULES)? {
+            Some(modules) => Self::with_modules(folder, modules)?,
+            None => Self::without_modules(folder, task)?,
+        };
+        let fits = match (&pipeline.purpose, task) {
+            (_, Task::Auto) => true,
+            (Purpose::Vectors { .. }, task) => task == Task::Embedding,
+            (Purpose::Words(..), task) => task == Task::SparseEmbedding,
+            (Purpose::Labels(_), task) => matches!(task, Task::Rerank | Task::Classification),
+        };
+        if fits {
+            return Ok(pipeline);
         }
-        let texts = texts(&folder.within(&first.path)?)?;
-        let mut presets = presets(folder)?;
-        let (mut pooling, mut steps) = (None, Vec::new());
-        for (index, module) in modules.enumerate() {
-            let place = folder.within(&module.path)?;
-            if !module.kwargs.is_empty() {
-                return Err(
-                    folder.unsupported(MODULES, format!("module {} has kwargs, which are not supported", index + 1))
-                );
-            }
-            match (kind(&module).as_str(), &pooling) {
-                ("Pooling", None) => {
-                    let (modes, pool_prompt) = modes(&place)?;
-                    pooling = Some(modes);
-                    presets.pool_prompt = pool_prompt;
-                }
-                // Dropout does nothing outside of training.
-                ("Dropout", Some(_)) => settings::check(&place, CONFIG, settings::DROPOUT)?,
-                ("Normalize", Some(_)) => steps.push((module.path, StepConfig::Normalize)),
-                ("Dense", Some(_)) => steps.push((module.path, StepConfig::dense(&place)?)),
-                ("LayerNorm", Some(_)) => steps.push((module.path, StepConfig::layer_norm(&place)?)),
-                (name, _) => {
-                    let why = format!(
-                        "module {} is {name}; supported are Transformer, Pooling, and after them Dense, LayerNorm, Dropout and Normalize",
-                        index + 1
-                    );
-                    return Err(folder.unsupported(MODULES, why));
-                }
-            }
-        }
-        // The last step is taken in the response, where a caller can turn it off.
-        presets.normalize = matches!(steps.last(), Some((_, StepConfig::Normalize)));
-        if presets.normalize {
-            steps.pop();
-        }
-        let pooling = pooling.ok_or_else(|| {
-            folder.unsupported(MODULES, "it has no Pooling module; only models with one vector a text are supported")
-        })?;
-        Ok(Self { place: first.path, pooling, steps, texts, presets })
+        let is = match pipeline.purpose {
+            Purpose::Vectors { .. } => "embedding",
+            Purpose::Words(..) => "sparse-embedding",
+            Purpose::Labels(_) => "rerank or classification",
+        };
+        let name = if folder.has(MODULES) { MODULES } else { CONFIG };
+        Err(folder.unsupported(name, format!("the model is for {is}, and another task is asked for")))
     }
 
-    /// What sentence-transformers makes of a folder of transformers: a mean over all tokens.
-    fn without_modules(folder: &Folder) -> Result<Self> {
-        tracing::warn!(
-            folder = folder.path(""),
-            "Model has no modules.json; mean pooling is used, as sentence-transformers does"
-        );
+    fn with_modules(folder: &Folder, modules: Vec<Module>) -> Result<Self> {
+        let (mut presets, saved_by) = presets(folder)?;
+        let mut modules = modules.into_iter();
+        let first = modules.next().ok_or_else(|| folder.corrupt(MODULES, "it lists no module"))?;
+        if !matches!(first.name(), "Transformer" | "MLMTransformer") {
+            let why = format!("module 0 is {}; only models that begin with a Transformer are supported", first.name());
+            return Err(folder.unsupported(MODULES, why));
+        }
+        let (texts, task) = texts(&folder.within(&first.path)?)?;
+        let words = first.name() == "MLMTransformer" || task == TransformerTask::FillMask;
+        let modules: Vec<Module> = modules.collect();
+        for (index, module) in modules.iter().enumerate().filter(|(_, module)| !module.kwargs.is_empty()) {
+            let why = format!("module {} ({}) has kwargs, which are not supported", index + 1, module.name());
+            return Err(folder.unsupported(MODULES, why));
+        }
+        let purpose = match (saved_by, task) {
+            (SavedBy::CrossEncoder, _) | (_, TransformerTask::SequenceClassification) => {
+                if let Some(module) = modules.first() {
+                    return Err(unsupported_module(folder, 1, module, "none after the Transformer of a CrossEncoder"));
+                }
+                Purpose::Labels(activation(&folder.within(&first.path)?)?)
+            }
+            (SavedBy::SparseEncoder, _) => splade(folder, &modules)?,
+            (SavedBy::SentenceTransformer, _) if words => splade(folder, &modules)?,
+            (SavedBy::SentenceTransformer, _) => vectors(folder, modules, &mut presets)?,
+        };
+        if matches!(purpose, Purpose::Words(..)) && !words {
+            let why = "a SpladePooling module needs a Transformer with the task fill-mask";
+            return Err(folder.unsupported(MODULES, why));
+        }
+        Ok(Self { place: first.path, purpose, texts, presets })
+    }
+
+    /// What sentence-transformers makes of a folder of transformers: a CrossEncoder where the network has a head for labels, else a
+    /// mean over all tokens. A network with a head for words is a SparseEncoder only if that is asked for.
+    fn without_modules(folder: &Folder, task: Task) -> Result<Self> {
+        let network: Network = folder.json(CONFIG)?;
+        let architecture = network.architectures.first().map_or("", String::as_str);
+        let has_labels = architecture.ends_with("ForSequenceClassification");
+        let purpose = match task {
+            Task::SparseEmbedding => Purpose::Words(WordPooling::Max, WordWeight::Log),
+            Task::Auto | Task::Rerank | Task::Classification if has_labels => Purpose::Labels(activation(folder)?),
+            _ => Purpose::Vectors { pooling: Pooling::new(vec![without_pooling(architecture)]), steps: Vec::new() },
+        };
+        if matches!(purpose, Purpose::Vectors { .. }) {
+            tracing::warn!(
+                folder = folder.path(""),
+                "Model has no modules.json; its tokens are pooled as sentence-transformers does"
+            );
+        }
         let config: Map<String, Value> = folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
         if config.contains_key("chat_template") || folder.has("chat_template.jinja") {
             let why = "the model has a chat template and no modules.json, so texts would become messages of a chat; add modules.json";
             return Err(folder.unsupported(MODULES, why));
         }
-        Ok(Self {
-            place: String::new(),
-            pooling: Pooling::new(vec![Mode::Mean]),
-            steps: Vec::new(),
-            texts: Texts::default(),
-            presets: Presets { pool_prompt: true, ..Presets::default() },
-        })
+        let presets = Presets { pool_prompt: true, ..Presets::default() };
+        Ok(Self { place: String::new(), purpose, texts: Texts::default(), presets })
     }
 }
 
+/// A network that was made to continue texts is pooled at its last token.
+fn without_pooling(architecture: &str) -> Mode {
+    if architecture.ends_with("ForCausalLM") { Mode::LastToken } else { Mode::Mean }
+}
+
+impl Module {
+    /// The class without its path.
+    fn name(&self) -> &str {
+        self.kind.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+fn unsupported_module(folder: &Folder, index: usize, module: &Module, supported: &str) -> LoadFailure {
+    folder.unsupported(MODULES, format!("module {index} is {}; supported: {supported}", module.name()))
+}
+
+/// The modules after the Transformer of a SentenceTransformer.
+fn vectors(folder: &Folder, modules: Vec<Module>, presets: &mut Presets) -> Result<Purpose> {
+    const SUPPORTED: &str = "Pooling, and after it Dense, LayerNorm, Dropout and Normalize";
+    let (mut pooling, mut steps) = (None, Vec::new());
+    for (index, module) in modules.into_iter().enumerate() {
+        let place = folder.within(&module.path)?;
+        match (module.name(), &pooling) {
+            ("Pooling", None) => {
+                let (modes, pool_prompt) = modes(&place)?;
+                pooling = Some(modes);
+                presets.pool_prompt = pool_prompt;
+            }
+            // Dropout does nothing outside of training.
+            ("Dropout", Some(_)) => settings::check(&place, CONFIG, settings::DROPOUT)?,
+            ("Normalize", Some(_)) => steps.push((module.path, StepConfig::Normalize)),
+            ("Dense", Some(_)) => steps.push((module.path, StepConfig::dense(&place)?)),
+            ("LayerNorm", Some(_)) => steps.push((module.path, StepConfig::layer_norm(&place)?)),
+            _ => return Err(unsupported_module(folder, index + 1, &module, SUPPORTED)),
+        }
+    }
+    // The last step is taken in the response, where a caller can turn it off.
+    presets.normalize = matches!(steps.last(), Some((_, StepConfig::Normalize)));
+    if presets.normalize {
+        steps.pop();
+    }
+    let pooling = pooling.ok_or_else(|| folder.unsupported(MODULES, "it has no Pooling module"))?;
+    Ok(Purpose::Vectors { pooling, steps })
+}
+
+/// The one module after the Transformer of a SparseEncoder.
+fn splade(folder: &Folder, modules: &[Module]) -> Result<Purpose> {
+    const SUPPORTED: &str = "SpladePooling alone after a Transformer that predicts words";
+    let [module] = modules else {
+        let why = format!("it has {} modules after the first; supported: {SUPPORTED}", modules.len());
+        return Err(folder.unsupported(MODULES, why));
+    };
+    if module.name() != "SpladePooling" {
+        return Err(unsupported_module(folder, 1, module, SUPPORTED));
+    }
+    let place = folder.within(&module.path)?;
+    settings::check(&place, CONFIG, settings::SPLADE)?;
+    let config: SpladeConfig = place.json(CONFIG)?;
+    let unknown = |name: &str, value: &str| Err(place.unsupported(CONFIG, format!("{name} {value} is not supported")));
+    let pooling = match config.pooling_strategy.as_str() {
+        "max" => WordPooling::Max,
+        "sum" => WordPooling::Sum,
+        other => return unknown("pooling_strategy", other),
+    };
+    let weight = match config.activation_function.as_str() {
+        "relu" => WordWeight::Log,
+        "log1p_relu" => WordWeight::LogOfLog,
+        other => return unknown("activation_function", other),
+    };
+    Ok(Purpose::Words(pooling, weight))
+}
+
+/// What a CrossEncoder does with the numbers of its network: what config.json says, or else by the number of labels.
+fn activation(place: &Folder) -> Result<Activation> {
+    let network: Network = place.json(CONFIG)?;
+    let named = network.sentence_transformers.and_then(|own| own.activation_fn);
+    match named.or(network.sbert_ce_default_activation_function).as_deref() {
+        None => Ok(Activation::ByLabels),
+        Some(path) => {
+            match path.strip_prefix("torch.").and_then(|path| path.rsplit('.').next()) {
+                Some("Sigmoid") => Ok(Activation::Sigmoid),
+                Some("Identity") => Ok(Activation::Identity),
+                _ => Err(place
+                    .unsupported(CONFIG, format!("activation_fn {path} is not supported; Sigmoid and Identity are"))),
+            }
+        }
+    }
+}
+
+/// What is done with the numbers of a head for labels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Activation {
+    /// The logistic function for one label, nothing for several.
+    #[default]
+    ByLabels,
+    /// The logistic function.
+    Sigmoid,
+    /// Nothing.
+    Identity,
+}
+
+/// The task of the Transformer module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum TransformerTask {
+    #[default]
+    FeatureExtraction,
+    SequenceClassification,
+    FillMask,
+}
+
 /// The first file that is there and not empty.
-fn texts(place: &Folder) -> Result<Texts> {
+fn texts(place: &Folder) -> Result<(Texts, TransformerTask)> {
     for name in SENTENCE {
         let raw: Map<String, Value> = place.optional_json(name)?.unwrap_or_default();
         if raw.is_empty() {
@@ -220,15 +416,21 @@ fn texts(place: &Folder) -> Result<Texts> {
         if [max_tokens, at_most].contains(&Some(0)) {
             return Err(place.corrupt(name, "a text may have 0 tokens"));
         }
-        return Ok(Texts { max_tokens, at_most, lower: config.do_lower_case });
+        let task = match config.transformer_task.as_deref() {
+            None | Some("feature-extraction") => TransformerTask::FeatureExtraction,
+            Some("sequence-classification") => TransformerTask::SequenceClassification,
+            Some("fill-mask") => TransformerTask::FillMask,
+            Some(other) => return Err(place.unsupported(name, format!("transformer_task {other} is not supported"))),
+        };
+        return Ok((Texts { max_tokens, at_most, lower: config.do_lower_case }, task));
     }
-    Ok(Texts::default())
+    Ok(Default::default())
 }
 
-fn presets(folder: &Folder) -> Result<Presets> {
+fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
     let mut presets = Presets { pool_prompt: true, ..Presets::default() };
     if !folder.has(MODEL) {
-        return Ok(presets);
+        return Ok((presets, SavedBy::SentenceTransformer));
     }
     settings::check(folder, MODEL, settings::MODEL)?;
     let config: ModelConfig = folder.json(MODEL)?;
@@ -244,7 +446,13 @@ fn presets(folder: &Folder) -> Result<Presets> {
     presets.default_prompt = config.default_prompt_name;
     presets.dimensions = config.truncate_dim;
     presets.similarity = config.similarity_fn_name;
-    Ok(presets)
+    let saved_by = match config.model_type.as_deref() {
+        None | Some("SentenceTransformer") => SavedBy::SentenceTransformer,
+        Some("SparseEncoder") => SavedBy::SparseEncoder,
+        Some("CrossEncoder") => SavedBy::CrossEncoder,
+        Some(other) => return Err(folder.unsupported(MODEL, format!("model_type {other} is not supported"))),
+    };
+    Ok((presets, saved_by))
 }
 
 fn modes(place: &Folder) -> Result<(Pooling, bool)> {

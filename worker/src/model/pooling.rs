@@ -35,6 +35,18 @@ impl Mode {
         })
     }
 
+    /// The name in `1_Pooling/config.json`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cls => "cls",
+            Self::Max => "max",
+            Self::Mean => "mean",
+            Self::MeanSqrtLen => "mean_sqrt_len_tokens",
+            Self::WeightedMean => "weightedmean",
+            Self::LastToken => "lasttoken",
+        }
+    }
+
     /// Pools `[texts, length, hidden]` to `[texts, hidden]`. The tokens are those from position `first` of their texts on.
     fn pool(self, tokens: &Tensor, first: i64) -> Result<Tensor, TchError> {
         let length = tokens.size()[1];
@@ -65,6 +77,11 @@ impl Pooling {
     /// A pooling with these modes; there must be at least one.
     pub fn new(modes: Vec<Mode>) -> Self {
         Self(modes)
+    }
+
+    /// The names of the modes, with a `+` between two.
+    pub fn name(&self) -> String {
+        self.0.iter().map(|mode| mode.name()).collect::<Vec<_>>().join("+")
     }
 
     /// Length of a pooled vector.

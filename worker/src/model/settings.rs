@@ -53,6 +53,15 @@ pub const DENSE: &[Setting] = &[
     ("init_bias", Refused),
 ];
 
+/// `config.json` of a SpladePooling module.
+pub const SPLADE: &[Setting] = &[
+    ("pooling_strategy", Honoured),
+    ("activation_function", Honoured),
+    ("embedding_dimension", Harmless),
+    ("word_embedding_dimension", Harmless),
+    ("chunk_size", Harmless),
+];
+
 /// `config.json` of a LayerNorm module.
 pub const LAYER_NORM: &[Setting] = &[("dimension", Honoured)];
 
@@ -64,9 +73,9 @@ pub const SENTENCE: &[Setting] = &[
     ("max_seq_length", Honoured),
     ("do_lower_case", Honoured),
     ("processing_kwargs", Honoured),
-    ("transformer_task", Only("feature-extraction")),
+    ("transformer_task", Honoured),
     ("modality_config", Honoured),
-    ("module_output_name", Only("token_embeddings")),
+    ("module_output_name", Honoured),
     ("unpad_inputs", Harmless),
     ("query_length", Refused),
     ("document_length", Refused),
@@ -86,11 +95,12 @@ pub const SENTENCE: &[Setting] = &[
 pub const MODEL: &[Setting] = &[
     ("__version__", Harmless),
     ("requirements", Harmless),
-    ("model_type", Only("SentenceTransformer")),
+    ("model_type", Honoured),
     ("prompts", Honoured),
     ("default_prompt_name", Honoured),
     ("truncate_dim", Honoured),
     ("similarity_fn_name", Honoured),
+    ("max_active_dims", Refused),
 ];
 
 /// `tokenizer_config.json` and `special_tokens_map.json`. What is not here is stored by transformers and never used to tokenize.
@@ -216,15 +226,16 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// A text goes through the network once, and its last hidden state is what follows.
+/// A text goes through the network once; what follows is its last hidden state, or the numbers of its head.
 fn only_text(folder: &Folder, name: &str, modality: &Value) -> Result<()> {
-    let wanted = serde_json::json!({ "method": "forward", "method_output_name": "last_hidden_state" });
+    let wanted = |output: &str| serde_json::json!({ "method": "forward", "method_output_name": output });
     let entries = modality.as_object().cloned().unwrap_or_default();
-    if entries.len() == 1 && entries.get("text") == Some(&wanted) {
+    let known = [wanted("last_hidden_state"), wanted("logits")];
+    if entries.len() == 1 && entries.get("text").is_some_and(|text| known.contains(text)) {
         return Ok(());
     }
-    Err(folder
-        .unsupported(name, "modality_config asks for other inputs or outputs than texts and their last hidden state"))
+    let why = "modality_config asks for other inputs or outputs than texts and their last hidden state or logits";
+    Err(folder.unsupported(name, why))
 }
 
 /// Of the settings of the tokenizer's call only the length is one that changes a vector here.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
+use belfry_worker::endpoint::Endpoint;
 use belfry_worker::http::router;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -32,15 +33,24 @@ pub async fn send(fake: &Fake, request: Request<Body>) -> (StatusCode, Response<
 pub async fn fails(fake: &Fake, request: Request<Body>, status: u16, code: &str) -> (Response<()>, String) {
     let path = request.uri().path().to_owned();
     let (got, head, body) = send(fake, request).await;
-    let error = &body["error"];
-    assert_eq!((got.as_u16(), error["code"].as_str()), (status, Some(code)), "{body}");
-    let kind = error["type"].as_str().unwrap();
-    assert!(["invalid_request_error", "rate_limit_error", "server_error"].contains(&kind), "{kind}");
+    assert_eq!(got.as_u16(), status, "{body}");
+    let flat = body["error"].is_string();
+    let error = if flat { &body } else { &body["error"] };
+    assert_eq!(error["code"].as_str(), Some(code), "{body}");
     assert!(error.as_object().unwrap().contains_key("param"), "{body}");
-    if path == OPENAI || path == TEI {
+    if flat {
+        let kind = body["error_type"].as_str().unwrap();
+        assert!(["Validation", "Overloaded", "Unhealthy", "Backend"].contains(&kind), "{kind}");
+    } else {
+        let kind = error["type"].as_str().unwrap();
+        assert!(["invalid_request_error", "rate_limit_error", "server_error"].contains(&kind), "{kind}");
+    }
+    if let Some(endpoint) = Endpoint::ALL.iter().find(|endpoint| endpoint.path() == path) {
+        assert_eq!(flat, !endpoint.is_openai(), "{body}");
         let series = format!(r#"inference_requests_total{{endpoint="{path}",reason="{code}",status="{status}"}}"#);
         assert_eq!(fake.metric(&series), Some(1.0), "{series}");
         assert_eq!(fake.metric("inference_active_requests"), Some(0.0));
     }
-    (head, error["message"].as_str().unwrap().to_owned())
+    let message = if flat { &body["error"] } else { &error["message"] };
+    (head, message.as_str().unwrap().to_owned())
 }

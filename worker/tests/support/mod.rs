@@ -82,7 +82,10 @@ pub struct Fake {
     lane: Option<std::thread::JoinHandle<()>>,
 }
 
-struct FakeEngine(Option<Receiver<Next>>);
+struct FakeEngine {
+    permits: Option<Receiver<Next>>,
+    outputs: OutputSet,
+}
 
 fn index(of: i64) -> usize {
     usize::try_from(of).unwrap()
@@ -92,13 +95,27 @@ fn dense(rows: Vec<Vec<f32>>) -> Outputs {
     Outputs { dense: Some(rows), ..Outputs::default() }
 }
 
+/// Every wanted output, from each text's number of tokens and sum of ids.
+fn all(rows: &[Vec<f32>], wanted: OutputSet) -> Outputs {
+    let wants = |output| wanted.has(output).then_some(());
+    Outputs {
+        dense: wants(Output::Dense).map(|()| rows.to_vec()),
+        // Word 7 weighs as much as there are tokens.
+        sparse: wants(Output::Sparse).map(|()| rows.iter().map(|row| vec![(7, row[0])]).collect()),
+        multi_vector: wants(Output::MultiVector).map(|()| rows.iter().map(|row| vec![row.clone(); 2]).collect()),
+        // A text with more tokens has a higher score.
+        scores: wants(Output::Score).map(|()| rows.iter().map(|row| row[0] - 5.0).collect()),
+        classes: wants(Output::Classes).map(|()| rows.iter().map(|row| vec![0.0, row[0]]).collect()),
+    }
+}
+
 impl Engine for FakeEngine {
     fn outputs(&self) -> OutputSet {
-        OutputSet::of([Output::Dense])
+        self.outputs
     }
 
-    fn forward(&mut self, packed: &Packed, _: OutputSet) -> Result<Outputs, EngineError> {
-        let next = self.0.as_ref().map_or(Next::Answer, |permits| permits.recv().unwrap_or(Next::Answer));
+    fn forward(&mut self, packed: &Packed, wanted: OutputSet) -> Result<Outputs, EngineError> {
+        let next = self.permits.as_ref().map_or(Next::Answer, |permits| permits.recv().unwrap_or(Next::Answer));
         let texts =
             packed.runs.iter().flat_map(|run| (0..run.texts).map(|i| (run.offset + i * run.length, run.length)));
         let rows = texts.map(|(offset, length)| {
@@ -106,7 +123,7 @@ impl Engine for FakeEngine {
             vec![length as f32, ids.sum::<i64>() as f32, 1.0]
         });
         match next {
-            Next::Answer => Ok(dense(rows.collect())),
+            Next::Answer => Ok(all(&rows.collect::<Vec<_>>(), wanted)),
             Next::Fail => Err(EngineError::Failed("no such tensor".into())),
             Next::Short => Ok(dense(rows.skip(1).collect())),
             Next::Nothing => Ok(Outputs::default()),
@@ -124,7 +141,13 @@ fn model<const N: usize>(outputs: [Output; N]) -> Model {
         tokenizer,
         3,
         OutputSet::of(outputs),
-        Presets { normalize: true, pool_prompt: true, ..Presets::default() },
+        Presets {
+        normalize: true,
+        pool_prompt: true,
+        pooling: "mean".to_owned(),
+        labels: vec!["no".to_owned(), "yes".to_owned()],
+        ..Presets::default()
+    },
         about,
     )
 }
@@ -142,9 +165,12 @@ impl Fake {
 
     /// A loaded model that gives scores, and no vectors.
     pub fn scoring() -> Self {
-        let fake = Self::loading();
-        fake.app.ready(model([Output::Score]));
-        fake
+        Self::giving([Output::Score], "")
+    }
+
+    /// A loaded model with these outputs.
+    pub fn giving<const N: usize>(outputs: [Output; N], flags: &str) -> Self {
+        Self::of(outputs, flags, false)
     }
 
     /// Before the model is loaded.
@@ -154,13 +180,20 @@ impl Fake {
     }
 
     fn start(flags: &str, held: bool) -> Self {
+        Self::of([Output::Dense], flags, held)
+    }
+
+    fn of<const N: usize>(outputs: [Output; N], flags: &str, held: bool) -> Self {
         let args = args(&format!("--model /models/tiny {flags}"));
         let app = Arc::new(App::new(args.name(), args.limits, 1).unwrap());
-        app.ready(model([Output::Dense]));
+        app.ready(model(outputs));
         let (send, receive) = channel();
         let (permits, receive) = if held { (Some(send), Some(receive)) } else { (None, None) };
         let shared = Arc::clone(&app);
-        let lane = std::thread::spawn(move || lane(&shared, &mut FakeEngine(receive)));
+        let lane = std::thread::spawn(move || {
+            let outputs = OutputSet::of(outputs);
+            lane(&shared, &mut FakeEngine { permits: receive, outputs });
+        });
         Self { app, permits, lane: Some(lane) }
     }
 

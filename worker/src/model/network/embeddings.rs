@@ -68,8 +68,11 @@ impl Embeddings {
             |table: &Tensor, rows: &[i64]| table.f_index_select(0, &Tensor::f_from_slice(rows)?.f_to_device(device)?);
         let mut x = chosen(&self.words, &packed.ids)?;
         if let Some(types) = &self.types {
-            // No text has a second segment.
-            x = x.f_add_(&types.f_select(0, 0)?)?;
+            x = if packed.types.iter().all(|kind| *kind == 0) {
+                x.f_add_(&types.f_select(0, 0)?)?
+            } else {
+                x.f_add_(&chosen(types, &packed.types)?)?
+            };
         }
         if let Some(positions) = &self.positions {
             x = x.f_add_(&chosen(&positions.table, &positions.counting.rows(packed))?)?;

@@ -1,0 +1,122 @@
+//! One inference request: counted once, admitted, read, and answered in time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::response::Response;
+
+use super::request_id::RequestId;
+use crate::admit;
+use crate::endpoint::Endpoint;
+use crate::error::{ApiError, Reason};
+use crate::server::Admission;
+use crate::state::{App, Model};
+
+/// One inference request, counted exactly once: when it is answered, or when it is dropped because its caller
+/// disconnected.
+struct Call {
+    app: Arc<App>,
+    endpoint: Endpoint,
+    id: String,
+    /// When the last byte of the body arrived; before that, when the first byte of the head arrived.
+    began: Instant,
+    texts: usize,
+    answered: bool,
+}
+
+impl Call {
+    fn new(app: Arc<App>, endpoint: Endpoint, request: &Request) -> Self {
+        app.metrics.active_requests.inc();
+        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        Self { app, endpoint, id, began: Instant::now(), texts: 0, answered: false }
+    }
+
+    fn count(&mut self, status: &str, reason: &'static str) {
+        self.answered = true;
+        let took = self.began.elapsed();
+        self.app.metrics.answered(self.endpoint, (status, reason), took);
+        let (endpoint, milliseconds) = (self.endpoint.path(), took.as_millis() as u64);
+        let (request_id, texts) = (self.id.as_str(), self.texts);
+        macro_rules! log {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(request_id, endpoint, status, reason, texts, milliseconds, $message)
+            };
+        }
+        // Logging every answered request at info would be most of a busy worker's work.
+        match reason {
+            "ok" => log!(debug, "Request answered"),
+            _ if status.starts_with('5') => log!(warn, "Request failed"),
+            _ => log!(info, "Request refused"),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.count("499", "client_closed_request");
+        }
+        self.app.metrics.active_requests.dec();
+    }
+}
+
+/// What the code of a route works with.
+pub(super) struct Exchange<'a> {
+    pub(super) app: &'a Arc<App>,
+    pub(super) model: &'a Model,
+    pub(super) endpoint: Endpoint,
+    /// When the body was complete.
+    pub(super) began: Instant,
+    /// Time at which the request is answered with 504.
+    pub(super) deadline: Instant,
+    /// Texts of the request, for the log.
+    pub(super) texts: &'a mut usize,
+}
+
+/// Answers a request by the code of its route, which gets the body.
+pub(super) async fn answer<F>(app: Arc<App>, endpoint: Endpoint, request: Request, route: F) -> Response
+where
+    F: AsyncFnOnce(Exchange<'_>, Bytes) -> Result<Response, ApiError>,
+{
+    let mut call = Call::new(Arc::clone(&app), endpoint, &request);
+    match steps(&mut call, &app, request, route).await {
+        Ok(response) => {
+            call.count("200", "ok");
+            response
+        }
+        Err(error) => {
+            call.count(error.reason.status(endpoint).as_str(), error.reason.code());
+            error.into_response(endpoint)
+        }
+    }
+}
+
+/// Reads the body, whose time is the caller's, and then computes the answer within the time limit of a request.
+async fn steps<F>(call: &mut Call, app: &Arc<App>, request: Request, route: F) -> Result<Response, ApiError>
+where
+    F: AsyncFnOnce(Exchange<'_>, Bytes) -> Result<Response, ApiError>,
+{
+    let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
+    let model = admit::open(app, admission)?;
+    let body = admit::body(app, request).await?;
+    call.began = Instant::now();
+    let limit = app.limits.request_timeout();
+    let deadline = call.began + limit;
+    let exchange =
+        Exchange { app, model, endpoint: call.endpoint, began: call.began, deadline, texts: &mut call.texts };
+    let bytes = body.bytes.clone();
+    tokio::time::timeout_at(deadline.into(), route(exchange, bytes)).await.unwrap_or_else(|_| {
+        let message = format!("not answered within {} ms; send fewer texts, or retry later", limit.as_millis());
+        Err(ApiError::new(Reason::DeadlineExceeded, message))
+    })
+}
+
+/// Counts and answers a request with the wrong method.
+pub(super) fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
+    let error = ApiError::new(Reason::MethodNotAllowed, "this route only answers POST");
+    let status = error.reason.status(endpoint);
+    app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO);
+    error.into_response(endpoint)
+}

@@ -1,0 +1,156 @@
+//! The way of a request's texts through the model: at once if the queue can hold them, else in parts.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::call::Exchange;
+use super::input::Input;
+use crate::admit;
+use crate::endpoint::Endpoint;
+use crate::engine::{Output, Row};
+use crate::error::{ApiError, Reason};
+use crate::rows::{self, Rows};
+use crate::state::{App, Model, Prompt};
+use crate::tokenize::{Encoded, Refused};
+
+/// Parts of the queue that a request takes at once if the queue can't hold all its texts; the rest is for others.
+const PARTS: usize = 4;
+
+/// What is sent through the model.
+pub(super) enum Work {
+    /// Texts behind a prompt, or token ids.
+    Input(Input, Prompt),
+    /// Pairs of texts.
+    Pairs(Vec<(String, String)>),
+}
+
+impl Work {
+    fn len(&self) -> usize {
+        match self {
+            Self::Input(input, _) => input.len(),
+            Self::Pairs(pairs) => pairs.len(),
+        }
+    }
+
+    /// Parts of at most this many texts.
+    fn split(self, size: usize) -> Vec<Self> {
+        match self {
+            Self::Input(input, prompt) => {
+                input.split(size).into_iter().map(|part| Self::Input(part, prompt.clone())).collect()
+            }
+            Self::Pairs(pairs) => super::input::parts(pairs, size).into_iter().map(Self::Pairs).collect(),
+        }
+    }
+
+    fn encode(self, model: &Model, truncate: bool) -> Result<Vec<Encoded>, (usize, Refused)> {
+        let tokenizer = &model.tokenizer;
+        let placed = |(index, result): (usize, Result<Encoded, Refused>)| result.map_err(|refused| (index, refused));
+        match self {
+            Self::Input(Input::Texts(texts), prompt) => {
+                texts.iter().map(|text| model.encode(&prompt, text, truncate)).enumerate().map(placed).collect()
+            }
+            // The caller has put a prompt's ids before the others, or wants none.
+            Self::Input(Input::Ids(lists), _) => {
+                lists.into_iter().map(|ids| tokenizer.ids(ids, truncate)).enumerate().map(placed).collect()
+            }
+            Self::Pairs(pairs) => {
+                pairs.iter().map(|(one, two)| tokenizer.pair(one, two, truncate)).enumerate().map(placed).collect()
+            }
+        }
+    }
+}
+
+/// Time of each phase of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    pub(super) tokenize: Duration,
+    pub(super) queue: Duration,
+    pub(super) inference: Duration,
+}
+
+/// What came out of the model for a request.
+pub(super) struct Passed<T> {
+    /// In the order of the request's texts.
+    pub(super) rows: Vec<T>,
+    pub(super) tokens: usize,
+    pub(super) times: Times,
+}
+
+impl Exchange<'_> {
+    /// Sends texts through the model for one output. The first part must find room in the queue, so that a busy worker
+    /// says so at once; the others wait for it.
+    pub(super) async fn pass<T>(
+        &mut self,
+        work: Work,
+        truncate: Option<bool>,
+        (output, typed): (Output, fn(Row) -> Option<T>),
+    ) -> Result<Passed<T>, ApiError> {
+        admit::output(self.model, output)?;
+        let truncate = truncate.unwrap_or(self.app.limits.auto_truncate);
+        let (capacity, param) = (self.app.limits.queue_capacity, self.endpoint.input_name());
+        *self.texts = work.len();
+        admit::count(self.app, work.len()).map_err(|error| error.param(param))?;
+        let size = if work.len() <= capacity { capacity } else { capacity.div_ceil(PARTS) };
+        let mut passed = Passed { rows: Vec::with_capacity(work.len()), tokens: 0, times: Times::default() };
+        for part in work.split(size) {
+            let (first, offset) = (passed.rows.is_empty(), passed.rows.len());
+            let room = if first {
+                admit::room(self.app, part.len()).map_err(|error| error.param(param))?
+            } else {
+                self.app.inbox.wait_for_room(part.len()).await
+            };
+            let began = Instant::now();
+            let encoded = tokenize(self.app, self.endpoint, part, (truncate, offset)).await?;
+            passed.times.tokenize += began.elapsed();
+            let Rows { rows, tokens, queue, inference } =
+                rows::pass(self.app, room, (encoded, output, typed), self.deadline).await?;
+            passed.rows.extend(rows);
+            passed.tokens += tokens;
+            passed.times.queue += queue;
+            passed.times.inference += inference;
+        }
+        let Times { tokenize, queue, inference } = passed.times;
+        for (phase, took) in [("tokenize", tokenize), ("queue", queue), ("inference", inference)] {
+            self.app.metrics.phase(phase, took);
+        }
+        Ok(passed)
+    }
+}
+
+/// Tokenizes on a thread for blocking work; as many requests at once as there are compute threads.
+async fn tokenize(
+    app: &Arc<App>,
+    endpoint: Endpoint,
+    work: Work,
+    (truncate, offset): (bool, usize),
+) -> Result<Vec<Encoded>, ApiError> {
+    match blocking(app, move |model| work.encode(model, truncate)).await? {
+        Ok(texts) => Ok(texts),
+        Err((index, refused)) => Err(refusal(endpoint.input_name(), offset + index, &refused)),
+    }
+}
+
+/// Runs what takes a while on a thread for that, with the model.
+pub(super) async fn blocking<T: Send + 'static>(
+    app: &Arc<App>,
+    work: impl FnOnce(&Model) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let failed =
+        || ApiError::new(Reason::InferenceFailed, "the tokenizer failed on this request; the worker's log says why");
+    let _permit = app.tokenizing.acquire().await.map_err(|_| failed())?;
+    let shared = Arc::clone(app);
+    match tokio::task::spawn_blocking(move || shared.model().map(work)).await {
+        Ok(Some(done)) => Ok(done),
+        Ok(None) | Err(_) => Err(failed()),
+    }
+}
+
+/// Why a text could not be tokenized, as an answer.
+pub(super) fn refusal(param: &'static str, index: usize, refused: &Refused) -> ApiError {
+    let reason = match refused {
+        Refused::TooManyTokens { .. } | Refused::OnlyPrompt => Reason::InputTooLong,
+        Refused::UnknownId { .. } | Refused::Empty => Reason::InvalidInput,
+        Refused::Tokenizer => Reason::InferenceFailed,
+    };
+    ApiError::new(reason, format!("input {index} {refused}")).param(param)
+}

@@ -1,0 +1,80 @@
+//! `POST /v1/rerank`, as Cohere's and Jina's clients send it.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::call::Exchange;
+use super::input;
+use super::openai::served;
+use super::pass::Work;
+use super::score::{logistic, ranked};
+use crate::engine::{Output, Row};
+use crate::error::{ApiError, Reason};
+
+#[derive(Deserialize)]
+struct Body {
+    model: Option<String>,
+    query: String,
+    documents: Vec<Document>,
+    top_n: Option<usize>,
+    return_documents: Option<bool>,
+    truncate: Option<bool>,
+}
+
+/// A document is a text, or an object that has one.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a string, or an object with a string `text`")]
+enum Document {
+    Text(String),
+    Object { text: String },
+}
+
+impl Document {
+    fn text(self) -> String {
+        match self {
+            Self::Text(text) | Self::Object { text } => text,
+        }
+    }
+}
+
+/// Answers with the documents by their score, the best first. Scores are between 0 and 1.
+pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    let body: Body = input::parse(&body)?;
+    served(exchange.app, body.model.as_deref())?;
+    let documents: Vec<String> = body.documents.into_iter().map(Document::text).collect();
+    check(&body.query, &documents, "documents")?;
+    let pairs = documents.iter().map(|document| (body.query.clone(), document.clone())).collect();
+    // The clients of this API expect long documents to be cut.
+    let truncate = Some(body.truncate.unwrap_or(true));
+    let passed = exchange.pass(Work::Pairs(pairs), truncate, (Output::Score, Row::score)).await?;
+    let with_text = body.return_documents.unwrap_or(false);
+    let result = |(index, score): (usize, f32)| {
+        let mut result = json!({ "index": index, "relevance_score": logistic(score) });
+        if with_text {
+            result["document"] = json!({ "text": documents[index] });
+        }
+        result
+    };
+    let most = body.top_n.unwrap_or(usize::MAX);
+    let results: Vec<Value> = ranked(passed.rows).into_iter().take(most).map(result).collect();
+    let usage = json!({ "prompt_tokens": passed.tokens, "total_tokens": passed.tokens });
+    let meta = json!({ "billed_units": { "search_units": 1 }, "api_version": { "version": "1" } });
+    let answer = json!({ "model": exchange.app.name, "results": results, "usage": usage, "meta": meta });
+    Ok(Json(answer).into_response())
+}
+
+/// Refuses an empty query, and a request without texts or with an empty one.
+pub(super) fn check(query: &str, texts: &[String], param: &'static str) -> Result<(), ApiError> {
+    let invalid = |message: String, param| Err(ApiError::new(Reason::InvalidInput, message).param(param));
+    if query.is_empty() {
+        return invalid("query is empty".to_owned(), "query");
+    }
+    match texts.iter().position(String::is_empty) {
+        _ if texts.is_empty() => invalid(format!("{param} is empty; send at least one text"), param),
+        Some(index) => invalid(format!("input {index} is empty"), param),
+        None => Ok(()),
+    }
+}
