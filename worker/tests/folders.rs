@@ -70,12 +70,13 @@ fn a_good_folder_loads_and_computes() {
 }
 
 #[test]
-fn an_encoder_with_pooling_has_dense_vectors_and_nothing_else() {
+fn an_encoder_with_pooling_has_vectors_of_texts_and_tokens_and_nothing_else() {
     let dir = TempDir::new().unwrap();
     tiny::write(dir.path());
     let Loaded { mut engine, model, .. } = try_load(dir.path()).unwrap();
-    assert_eq!((engine.outputs(), model.outputs), (OutputSet::of([Output::Dense]), OutputSet::of([Output::Dense])));
-    for output in Output::ALL.into_iter().filter(|output| *output != Output::Dense) {
+    let has = [Output::Dense, Output::MultiVector];
+    assert_eq!((engine.outputs(), model.outputs), (OutputSet::of(has), OutputSet::of(has)));
+    for output in Output::ALL.into_iter().filter(|output| !has.contains(output)) {
         let both = OutputSet::of([Output::Dense, output]);
         let error = engine.pass(&Packed::new(&[&[2, 3]]), both).unwrap_err();
         assert_eq!(error, EngineError::NoSuchOutput(output));

@@ -194,7 +194,9 @@ async fn rerank_answers_in_the_forms_of_its_clients_with_the_best_first() {
 #[tokio::test]
 async fn predict_names_labels_for_a_text_a_pair_and_a_batch() {
     let fake = Fake::giving([Output::Classes], "");
-    let ask = async |inputs: serde_json::Value| send(&fake, post("/predict", json!({ "inputs": inputs }).to_string())).await.2;
+    let ask = async |inputs: serde_json::Value| {
+        send(&fake, post("/predict", json!({ "inputs": inputs }).to_string())).await.2
+    };
     for inputs in [json!("w1"), json!(["w1"]), json!(["w1", "w2"])] {
         let body = ask(inputs.clone()).await;
         let labels: Vec<_> = body.as_array().unwrap().iter().map(|one| one["label"].as_str().unwrap()).collect();

@@ -12,16 +12,8 @@ const fn one_per(name: &'static str, what: &'static str) -> Label {
 }
 
 /// Routes that count as inference; probes, metrics and unknown paths do not.
-pub const ENDPOINTS: &[&str] = &[
-    "/v1/embeddings",
-    "/embed",
-    "/embed_all",
-    "/embed_sparse",
-    "/rerank",
-    "/v1/rerank",
-    "/predict",
-    "/similarity",
-];
+pub const ENDPOINTS: &[&str] =
+    &["/v1/embeddings", "/embed", "/embed_all", "/embed_sparse", "/rerank", "/v1/rerank", "/predict", "/similarity"];
 
 /// HTTP statuses of a worker's answers to inference requests. 499 is never sent: it counts requests whose caller
 /// disconnected.

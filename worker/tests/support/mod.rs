@@ -142,12 +142,12 @@ fn model<const N: usize>(outputs: [Output; N]) -> Model {
         3,
         OutputSet::of(outputs),
         Presets {
-        normalize: true,
-        pool_prompt: true,
-        pooling: "mean".to_owned(),
-        labels: vec!["no".to_owned(), "yes".to_owned()],
-        ..Presets::default()
-    },
+            normalize: true,
+            pool_prompt: true,
+            pooling: "mean".to_owned(),
+            labels: vec!["no".to_owned(), "yes".to_owned()],
+            ..Presets::default()
+        },
         about,
     )
 }

@@ -1,0 +1,81 @@
+//! `config_sentence_transformers.json`: what a request gets that says nothing, and who saved the folder.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::labels::Activation;
+use crate::failure::Result;
+use crate::folder::Folder;
+use crate::model::settings;
+
+const MODEL: &str = "config_sentence_transformers.json";
+
+/// What a request gets that says nothing: part of the model, as its files define it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Presets {
+    /// Texts that go before a text, by name.
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt that goes before every text.
+    pub default_prompt: Option<String>,
+    /// Whether the tokens of a prompt are pooled.
+    pub pool_prompt: bool,
+    /// Vectors are brought to length 1 by the model itself.
+    pub normalize: bool,
+    /// Vectors are cut to this many values.
+    pub dimensions: Option<usize>,
+    /// What is done with the numbers of a head for labels.
+    pub activation: Activation,
+    /// How tokens are pooled, by the names of sentence-transformers.
+    pub pooling: String,
+    /// Names of the labels of such a head.
+    pub labels: Vec<String>,
+    /// How the model wants vectors to be compared: cosine, dot, euclidean or manhattan.
+    pub similarity: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+struct ModelConfig {
+    model_type: Option<String>,
+    #[serde(default)]
+    prompts: BTreeMap<String, Option<String>>,
+    default_prompt_name: Option<String>,
+    truncate_dim: Option<usize>,
+    similarity_fn_name: Option<String>,
+}
+
+/// The class of sentence-transformers that a folder was saved by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SavedBy {
+    SentenceTransformer,
+    SparseEncoder,
+    CrossEncoder,
+}
+
+pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
+    let mut presets = Presets { pool_prompt: true, ..Presets::default() };
+    if !folder.has(MODEL) {
+        return Ok((presets, SavedBy::SentenceTransformer));
+    }
+    settings::check(folder, MODEL, settings::MODEL)?;
+    let config: ModelConfig = folder.json(MODEL)?;
+    presets.prompts = config.prompts.into_iter().map(|(name, text)| (name, text.unwrap_or_default())).collect();
+    // Two names are always there, and empty.
+    let known = |name: &String| presets.prompts.contains_key(name) || matches!(name.as_str(), "query" | "document");
+    if let Some(name) = config.default_prompt_name.as_ref().filter(|name| !known(name)) {
+        return Err(folder.corrupt(MODEL, format!("default_prompt_name is {name}, and prompts has no such name")));
+    }
+    if config.truncate_dim == Some(0) {
+        return Err(folder.corrupt(MODEL, "truncate_dim is 0"));
+    }
+    presets.default_prompt = config.default_prompt_name;
+    presets.dimensions = config.truncate_dim;
+    presets.similarity = config.similarity_fn_name;
+    let saved_by = match config.model_type.as_deref() {
+        None | Some("SentenceTransformer") => SavedBy::SentenceTransformer,
+        Some("SparseEncoder") => SavedBy::SparseEncoder,
+        Some("CrossEncoder") => SavedBy::CrossEncoder,
+        Some(other) => return Err(folder.unsupported(MODEL, format!("model_type {other} is not supported"))),
+    };
+    Ok((presets, saved_by))
+}
