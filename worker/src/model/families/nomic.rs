@@ -1,8 +1,9 @@
 //! `NomicBERT`: rotary positions and gated layers in BERT's order. transformers has the network with names of its own;
 //! the authors published theirs with GPT-2's names in config.json. Either is read, and weights of either.
 
-use serde::Deserialize;
+mod fields;
 
+use self::fields::{Fields, Names, OldFields};
 use super::{NAME, Settings, checks, heads, rope};
 use crate::failure::Result;
 use crate::folder::Folder;
@@ -14,153 +15,6 @@ use crate::model::layers::{Activation, Linear, Mlp};
 use crate::model::network::embeddings::{Counting, Embeddings, Finish, Positions};
 use crate::model::network::post_norm::{Block, PostNorm};
 use crate::model::rotary::{Around, Pairs, Rope, Rotary, Scaling};
-
-/// Fields that both configurations have, under two names. The authors' names count if the file has `n_embd`; newer files
-/// have both, and must say the same.
-#[derive(Deserialize)]
-struct Names {
-    n_embd: Option<usize>,
-    hidden_size: Option<usize>,
-    n_layer: Option<usize>,
-    num_hidden_layers: Option<usize>,
-    n_head: Option<usize>,
-    num_attention_heads: Option<usize>,
-    layer_norm_epsilon: Option<f64>,
-    layer_norm_eps: Option<f64>,
-    rotary_emb_base: Option<f64>,
-    rope_parameters: Option<Theta>,
-}
-
-#[derive(Deserialize)]
-struct Theta {
-    rope_theta: Option<f64>,
-}
-
-impl Names {
-    /// Refuses a file whose two names for one setting differ: its two readers would compute different vectors.
-    fn agree(&self, folder: &Folder) -> Result<()> {
-        let size = |value: Option<usize>| value.map(|value| value as f64);
-        let theta = self.rope_parameters.as_ref().and_then(|given| given.rope_theta);
-        let pairs = [
-            ("n_embd", size(self.n_embd), "hidden_size", size(self.hidden_size)),
-            ("n_layer", size(self.n_layer), "num_hidden_layers", size(self.num_hidden_layers)),
-            ("n_head", size(self.n_head), "num_attention_heads", size(self.num_attention_heads)),
-            ("layer_norm_epsilon", self.layer_norm_epsilon, "layer_norm_eps", self.layer_norm_eps),
-            ("rotary_emb_base", self.rotary_emb_base, "rope_theta", theta),
-        ];
-        for (old, first, new, second) in pairs {
-            if let (Some(first), Some(second)) = (first, second)
-                && (first - second).abs() > f64::EPSILON * first.abs()
-            {
-                return Err(folder.corrupt(NAME, format!("{old} is {first} and {new} is {second}")));
-            }
-        }
-        Ok(())
-    }
-}
-
-/// `NomicBertConfig` of transformers.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Fields {
-    vocab_size: usize,
-    hidden_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    intermediate_size: usize,
-    hidden_act: String,
-    max_position_embeddings: usize,
-    type_vocab_size: usize,
-    layer_norm_eps: f64,
-    head_dim: Option<usize>,
-}
-
-impl Default for Fields {
-    fn default() -> Self {
-        Self {
-            vocab_size: 30528,
-            hidden_size: 768,
-            num_hidden_layers: 12,
-            num_attention_heads: 12,
-            intermediate_size: 3072,
-            hidden_act: "silu".to_owned(),
-            max_position_embeddings: 2048,
-            type_vocab_size: 2,
-            layer_norm_eps: 1e-12,
-            head_dim: None,
-        }
-    }
-}
-
-/// `NomicBertConfig` of the authors' code, with defaults of its own and of `GPT2Config`.
-#[derive(Deserialize)]
-#[serde(default)]
-#[allow(clippy::struct_excessive_bools, reason = "the file has one flag per setting")]
-struct OldFields {
-    vocab_size: usize,
-    n_embd: usize,
-    n_layer: usize,
-    n_head: usize,
-    n_inner: Option<usize>,
-    n_positions: usize,
-    activation_function: String,
-    layer_norm_epsilon: f64,
-    type_vocab_size: usize,
-    pad_vocab_size_multiple: usize,
-    prenorm: bool,
-    parallel_block: bool,
-    use_rms_norm: bool,
-    causal: bool,
-    qkv_proj_bias: bool,
-    mlp_fc1_bias: bool,
-    mlp_fc2_bias: bool,
-    rotary_emb_fraction: f64,
-    rotary_emb_base: f64,
-    rotary_emb_scale_base: Option<f64>,
-    rotary_emb_interleaved: bool,
-    /// Missing is 1; null is no scaling.
-    #[serde(deserialize_with = "checks::nullable")]
-    rotary_scaling_factor: Option<Option<f64>>,
-    max_trained_positions: usize,
-    rotary_head_dim: bool,
-    num_heads_kv: Option<usize>,
-    moe_every_n_layers: usize,
-    num_experts: usize,
-}
-
-impl Default for OldFields {
-    fn default() -> Self {
-        Self {
-            vocab_size: 50257,
-            n_embd: 768,
-            n_layer: 12,
-            n_head: 12,
-            n_inner: None,
-            n_positions: 1024,
-            activation_function: "gelu_new".to_owned(),
-            layer_norm_epsilon: 1e-5,
-            type_vocab_size: 2,
-            pad_vocab_size_multiple: 1,
-            prenorm: false,
-            parallel_block: false,
-            use_rms_norm: false,
-            causal: false,
-            qkv_proj_bias: true,
-            mlp_fc1_bias: true,
-            mlp_fc2_bias: true,
-            rotary_emb_fraction: 0.0,
-            rotary_emb_base: 1000.0,
-            rotary_emb_scale_base: None,
-            rotary_emb_interleaved: false,
-            rotary_scaling_factor: None,
-            max_trained_positions: 2048,
-            rotary_head_dim: false,
-            num_heads_kv: None,
-            moe_every_n_layers: 0,
-            num_experts: 0,
-        }
-    }
-}
 
 /// How tokens get positions.
 #[derive(Debug)]
