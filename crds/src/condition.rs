@@ -114,6 +114,14 @@ reasons! {
     ImagePullFailed;
     /// The container can't be created: a missing Secret or key, a bad mount.
     ContainerConfigInvalid;
+    /// The node of a worker says nothing any more. Kubernetes replaces the pod after five minutes.
+    NodeLost;
+    /// The node's kubelet refused the pod before it started; the message quotes it.
+    RejectedByNode;
+    /// A worker that had its model in memory does not answer its readiness probe.
+    NotAnswering;
+    /// A container that is not the worker's keeps the pod from being ready; the message names it.
+    SidecarFailed;
     /// The worker ended for a reason other than its model.
     WorkerCrashed;
     /// The kernel ended the worker because memory ran out.

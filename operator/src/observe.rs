@@ -37,7 +37,7 @@ pub use key::ModelKey;
 pub use live_child::LiveChild;
 pub use node_labels::{Capacity, Place};
 pub use nodes::Nodes;
-pub use pod::{ContainerFailure, Obstacle, PodReport, PodRequests, report};
+pub use pod::{ContainerFailure, Obstacle, PodReport, PodRequests, Stage, Words, report};
 pub use scaler::{ScalerReport, scaler_report};
 pub use trigger::{Cause, Trigger, Triggers, Urgency};
 pub use watches::{Watches, start};

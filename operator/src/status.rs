@@ -75,7 +75,8 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         loaded: model.map_or(kept.loaded, |model| {
             // A worker that was started with a digest serves that model or none.
             let is_wanted = |pod: &&PodReport| model.sha256.is_none() || pod.sha256 == model.sha256;
-            let loaded = facts.pods.iter().filter(|pod| pod.is_ready && !pod.is_terminating).filter(is_wanted).count();
+            let loaded =
+                facts.pods.iter().filter(|pod| pod.is_ready && pod.is_here_to_stay()).filter(is_wanted).count();
             Some(format!("{loaded}/{}", scaling::wanted(model, facts.deployment)))
         }),
         scaled_replicas: model.map_or(kept.scaled_replicas, |model| {
@@ -87,7 +88,7 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
             Some(ModelStatus { requested: requested(&model.source), sha256: model.sha256.clone() })
         }),
         runtime: model.map_or(kept.runtime.clone(), |model| Some(runtime(model, kept.runtime.as_ref()))),
-        last_failure: facts.pods.iter().find_map(last_failure),
+        last_failure: facts.pods.iter().filter(|pod| pod.is_here_to_stay()).find_map(|pod| last_failure(pod, model)),
         children: match facts.pass {
             Pass::Applied { applied, .. } => children::children(&applied.wanted, &applied.refused),
             Pass::Invalid(_) => kept.children,
@@ -123,11 +124,12 @@ fn runtime(model: &ValidModel, previous: Option<&RuntimeStatus>) -> RuntimeStatu
     next
 }
 
-fn last_failure(pod: &PodReport) -> Option<LastFailure> {
+fn last_failure(pod: &PodReport, model: Option<&ValidModel>) -> Option<LastFailure> {
     let failure = pod.failure.as_ref()?;
+    let is_own_image = model.is_some_and(|model| pod.image == model.runtime.default_image);
     Some(LastFailure {
         reason: failure.reason.as_str().into(),
-        message: failure.message.clone(),
+        message: failure.words.repeated(is_own_image),
         pod: pod.name.clone(),
         exit_code: failure.exit_code,
     })

@@ -7,8 +7,11 @@ use serde_json::Value;
 
 use crate::template::Running;
 
+/// Name of the worker's container.
+pub const WORKER: &str = "worker";
+
 /// Name of the init container that copies the model.
-pub(crate) const COPY: &str = "copy-model";
+pub const COPY: &str = "copy-model";
 
 /// Name of the volume that holds a model that is not downloaded.
 pub(crate) const MODEL_VOLUME: &str = "model";

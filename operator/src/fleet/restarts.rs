@@ -71,7 +71,9 @@ mod tests {
             "" => serde_json::json!({}),
             message => serde_json::json!({"terminated": {"exitCode": 3, "message": message}}),
         };
-        let pod = serde_json::json!({"metadata": {"name": name}, "status": {"containerStatuses": [{
+        let env = serde_json::json!([{"name": "BELFRY_TERMINATION_LOG", "value": "/dev/termination-log"}]);
+        let spec = serde_json::json!({"containers": [{"name": "worker", "env": env}]});
+        let pod = serde_json::json!({"metadata": {"name": name}, "spec": spec, "status": {"containerStatuses": [{
             "name": "worker", "image": "i", "imageID": "i", "ready": false, "restartCount": restarts, "lastState": state,
         }]}});
         report(&serde_json::from_value(pod).unwrap())

@@ -1,35 +1,48 @@
 //! What a worker pod says about itself.
 
+mod containers;
+mod failure;
+mod obstacle;
+mod stage;
+
 use std::net::IpAddr;
 
 use belfry_crds::condition::Reason;
 use belfry_crds::contract::env;
-use belfry_crds::contract::load_failure::LoadFailure;
-use belfry_crds::contract::metrics::WAITING_REASONS;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodSpec, PodStatus};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 
+use belfry_render::deployed::WORKER;
 use belfry_render::quantity::{GPU, amount_of};
+
+use containers::Containers;
+pub use failure::{ContainerFailure, Words};
+pub use obstacle::Obstacle;
+pub use stage::Stage;
 
 /// The facts of one pod that conditions and fleet metrics are computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodReport {
     /// Name of the pod.
     pub name: String,
+    /// How far it has come.
+    pub stage: Stage,
     /// It answers requests.
     pub is_ready: bool,
     /// It is being deleted.
     pub is_terminating: bool,
-    /// Why it does not answer, as far as the cluster knows.
+    /// Why it does not answer, as far as the cluster knows. A pod that has ended has none.
     pub obstacle: Option<Obstacle>,
-    /// How its container ended the last time, when that was not in order.
+    /// How the worker's container ended the last time, when that was not in order.
     pub failure: Option<ContainerFailure>,
-    /// The kubelet's reason while the container waits, from the closed list of the contract.
+    /// The kubelet's reason while a container waits, from the closed list of the contract.
     pub waiting: Option<&'static str>,
-    /// Times that the container was restarted.
+    /// Times that the worker's container was restarted.
     pub restarts: i32,
     /// Where it answers; `None` before it has an address.
     pub address: Option<IpAddr>,
+    /// Image of the worker's container.
+    pub image: String,
     /// Digest of the one model that it serves, 64 hexadecimal digits; `None` for a worker that serves any.
     pub sha256: Option<String>,
     /// The node on which it holds what it requests; `None` before it has one, and after it has ended.
@@ -66,125 +79,48 @@ impl PodReport {
     pub fn is_unschedulable(&self) -> bool {
         self.obstacle.as_ref().is_some_and(|obstacle| obstacle.reason == Reason::Unschedulable)
     }
-}
 
-/// Why a pod does not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// A reason of the condition ModelLoaded.
-    pub reason: Reason,
-    /// The cluster's or the worker's own words.
-    pub message: String,
-}
-
-/// How a container ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ContainerFailure {
-    /// A reason of the condition ModelLoaded.
-    pub reason: Reason,
-    /// The worker's own line, or what the kubelet knows.
-    pub message: String,
-    /// Exit status.
-    pub exit_code: i32,
+    /// Whether it is one of the pods that the Deployment counts on: neither ended nor on its way out.
+    #[must_use]
+    pub fn is_here_to_stay(&self) -> bool {
+        !self.is_terminating && !self.stage.has_ended()
+    }
 }
 
 /// Reads a pod.
 #[must_use]
 pub fn report(pod: &Pod) -> PodReport {
+    let spec = pod.spec.clone().unwrap_or_default();
     let status = pod.status.clone().unwrap_or_default();
-    let container = current(&status);
-    let failure = container.and_then(failure);
-    let waiting = container.and_then(waiting);
-    let is_ready = condition(&status, "Ready") == Some("True");
-    let has_ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    let containers = Containers::of(&spec, &status);
+    let stage = Stage::of(&status);
+    let is_ready = obstacle::is_true(&status, "Ready") && !stage.has_ended();
+    let failure = containers.own().and_then(|container| failure::of(container, containers.speaks_our_language()));
+    let is_in_question = !is_ready && !stage.has_ended();
     PodReport {
         name: pod.name_any(),
         is_ready,
         is_terminating: pod.metadata.deletion_timestamp.is_some(),
-        obstacle: (!is_ready).then(|| obstacle(&status, container, failure.as_ref())).flatten(),
+        obstacle: is_in_question.then(|| obstacle::of(&status, &containers, failure.as_ref())).flatten(),
         failure,
-        waiting: waiting.as_ref().map(|(reason, _)| known(reason)),
-        restarts: container.map_or(0, |c| c.restart_count),
+        waiting: containers.waiting().filter(|_| !stage.has_ended()),
+        restarts: containers.own().map_or(0, |container| container.restart_count),
         address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
-        sha256: pod.spec.as_ref().and_then(sha256),
-        node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).filter(|_| !has_ended),
-        requests: pod.spec.as_ref().map(PodRequests::of).unwrap_or_default(),
+        image: worker(&spec).and_then(|worker| worker.image.clone()).unwrap_or_default(),
+        sha256: worker(&spec).and_then(sha256),
+        node: spec.node_name.clone().filter(|_| !stage.has_ended()),
+        requests: PodRequests::of(&spec),
+        stage,
     }
 }
 
-/// The container whose turn it is: one that copies the model, until it is done, and then the worker.
-fn current(status: &PodStatus) -> Option<&ContainerStatus> {
-    let is_done = |container: &&ContainerStatus| {
-        let ended = container.state.as_ref().and_then(|state| state.terminated.as_ref());
-        ended.is_some_and(|ended| ended.exit_code == 0)
-    };
-    let copying = status.init_container_statuses.iter().flatten().find(|container| !is_done(container));
-    copying.or_else(|| status.container_statuses.iter().flatten().next())
+fn worker(spec: &PodSpec) -> Option<&Container> {
+    spec.containers.iter().find(|container| container.name == WORKER)
 }
 
-fn sha256(spec: &PodSpec) -> Option<String> {
-    let vars = spec.containers.iter().filter_map(|container| container.env.as_ref()).flatten();
-    vars.into_iter().find(|var| var.name == env::MODEL_SHA256)?.value.clone()
+fn sha256(worker: &Container) -> Option<String> {
+    worker.env.iter().flatten().find(|var| var.name == env::MODEL_SHA256)?.value.clone()
 }
 
-fn condition<'a>(status: &'a PodStatus, type_: &str) -> Option<&'a str> {
-    status.conditions.iter().flatten().find(|c| c.type_ == type_).map(|c| c.status.as_str())
-}
-
-fn waiting(container: &ContainerStatus) -> Option<(String, String)> {
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    Some((waiting.reason.clone()?, waiting.message.clone().unwrap_or_default()))
-}
-
-fn known(reason: &str) -> &'static str {
-    WAITING_REASONS.iter().copied().find(|known| *known == reason).unwrap_or("other")
-}
-
-/// The present end of the container, or else its last one.
-fn failure(container: &ContainerStatus) -> Option<ContainerFailure> {
-    let ended = [&container.state, &container.last_state];
-    let ended = ended.into_iter().find_map(|state| state.as_ref()?.terminated.as_ref())?;
-    if ended.exit_code == 0 {
-        return None;
-    }
-    let message = ended.message.clone().unwrap_or_default();
-    let (reason, message) = match LoadFailure::parse(&message) {
-        Some(failure) => (Reason::Load(failure.reason), failure.message),
-        None if ended.reason.as_deref() == Some("OOMKilled") => {
-            (Reason::OutOfMemoryKilled, "killed for want of memory: raise spec.resources.limits.memory".to_owned())
-        }
-        None => {
-            let last_line = message.lines().last().unwrap_or("the worker left no message").to_owned();
-            (Reason::WorkerCrashed, format!("exit status {}: {last_line}", ended.exit_code))
-        }
-    };
-    Some(ContainerFailure { reason, message, exit_code: ended.exit_code })
-}
-
-/// The first thing that stands in the way, in the order in which a pod comes up.
-fn obstacle(
-    status: &PodStatus,
-    container: Option<&ContainerStatus>,
-    failure: Option<&ContainerFailure>,
-) -> Option<Obstacle> {
-    let unschedulable = status
-        .conditions
-        .iter()
-        .flatten()
-        .find(|c| c.type_ == "PodScheduled" && c.status == "False" && c.reason.as_deref() == Some("Unschedulable"));
-    if let Some(condition) = unschedulable {
-        let message = condition.message.clone().unwrap_or_else(|| "no node takes the pod".into());
-        return Some(Obstacle { reason: Reason::Unschedulable, message });
-    }
-    let (reason, message) = container.and_then(waiting).unwrap_or_default();
-    match reason.as_str() {
-        "ImagePullBackOff" | "ErrImagePull" | "ErrImageNeverPull" | "InvalidImageName" => {
-            Some(Obstacle { reason: Reason::ImagePullFailed, message })
-        }
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-            Some(Obstacle { reason: Reason::ContainerConfigInvalid, message })
-        }
-        // A container that is running again may yet succeed, but so far this is the best explanation.
-        _ => failure.map(|f| Obstacle { reason: f.reason, message: f.message.clone() }),
-    }
-}
+#[cfg(test)]
+mod tests;

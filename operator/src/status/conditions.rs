@@ -5,7 +5,7 @@ use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, refusal};
 use crate::apply::{Refusal, RefusalCause};
-use crate::observe::PodReport;
+use crate::observe::{Obstacle, PodReport, Stage};
 use belfry_render::deployed::FromImage;
 use belfry_render::model::ValidModel;
 
@@ -70,28 +70,38 @@ fn invalid(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
     ]
 }
 
-/// The numbers of the Deployment, and the pods of this model that are here to stay.
+/// The numbers of the Deployment, and what its pods say.
 struct Rollout<'a> {
+    model: &'a ValidModel,
     wanted: i32,
     is_suspended: bool,
     is_paused: bool,
     status: DeploymentStatus,
     /// The Deployment's controller has seen the specification that was applied.
     is_observed: bool,
+    /// Those that are here to stay.
     pods: Vec<&'a PodReport>,
+    /// A pod that its node refused, and the node's words.
+    rejected: Option<(&'a PodReport, &'a str)>,
 }
 
 impl<'a> Rollout<'a> {
-    fn new(model: &ValidModel, facts: &'a Facts<'_>) -> Self {
+    fn new(model: &'a ValidModel, facts: &'a Facts<'_>) -> Self {
         let status = facts.deployment.map(|d| d.status.clone()).unwrap_or_default();
         let generation = facts.deployment.and_then(|d| d.generation);
+        let rejected = facts.pods.iter().find_map(|pod| match &pod.stage {
+            Stage::Rejected(words) => Some((pod, words.as_str())),
+            Stage::New | Stage::Taken | Stage::Ended => None,
+        });
         Self {
+            model,
+            rejected,
             wanted: super::scaling::wanted(model, facts.deployment),
             is_suspended: model.is_suspended,
             is_paused: model.rollout.is_paused,
             is_observed: generation.is_some() && status.observed_generation >= generation,
             status,
-            pods: facts.pods.iter().filter(|pod| !pod.is_terminating).collect(),
+            pods: facts.pods.iter().filter(|pod| pod.is_here_to_stay()).collect(),
         }
     }
 
@@ -117,11 +127,32 @@ impl<'a> Rollout<'a> {
         }
     }
 
+    /// What keeps a pod from answering. That it loads is said last.
+    fn worst(&self) -> Option<(Reason, String)> {
+        let obstacle = |pod: &&PodReport| {
+            let Obstacle { reason, words } = pod.obstacle.as_ref()?;
+            let words = words.repeated(pod.image == self.model.runtime.default_image);
+            Some((*reason, format!("pod {}: {words}", pod.name)))
+        };
+        self.pods.iter().filter_map(obstacle).min_by_key(|(reason, _)| *reason == Reason::Loading)
+    }
+
+    /// A refusal of a node speaks until enough other pods have been taken by one.
+    fn rejection(&self) -> Option<String> {
+        let (pod, words) = self.rejected?;
+        let taken = self.pods.iter().filter(|pod| pod.is_ready || pod.stage == Stage::Taken).count();
+        (count(taken) < self.wanted).then(|| format!("pod {}: its node refused it: {words}", pod.name))
+    }
+
     fn condition(&self, type_: &str, status: &str) -> Option<String> {
         let conditions = self.status.conditions.iter().flatten();
         let mut found = conditions.filter(|c| c.type_ == type_ && c.status == status);
         found.next().map(|c| c.message.clone().unwrap_or_default())
     }
+}
+
+fn count(pods: usize) -> i32 {
+    i32::try_from(pods).unwrap_or(i32::MAX)
 }
 
 fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> Verdict {
@@ -167,15 +198,21 @@ fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
         return verdict(False, reason, message);
     }
     let ready = rollout.pods.iter().filter(|pod| pod.is_ready).count();
-    let worst = rollout.pods.iter().find_map(|pod| pod.obstacle.as_ref().map(|obstacle| (pod, obstacle)));
-    if let Some((pod, obstacle)) = worst {
-        return verdict(False, obstacle.reason, format!("pod {}: {}", pod.name, obstacle.message));
+    let worst = rollout.worst();
+    if let Some((reason, message)) = worst.clone().filter(|(reason, _)| *reason != Reason::Loading) {
+        return verdict(False, reason, message);
     }
     if let Some(message) = rollout.condition("ReplicaFailure", "True") {
         let reason = refusal::of_message(&message).unwrap_or(Reason::PodsRefused);
         return verdict(False, reason, message);
     }
-    if i32::try_from(ready).unwrap_or(i32::MAX) >= rollout.wanted {
+    if let Some(message) = rollout.rejection() {
+        return verdict(False, Reason::RejectedByNode, message);
+    }
+    if let Some((reason, message)) = worst {
+        return verdict(False, reason, message);
+    }
+    if count(ready) >= rollout.wanted {
         return verdict(
             True,
             Reason::Loaded,

@@ -6,10 +6,12 @@ use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+mod pods;
+
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
 use crate::drift::Summary;
-use crate::observe::{DeploymentState, PodReport, PodRequests, ScalerReport, report};
+use crate::observe::{DeploymentState, PodReport, PodRequests, ScalerReport, Stage, report};
 use crate::scaling::MetricsAvailability;
 use belfry_render::children::child;
 use belfry_render::deployed::FromImage;
@@ -47,6 +49,7 @@ fn deployment(replicas: i32, updated: i32) -> DeploymentState {
 fn ready_pods(count: i32) -> Vec<PodReport> {
     let pod = |number| PodReport {
         name: format!("minilm-{number}"),
+        stage: Stage::Taken,
         is_ready: true,
         is_terminating: false,
         obstacle: None,
@@ -54,6 +57,7 @@ fn ready_pods(count: i32) -> Vec<PodReport> {
         waiting: None,
         restarts: 0,
         address: None,
+        image: Settings::default().worker_image,
         sha256: None,
         node: None,
         requests: PodRequests::default(),
@@ -358,7 +362,8 @@ fn a_copy_that_stands_in_the_way_is_reported_before_the_worker_that_waits_for_it
     });
     let obstacle = copying(&failed, &initializing).obstacle.unwrap();
     assert_eq!(obstacle.reason, Reason::WorkerCrashed);
-    assert!(obstacle.message.contains("can't stat '/m/.'"), "{}", obstacle.message);
+    let words = obstacle.words.repeated(true);
+    assert!(words.contains("can't stat '/m/.'"), "{words}");
     let done = json!({"state": {"terminated": {"exitCode": 0}}});
     let report = copying(&done, &pull);
     assert_eq!(report.obstacle.unwrap().reason, Reason::ImagePullFailed);

@@ -12,10 +12,8 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::confinement::confined;
 use super::source;
 use super::variable::{from_secret, plain};
+use crate::deployed::WORKER;
 use crate::model::ValidModel;
-
-/// Name of the worker's container.
-pub(super) const WORKER: &str = "worker";
 
 /// The worker's container.
 pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> Container {

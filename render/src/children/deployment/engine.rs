@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, VolumeMount};
 
 use super::arguments;
 use super::confinement::confined;
-use super::container::{WORKER, of_user, port, probe, some};
+use super::container::{of_user, port, probe, some};
 use super::variable::{from_secret, plain};
+use crate::deployed::WORKER;
 use crate::model::{ValidEngine, ValidModel, ValidSource};
 
 /// The engine's container. Its root file system stays writable: most images need that, and `restricted` allows it.
