@@ -20,7 +20,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch
 import transformers
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
 import vocab
 import weights
@@ -88,7 +88,13 @@ def network(case: Case, tokenizer) -> None:
         special = getattr(tokenizer, "special", None)
         if special and getattr(config, name, None) is not None:
             setattr(config, name, tokenizer.token_to_id(special[token]))
-    build = FAMILIES[case.family].get("model") or transformers.AutoModel.from_config
+    build = {
+        "vectors": transformers.AutoModel,
+        "labels": transformers.AutoModelForSequenceClassification,
+        "words": transformers.AutoModelForMaskedLM,
+    }[case.purpose].from_config
+    if case.purpose == "labels":
+        config.num_labels = case.pick("labels", [1, 1, 3])
     with tempfile.TemporaryDirectory() as folder:
         build(config).save_pretrained(folder)
         root = pathlib.Path(folder)
@@ -99,7 +105,14 @@ def network(case: Case, tokenizer) -> None:
         name: weights.spec(name, entry["shape"], dtype if entry["dtype"] == "F32" else entry["dtype"])
         for name, entry in entries.items()
     }
-    if case.maybe(0.2, "no architectures"):
+    if case.purpose == "labels":
+        activation = case.pick("activation", [None, "Sigmoid", "Identity"])
+        path = f"torch.nn.modules.{'linear' if activation == 'Identity' else 'activation'}.{activation}"
+        if activation and case.maybe(0.5, "old activation"):
+            case.files["config.json"]["sbert_ce_default_activation_function"] = path
+        elif activation:
+            case.files["config.json"]["sentence_transformers"] = {"activation_fn": path, "version": "5.0.0"}
+    elif case.maybe(0.2, "no architectures"):
         case.files["config.json"].pop("architectures", None)
 
 
@@ -192,8 +205,44 @@ def pooling(case: Case, hidden: int) -> tuple[dict, int]:
     return config, hidden * count
 
 
+def labels_or_words(case: Case) -> None:
+    """The files of CrossEncoder and SparseEncoder."""
+    task, output = {"labels": ("sequence-classification", "scores"), "words": ("fill-mask", "token_embeddings")}[case.purpose]
+    sentence = {
+        "transformer_task": task,
+        "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
+        "module_output_name": output,
+    }
+    saved = {"__version__": {"sentence_transformers": "6.2.0"}}
+    transformer = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
+    if case.purpose == "labels":
+        if not case.maybe(0.4, "modules.json of a CrossEncoder"):
+            return
+        case.files["modules.json"] = [transformer]
+        saved["model_type"] = "CrossEncoder"
+        if case.maybe(0.4, "prompts"):
+            saved |= {"prompts": {"query": "query: "}, "default_prompt_name": case.pick("default_prompt_name", [None, "query"])}
+    else:
+        old = case.maybe(0.4, "MLMTransformer")
+        if old:
+            transformer["type"] = "sentence_transformers.sparse_encoder.models.MLMTransformer"
+            sentence = {"max_seq_length": case.rng.choice([12, 24])}
+        pool = "sentence_transformers.sparse_encoder.models.SpladePooling"
+        case.files["modules.json"] = [transformer, {"idx": 1, "name": "1", "path": "1_SpladePooling", "type": pool}]
+        case.files["1_SpladePooling/config.json"] = {
+            "pooling_strategy": case.pick("strategy", ["max", "sum"]),
+            "activation_function": case.pick("activation", ["relu", "log1p_relu"]),
+            "word_embedding_dimension": None,
+        }
+        saved |= {"model_type": "SparseEncoder", "similarity_fn_name": "dot"}
+    case.files["sentence_bert_config.json"] = sentence
+    case.files["config_sentence_transformers.json"] = saved
+
+
 def modules(case: Case) -> None:
     """modules.json and the folders of the modules."""
+    if case.purpose != "vectors":
+        return labels_or_words(case)
     rng, hidden = case.rng, case.files["config.json"].get("hidden_size") or case.files["config.json"].get("dim")
     if case.maybe(0.08, "no modules.json"):
         return
@@ -315,6 +364,8 @@ def write(case: Case, folder: pathlib.Path) -> None:
 def requests(case: Case) -> list[dict]:
     """What is asked: the plain texts, then each prompt, a prompt of the caller's, and unit vectors."""
     asked: list[dict] = [{}]
+    if case.purpose != "vectors":
+        return asked
     prompts = case.files.get("config_sentence_transformers.json", {}).get("prompts", {})
     asked += [{"prompt_name": name} for name in prompts]
     if case.rng.random() < 0.2:
@@ -329,7 +380,12 @@ def reference(case: Case) -> list[dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write(case, folder)
-        model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+        classes = {"vectors": SentenceTransformer, "labels": CrossEncoder, "words": SparseEncoder}
+        model = classes[case.purpose](str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+        if case.purpose == "labels":
+            return [scores(model)]
+        if case.purpose == "words":
+            return [words(model)]
         answers = []
         for request in requests(case):
             rows = model.encode(
@@ -347,10 +403,44 @@ def reference(case: Case) -> list[dict]:
         return answers
 
 
+PAIRS = [(one, two) for one, two in zip(TEXTS, [*TEXTS[1:], TEXTS[0]])]
+
+
+def short(values) -> list:
+    return [float(f"{value:.7g}") for value in values]
+
+
+def scores(model) -> dict:
+    """The numbers of each pair, and its ids and types."""
+    rows = [model.predict([pair], batch_size=1, convert_to_numpy=True, show_progress_bar=False) for pair in PAIRS]
+    prompt = model._resolve_prompt(None, None)
+    inputs = [model.preprocess([pair], prompt=prompt) for pair in PAIRS]
+    return {
+        "ids": [one["input_ids"][0].tolist() for one in inputs],
+        "types": [one["token_type_ids"][0].tolist() if "token_type_ids" in one else [0] * one["input_ids"].shape[1] for one in inputs]
+        # A network without types is given them, too, and leaves them.
+        if "token_type_ids" in model[0]._declared_forward_params
+        else [],
+        "labels": [short(row.reshape(-1)) for row in rows],
+    }
+
+
+def words(model) -> dict:
+    """The words of each text that have a weight."""
+    rows = model.encode(TEXTS, batch_size=1, convert_to_sparse_tensor=False, show_progress_bar=False)
+    ids = [model[0].preprocess([text])["input_ids"][0].tolist() for text in TEXTS]
+    sparse = [[[index, float(f"{value:.7g}")] for index, value in enumerate(row.tolist()) if value] for row in rows]
+    return {"ids": ids, "sparse": sparse}
+
+
 def draw(seed: int, index: int, families: list[str]) -> dict | str:
     """One case, or why the reference has no answer."""
     rng = random.Random(f"{seed}/{index}")
     case = Case(rng, families[index % len(families)])
+    # Networks that continue texts have no head for words.
+    kinds = ["vectors"] * 6 + ["labels"] * 2 + (["words"] if case.family not in ("qwen3", "gemma3") else [])
+    case.purpose = rng.choice(kinds)
+    case.traits.append(case.purpose)
     torch.manual_seed(index)
     tokenizer = tokenizer_files(case)
     network(case, tokenizer)
@@ -360,6 +450,8 @@ def draw(seed: int, index: int, families: list[str]) -> dict | str:
         answers = reference(case)
     except Exception as error:  # noqa: BLE001 - whatever the libraries raise, they do not serve this folder
         return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    if "Infinity" in json.dumps(answers) or "NaN" in json.dumps(answers):
+        return "a number of the reference is not finite"
     rename(case)
     return {
         "name": f"{case.family}-{index:04}",
@@ -367,7 +459,9 @@ def draw(seed: int, index: int, families: list[str]) -> dict | str:
         "traits": case.traits,
         "files": case.files,
         "tensors": case.tensors,
+        "purpose": case.purpose,
         "texts": TEXTS,
+        "pairs": PAIRS,
         "requests": answers,
     }
 

@@ -54,6 +54,7 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
     let Plan { pipeline, place, family, tokenizer } = plan(&folder, args.task)?;
     let limit = pipeline::max_tokens(pipeline.texts, tokenizer.max_tokens, family.max_tokens());
     let tokenizer = Tokenizer::resolved(&tokenizer, limit, family.vocab_size())
+        .and_then(|own| if matches!(pipeline.purpose, Purpose::Labels(_)) { own.for_pairs() } else { Ok(own) })
         .map_err(|error| place.corrupt("tokenizer.json", error))?;
     let mut weights = Weights::read(&place, device)?;
     let mut presets = pipeline.presets;

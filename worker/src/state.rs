@@ -94,6 +94,20 @@ impl Model {
         }
     }
 
+    /// Tokenizes a pair of texts; a prompt goes before the first.
+    pub fn encode_pair(&self, prompt: &Prompt, pair: (&str, &str), truncate: bool) -> Result<Encoded, Refused> {
+        let (first, second) = pair;
+        match prompt.text.as_str() {
+            "" => self.tokenizer.pair(first, second, truncate),
+            prefix => self.tokenizer.pair(&format!("{prefix}{first}"), second, truncate),
+        }
+    }
+
+    /// The numbers of a head for labels, as the model's files define them (`CrossEncoder.predict`).
+    pub fn defined(&self, row: Vec<f32>) -> Vec<f32> {
+        crate::http::score::defined(self.presets.activation, row)
+    }
+
     /// The prompt of a request that names none.
     pub fn default_prompt(&self) -> Prompt {
         let name = self.presets.default_prompt.as_deref();

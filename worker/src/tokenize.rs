@@ -6,7 +6,6 @@ mod resolve;
 
 use std::collections::HashSet;
 
-use tokenizers::utils::truncation::truncate_encodings;
 use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
 
 pub use self::resolve::{Hints, Resolved, resolve};
@@ -98,6 +97,8 @@ pub struct Tokenizer {
     named: HashSet<u32>,
     /// The model is given the types of tokens.
     token_types: bool,
+    /// The same, cutting pairs by itself; only for models of pairs.
+    cutting: Option<tokenizers::Tokenizer>,
 }
 
 /// A token as it is shown.
@@ -129,7 +130,7 @@ impl Tokenizer {
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         let (side, named) = (TruncationDirection::Right, HashSet::new());
-        Ok(Self { inner, max_tokens, special, vocabulary, side, named, token_types: true })
+        Ok(Self { inner, max_tokens, special, vocabulary, side, named, token_types: true, cutting: None })
     }
 
     /// The tokenizer that [`resolve`] found.
@@ -181,24 +182,20 @@ impl Tokenizer {
         if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded::single(ids.to_vec())) }
     }
 
-    /// Tokenizes a pair of texts; tokens are cut from the longer one, one by one, as transformers does
-    /// (`longest_first`).
+    /// Tokenizes a pair of texts; one that is too long is cut at its longer text, or refused.
     pub fn pair(&self, first: &str, second: &str, truncate: bool) -> Result<Encoded, Refused> {
-        let ((one, _), (two, whole)) = (self.start(first, truncate)?, self.start(second, truncate)?);
-        let special =
-            self.inner.get_post_processor().map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, true));
-        let tokens = one.len() + two.len() + special;
-        if tokens > self.max_tokens && !truncate {
-            return Err(Refused::TooManyTokens { tokens, whole, limit: self.max_tokens });
-        }
-        let params = TruncationParams {
-            max_length: self.max_tokens.checked_sub(special).ok_or(Refused::Empty)?,
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
-            direction: self.side,
+        let encoding = match &self.cutting {
+            Some(cutting) if truncate => cutting.encode_fast((first, second), true).map_err(|_| Refused::Tokenizer)?,
+            _ => {
+                let ((one, _), (two, whole)) = (self.start(first, false)?, self.start(second, false)?);
+                let special = self.special_of_pair();
+                let tokens = one.len() + two.len() + special;
+                if tokens > self.max_tokens {
+                    return Err(Refused::TooManyTokens { tokens, whole, limit: self.max_tokens });
+                }
+                self.inner.post_process(one, Some(two), true).map_err(|_| Refused::Tokenizer)?
+            }
         };
-        let (one, two) = truncate_encodings(one, Some(two), &params).map_err(|_| Refused::Tokenizer)?;
-        let encoding = self.inner.post_process(one, two, true).map_err(|_| Refused::Tokenizer)?;
         let ids = encoding.get_ids().to_vec();
         if ids.is_empty() {
             return Err(Refused::Empty);
@@ -211,6 +208,32 @@ impl Tokenizer {
             return Err(Refused::Tokenizer);
         }
         Ok(Encoded { ids, second, skipped: 0 })
+    }
+
+    fn special_of_pair(&self) -> usize {
+        self.inner.get_post_processor().map_or(0, |post| tokenizers::PostProcessor::added_tokens(post, true))
+    }
+
+    /// Prepares for pairs, which the library itself cuts: which of two texts loses a token depends on how far it reads a
+    /// text that is too long.
+    pub fn for_pairs(mut self) -> Result<Self, String> {
+        if self.max_tokens <= self.special_of_pair() {
+            return Err(format!(
+                "it adds {} tokens to a pair, and the model takes {}",
+                self.special_of_pair(),
+                self.max_tokens
+            ));
+        }
+        let mut cutting = self.inner.clone();
+        let params = TruncationParams {
+            max_length: self.max_tokens,
+            strategy: TruncationStrategy::LongestFirst,
+            stride: 0,
+            direction: self.side,
+        };
+        cutting.with_truncation(Some(params)).map_err(|error| error.to_string())?;
+        self.cutting = Some(cutting);
+        Ok(self)
     }
 
     /// The tokens of a text as they are shown: id, text, whether it is special, and its place in the text in characters.
@@ -312,9 +335,11 @@ mod tests {
 
     #[test]
     fn a_pair_is_cut_at_its_longer_text_and_has_types() {
-        let pair = tokenizer(9).pair("w0 w1", "w2 w3 w4 w5 w6 w7", true).unwrap();
+        let pairs = tokenizer(9).for_pairs().unwrap();
+        let pair = pairs.pair("w0 w1", "w2 w3 w4 w5 w6 w7", true).unwrap();
         assert_eq!(pair.ids().len(), 9);
-        assert!(tokenizer(9).pair("w0 w1", "w2 w3 w4 w5 w6 w7", false).is_err());
+        assert!(pairs.pair("w0 w1", "w2 w3 w4 w5 w6 w7", false).is_err());
+        assert!(pairs.pair("w0 w1", "w2 w3", false).is_ok());
         assert_eq!(pair.types().count(), 9);
     }
 

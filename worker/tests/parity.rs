@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use belfry_worker::batch::Packed;
 use belfry_worker::device::{Device, own_this_thread};
-use belfry_worker::engine::{Engine, Output, OutputSet};
+use belfry_worker::engine::{Engine, Output, OutputSet, Row};
 use belfry_worker::load::{Loaded, load};
 use belfry_worker::metrics::Metrics;
 use belfry_worker::respond::Shape;
@@ -35,16 +35,46 @@ struct Case {
     traits: Vec<String>,
     files: BTreeMap<String, Value>,
     tensors: BTreeMap<String, BTreeMap<String, Tensor>>,
+    purpose: Purpose,
     texts: Vec<String>,
+    pairs: Vec<(String, String)>,
     requests: Vec<Request>,
+}
+
+impl Case {
+    /// The line of the table.
+    fn key(&self) -> String {
+        let purpose = match self.purpose {
+            Purpose::Vectors => "",
+            Purpose::Labels => " labels",
+            Purpose::Words => " words",
+        };
+        format!("{}{purpose}", self.family)
+    }
+}
+
+/// What a case is for.
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum Purpose {
+    Vectors,
+    Labels,
+    Words,
 }
 
 #[derive(Deserialize)]
 struct Request {
+    #[serde(default)]
+    types: Vec<Vec<i64>>,
+    #[serde(default)]
+    labels: Vec<Vec<f32>>,
+    #[serde(default)]
+    sparse: Vec<Vec<(u32, f32)>>,
     prompt_name: Option<String>,
     prompt: Option<String>,
     normalize: Option<bool>,
     ids: Vec<Vec<u32>>,
+    #[serde(default)]
     dense: Vec<Vec<f32>>,
 }
 
@@ -86,39 +116,85 @@ fn open(folder: &Path) -> Result<Loaded, String> {
 fn compare(case: &Case, loaded: &mut Loaded) -> Verdict {
     let mut least = 1.0_f64;
     for request in &case.requests {
-        let asked = format!(
-            "prompt_name {:?}, prompt {:?}, normalize {:?}",
-            request.prompt_name, request.prompt, request.normalize
-        );
-        let model = &loaded.model;
-        let prompt = match (&request.prompt_name, &request.prompt) {
-            (Some(name), _) => model.prompt_named(name).expect("a prompt of the model"),
-            (None, Some(text)) => model.prompt(text.clone()),
-            (None, None) => model.default_prompt(),
-        };
-        let mut encoded = Vec::new();
-        for (text, ids) in case.texts.iter().zip(&request.ids) {
-            match model.encode(&prompt, text, true) {
-                Ok(own) if own.ids() == ids => encoded.push(own),
-                Ok(own) => {
-                    return Verdict::Different(format!("{asked}: {text:?} has ids {:?}, not {ids:?}", own.ids()));
-                }
-                // A text beside whose prompt nothing is left has a vector of nothing in the reference.
-                Err(refused) => return Verdict::Refused(format!("a text {refused}")),
-            }
-        }
-        let packed = Packed::of(&encoded.iter().collect::<Vec<_>>());
-        let shape = Shape::of(&model.presets, request.normalize, None);
-        let rows = loaded.engine.pass(&packed, OutputSet::of([Output::Dense])).unwrap().dense.unwrap();
-        for (row, index) in rows.into_iter().zip(&packed.order) {
-            let (got, expected) = (shape.apply(row), &request.dense[*index]);
-            match near(&got, expected) {
-                Ok(cosine) => least = least.min(cosine),
-                Err(why) => return Verdict::Different(format!("{asked}: {:?}: {why}", case.texts[*index])),
-            }
+        match answer(case, loaded, request) {
+            Verdict::Equal(cosine) => least = least.min(cosine),
+            other => return other,
         }
     }
     Verdict::Equal(least)
+}
+
+/// One request, in one batch.
+fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
+    let Request { prompt_name, prompt, normalize, ids, types, labels, sparse, dense } = request;
+    let asked = format!("prompt_name {prompt_name:?}, prompt {prompt:?}, normalize {normalize:?}");
+    let model = &loaded.model;
+    let prompt = match (prompt_name, prompt) {
+        (Some(name), _) => model.prompt_named(name).expect("a prompt of the model"),
+        (None, Some(text)) => model.prompt(text.clone()),
+        (None, None) => model.default_prompt(),
+    };
+    let mut encoded = Vec::new();
+    for (index, ids) in ids.iter().enumerate() {
+        let own = if case.purpose == Purpose::Labels {
+            let (one, two) = &case.pairs[index];
+            model.encode_pair(&prompt, (one, two), true)
+        } else {
+            model.encode(&prompt, &case.texts[index], true)
+        };
+        match own {
+            Ok(own) if own.ids() != ids => {
+                return Verdict::Different(format!("{asked}: text {index} has ids {:?}, not {ids:?}", own.ids()));
+            }
+            // The reference's own network takes no types where the tokenizer gives none.
+            Ok(own) if types.get(index).is_some_and(|types| !own.types().eq(types.iter().copied())) => {
+                return Verdict::Different(format!("{asked}: text {index} has other types than {:?}", types[index]));
+            }
+            Ok(own) => encoded.push(own),
+            // A text beside whose prompt nothing is left has a vector of nothing in the reference.
+            Err(refused) => return Verdict::Refused(format!("a text {refused}")),
+        }
+    }
+    let packed = Packed::of(&encoded.iter().collect::<Vec<_>>());
+    let output = match case.purpose {
+        Purpose::Vectors => Output::Dense,
+        Purpose::Words => Output::Sparse,
+        Purpose::Labels if loaded.model.outputs.has(Output::Score) => Output::Score,
+        Purpose::Labels => Output::Classes,
+    };
+    let mut outputs = loaded.engine.pass(&packed, OutputSet::of([output])).unwrap();
+    let shape = Shape::of(&loaded.model.presets, *normalize, None);
+    let mut least = 1.0_f64;
+    for (row, index) in packed.order.iter().enumerate() {
+        let near = match outputs.take(output, row).expect("a row") {
+            Row::Dense(vector) => near(&shape.apply(vector), &dense[*index]),
+            Row::Score(score) => close(&loaded.model.defined(vec![score]), &labels[*index]),
+            Row::Classes(numbers) => close(&loaded.model.defined(numbers), &labels[*index]),
+            Row::Sparse(words) => {
+                let spread = |words: &[(u32, f32)]| {
+                    let mut all = vec![0.0; loaded.model.dimensions];
+                    words.iter().for_each(|(word, weight)| all[*word as usize] = *weight);
+                    all
+                };
+                near(&spread(&words), &spread(&sparse[*index]))
+            }
+            Row::MultiVector(_) => unreachable!("no case asks for it"),
+        };
+        match near {
+            Ok(cosine) => least = least.min(cosine),
+            Err(why) => return Verdict::Different(format!("{asked}: text {index}: {why}")),
+        }
+    }
+    Verdict::Equal(least)
+}
+
+/// Numbers that are no vectors are compared one by one.
+fn close(got: &[f32], expected: &[f32]) -> Result<f64, String> {
+    let same = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-4 * b.abs().max(1.0);
+    if got.len() == expected.len() && got.iter().zip(expected).all(same) {
+        return Ok(1.0);
+    }
+    Err(format!("{got:?}, not {expected:?}"))
 }
 
 fn near(got: &[f32], expected: &[f32]) -> Result<f64, String> {
@@ -185,7 +261,7 @@ fn a_folder_is_served_as_sentence_transformers_serves_it_or_refused_by_name() {
     assert!(paths.len() >= 20, "{} cases in {}", paths.len(), folder().display());
     for path in &paths {
         let case: Case = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-        let count = counts.entry(case.family.clone()).or_default();
+        let count = counts.entry(case.key()).or_default();
         match run(&case) {
             Verdict::Equal(least) => {
                 count.equal += 1;
@@ -201,10 +277,10 @@ fn a_folder_is_served_as_sentence_transformers_serves_it_or_refused_by_name() {
             }
         }
     }
-    println!("{:<14} {:>6} {:>8} {:>10}  least cosine", "family", "equal", "refused", "different");
+    println!("{:<20} {:>6} {:>8} {:>10}  least cosine", "family", "equal", "refused", "different");
     for (family, count) in &counts {
         let least = count.least.map_or_else(|| "-".to_owned(), |least| format!("{least:.9}"));
-        println!("{family:<14} {:>6} {:>8} {:>10}  {least}", count.equal, count.refused, count.different);
+        println!("{family:<20} {:>6} {:>8} {:>10}  {least}", count.equal, count.refused, count.different);
     }
     for (why, count) in &refusals {
         println!("refused {count:>4}  {why}");

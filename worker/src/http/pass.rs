@@ -20,15 +20,15 @@ const PARTS: usize = 4;
 pub(super) enum Work {
     /// Texts behind a prompt, or token ids.
     Input(Input, Prompt),
-    /// Pairs of texts.
-    Pairs(Vec<(String, String)>),
+    /// Pairs of texts, the first of each behind a prompt.
+    Pairs(Vec<(String, String)>, Prompt),
 }
 
 impl Work {
     fn len(&self) -> usize {
         match self {
             Self::Input(input, _) => input.len(),
-            Self::Pairs(pairs) => pairs.len(),
+            Self::Pairs(pairs, _) => pairs.len(),
         }
     }
 
@@ -38,7 +38,10 @@ impl Work {
             Self::Input(input, prompt) => {
                 input.split(size).into_iter().map(|part| Self::Input(part, prompt.clone())).collect()
             }
-            Self::Pairs(pairs) => super::input::parts(pairs, size).into_iter().map(Self::Pairs).collect(),
+            Self::Pairs(pairs, prompt) => {
+                let parts = super::input::parts(pairs, size).into_iter();
+                parts.map(|part| Self::Pairs(part, prompt.clone())).collect()
+            }
         }
     }
 
@@ -53,8 +56,9 @@ impl Work {
             Self::Input(Input::Ids(lists), _) => {
                 lists.into_iter().map(|ids| tokenizer.ids(ids, truncate)).enumerate().map(placed).collect()
             }
-            Self::Pairs(pairs) => {
-                pairs.iter().map(|(one, two)| tokenizer.pair(one, two, truncate)).enumerate().map(placed).collect()
+            Self::Pairs(pairs, prompt) => {
+                let encode = |(one, two): &(String, String)| model.encode_pair(&prompt, (one, two), truncate);
+                pairs.iter().map(encode).enumerate().map(placed).collect()
             }
         }
     }

@@ -49,7 +49,9 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     let pairs = documents.iter().map(|document| (body.query.clone(), document.clone())).collect();
     // The clients of this API expect long documents to be cut.
     let truncate = Some(body.truncate.unwrap_or(true));
-    let passed = exchange.pass(Work::Pairs(pairs), truncate, (Output::Score, Row::score)).await?;
+    let passed = exchange
+        .pass(Work::Pairs(pairs, exchange.model.default_prompt()), truncate, (Output::Score, Row::score))
+        .await?;
     let with_text = body.return_documents.unwrap_or(false);
     let result = |(index, score): (usize, f32)| {
         let mut result = json!({ "index": index, "relevance_score": logistic(score) });

@@ -121,7 +121,9 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     check(&body.query, &body.texts, "texts")?;
     let characters = body.texts.iter().map(|text| text.chars().count()).sum();
     let pairs = body.texts.iter().map(|text| (body.query.clone(), text.clone())).collect();
-    let passed = exchange.pass(Work::Pairs(pairs), body.truncate, (Output::Score, Row::score)).await?;
+    let passed = exchange
+        .pass(Work::Pairs(pairs, exchange.model.default_prompt()), body.truncate, (Output::Score, Row::score))
+        .await?;
     let head = head(&exchange, &passed, characters);
     let rank = |(index, score): (usize, f32)| Rank {
         index,
@@ -179,13 +181,13 @@ pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<R
     let characters = sequences.iter().flatten().map(|text| text.chars().count()).sum();
     let work = if count == 1 {
         let texts = sequences.into_iter().flatten().collect();
-        Work::Input(Input::Texts(texts), exchange.model.prompt(String::new()))
+        Work::Input(Input::Texts(texts), exchange.model.default_prompt())
     } else {
         let pair = |texts: Vec<String>| {
             let mut texts = texts.into_iter();
             (texts.next().unwrap_or_default(), texts.next().unwrap_or_default())
         };
-        Work::Pairs(sequences.into_iter().map(pair).collect())
+        Work::Pairs(sequences.into_iter().map(pair).collect(), exchange.model.default_prompt())
     };
     let passed = if exchange.model.outputs.has(Output::Score) {
         let Passed { rows, tokens, times } = exchange.pass(work, body.truncate, (Output::Score, Row::score)).await?;

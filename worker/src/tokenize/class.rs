@@ -157,7 +157,7 @@ impl Class {
 
     /// Whether the model is given token types (`model_input_names`).
     pub(super) const fn gives_token_types(self) -> bool {
-        matches!(self, Self::AsWritten | Self::Bert | Self::DebertaV2)
+        matches!(self, Self::Bert | Self::DebertaV2)
     }
 
     /// Whether the class takes special tokens without the blanks around them, whatever the files say.

@@ -134,7 +134,7 @@ impl Engine for FakeEngine {
 }
 
 fn model<const N: usize>(outputs: [Output; N]) -> Model {
-    let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap();
+    let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap().for_pairs().unwrap();
     let text = || "fake".to_owned();
     let about = About { architecture: text(), dtype: text(), device: text(), revision: text(), digest: text() };
     Model::new(
