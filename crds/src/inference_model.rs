@@ -159,6 +159,12 @@ pub struct InferenceModelSpec {
 pub enum Task {
     /// Text in, one vector for each text out.
     Embedding,
+    /// Text in, weights of words of the vocabulary out (SPLADE).
+    SparseEmbedding,
+    /// A query and texts in, one score for each text out.
+    Rerank,
+    /// Text in, the numbers of labels out.
+    Classification,
 }
 
 /// A model and its source.

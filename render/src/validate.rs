@@ -58,6 +58,7 @@ pub fn validate_running(
     if let (Some(engine), Some(monitoring)) = (&engine, &monitoring) {
         problems.extend(engine::unmeasurable(engine, monitoring));
     }
+    problems.extend(engine.as_ref().and_then(|engine| engine::idle(engine, spec.task)));
     if let (Some(engine), Some(source)) = (&engine, &source) {
         problems.extend(engine::unreadable(engine, source));
     }

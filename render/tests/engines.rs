@@ -254,3 +254,36 @@ fn a_recording_rule_keeps_the_pod_and_names_the_model() {
     let bad = rules.iter().find(|rule| rule.labels.get("status").is_some_and(|status| status == "500")).unwrap();
     assert_eq!(bad.expr, r#"sum by (pod) (homemade_answers_total{namespace="search",model="homemade",class="bad"})"#);
 }
+
+#[test]
+fn an_engine_is_started_for_the_task_that_is_asked_or_refused_by_name() {
+    let with = |engine: &str, task: &str| {
+        let mut model = serde_json::to_value(sample("minilm-hub")).unwrap();
+        model["spec"]["engine"] = json!({"type": engine, "image": "an-image:1"});
+        model["spec"]["task"] = json!(task);
+        let valid = validate(&serde_json::from_value(model).unwrap(), &Settings::default());
+        let valid = valid.map_err(|problems| problems[0].to_string())?;
+        let deployment = serde_json::to_value(deployment(&valid)).unwrap();
+        let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].clone();
+        Ok::<_, String>(serde_json::from_value::<Vec<String>>(arguments).unwrap().join(" "))
+    };
+    let rows = [
+        ("VLLM", "Rerank", "--runner pooling --convert classify"),
+        ("VLLM", "Classification", "--runner pooling --convert classify"),
+        ("TEI", "SparseEmbedding", "--pooling splade"),
+        ("SGLang", "Embedding", "--is-embedding"),
+        ("SGLang", "Rerank", "--is-embedding --disable-radix-cache"),
+        ("LlamaCpp", "Embedding", "--embeddings"),
+        ("LlamaCpp", "Rerank", "--embeddings --reranking --pooling rank"),
+    ];
+    for (engine, task, wanted) in rows {
+        let arguments = with(engine, task).unwrap();
+        assert!(arguments.contains(wanted), "{engine} {task}: {arguments}");
+    }
+    for (engine, task) in
+        [("VLLM", "SparseEmbedding"), ("SGLang", "SparseEmbedding"), ("LlamaCpp", "SparseEmbedding"), ("LlamaCpp", "Classification")]
+    {
+        let refusal = with(engine, task).unwrap_err();
+        assert!(refusal.starts_with("spec.task: ") && refusal.contains(task), "{refusal}");
+    }
+}

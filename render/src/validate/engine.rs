@@ -1,7 +1,7 @@
 //! `spec.engine`, with the defaults of its type applied, and the problems with what the engine can't do.
 
 use belfry_crds::contract::{METRICS_PATH, metrics};
-use belfry_crds::inference_model::{Engine, MetricMapping};
+use belfry_crds::inference_model::{Engine, EngineType, MetricMapping, Task};
 
 use crate::engine::{Mapping, profile};
 use crate::model::{ValidEngine, ValidIndicator, ValidMonitoring, ValidSource};
@@ -49,6 +49,22 @@ pub(super) fn unspeakable(spec: &Engine) -> Vec<Problem> {
         label.into_iter().chain(metric)
     };
     spec.metrics.iter().enumerate().flat_map(of).collect()
+}
+
+/// The problem with a task that the engine does not have.
+pub(super) fn idle(engine: &ValidEngine, task: Task) -> Option<Problem> {
+    let lacks = match engine.type_ {
+        EngineType::VLLM | EngineType::SGLang => task == Task::SparseEmbedding,
+        EngineType::LlamaCpp => matches!(task, Task::SparseEmbedding | Task::Classification),
+        EngineType::TEI | EngineType::Triton | EngineType::Custom => false,
+    };
+    let message = || {
+        let name = profile(engine.type_).name;
+        format!(
+            "{name} does not serve {task:?}: choose another engine, or leave spec.engine out for Belfry's own worker"
+        )
+    };
+    lacks.then(|| Problem::new("spec.task", message()))
 }
 
 /// The problem with a source that the engine can't read.

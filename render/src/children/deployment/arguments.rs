@@ -25,7 +25,6 @@ pub(super) fn arguments(model: &ValidModel, engine: &ValidEngine) -> Vec<String>
     let (http, metrics) = (engine.http_port.to_string(), engine.metrics_port.to_string());
     let name = model.served_names.first().unwrap_or(&model.name).as_str();
     let revision = revision.map(|revision| words(["--revision", revision])).unwrap_or_default();
-    let is_embedding = model.task == Task::Embedding;
     let mut arguments = match engine.type_ {
         EngineType::Custom => vec![],
         EngineType::VLLM => [
@@ -33,30 +32,53 @@ pub(super) fn arguments(model: &ValidModel, engine: &ValidEngine) -> Vec<String>
             revision,
             words(["--served-model-name"]),
             model.served_names.clone(),
+            of_task(engine.type_, model.task),
         ]
         .concat(),
         EngineType::TEI => [
             words(["--model-id", &place, "--hostname", "0.0.0.0", "--port", &http, "--served-model-name", name]),
             revision,
+            of_task(engine.type_, model.task),
         ]
         .concat(),
         EngineType::SGLang => [
             words(["--model-path", &place, "--host", "0.0.0.0", "--port", &http, "--enable-metrics"]),
             words(["--served-model-name", name]),
             revision,
-            if is_embedding { words(["--is-embedding"]) } else { vec![] },
+            of_task(engine.type_, model.task),
         ]
         .concat(),
         EngineType::LlamaCpp => [
             words([if is_on_hub(&model.source) { "--hf-repo" } else { "--model" }, &place]),
             words(["--host", "0.0.0.0", "--port", &http, "--metrics", "--alias", name]),
-            if is_embedding { words(["--embeddings"]) } else { vec![] },
+            of_task(engine.type_, model.task),
         ]
         .concat(),
         EngineType::Triton => words(["--model-repository", &place, "--http-port", &http, "--metrics-port", &metrics]),
     };
     arguments.extend(engine.args.iter().cloned());
     arguments
+}
+
+/// What an engine is started with for a task, beside what it sees in the model's files. `validate` refuses a task that an
+/// engine does not have.
+fn of_task(engine: EngineType, task: Task) -> Vec<String> {
+    match (engine, task) {
+        (EngineType::VLLM, Task::Rerank | Task::Classification) => {
+            words(["--runner", "pooling", "--convert", "classify"])
+        }
+        (EngineType::TEI, Task::SparseEmbedding) => words(["--pooling", "splade"]),
+        (EngineType::SGLang, Task::Embedding | Task::Classification) => words(["--is-embedding"]),
+        // Cross-encoders of SGLang work with this attention alone, and without a cache of prefixes.
+        (EngineType::SGLang, Task::Rerank) => [
+            words(["--is-embedding", "--disable-radix-cache"]),
+            words(["--chunked-prefill-size", "-1", "--attention-backend", "triton"]),
+        ]
+        .concat(),
+        (EngineType::LlamaCpp, Task::Embedding) => words(["--embeddings"]),
+        (EngineType::LlamaCpp, Task::Rerank) => words(["--embeddings", "--reranking", "--pooling", "rank"]),
+        _ => vec![],
+    }
 }
 
 fn words<const N: usize>(words: [&str; N]) -> Vec<String> {

@@ -4,6 +4,7 @@ use belfry_crds::contract::{
     DRAIN_DELAY_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
 use belfry_crds::inference_model as api;
+use belfry_crds::inference_model::Task;
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, HTTPGetAction, Probe, SecurityContext, VolumeMount,
 };
@@ -89,8 +90,20 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
         plain("OMP_WAIT_POLICY", "PASSIVE"),
         plain("GOMP_SPINCOUNT", 0),
     ]);
+    vars.extend(task(model.task).map(|task| plain(env::TASK, task)));
     vars.extend(of_user(model));
     vars
+}
+
+/// The worker's name of a task. For embeddings the worker takes it from the model's files, as it did before there were
+/// other tasks: a pod template that was released does not change.
+const fn task(task: Task) -> Option<&'static str> {
+    match task {
+        Task::Embedding => None,
+        Task::SparseEmbedding => Some("sparse-embedding"),
+        Task::Rerank => Some("rerank"),
+        Task::Classification => Some("classification"),
+    }
 }
 
 /// The variables of the specification. The API refuses names that Belfry sets itself.
