@@ -72,6 +72,14 @@ impl Namespace {
 }
 
 impl Volume {
+    /// Adds a folder under that name, and fills it.
+    pub fn fill(&self, name: &str, fill: impl FnOnce(&Path)) -> Result<()> {
+        let path = self.path.join(name);
+        make_dir(&path)?;
+        fill(&path);
+        readable(&path)
+    }
+
     /// Adds a whole model under that name.
     pub fn add(&self, name: &str) -> Result<Folder> {
         let folder = Folder { path: self.path.join(name), model_dir: self.model_dir.clone() };
@@ -114,6 +122,20 @@ fn link_all(from: &Path, to: &Path) -> Result<()> {
         let entry = entry?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() { link_all(&source, &target)? } else { link(&source, &target)? }
+    }
+    Ok(())
+}
+
+/// Lets the workers' user read everything in a folder.
+fn readable(path: &Path) -> Result<()> {
+    for entry in fs::read_dir(path).with_context(|| format!("can't read {}", path.display()))? {
+        let path = entry?.path();
+        if path.is_dir() {
+            set_mode(&path, 0o755)?;
+            readable(&path)?;
+        } else {
+            set_mode(&path, 0o644)?;
+        }
     }
     Ok(())
 }

@@ -95,16 +95,7 @@ def network(case: Case, tokenizer) -> None:
     }[case.purpose].from_config
     if case.purpose == "labels":
         config.num_labels = case.pick("labels", [1, 1, 3])
-    with tempfile.TemporaryDirectory() as folder:
-        build(config).save_pretrained(folder)
-        root = pathlib.Path(folder)
-        case.files["config.json"] = json.loads((root / "config.json").read_text())
-        entries = weights.header(root / "model.safetensors")
-    dtype = case.pick("dtype", ["F32", "F32", "F16", "BF16"])
-    case.tensors["model.safetensors"] = {
-        name: weights.spec(name, entry["shape"], dtype if entry["dtype"] == "F32" else entry["dtype"])
-        for name, entry in entries.items()
-    }
+    keep(case, build(config), case.pick("dtype", ["F32", "F32", "F16", "BF16"]))
     if case.purpose == "labels":
         activation = case.pick("activation", [None, "Sigmoid", "Identity"])
         path = f"torch.nn.modules.{'linear' if activation == 'Identity' else 'activation'}.{activation}"
@@ -114,6 +105,19 @@ def network(case: Case, tokenizer) -> None:
             case.files["config.json"]["sentence_transformers"] = {"activation_fn": path, "version": "5.0.0"}
     elif case.maybe(0.2, "no architectures"):
         case.files["config.json"].pop("architectures", None)
+
+
+def keep(case: Case, model, dtype: str = "F32") -> None:
+    """Notes config.json and the tensors as transformers saves them."""
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        root = pathlib.Path(folder)
+        case.files["config.json"] = json.loads((root / "config.json").read_text())
+        entries = weights.header(root / "model.safetensors")
+    case.tensors["model.safetensors"] = {
+        name: weights.spec(name, entry["shape"], dtype if entry["dtype"] == "F32" else entry["dtype"])
+        for name, entry in entries.items()
+    }
 
 
 def tokenizer_files(case: Case) -> object:
@@ -453,8 +457,13 @@ def draw(seed: int, index: int, families: list[str]) -> dict | str:
     if "Infinity" in json.dumps(answers) or "NaN" in json.dumps(answers):
         return "a number of the reference is not finite"
     rename(case)
+    return record(case, f"{case.family}-{index:04}", answers)
+
+
+def record(case: Case, name: str, answers: list[dict]) -> dict:
+    """The content of a case's file."""
     return {
-        "name": f"{case.family}-{index:04}",
+        "name": name,
         "family": case.family,
         "traits": case.traits,
         "files": case.files,

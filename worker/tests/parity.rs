@@ -90,8 +90,10 @@ fn folder() -> PathBuf {
     std::env::var_os("BELFRY_PARITY").map_or_else(|| PathBuf::from("tests/parity"), PathBuf::from)
 }
 
+/// The cases of the folder, and those that are built as well-known models are (`parity/shapes.py`).
 fn all() -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let read = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = read(folder()).chain(read("tests/shapes".into())).collect();
     paths.retain(|path| path.extension().is_some_and(|end| end == "json"));
     paths.sort();
     paths

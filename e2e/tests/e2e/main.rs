@@ -1,5 +1,8 @@
 //! What Belfry promises, asked of a real cluster. Each module is one promise, each test a sentence.
 
+#[path = "../../../worker/tests/support/cases.rs"]
+mod cases;
+
 mod bad_input;
 mod bad_model;
 mod bucket;
@@ -10,4 +13,5 @@ mod outage;
 mod paging;
 mod repair;
 mod serving;
+mod shapes;
 mod silence;

@@ -1,5 +1,6 @@
 //! Folders of `parity/make.py`: their files, and weights that follow from the tensors' names.
 #![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test that can't go on must stop")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,14 +35,8 @@ impl Tensor {
         };
         match self.dtype.as_str() {
             "F32" => (0..count).flat_map(|index| value(index).to_le_bytes()).collect(),
-            "F16" | "BF16" => {
-                let kind = if self.dtype == "F16" { tch::Kind::Half } else { tch::Kind::BFloat16 };
-                let floats: Vec<f32> = (0..count).map(value).collect();
-                let tensor = tch::Tensor::from_slice(&floats).to_kind(kind);
-                let mut bytes = vec![0; count * 2];
-                tensor.copy_data_u8(&mut bytes, count);
-                bytes
-            }
+            "F16" => (0..count).flat_map(|index| half::f16::from_f32(value(index)).to_le_bytes()).collect(),
+            "BF16" => (0..count).flat_map(|index| half::bf16::from_f32(value(index)).to_le_bytes()).collect(),
             // Buffers such as position_ids.
             _ => (0..count as u64).flat_map(u64::to_le_bytes).collect(),
         }
