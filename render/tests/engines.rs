@@ -280,9 +280,12 @@ fn an_engine_is_started_for_the_task_that_is_asked_or_refused_by_name() {
         let arguments = with(engine, task).unwrap();
         assert!(arguments.contains(wanted), "{engine} {task}: {arguments}");
     }
-    for (engine, task) in
-        [("VLLM", "SparseEmbedding"), ("SGLang", "SparseEmbedding"), ("LlamaCpp", "SparseEmbedding"), ("LlamaCpp", "Classification")]
-    {
+    for (engine, task) in [
+        ("VLLM", "SparseEmbedding"),
+        ("SGLang", "SparseEmbedding"),
+        ("LlamaCpp", "SparseEmbedding"),
+        ("LlamaCpp", "Classification"),
+    ] {
         let refusal = with(engine, task).unwrap_err();
         assert!(refusal.starts_with("spec.task: ") && refusal.contains(task), "{refusal}");
     }
