@@ -18,7 +18,8 @@ pub enum ConditionType {
     Available,
     /// The rollout makes progress, or is complete.
     Progressing,
-    /// The scaler reads its metrics and may change the number of replicas. Only with `spec.autoscaling`.
+    /// The scaler reads its metrics and may change the number of replicas. Only with `spec.autoscaling`, or with a scaler
+    /// of others.
     ScalingReady,
     /// Every ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig that the specification asks for is in the
     /// cluster.
@@ -150,7 +151,8 @@ reasons! {
     MetricsMissing;
     /// The operator serves no external metrics: it was installed without them, or another adapter serves them.
     ExternalMetricsUnavailable;
-    /// Another scaler targets the same Deployment; the message names it.
+    /// A scaler that is not the operator's targets the Deployment, and decides the number of replicas; the message names
+    /// it.
     ForeignScaler;
     /// The scaler can't read or write the number of replicas; the message quotes it.
     ScalerFailed;

@@ -30,6 +30,10 @@ pub struct InferenceModelStatus {
     /// spec.replicas is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled_replicas: Option<i32>,
+    /// HorizontalPodAutoscaler of others that scales the Deployment. While it is there, it decides the number of worker
+    /// pods, and spec.replicas is not applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled_by: Option<String>,
     /// Label selector of the worker pods, for the scale subresource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,

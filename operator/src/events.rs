@@ -10,13 +10,21 @@ const REPORTED: &[ConditionType] = &[
     ConditionType::SpecAccepted,
     ConditionType::ModelLoaded,
     ConditionType::Ready,
+    ConditionType::ScalingReady,
     ConditionType::MonitoringReady,
     ConditionType::Reconciled,
 ];
 
 /// Reasons that every start passes through; an event for each would be noise.
-const QUIET: &[Reason] =
-    &[Reason::Loading, Reason::Pending, Reason::RollingOut, Reason::ReplicasUnavailable, Reason::Valid];
+const QUIET: &[Reason] = &[
+    Reason::Loading,
+    Reason::Pending,
+    Reason::RollingOut,
+    Reason::ReplicasUnavailable,
+    Reason::Valid,
+    Reason::MetricsMissing,
+    Reason::ScalerActive,
+];
 
 /// The events of a change from one status to the next.
 #[must_use]

@@ -8,6 +8,7 @@ mod cache;
 mod compare;
 mod deployment;
 mod feed;
+mod foreign_scaler;
 mod key;
 mod listing;
 mod live_child;
@@ -33,6 +34,7 @@ pub use cache::{Cache, Content, Write};
 pub use compare::Compare;
 pub use deployment::DeploymentState;
 pub use feed::{WATCH_SECONDS, WatchScope};
+pub use foreign_scaler::{ForeignScaler, ForeignScalers, ScaleTarget};
 pub use key::ModelKey;
 pub use live_child::LiveChild;
 pub use node_labels::{Capacity, Place};
@@ -59,6 +61,8 @@ pub struct Observed {
     pub deployment: Option<DeploymentState>,
     /// What the scaler of the workers says, if it is there.
     pub scaler: Option<ScalerReport>,
+    /// Scalers that others made for its workers.
+    pub foreign_scalers: Vec<ForeignScaler>,
     /// What the model's worker pods say.
     pub pods: Vec<PodReport>,
     /// Optional kinds that the cluster does not know.

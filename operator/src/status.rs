@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 pub use conditions::Verdict;
-pub use scaling::{ScalingFacts, left_behind};
+pub use scaling::{ScalingFacts, left_behind, released};
 
 use crate::apply::Applied;
 use crate::observe::{DeploymentState, PodReport};
@@ -82,6 +82,7 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         scaled_replicas: model.map_or(kept.scaled_replicas, |model| {
             scaling::scaled_replicas(model, facts.deployment, kept.scaled_replicas)
         }),
+        scaled_by: scaling::scaled_by(&facts.scaling.foreign),
         selector: model.map_or(kept.selector, |model| Some(metadata::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
         model: model.map_or(kept.model, |model| {

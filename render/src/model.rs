@@ -46,6 +46,8 @@ pub struct ValidModel {
     pub replicas: i32,
     /// The scaler that decides the number of worker pods in place of `replicas`; `None` while the model is suspended.
     pub autoscaling: Option<ValidAutoscaling>,
+    /// A scaler of others decides the number of worker pods; never while the model is suspended.
+    pub is_scaled_by_others: bool,
     /// The model has no pods for as long as its user says so.
     pub is_suspended: bool,
     /// CPU, memory and devices of one worker.
@@ -74,6 +76,7 @@ impl ValidModel {
     /// The number of workers as the operator applies it; `None` where a scaler owns it.
     #[must_use]
     pub fn owned_replicas(&self) -> Option<i32> {
-        self.autoscaling.is_none().then_some(self.replicas)
+        let is_scaled = self.autoscaling.is_some() || self.is_scaled_by_others;
+        (!is_scaled).then_some(self.replicas)
     }
 }

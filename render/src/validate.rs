@@ -84,6 +84,8 @@ pub fn validate_running(
         name,
         replicas: wanted_replicas(spec, model.status.as_ref()),
         autoscaling: autoscaling.filter(|_| spec.suspend != Some(true)),
+        is_scaled_by_others: spec.suspend != Some(true)
+            && model.status.as_ref().is_some_and(|status| status.scaled_by.is_some()),
         is_suspended: spec.suspend == Some(true),
         resources,
         runtime,
@@ -99,14 +101,16 @@ pub fn validate_running(
 }
 
 /// Number of worker pods that a specification wants: 0 while it is suspended, else `spec.replicas`, else the last number
-/// that a scaler set.
+/// that a scaler set. Where a scaler of others decides, its number comes first.
 #[must_use]
 pub fn wanted_replicas(spec: &InferenceModelSpec, status: Option<&InferenceModelStatus>) -> i32 {
     if spec.suspend == Some(true) {
         return 0;
     }
     let last_scaled = status.and_then(|status| status.scaled_replicas);
-    spec.replicas.or(last_scaled).unwrap_or(defaults::REPLICAS)
+    let is_scaled_by_others = status.is_some_and(|status| status.scaled_by.is_some());
+    let (first, second) = if is_scaled_by_others { (last_scaled, spec.replicas) } else { (spec.replicas, last_scaled) };
+    first.or(second).unwrap_or(defaults::REPLICAS)
 }
 
 fn keep<T>(part: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {

@@ -185,3 +185,56 @@ const fn name(kind: ChildKind) -> &'static str {
         _ => "m",
     }
 }
+
+/// As the HorizontalPodAutoscaler's controller writes it.
+async fn scale(test: &FaultTest<'_>, replicas: i32) -> Result<()> {
+    let patch = kube::api::Patch::Merge(json!({"spec": {"replicas": replicas}}));
+    test.children(ChildKind::Deployment).patch_scale("m", &kube::api::PatchParams::default(), &patch).await?;
+    Ok(())
+}
+
+async fn until_replicas(test: &FaultTest<'_>, replicas: i32) -> Result<()> {
+    wait::until(&format!("{replicas} replicas"), secs(10), async || {
+        let live = test.children(ChildKind::Deployment).get("m").await?.data["spec"]["replicas"].clone();
+        ensure!(live == replicas, "there are {live}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_scaler_of_others_gets_the_number_of_workers_and_a_condition_names_it() -> TestResult {
+    fault_test("foreign-scaler", async |test| {
+        one_model(test).await?;
+        scale(test, 5).await?;
+        until_replicas(test, 2).await?;
+        let namespace = test.namespace.clone();
+        let scaler = |target: Value| {
+            json!({
+                "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+                "metadata": {"name": "team", "namespace": namespace},
+                "spec": {"maxReplicas": 9, "scaleTargetRef": target},
+            })
+        };
+        test.cluster.apply(&scaler(json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "m"})))?;
+        test.until_condition("m", "ScalingReady", "False ForeignScaler", secs(10)).await?;
+        until_replicas(test, 2).await.context("it is handed over as it is")?;
+        let mark = test.proxy.mark();
+        scale(test, 7).await?;
+        test.settled(PATIENCE).await?;
+        until_replicas(test, 7).await?;
+        let writes = test.proxy.writes_since(mark);
+        let own = writes.iter().filter(|call| call.resource == "deployments").count();
+        ensure!(own == 0, "the operator wrote the Deployment {own} times");
+        // A new operator finds the same owner.
+        test.restart().await?;
+        test.settled(PATIENCE).await?;
+        until_replicas(test, 7).await?;
+        let model = json!({"apiVersion": "belfry.dev/v1alpha1", "kind": "InferenceModel", "name": "m"});
+        test.cluster.apply(&scaler(model))?;
+        until_replicas(test, 2).await.context("the number of the specification is back")?;
+        test.apply(&variant("m", 0)).await?;
+        test.until_condition("m", "ScalingReady", "False ScalerFailed", secs(10)).await.map(drop)
+    })
+    .await
+}

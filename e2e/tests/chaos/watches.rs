@@ -136,7 +136,7 @@ async fn one_model(test: &mut FaultTest<'_>) -> Result<Snapshot> {
 async fn end_watches(test: &FaultTest<'_>, end: WatchEnd) -> Result<()> {
     let mark = test.proxy.mark();
     test.proxy.end_watches(end);
-    let kinds = ChildKind::ALL.len() + 3;
+    let kinds = ChildKind::ALL.len() + 4;
     wait::until("all watches run again", PATIENCE, async || {
         let watches = test.proxy.since(mark).iter().filter(|call| call.verb == Verb::Watch).count();
         ensure!(watches >= kinds, "{watches} of {kinds}");

@@ -167,7 +167,7 @@ impl Scene {
         let desired = self.drift.validate(&observed.model, observed.deployed());
         let desired = desired.map_err(|problems| anyhow!("{problems:?}"))?;
         let pass = Pass::Applied { model: Box::new(desired.model), applied: Box::default() };
-        let scaling = ScalingFacts { scaler: None, metrics: MetricsAvailability::Served };
+        let scaling = ScalingFacts { metrics: MetricsAvailability::Served, ..ScalingFacts::default() };
         let facts = Facts { generation: Some(1), pass: &pass, deployment: None, scaling: &scaling, pods: &[] };
         let status = status(&facts, None, Timestamp::now());
         let patch = Patch::Merge(json!({"status": status}));

@@ -26,7 +26,9 @@ const ATTEMPTS: u32 = 5;
 /// # Errors
 /// The API server did not answer, or the Deployment changed again and again; the pass is to be repeated.
 pub(super) async fn release_replicas(api: &Api<DynamicObject>, model: &ValidModel) -> Result<bool, kube::Error> {
-    let Some(scaling) = &model.autoscaling else { return Ok(false) };
+    if model.owned_replicas().is_some() {
+        return Ok(false);
+    }
     let mut attempts = 1;
     loop {
         // The cache may be behind, and a stale number would undo what was decided meanwhile.
@@ -36,7 +38,8 @@ pub(super) async fn release_replicas(api: &Api<DynamicObject>, model: &ValidMode
         }
         // After a suspension the number from before it counts: a HorizontalPodAutoscaler does not wake what is at 0.
         let replicas = Some(live_replicas(&live)).filter(|replicas| *replicas > 0).unwrap_or(model.replicas);
-        match hold(api, &live, scaling.clamp(replicas)).await {
+        let replicas = model.autoscaling.as_ref().map_or(replicas, |scaling| scaling.clamp(replicas));
+        match hold(api, &live, replicas).await {
             // The Deployment was written since it was read: its status, or perhaps its replicas.
             Err(kube::Error::Api(status)) if status.code == 409 && attempts < ATTEMPTS => attempts += 1,
             result => return result.map(|()| true),

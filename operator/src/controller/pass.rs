@@ -8,7 +8,7 @@ use super::{Context, Error, write_status};
 use crate::apply::{self, Applied, RefusalCause, apply};
 use crate::drift::Desired;
 use crate::observe::{Cause, DeploymentState, ModelKey, Observed};
-use crate::status::{Facts, Pass, ScalingFacts, left_behind, status};
+use crate::status::{Facts, Pass, ScalingFacts, left_behind, released, status};
 use belfry_render::role::Role;
 
 /// How a pass ended that did not break off.
@@ -41,6 +41,16 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
         write_status::write(model, taken_over, context).await?;
         return Ok(again);
     }
+    if let Some(released) = released(model, &observed.foreign_scalers, observed.deployment.as_ref()) {
+        let scaled_by = released.scaled_by.clone();
+        write_status::write(model, released, context).await?;
+        let holds =
+            |next: Observed| next.model.status.as_ref().and_then(|status| status.scaled_by.clone()) == scaled_by;
+        // A definition that is older than this operator lacks the field: then the condition is all that says it.
+        if context.cache.observed(key).is_some_and(holds) {
+            return Ok(again);
+        }
+    }
     let pass = match context.drift.validate(model, observed.deployed()) {
         Ok(desired) => {
             let Context { client, cache, drift, metrics, .. } = context;
@@ -55,7 +65,12 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     };
     context.fleet.restarts.observe(key.clone(), pods);
     let deployment = pass.deployment().or(observed.deployment.as_ref());
-    let scaling = ScalingFacts { scaler: observed.scaler.clone(), metrics: context.scaling.source(key) };
+    let scaling = ScalingFacts {
+        scaler: observed.scaler.clone(),
+        names_replicas: model.spec.replicas.is_some(),
+        foreign: observed.foreign_scalers.clone(),
+        metrics: context.scaling.source(key),
+    };
     let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment, scaling: &scaling, pods };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;

@@ -14,7 +14,9 @@ use parking_lot::RwLock;
 
 use super::live_child::version;
 use super::writes::{Ticket, Writes, WrittenObject};
-use super::{DeploymentState, LiveChild, ModelKey, Nodes, Observed, PodReport, ScalerReport, Urgency, View};
+use super::{
+    DeploymentState, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, ScalerReport, Urgency, View,
+};
 use super::{report, scaler_report};
 
 /// What the operator's watches know of the cluster.
@@ -25,6 +27,7 @@ pub struct Cache {
     undecodable: RwLock<BTreeSet<ModelKey>>,
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
     nodes: Nodes,
+    foreign_scalers: ForeignScalers,
 }
 
 /// What is known of one model, or of objects that name it.
@@ -84,6 +87,7 @@ impl Cache {
             deployment: entry.deployment.clone(),
             scaler: entry.scaler.as_ref().map(|(_, scaler)| scaler.clone()),
             pods: entry.pods.values().cloned().collect(),
+            foreign_scalers: self.foreign_scalers.of(key),
             missing_kinds: self.missing_kinds.read().iter().copied().collect(),
         })
     }
@@ -120,6 +124,12 @@ impl Cache {
     #[must_use]
     pub fn nodes(&self) -> &Nodes {
         &self.nodes
+    }
+
+    /// The scalers that others made for models.
+    #[must_use]
+    pub const fn foreign_scalers(&self) -> &ForeignScalers {
+        &self.foreign_scalers
     }
 
     /// Objects that are kept: models, children, pods, nodes.

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tracing::warn;
 
+use super::foreign_scaler::ScalersSink;
 use super::listing::Listing;
 use super::pauses::pauses;
 use super::sink::{Children, Glimpses, Models, NodesSink, Pods, Sink};
@@ -79,6 +80,19 @@ impl Feed {
             let api = api::<Pod>(&self.client, namespace.as_deref());
             let sink = Pods { cache: self.cache.clone(), namespace, listing: Listing::default() };
             tasks.spawn(self.clone().run("Pod", watcher(api, managed()), sink, listed));
+            wait
+        };
+        self.scope.namespaces().into_iter().map(spawn).collect()
+    }
+
+    /// Watches the scalers of everyone, for those of others that scale a model.
+    pub(super) fn foreign_scalers(&self, tasks: &mut JoinSet<()>) -> Vec<Listed> {
+        let kind = ChildKind::HorizontalPodAutoscaler;
+        let spawn = |namespace: Option<String>| {
+            let (listed, wait) = oneshot::channel();
+            let api: Api<DynamicObject> = self.children_of(kind, namespace.as_deref());
+            let sink = ScalersSink::new(self.cache.clone(), namespace);
+            tasks.spawn(self.clone().run("HorizontalPodAutoscaler of others", watcher(api, config()), sink, listed));
             wait
         };
         self.scope.namespaces().into_iter().map(spawn).collect()

@@ -33,6 +33,8 @@ pub enum Cause {
     PodChanged,
     /// The cluster learned or forgot this kind.
     KindChanged(ChildKind),
+    /// A scaler of others came, went, or scales another model.
+    ForeignScaler,
     /// The metrics of a model that is scaled came or went.
     ScalingMetricsChanged,
     /// A staged upgrade moves the model.
@@ -57,6 +59,7 @@ impl fmt::Display for Cause {
             Self::ChildGone(kind) => return write!(f, "{} gone", kind.as_str()),
             Self::PodChanged => "pod changed",
             Self::KindChanged(kind) => return write!(f, "kind {} changed", kind.as_str()),
+            Self::ForeignScaler => "scaler of others changed",
             Self::ScalingMetricsChanged => "scaling metrics changed",
             Self::Upgrade => "staged upgrade",
             Self::Discovery => "the pass before found out more",

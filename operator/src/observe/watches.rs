@@ -52,6 +52,8 @@ pub async fn start(
         tasks.spawn(feed.clone().nodes());
     }
     let mut listing = feed.pods(&mut tasks);
+    // A pass that knew of no scaler of others would take the number of workers back.
+    listing.extend(feed.foreign_scalers(&mut tasks));
     for kind in ChildKind::ALL.iter().copied().filter(|kind| !kind.is_optional()) {
         listing.extend(feed.children(kind, &mut tasks));
     }

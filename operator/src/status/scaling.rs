@@ -6,7 +6,7 @@ use belfry_crds::{InferenceModel, InferenceModelStatus};
 use super::Verdict;
 use super::refusal::reason;
 use crate::apply::{Refusal, RefusalCause};
-use crate::observe::{DeploymentState, ScalerReport};
+use crate::observe::{DeploymentState, ForeignScaler, ScaleTarget, ScalerReport};
 use crate::scaling::MetricsAvailability;
 use belfry_render::model::{Scaler, ValidModel};
 
@@ -15,6 +15,10 @@ use belfry_render::model::{Scaler, ValidModel};
 pub struct ScalingFacts {
     /// What the scaler says about itself; `None` before it is there.
     pub scaler: Option<ScalerReport>,
+    /// Scalers that others made for its workers.
+    pub foreign: Vec<ForeignScaler>,
+    /// The specification names a number of replicas, so that the scale subresource can be read.
+    pub names_replicas: bool,
     /// Whether the operator has the metrics that a HorizontalPodAutoscaler asks it for.
     pub metrics: MetricsAvailability,
 }
@@ -31,10 +35,10 @@ pub(super) fn scaled_replicas(
     deployment: Option<&DeploymentState>,
     kept: Option<i32>,
 ) -> Option<i32> {
-    match model.autoscaling {
-        Some(_) => deployment.and_then(|deployment| deployment.replicas).or(kept),
-        None => kept.filter(|kept| model.is_suspended || *kept == model.replicas),
+    if model.autoscaling.is_some() || model.is_scaled_by_others {
+        return deployment.and_then(|deployment| deployment.replicas).or(kept);
     }
+    kept.filter(|kept| model.is_suspended || *kept == model.replicas)
 }
 
 /// The status of a model whose scaler was just removed, when it does not hold yet the number that the scaler left behind.
@@ -52,8 +56,63 @@ pub fn left_behind(
         .then_some(InferenceModelStatus { scaled_replicas: Some(replicas), ..status })
 }
 
+/// The scaler of others that decides how many workers there are.
+pub(super) fn scaled_by(foreign: &[ForeignScaler]) -> Option<String> {
+    let mut deciding = foreign.iter().filter(|scaler| scaler.target == ScaleTarget::Deployment);
+    deciding.next().map(|scaler| scaler.name.clone())
+}
+
+/// The status of a model for which a scaler of others came or went, when it does not say so yet. It has to be written before
+/// a child is built from it: the number of workers is left to one owner.
+#[must_use]
+pub fn released(
+    model: &InferenceModel,
+    foreign: &[ForeignScaler],
+    deployment: Option<&DeploymentState>,
+) -> Option<InferenceModelStatus> {
+    let status = model.status.clone().unwrap_or_default();
+    let scaled_by = scaled_by(foreign);
+    if status.scaled_by == scaled_by {
+        return None;
+    }
+    let live = deployment.and_then(|deployment| deployment.replicas).filter(|_| scaled_by.is_some());
+    Some(InferenceModelStatus { scaled_by, scaled_replicas: live.or(status.scaled_replicas), ..status })
+}
+
+/// What is wrong about a scaler of others.
+fn foreign(model: &ValidModel, facts: &ScalingFacts) -> Option<Verdict> {
+    let said = |scaler: &ForeignScaler| {
+        let name = &scaler.name;
+        let (reason, message) = match (scaler.target, model.autoscaling.is_some()) {
+            (_, true) => (
+                Reason::ForeignScaler,
+                format!("HorizontalPodAutoscaler {name} scales the model too: delete it, or remove spec.autoscaling"),
+            ),
+            (ScaleTarget::Deployment, false) => (
+                Reason::ForeignScaler,
+                format!(
+                    "HorizontalPodAutoscaler {name} scales the Deployment and decides its replicas; spec.replicas is not \
+                     applied meanwhile: let it scale the InferenceModel, or use spec.autoscaling in its place"
+                ),
+            ),
+            (ScaleTarget::Model, false) if !facts.names_replicas => (
+                Reason::ScalerFailed,
+                format!(
+                    "HorizontalPodAutoscaler {name} can't read the number of replicas: set spec.replicas, which it then writes"
+                ),
+            ),
+            (ScaleTarget::Model, false) => return None,
+        };
+        Some(Verdict { status: ConditionStatus::False, reason, message })
+    };
+    facts.foreign.iter().find_map(said)
+}
+
 /// The condition of a model with a scaler.
 pub(super) fn scaling_ready(model: &ValidModel, facts: &ScalingFacts, refused: &[Refusal]) -> Option<Verdict> {
+    if let Some(verdict) = foreign(model, facts) {
+        return Some(verdict);
+    }
     let scaling = model.autoscaling.as_ref()?;
     let verdict = |status, reason, message: String| Some(Verdict { status, reason, message });
     if let Some(refusal) = refused.iter().find(|refusal| refusal.role.is_scaler()) {

@@ -6,6 +6,7 @@ use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+mod foreign_scalers;
 mod pods;
 
 use super::*;
@@ -205,7 +206,11 @@ fn scaled(more: &Value) -> ValidModel {
 }
 
 fn facts(metrics: MetricsAvailability) -> ScalingFacts {
-    ScalingFacts { scaler: Some(ScalerReport { is_observed: true, obstacle: None }), metrics }
+    ScalingFacts {
+        scaler: Some(ScalerReport { is_observed: true, obstacle: None }),
+        metrics,
+        ..ScalingFacts::default()
+    }
 }
 
 #[test]

@@ -88,7 +88,7 @@ const fn condition(type_: ConditionType) -> &'static str {
         ConditionType::Available => "At least one replica answers requests.",
         ConditionType::Progressing => "The rollout goes on, or is complete.",
         ConditionType::ScalingReady => {
-            "The scaler reads its metrics, and may move the number of replicas. Only with `spec.autoscaling`."
+            "The scaler reads its metrics, and may move the number of replicas. Only with `spec.autoscaling`, or with a scaler of others."
         }
         ConditionType::MonitoringReady => {
             "ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for."
