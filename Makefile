@@ -56,6 +56,10 @@ parity: target libtorch ## Compare FOLDERS=600 models with random settings, draw
 	  "$$venv/bin/python" worker/parity/networks.py --seed $(SEED) --count 10 "$$out" && \
 	  BELFRY_NETWORKS="$$out" cargo test --locked --release --package belfry-worker --test networks -- --nocapture
 
+.PHONY: clients
+clients: target libtorch model ## Ask a worker with real clients, as their users have them, and print what each got
+	@worker/clients/run.sh
+
 .PHONY: chaos
 chaos: TESTS ?=
 chaos: target ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some

@@ -11,6 +11,7 @@ use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::error::{ApiError, Reason};
 use crate::inbox::Reserved;
@@ -127,13 +128,23 @@ fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
     }
 }
 
+/// How many times more texts a request of OpenAI's clients may have than one of the others. Those clients send up to 2048 in
+/// one request, and `LangChain` 1000, which the default of 256 would refuse.
+const OPENAI_TIMES: usize = 8;
+
 /// Refuses a request with more texts than one may have.
-pub fn count(app: &App, texts: usize) -> Result<(), ApiError> {
-    let most = app.limits.max_client_batch_size;
+pub fn count(app: &App, endpoint: Endpoint, texts: usize) -> Result<(), ApiError> {
+    let (most, setting) = match endpoint {
+        Endpoint::Embeddings => {
+            let most = app.limits.max_client_batch_size.saturating_mul(OPENAI_TIMES);
+            (most, format!("{OPENAI_TIMES} times max_client_batch_size"))
+        }
+        _ => (app.limits.max_client_batch_size, "max_client_batch_size".to_owned()),
+    };
     if texts <= most {
         return Ok(());
     }
-    let message = format!("{texts} inputs in one request; at most {most} are accepted (max_client_batch_size)");
+    let message = format!("{texts} inputs in one request; at most {most} are accepted ({setting})");
     Err(ApiError::new(Reason::TooManyInputs, message))
 }
 

@@ -9,7 +9,9 @@ use belfry_crds::contract::{DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, PORT, de
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
+mod access;
 mod source;
+pub use access::{AccessArgs, Origin};
 pub use source::{Keys, Secret, Source};
 
 /// Serves one text embedding model over HTTP.
@@ -40,6 +42,9 @@ pub struct Args {
     /// Limits of connections.
     #[command(flatten)]
     pub connections: Connections,
+    /// Who may ask.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// How the worker shuts down, and what it logs.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
@@ -99,13 +104,13 @@ pub struct Limits {
     /// Most texts in one forward pass
     #[arg(long, env = env::MAX_BATCH_SIZE, default_value_t = defaults::MAX_BATCH_SIZE as usize, value_parser = bounded(1, 1 << 16))]
     pub max_batch_size: usize,
-    /// Most texts in one request; more than the queue holds pass through it in parts
+    /// Most texts in one request, and an eighth of the most in one to /v1/embeddings; more than the queue holds pass through it in parts
     #[arg(long, env = env::MAX_CLIENT_BATCH_SIZE, default_value_t = defaults::MAX_CLIENT_BATCH_SIZE as usize, value_parser = bounded(1, 1 << 14))]
     pub max_client_batch_size: usize,
     /// Most texts waiting; one more is answered with 429
     #[arg(long, env = env::QUEUE_CAPACITY, default_value_t = defaults::QUEUE_CAPACITY as usize, value_parser = bounded(1, 1 << 20))]
     pub queue_capacity: usize,
-    /// Milliseconds after which a request is answered with 504
+    /// Milliseconds after which a request is answered with 504; a request may ask for fewer with x-request-timeout-ms
     #[arg(long, env = env::REQUEST_TIMEOUT_MS, default_value_t = u64::from(defaults::REQUEST_TIMEOUT_MS), value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     pub request_timeout_ms: u64,
     /// Cut a text that is too long, where a request does not say; otherwise such a text is refused

@@ -21,6 +21,8 @@ pub enum Reason {
     UnsupportedMediaType,
     /// The route exists, but for another method.
     MethodNotAllowed,
+    /// The request has no API key, or none of the worker's.
+    Unauthorized,
     /// The request names another model.
     ModelNotFound,
     /// The body is larger than [`crate::admit::BODY_LIMIT`].
@@ -64,6 +66,7 @@ impl Reason {
             Self::InputTooLong | Self::TooManyInputs => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::ModelNotFound => StatusCode::NOT_FOUND,
             Self::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,

@@ -20,7 +20,7 @@ use crate::batch::Packed;
 use crate::device::{Device, own_this_thread};
 use crate::engine::Engine;
 use crate::failure::failure;
-use crate::http::router;
+use crate::http::{Access, guarded};
 use crate::lane::lane;
 use crate::lifecycle::State;
 use crate::load::{Loaded, load, manifest};
@@ -90,6 +90,7 @@ fn wait_passively() {
 }
 
 fn start(args: &Args, began: Instant) -> Result<(), String> {
+    let access = Access::read(&args.access)?;
     let threads = cpu::threads(args.compute.threads);
     let app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
     let app = Arc::new(app);
@@ -111,7 +112,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let router = router(Arc::clone(&app));
+        let router = guarded(Arc::clone(&app), access);
         tokio::select! {
             () = server::serve(Arc::clone(&app), listener, router, (args.lifecycle.clone(), args.connections.clone()), shutdown) => {}
             () = signals.second(stop) => {

@@ -40,7 +40,7 @@ async fn malformed_requests_are_refused_by_the_table() {
         (OPENAI, json!({ "input": long }).to_string(), 400, "input_too_long"),
         (OPENAI, r#"{"input": "a", "prompt_name": "query"}"#.to_owned(), 400, "invalid_input"),
         (OPENAI, r#"{"input": "a", "prompt_name": "query", "prompt": "q: "}"#.to_owned(), 400, "invalid_input"),
-        (OPENAI, json!({ "input": many }).to_string(), 422, "too_many_inputs"),
+        (OPENAI, json!({ "input": vec!["w1"; 2049] }).to_string(), 422, "too_many_inputs"),
         (TEI, r#"{"inputs": null}"#.to_owned(), 400, "invalid_input"),
         (TEI, r#"{"inputs": "a", "truncate": "yes"}"#.to_owned(), 400, "invalid_input"),
         (TEI, r#"{"inputs": "a", "truncation_direction": "Left"}"#.to_owned(), 400, "invalid_input"),
@@ -84,10 +84,13 @@ async fn token_ids_of_an_unknown_vocabulary_are_refused_with_the_way_out() {
 
 #[tokio::test]
 async fn a_request_of_too_many_texts_names_the_setting_that_binds() {
-    let body = json!({ "input": vec!["w1"; 9] }).to_string();
     let fake = Fake::ready("--max-client-batch-size 8 --queue-capacity 4");
-    let (_, message) = fails(&fake, post(OPENAI, body), 422, "too_many_inputs").await;
+    let body = |name: &str, count| json!({ name: vec!["w1"; count] }).to_string();
+    let (_, message) = fails(&fake, post(TEI, body("inputs", 9)), 422, "too_many_inputs").await;
     assert_eq!(message, "9 inputs in one request; at most 8 are accepted (max_client_batch_size)");
+    assert_eq!(send(&fake, post(OPENAI, body("input", 64))).await.0, StatusCode::OK);
+    let (_, message) = fails(&fake, post(OPENAI, body("input", 65)), 422, "too_many_inputs").await;
+    assert_eq!(message, "65 inputs in one request; at most 64 are accepted (8 times max_client_batch_size)");
 }
 
 #[tokio::test]

@@ -61,6 +61,13 @@ pub const AUTO_TRUNCATE: &str = "BELFRY_AUTO_TRUNCATE";
 pub const MAX_CONNECTIONS: &str = "BELFRY_MAX_CONNECTIONS";
 /// Seconds that a connection may wait for its next request.
 pub const KEEP_ALIVE_SECONDS: &str = "BELFRY_KEEP_ALIVE_SECONDS";
+/// File with API keys, one a line, as a Secret is mounted.
+pub const API_KEY_FILE: &str = "BELFRY_API_KEY_FILE";
+/// API keys, separated by commas or lines. A model's `podTemplate.env` sets it from a Secret; names that begin with
+/// `BELFRY_` are refused there.
+pub const API_KEYS: &str = "API_KEYS";
+/// Origins whose pages may ask, separated by commas.
+pub const CORS_ALLOW_ORIGIN: &str = "BELFRY_CORS_ALLOW_ORIGIN";
 /// File for the reason of a failed load.
 pub const TERMINATION_LOG: &str = "BELFRY_TERMINATION_LOG";
 /// Seconds between SIGTERM and the first refused request.

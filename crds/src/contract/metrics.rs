@@ -18,7 +18,7 @@ pub const ENDPOINTS: &[&str] =
 /// HTTP statuses of a worker's answers to inference requests. 499 is never sent: it counts requests whose caller
 /// disconnected.
 pub const STATUSES: &[&str] =
-    &["200", "400", "404", "405", "408", "413", "415", "422", "429", "499", "500", "503", "504"];
+    &["200", "400", "401", "404", "405", "408", "413", "415", "422", "429", "499", "500", "503", "504"];
 
 /// The outcome of a request: `ok`, or the `code` of the error body.
 pub const REASONS: &[&str] = &[
@@ -27,6 +27,7 @@ pub const REASONS: &[&str] = &[
     "invalid_input",
     "unsupported_media_type",
     "method_not_allowed",
+    "unauthorized",
     "model_not_found",
     "request_too_large",
     "body_timeout",

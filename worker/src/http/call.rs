@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::request_id::RequestId;
@@ -13,6 +14,9 @@ use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason};
 use crate::server::Admission;
 use crate::state::{App, Model};
+
+/// The header in which a caller says how long it waits for its answer.
+const TIMEOUT: &str = "x-request-timeout-ms";
 
 /// One inference request, counted exactly once: when it is answered, or when it is dropped because its caller
 /// disconnected.
@@ -67,6 +71,8 @@ pub(super) struct Exchange<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) model: &'a Model,
     pub(super) endpoint: Endpoint,
+    /// The id of the request.
+    pub(super) id: &'a str,
     /// When the body was complete.
     pub(super) began: Instant,
     /// Time at which the request is answered with 504.
@@ -100,17 +106,37 @@ where
 {
     let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
     let model = admit::open(app, admission)?;
+    let limit = limit(request.headers(), app.limits.request_timeout())?;
     let body = admit::body(app, request).await?;
     call.began = Instant::now();
-    let limit = app.limits.request_timeout();
     let deadline = call.began + limit;
-    let exchange =
-        Exchange { app, model, endpoint: call.endpoint, began: call.began, deadline, texts: &mut call.texts };
+    let exchange = Exchange {
+        app,
+        model,
+        endpoint: call.endpoint,
+        id: &call.id,
+        began: call.began,
+        deadline,
+        texts: &mut call.texts,
+    };
     let bytes = body.bytes.clone();
     tokio::time::timeout_at(deadline.into(), route(exchange, bytes)).await.unwrap_or_else(|_| {
         let message = format!("not answered within {} ms; send fewer texts, or retry later", limit.as_millis());
         Err(ApiError::new(Reason::DeadlineExceeded, message))
     })
+}
+
+/// The time limit of a request: the worker's, or what the caller says if that is shorter. A caller that has left by then
+/// would otherwise be computed for in vain.
+fn limit(headers: &HeaderMap, most: Duration) -> Result<Duration, ApiError> {
+    let Some(given) = headers.get(TIMEOUT) else { return Ok(most) };
+    match given.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()) {
+        Some(milliseconds @ 1..) => Ok(most.min(Duration::from_millis(milliseconds))),
+        _ => {
+            let message = format!("the header {TIMEOUT} is not a whole number of milliseconds from 1 on");
+            Err(ApiError::new(Reason::InvalidInput, message).param(TIMEOUT))
+        }
+    }
 }
 
 /// Counts and answers a request with the wrong method.

@@ -93,7 +93,7 @@ impl Exchange<'_> {
         let truncate = truncate.unwrap_or(self.app.limits.auto_truncate);
         let (capacity, param) = (self.app.limits.queue_capacity, self.endpoint.input_name());
         *self.texts = work.len();
-        admit::count(self.app, work.len()).map_err(|error| error.param(param))?;
+        admit::count(self.app, self.endpoint, work.len()).map_err(|error| error.param(param))?;
         let size = if work.len() <= capacity { capacity } else { capacity.div_ceil(PARTS) };
         let mut passed = Passed { rows: Vec::with_capacity(work.len()), tokens: 0, times: Times::default() };
         for part in work.split(size) {

@@ -48,6 +48,24 @@ pub async fn models(State(app): State<Arc<App>>) -> Response {
     axum::Json(json!({ "object": "list", "data": data.into_iter().collect::<Vec<_>>() })).into_response()
 }
 
+/// The same list at `/models`, as infinity's client reads it: it takes no other owner than infinity's, and wants numbers of
+/// the queue.
+pub async fn models_with_stats(State(app): State<Arc<App>>) -> Response {
+    let (depth, capacity) = (app.inbox.depth(), app.limits.queue_capacity);
+    let stats = json!({
+        "queue_fraction": depth as f64 / capacity.max(1) as f64,
+        "queue_absolute": depth,
+        "results_pending": app.metrics.active_requests.get(),
+        "batch_size": app.limits.max_batch_size,
+    });
+    let shown = |model: &Model| {
+        let outputs: Vec<_> = model.outputs.iter().map(Output::name).collect();
+        json!({ "id": app.name, "object": "model", "created": 0, "backend": "torch", "capabilities": outputs, "stats": stats })
+    };
+    let data: Vec<_> = app.model().map(shown).into_iter().collect();
+    axum::Json(json!({ "object": "list", "data": data })).into_response()
+}
+
 /// OpenAI's description of one model.
 pub async fn one_model(State(app): State<Arc<App>>, Path(id): Path<String>) -> Response {
     if id == app.name && app.model().is_some() {

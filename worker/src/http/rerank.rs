@@ -1,4 +1,4 @@
-//! `POST /v1/rerank`, as Cohere's and Jina's clients send it.
+//! `POST /v1/rerank`, as Cohere's and Jina's clients send it; `/rerank` takes this form too.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -64,7 +64,8 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     let results: Vec<Value> = ranked(passed.rows).into_iter().take(most).map(result).collect();
     let usage = json!({ "prompt_tokens": passed.tokens, "total_tokens": passed.tokens });
     let meta = json!({ "billed_units": { "search_units": 1 }, "api_version": { "version": "1" } });
-    let answer = json!({ "model": exchange.app.name, "results": results, "usage": usage, "meta": meta });
+    let answer =
+        json!({ "id": exchange.id, "model": exchange.app.name, "results": results, "usage": usage, "meta": meta });
     Ok(Json(answer).into_response())
 }
 

@@ -3,10 +3,13 @@
 //! `truncate` cuts a text that is too long; without it such a text is refused. Vectors are as the model defines them, unless
 //! `normalize` says otherwise. Errors of these routes are flat, as that server's are.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::call::Exchange;
@@ -14,7 +17,7 @@ use super::input::{self, Input};
 use super::openai::dimensions;
 use super::pass::{Passed, Times, Work};
 use super::prompt::prompt;
-use super::rerank::check;
+use super::rerank::{self, check};
 use super::score::{logistic, ranked, softmax};
 use crate::engine::{Output, Row};
 use crate::error::{ApiError, Reason};
@@ -114,8 +117,17 @@ struct Rank {
     score: f32,
 }
 
+/// A body in the form of Jina's clients, which infinity's and vLLM's send to this path.
+#[derive(Deserialize)]
+struct Documents {
+    documents: Option<IgnoredAny>,
+}
+
 /// `POST /rerank`: the texts by their score, the best first.
 pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    if input::parse::<Documents>(&body)?.documents.is_some() {
+        return rerank::rerank(exchange, body).await;
+    }
     let body: Rerank = input::parse(&body)?;
     right(body.truncation_direction.as_deref())?;
     check(&body.query, &body.texts, "texts")?;
@@ -141,6 +153,33 @@ struct Predict {
     raw_scores: bool,
     truncate: Option<bool>,
     truncation_direction: Option<String>,
+    parameters: Option<PredictParameters>,
+}
+
+/// What Hugging Face's client sends, always; it expects a list for each text, even for one.
+#[derive(Deserialize)]
+struct PredictParameters {
+    top_k: Option<usize>,
+    function_to_apply: Option<Function>,
+}
+
+/// How the numbers of a head become scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Function {
+    Softmax,
+    Sigmoid,
+    None,
+}
+
+impl Function {
+    fn apply(self, row: Vec<f32>) -> Vec<f32> {
+        match self {
+            Self::Softmax => softmax(&row),
+            Self::Sigmoid => row.into_iter().map(logistic).collect(),
+            Self::None => row,
+        }
+    }
 }
 
 /// A text, a pair of texts, or a list of texts and pairs.
@@ -197,14 +236,14 @@ pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<R
     };
     let head = head(&exchange, &passed, characters);
     let labels = &exchange.model.presets.labels;
+    let most = body.parameters.as_ref().and_then(|given| given.top_k).unwrap_or(usize::MAX);
+    let function = body.parameters.as_ref().and_then(|given| given.function_to_apply);
+    let is_batch = is_batch || body.parameters.is_some();
     let shown = |row: Vec<f32>| {
-        let scores = match row.as_slice() {
-            _ if body.raw_scores => row,
-            [one] => vec![logistic(*one)],
-            several => softmax(several),
-        };
+        let usual = if row.len() == 1 { Function::Sigmoid } else { Function::Softmax };
+        let scores = if body.raw_scores { row } else { function.unwrap_or(usual).apply(row) };
         let label = |index: usize| labels.get(index).cloned().unwrap_or_else(|| format!("LABEL_{index}"));
-        ranked(scores).into_iter().map(|(index, score)| Prediction { score, label: label(index) }).collect()
+        ranked(scores).into_iter().take(most).map(|(index, score)| Prediction { score, label: label(index) }).collect()
     };
     let mut rows: Vec<Vec<Prediction>> = passed.rows.into_iter().map(shown).collect();
     Ok(if is_batch { (head, Json(rows)).into_response() } else { (head, Json(rows.swap_remove(0))).into_response() })
@@ -246,6 +285,18 @@ pub(super) async fn similarity(mut exchange: Exchange<'_>, body: Bytes) -> Resul
     let cosine =
         |vector: Vec<f32>| source.iter().zip(&vector).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32;
     Ok((head, Json(vectors.map(cosine).collect::<Vec<f32>>())).into_response())
+}
+
+/// A body whose `inputs` are an object.
+#[derive(Deserialize)]
+struct Object {
+    #[serde(rename = "inputs")]
+    _inputs: BTreeMap<String, IgnoredAny>,
+}
+
+/// `POST /` of a model with vectors: Hugging Face's client asks for vectors and for similarities at the same address.
+pub(super) async fn embed_or_compare(exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    if input::parse::<Object>(&body).is_ok() { similarity(exchange, body).await } else { embed(exchange, body).await }
 }
 
 /// The headers in which that server reports the cost of a request; times are in milliseconds.

@@ -70,7 +70,7 @@ async fn tokens(app: &Arc<App>, request: Request) -> Result<Response, ApiError> 
     let Input::Texts(texts) = inputs.checked("inputs")? else {
         return Err(ApiError::new(Reason::InvalidInput, "inputs has token ids; send texts").param("inputs"));
     };
-    admit::count(app, texts.len()).map_err(|error| error.param("inputs"))?;
+    admit::count(app, Endpoint::Embed, texts.len()).map_err(|error| error.param("inputs"))?;
     let work = move |model: &crate::state::Model| {
         let all = texts.iter().map(|text| model.tokenizer.tokens(&format!("{prompt}{text}"), add_special_tokens));
         all.enumerate().map(|(index, tokens)| tokens.map_err(|why| refusal("inputs", index, &why))).collect()
@@ -93,7 +93,7 @@ async fn texts(app: &Arc<App>, request: Request) -> Result<Response, ApiError> {
     let Input::Ids(lists) = ids.checked("ids")? else {
         return Err(ApiError::new(Reason::InvalidInput, "ids has texts; send token ids").param("ids"));
     };
-    admit::count(app, lists.len()).map_err(|error| error.param("ids"))?;
+    admit::count(app, Endpoint::Embed, lists.len()).map_err(|error| error.param("ids"))?;
     let work = move |model: &crate::state::Model| {
         let all = lists.iter().map(|ids| model.tokenizer.decode(ids, skip_special_tokens));
         all.enumerate().map(|(index, text)| text.map_err(|why| refusal("ids", index, &why))).collect()
