@@ -175,7 +175,8 @@ pub enum Task {
 pub struct Model {
     /// Where the model's folder comes from.
     pub source: Source,
-    /// Names that requests use for the model, at most 8; the first is the one in answers. Series, alerts and dashboards
+    /// Names that requests use for the model, at most 8; the first is the one in answers. Not for the engines Custom and
+    /// Triton, whose own settings name their models. Series, alerts and dashboards
     /// always have the name of the InferenceModel, because two models may answer to the same name. Default: the name of
     /// the InferenceModel.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod autoscaling;
+mod effect;
 mod engine;
 mod monitoring;
 mod pod;
@@ -71,7 +72,7 @@ pub fn validate_running(
     let rollout = keep(rollout::rollout(spec.rollout.as_ref(), &resources, startup_budget_seconds), &mut problems);
     let Some(rollout) = rollout.filter(|_| problems.is_empty()) else { return Err(problems) };
     let name = model.metadata.name.clone().unwrap_or_default();
-    Ok(ValidModel {
+    let valid = ValidModel {
         namespace: model.metadata.namespace.clone().unwrap_or_else(|| "default".into()),
         uid: model.metadata.uid.clone().unwrap_or_default(),
         task: spec.task,
@@ -97,7 +98,9 @@ pub fn validate_running(
         network: pod::network(spec.network.as_ref()),
         pod_template: spec.pod_template.clone().unwrap_or_default(),
         monitoring,
-    })
+    };
+    let ignored = effect::without_effect(spec, &valid);
+    if ignored.is_empty() { Ok(valid) } else { Err(ignored) }
 }
 
 /// Number of worker pods that a specification wants: 0 while it is suspended, else `spec.replicas`, else the last number

@@ -261,6 +261,7 @@ fn an_engine_is_started_for_the_task_that_is_asked_or_refused_by_name() {
         let mut model = serde_json::to_value(sample("minilm-hub")).unwrap();
         model["spec"]["engine"] = json!({"type": engine, "image": "an-image:1"});
         model["spec"]["task"] = json!(task);
+        model["spec"]["model"]["source"]["huggingFace"]["revision"] = json!("main");
         let valid = validate(&serde_json::from_value(model).unwrap(), &Settings::default());
         let valid = valid.map_err(|problems| problems[0].to_string())?;
         let deployment = serde_json::to_value(deployment(&valid)).unwrap();

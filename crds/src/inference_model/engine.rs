@@ -73,7 +73,8 @@ pub struct EnginePorts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65_535))]
     pub http: Option<i32>,
-    /// Port of the metrics, 1024 to 65535. Default: 8002 for Triton, else the port of requests.
+    /// Port of the metrics, 1024 to 65535; only for Custom and Triton, since the others have one port. Default: 8002 for
+    /// Triton, else the port of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 65_535))]
     pub metrics: Option<i32>,

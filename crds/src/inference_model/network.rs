@@ -35,7 +35,7 @@ pub struct PolicyRules {
     #[schemars(length(max = 16))]
     pub allow_from: Vec<Peer>,
     /// Namespace of Prometheus. Its pods with the label `app.kubernetes.io/name: prometheus` are admitted in addition
-    /// to allowFrom. Default: such pods of every namespace.
+    /// to allowFrom, without which everybody is. Default: such pods of every namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub prometheus_namespace: Option<String>,

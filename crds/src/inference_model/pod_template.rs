@@ -34,7 +34,8 @@ pub struct PodTemplate {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()]))]
     pub env: Vec<EnvVar>,
-    /// Arguments of Belfry's own worker, at most 64, such as `--log=debug`. Flags that the operator sets are refused;
+    /// Arguments of Belfry's own worker, at most 64, such as `--log=debug`. Flags that the operator sets from
+    /// a field are refused;
     /// arguments of another engine belong in engine.args. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), extend("items" = serde_json::json!({"type": "string", "maxLength": 1000})))]

@@ -33,6 +33,7 @@ pub struct HuggingFaceSource {
     #[schemars(length(max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"))]
     pub repo: String,
     /// A commit (40 hexadecimal digits), tag or branch. Use a commit: a branch can move under running replicas.
+    /// llama.cpp loads `main` and no other, and a custom engine needs the revision in its arguments.
     #[schemars(length(max = 200), regex(pattern = r"^[A-Za-z0-9][A-Za-z0-9._/-]*$"))]
     pub revision: String,
     /// Base address of a mirror, `https://host[:port]`. Default: the public hub.
