@@ -67,17 +67,17 @@ pub use source::{
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
-    printcolumn(name = "Task", type_ = "string", json_path = ".spec.task"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
     printcolumn(name = "Loaded", type_ = "string", json_path = ".status.loaded"),
-    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas"),
     printcolumn(
         name = "Monitored",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"MonitoringReady\")].status"
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Task", type_ = "string", json_path = ".spec.task", priority = 1),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas", priority = 1),
     printcolumn(name = "Upgrade", type_ = "string", json_path = ".status.runtime.upgrade", priority = 1),
     printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
     printcolumn(

@@ -50,7 +50,8 @@ pub struct InferenceModelStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<LastFailure>,
     /// The objects of the model, each with the hash of its content.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    // `kubectl describe` sorts by name, and conditions are what a reader looks for first.
+    #[serde(rename = "objects", default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["kind".into(), "name".into()]))]
     pub children: Vec<ChildStatus>,
 }

@@ -93,7 +93,7 @@ fn what_became_of_the_objects_and_of_the_specification_has_series() {
         |kind: &str, state: &str| json!({"group": "", "kind": kind, "name": "minilm", "hash": "h", "state": state});
     let status = json!({
         "observedGeneration": 6, "replicas": 0, "readyReplicas": 0,
-        "children": [child("Service", "Applied"), child("Deployment", "Refused"), child("ConfigMap", "Applied")],
+        "objects": [child("Service", "Applied"), child("Deployment", "Refused"), child("ConfigMap", "Applied")],
         "runtime": {"image": "i", "defaultImage": "i", "templateRevision": "1", "availableTemplateRevision": "1"},
     });
     let text = scrape(&cache_with("minilm", &json!({"runtime": {"device": "cuda"}}), &status));

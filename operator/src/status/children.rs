@@ -1,4 +1,4 @@
-//! `status.children`: every object that a model needs, and what became of it.
+//! `status.objects`: every object that a model needs, and what became of it.
 
 use belfry_crds::condition::Reason;
 use belfry_crds::status::{ChildState, ChildStatus};

@@ -80,7 +80,7 @@ fn runbook() -> Runbook {
             shell(
                 "Which objects are refused, and for which reason?",
                 r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" \
-  -o jsonpath='{range .status.children[*]}{.state} {.kind}/{.name} {.reason}{"\n"}{end}'"#,
+  -o jsonpath='{range .status.objects[*]}{.state} {.kind}/{.name} {.reason}{"\n"}{end}'"#,
             ),
             shell("Is it being deleted, and which finalizer holds it?", r#"kubectl -n "$NAMESPACE" get inferencemodel "$MODEL" -o jsonpath='{.metadata.deletionTimestamp} {.metadata.finalizers}'"#),
             operator::kubectl("What does the operator say about it? Look for the name of the model", "logs", "--prefix --tail=500"),
