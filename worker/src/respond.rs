@@ -58,13 +58,24 @@ fn unit(vector: &mut [f32]) {
 
 /// How `/v1/embeddings` writes a vector.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 pub enum Format {
     /// A list of numbers, which is the default.
     #[default]
     Float,
     /// Little-endian 32-bit floats in base64, which OpenAI's own clients ask for.
     Base64,
+}
+
+impl TryFrom<String> for Format {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "float" => Ok(Self::Float),
+            "base64" => Ok(Self::Base64),
+            _ => Err("expected `float` or `base64`"),
+        }
+    }
 }
 
 #[derive(Serialize)]

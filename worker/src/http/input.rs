@@ -208,10 +208,13 @@ fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
         return ApiError::new(Reason::TooManyInputs, text);
     }
     // Written by serde or here, without a value from the body.
-    const SAFE: &[&str] = &["missing field", "duplicate field", "a token id is too large", "an array mixes"];
+    const SAFE: &[&str] =
+        &["missing field", "duplicate field", "a token id is too large", "an array mixes", "expected `"];
     let what = match (text.rsplit_once(", expected "), came(text)) {
         (Some((_, expected)), Some(kind)) => format!("expected {}, got {kind}", plain(expected)),
         (Some((_, expected)), None) => format!("expected {}", plain(expected)),
+        // What types with several forms say that they are.
+        (None, _) if text.starts_with("a string, ") => format!("expected {text}"),
         (None, _) if SAFE.iter().any(|start| text.starts_with(start)) => text.to_owned(),
         (None, _) => "has a value that is not accepted".to_owned(),
     };

@@ -165,11 +165,23 @@ struct PredictParameters {
 
 /// How the numbers of a head become scores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
 enum Function {
     Softmax,
     Sigmoid,
     None,
+}
+
+impl TryFrom<String> for Function {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.as_str() {
+            "softmax" => Ok(Self::Softmax),
+            "sigmoid" => Ok(Self::Sigmoid),
+            "none" => Ok(Self::None),
+            _ => Err("expected `softmax`, `sigmoid` or `none`"),
+        }
+    }
 }
 
 impl Function {
@@ -207,7 +219,7 @@ pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<R
         Sequences::Batch(batch) => (batch, true),
     };
     let invalid = |message: &str| ApiError::new(Reason::InvalidInput, message).param("inputs");
-    if sequences.is_empty() {
+    if sequences.is_empty() || sequences == [Vec::<String>::new()] {
         return Err(invalid("inputs is empty; send at least one text"));
     }
     let count = sequences[0].len();

@@ -1,0 +1,194 @@
+//! Requests that are wrong, on every route: each has its one clear answer at once, and the next good one is answered.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
+
+mod support;
+#[path = "support/client.rs"]
+mod client;
+#[path = "support/bad.rs"]
+mod bad;
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use belfry_worker::engine::Output;
+use client::{OPENAI, post, send};
+use serde_json::{Value, json};
+use support::Fake;
+
+/// A word of every bad request, where one has room for it. No answer may repeat it.
+const SECRET: &str = "hunter2";
+
+/// Longest time that a wrong request may take.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+fn all() -> Fake {
+    let outputs = [Output::Dense, Output::Sparse, Output::MultiVector, Output::Score, Output::Classes];
+    Fake::giving(outputs, "")
+}
+
+/// The message of an answer in either form.
+fn message(body: &Value) -> String {
+    let message = if body["error"].is_string() { &body["error"] } else { &body["error"]["message"] };
+    message.as_str().unwrap_or_else(|| panic!("no message: {body}")).to_owned()
+}
+
+/// Asserts that a request has its one clear answer, and that the next one is served.
+async fn refused(fake: &Fake, name: &str, request: impl Fn() -> Request<Body>, status: u16) -> String {
+    let mut fastest = Duration::MAX;
+    let mut said = String::new();
+    // A busy machine may take its time with one of them.
+    for _ in 0..5 {
+        let began = Instant::now();
+        let (got, head, body) = send(fake, request()).await;
+        fastest = fastest.min(began.elapsed());
+        said = message(&body);
+        assert_eq!(got.as_u16(), status, "{name}: {body}");
+        assert!(!body.to_string().contains(SECRET), "{name}: {body}");
+        assert!(head.headers().contains_key("x-request-id"), "{name}");
+        bad::plain(name, &said);
+    }
+    assert!(fastest < AT_ONCE, "{name}: {fastest:?}");
+    let (next, _, body) = send(fake, post(OPENAI, r#"{"input": "w1"}"#)).await;
+    assert_eq!(next, StatusCode::OK, "after {name}: {body}");
+    said
+}
+
+/// The good body of each route, with the field that has its texts.
+fn good() -> Vec<(&'static str, Value, &'static str)> {
+    vec![
+        (OPENAI, json!({ "input": SECRET }), "input"),
+        ("/embeddings", json!({ "input": SECRET }), "input"),
+        ("/embed", json!({ "inputs": SECRET }), "inputs"),
+        ("/embed_all", json!({ "inputs": SECRET }), "inputs"),
+        ("/embed_sparse", json!({ "inputs": SECRET }), "inputs"),
+        ("/rerank", json!({ "query": SECRET, "texts": [SECRET] }), "texts"),
+        ("/v1/rerank", json!({ "query": SECRET, "documents": [SECRET] }), "documents"),
+        ("/v2/rerank", json!({ "query": SECRET, "documents": [SECRET] }), "documents"),
+        ("/predict", json!({ "inputs": SECRET }), "inputs"),
+        ("/similarity", json!({ "inputs": { "source_sentence": SECRET, "sentences": [SECRET] } }), "inputs"),
+        ("/tokenize", json!({ "inputs": SECRET }), "inputs"),
+        ("/decode", json!({ "ids": [[4]] }), "ids"),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_no_body_of_a_route_is_refused_on_every_route() {
+    let fake = all();
+    let mut count = 0;
+    for (path, good, field) in good() {
+        assert_eq!(send(&fake, post(path, good.to_string())).await.0, StatusCode::OK, "{path}");
+        let mut missing = good.clone();
+        missing.as_object_mut().unwrap().remove(field);
+        let with = |value: Value| {
+            let mut body = good.clone();
+            body[field] = value;
+            body.to_string()
+        };
+        let rows = [
+            ("nothing", String::new()),
+            ("half a body", good.to_string()[..good.to_string().len() - 1].to_owned()),
+            ("something after it", format!("{good} {SECRET}")),
+            ("words", SECRET.to_owned()),
+            ("an array", json!([SECRET]).to_string()),
+            ("a string", json!(SECRET).to_string()),
+            ("null", "null".to_owned()),
+            ("no field", missing.to_string()),
+            ("null in the field", with(Value::Null)),
+            ("a number in the field", with(json!(5))),
+            ("true in the field", with(json!(true))),
+            ("an object in the field", with(json!({ SECRET: 1 }))),
+            ("nothing in the field", with(json!([]))),
+            ("null in the list", with(json!([null]))),
+            ("an object in the list", with(json!([{ SECRET: SECRET }]))),
+            ("a list of lists of lists", with(json!([[[SECRET]]]))),
+            ("a lone surrogate", format!(r#"{{"{field}": "\ud800"}}"#)),
+            ("very deep", format!(r#"{{"{field}": {}"#, "[".repeat(10_000))),
+        ];
+        for (name, body) in rows {
+            let name = format!("{path} with {name}");
+            let said = refused(&fake, &name, || post(path, body.clone()), 400).await;
+            println!("{name}: {said}");
+            count += 1;
+        }
+    }
+    assert!(count >= 80, "{count}");
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_refused_by_its_name() {
+    let fake = all();
+    let rows = [
+        (OPENAI, "encoding_format", vec![json!(5), json!(SECRET), json!([SECRET])]),
+        (OPENAI, "dimensions", vec![json!(0), json!(-1), json!(1.5), json!(SECRET), json!(4), json!(1e300)]),
+        (OPENAI, "truncate", vec![json!(1), json!(SECRET)]),
+        (OPENAI, "normalize", vec![json!("true"), json!([])]),
+        (OPENAI, "prompt_name", vec![json!(SECRET), json!(1)]),
+        (OPENAI, "prompt", vec![json!(1), json!([SECRET])]),
+        (OPENAI, "model", vec![json!(1), json!([SECRET])]),
+        ("/embed", "truncate", vec![json!(SECRET)]),
+        ("/embed", "truncation_direction", vec![json!("left"), json!(SECRET), json!(1)]),
+        ("/embed", "dimensions", vec![json!(99)]),
+        ("/rerank", "query", vec![json!(""), json!([SECRET]), Value::Null]),
+        ("/rerank", "raw_scores", vec![json!(SECRET), json!(0)]),
+        ("/rerank", "return_text", vec![json!(SECRET)]),
+        ("/v1/rerank", "query", vec![json!(""), json!(1)]),
+        ("/v1/rerank", "top_n", vec![json!(-1), json!(SECRET), json!(0.5)]),
+        ("/v1/rerank", "return_documents", vec![json!(SECRET)]),
+        ("/predict", "parameters", vec![json!(SECRET), json!({ "function_to_apply": SECRET }), json!({ "top_k": -1 })]),
+        ("/similarity", "parameters", vec![json!(SECRET), json!({ "prompt_name": SECRET })]),
+        ("/tokenize", "add_special_tokens", vec![json!(SECRET), json!(1)]),
+        ("/tokenize", "prompt_name", vec![json!(SECRET)]),
+        ("/decode", "skip_special_tokens", vec![json!(SECRET)]),
+    ];
+    for (path, field, values) in rows {
+        let (_, good, _) = good().into_iter().find(|(good, ..)| *good == path).unwrap();
+        for value in values {
+            let mut body = good.clone();
+            body[field] = value.clone();
+            let name = format!("{path} with {field} {value}");
+            let said = refused(&fake, &name, || post(path, body.to_string()), 400).await;
+            println!("{name}: {said}");
+            let named = ["prompt", "cut", "query"].iter().any(|word| said.contains(word)) || said.contains(field);
+            assert!(named, "{name}: {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_around_the_body_that_is_wrong_is_refused() {
+    let fake = all();
+    let body = || Body::from(json!({ "input": SECRET }).to_string());
+    let request = |kind: &str, encoding: Option<&str>, path: &str| {
+        let request = Request::post(path).header("content-type", kind);
+        let request =
+            if let Some(encoding) = encoding { request.header("content-encoding", encoding) } else { request };
+        request.body(body()).unwrap()
+    };
+    let rows = [
+        ("a form", "application/x-www-form-urlencoded", None, OPENAI, 415),
+        ("plain text", "text/plain", None, OPENAI, 415),
+        ("msgpack", "application/msgpack", None, "/embed", 415),
+        ("a compressed body", "application/json", Some("gzip"), OPENAI, 415),
+        ("another compression", "application/json", Some(SECRET), "/rerank", 415),
+        ("no such route", "application/json", None, "/v1/hunter2", 404),
+        ("a route of chats", "application/json", None, "/v1/chat/completions", 404),
+        ("a slash at the end", "application/json", None, "/embed/", 404),
+        ("another case", "application/json", None, "/EMBED", 404),
+        ("posting to a probe", "application/json", None, "/healthz", 405),
+        ("posting to the models", "application/json", None, "/v1/models", 405),
+    ];
+    for (name, kind, encoding, path, status) in rows {
+        refused(&fake, name, || request(kind, encoding, path), status).await;
+    }
+    let model = json!({ "input": "w1", "model": SECRET }).to_string();
+    refused(&fake, "another model", || post(OPENAI, model.clone()), 404).await;
+    let long = json!({ "input": format!("{SECRET} ").repeat(50) }).to_string();
+    refused(&fake, "a long text", || post(OPENAI, long.clone()), 400).await;
+    let many = json!({ "inputs": vec![SECRET; 257] }).to_string();
+    refused(&fake, "many texts", || post("/embed", many.clone()), 422).await;
+    let invalid = b"{\"input\": \"\xff\xfe\"}".to_vec();
+    refused(&fake, "not UTF-8", || post(OPENAI, invalid.clone()), 400).await;
+    let twice = r#"{"input": "w1", "input": "hunter2"}"#;
+    refused(&fake, "a field twice", || post(OPENAI, twice), 400).await;
+}
