@@ -8,6 +8,7 @@ mod autoscaling;
 mod effect;
 mod engine;
 mod monitoring;
+mod network;
 mod pod;
 mod resources;
 mod rollout;
@@ -95,7 +96,7 @@ pub fn validate_running(
         startup_budget_seconds,
         availability: pod::availability(spec.availability.as_ref()),
         scheduling: spec.scheduling.clone().unwrap_or_default(),
-        network: pod::network(spec.network.as_ref()),
+        network: network::network(spec.network.as_ref(), spec.pod_template.as_ref()),
         pod_template: spec.pod_template.clone().unwrap_or_default(),
         monitoring,
     };

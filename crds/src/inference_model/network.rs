@@ -23,8 +23,8 @@ pub struct Network {
 /// Which connections to and from the pods are allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = kube::core::Rule::new("!has(self.mode) || self.mode != 'None' || (!has(self.allowFrom) && !has(self.prometheusNamespace))")
-    .message("mode None writes no NetworkPolicy: remove allowFrom and prometheusNamespace, or the mode"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.mode) || self.mode != 'None' || (!has(self.allowFrom) && !has(self.prometheusNamespace) && !has(self.egressPorts) && !has(self.dnsPorts))")
+    .message("mode None writes no NetworkPolicy: remove allowFrom, prometheusNamespace, egressPorts and dnsPorts, or the mode"))]
 pub struct PolicyRules {
     /// Whether the operator writes a NetworkPolicy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -39,6 +39,21 @@ pub struct PolicyRules {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub prometheus_namespace: Option<String>,
+    /// TCP ports that the pods may reach, at most 8, beside those of the model's source and of a proxy whose address is
+    /// the value of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY in podTemplate.env. Name the proxy's port here if its address
+    /// is in a Secret. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), extend("items" = port()))]
+    pub egress_ports: Vec<i32>,
+    /// Ports at which pods that may reach anything resolve names, by UDP and TCP, at most 4. A policy sees the port of
+    /// the DNS server's pod and not that of its Service: OpenShift has 5353. Default: 53.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), extend("items" = port()))]
+    pub dns_ports: Vec<i32>,
+}
+
+fn port() -> serde_json::Value {
+    serde_json::json!({"type": "integer", "format": "int32", "minimum": 1, "maximum": 65535})
 }
 
 /// Whether the operator writes a NetworkPolicy. Default Generated.

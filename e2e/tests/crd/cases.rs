@@ -174,6 +174,12 @@ fn network() -> Vec<Wrong> {
             &["spec.network.networkPolicy", "mode None", "remove allowFrom"],
         ),
         (
+            "ports of no policy",
+            policy(json!({"mode": "None", "egressPorts": [3128]})),
+            &["spec.network.networkPolicy", "mode None", "remove allowFrom"],
+        ),
+        ("no DNS port", policy(json!({"dnsPorts": [0]})), &["networkPolicy.dnsPorts[0]", "greater than or equal to 1"]),
+        (
             "an entry for everybody",
             policy(json!({"allowFrom": [{}]})),
             &["networkPolicy.allowFrom[0]", "admits everybody", "set namespaceLabels"],

@@ -2,7 +2,7 @@
 //!
 //! If the specification names no peers, every pod of the cluster may call the workers' port, and so may the kubelet. If it
 //! names peers, only they may call it, and Prometheus may read the metrics. A worker that reads a claim may send nothing; a
-//! worker that downloads may resolve names and reach its hub or bucket.
+//! worker that downloads may resolve names and reach its hub or bucket. A proxy and the ports of the specification are added.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(ingress(model, policy)),
             // Written even if it is empty, so that an apply removes rules that others add.
-            egress: Some(egress(&model.source)),
+            egress: Some(egress(&model.source, policy)),
         }),
     })
 }
@@ -87,14 +87,23 @@ fn labels(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
     (!labels.is_empty()).then(|| LabelSelector { match_labels: Some(labels.clone()), ..Default::default() })
 }
 
-fn egress(source: &ValidSource) -> Vec<NetworkPolicyEgressRule> {
-    let Some(endpoint) = source.endpoint() else { return vec![] };
-    let mut ports = vec![port("UDP", IntOrString::Int(53)), port("TCP", IntOrString::Int(53))];
-    // The hub redirects downloads to storage on other hosts, so only the port can be named.
-    ports.push(port("TCP", IntOrString::Int(443)));
-    let own = endpoint_port(endpoint);
-    if own != 443 {
-        ports.push(port("TCP", IntOrString::Int(own)));
+fn egress(source: &ValidSource, policy: &ValidPolicy) -> Vec<NetworkPolicyEgressRule> {
+    let mut targets = vec![];
+    if let Some(endpoint) = source.endpoint() {
+        // The hub redirects downloads to storage on other hosts, so only the port can be named.
+        targets.extend([443, endpoint_port(endpoint)]);
+    }
+    targets.extend(&policy.egress_ports);
+    if targets.is_empty() {
+        return vec![];
+    }
+    let names = policy.dns_ports.iter().flat_map(|dns| ["UDP", "TCP"].map(|protocol| (protocol, *dns)));
+    let all = names.chain(targets.into_iter().map(|target| ("TCP", target)));
+    let mut ports = vec![];
+    for port in all.map(|(protocol, number)| port(protocol, IntOrString::Int(number))) {
+        if !ports.contains(&port) {
+            ports.push(port);
+        }
     }
     vec![NetworkPolicyEgressRule { ports: Some(ports), ..Default::default() }]
 }
@@ -135,6 +144,41 @@ mod tests {
         assert!(!lets_operator_in(serde_json::Value::Null));
         let keda = serde_json::json!({"provider": "KEDA", "maxReplicas": 2, "prometheusAddress": "http://p"});
         assert!(!lets_operator_in(keda));
+    }
+
+    fn egress_of(source: serde_json::Value, rules: serde_json::Value, env: serde_json::Value) -> Vec<(String, i32)> {
+        let spec = serde_json::json!({
+            "task": "Embedding", "model": {"source": source}, "network": {"networkPolicy": rules},
+            "podTemplate": {"env": env},
+        });
+        let model = InferenceModel::new("m", serde_json::from_value(spec).unwrap());
+        let policy = network_policy(&validate(&model, &Settings::default()).unwrap()).unwrap();
+        let rules = policy.spec.unwrap().egress.unwrap();
+        let ports = rules.into_iter().flat_map(|rule| rule.ports.unwrap());
+        let number = |port: Option<IntOrString>| match port {
+            Some(IntOrString::Int(number)) => number,
+            other => panic!("{other:?}"),
+        };
+        ports.map(|port| (port.protocol.unwrap(), number(port.port))).collect()
+    }
+
+    #[test]
+    fn egress_follows_the_proxy_and_the_ports_that_the_specification_names() {
+        let tcp = |number: i32| ("TCP".to_owned(), number);
+        let dns = |number: i32| [("UDP".to_owned(), number), tcp(number)];
+        let hub = || serde_json::json!({"huggingFace": {"repo": "a/b", "revision": "main"}});
+        let claim = || serde_json::json!({"pvc": {"claimName": "c"}});
+        let none = || serde_json::json!([]);
+        let proxy = serde_json::json!([{"name": "https_proxy", "value": "http://proxy.example:3128"}]);
+        let with_dns = |dns: [(String, i32); 2], ports: &[i32]| {
+            dns.into_iter().chain(ports.iter().map(|port| tcp(*port))).collect::<Vec<_>>()
+        };
+        assert_eq!(egress_of(hub(), serde_json::json!({}), none()), with_dns(dns(53), &[443]));
+        assert_eq!(egress_of(hub(), serde_json::json!({}), proxy), with_dns(dns(53), &[443, 3128]));
+        let rules = serde_json::json!({"dnsPorts": [5353], "egressPorts": [3128, 443]});
+        assert_eq!(egress_of(hub(), rules.clone(), none()), with_dns(dns(5353), &[443, 3128]));
+        assert_eq!(egress_of(claim(), rules, none()), with_dns(dns(5353), &[443, 3128]));
+        assert_eq!(egress_of(claim(), serde_json::json!({}), none()), []);
     }
 
     const MANAGER_LABEL: &str = r#""podSelector":{"matchLabels":{"app.kubernetes.io/name":"belfry-operator"}}"#;

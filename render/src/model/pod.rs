@@ -1,5 +1,7 @@
 //! `spec.availability`, `spec.network` and `spec.podTemplate`, with defaults applied.
 
+use std::collections::BTreeSet;
+
 use belfry_crds::inference_model::{Peer, TopologySpread};
 
 /// How many replicas a drain or the loss of a node may take, with defaults applied.
@@ -22,11 +24,15 @@ pub struct ValidNetwork {
     pub policy: Option<ValidPolicy>,
 }
 
-/// Clients that the generated NetworkPolicy admits.
+/// Connections that the generated NetworkPolicy admits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValidPolicy {
     /// Peers that may send requests; empty for every pod of the cluster.
     pub allow_from: Vec<Peer>,
     /// Namespace of Prometheus; `None` for any namespace.
     pub prometheus_namespace: Option<String>,
+    /// TCP ports that the pods may reach beside that of the source: those of the specification, and those of proxies.
+    pub egress_ports: BTreeSet<i32>,
+    /// Ports at which pods that may reach anything resolve names.
+    pub dns_ports: Vec<i32>,
 }

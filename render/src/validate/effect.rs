@@ -49,7 +49,7 @@ const FLAGS: &[(&str, &str)] = &[
 /// Every field of the specification that would be ignored.
 pub(super) fn without_effect(spec: &InferenceModelSpec, model: &ValidModel) -> Vec<Problem> {
     let of_engine = model.engine.iter().flat_map(|engine| ignored_by(engine, spec, model));
-    let problems = of_engine.chain(flags(spec)).chain(peerless(spec)).chain(alerts(model));
+    let problems = of_engine.chain(flags(spec)).chain(peerless(spec)).chain(nameless(spec, model)).chain(alerts(model));
     problems.collect()
 }
 
@@ -111,6 +111,17 @@ fn peerless(spec: &InferenceModelSpec) -> Option<Problem> {
     (rules.prometheus_namespace.is_some() && rules.allow_from.is_empty()).then(|| {
         let message = "without allowFrom every pod is admitted: name the callers in allowFrom, or remove it";
         Problem::new("spec.network.networkPolicy.prometheusNamespace", message)
+    })
+}
+
+/// A pod that may reach nothing has no names to resolve.
+fn nameless(spec: &InferenceModelSpec, model: &ValidModel) -> Option<Problem> {
+    let rules = spec.network.as_ref()?.network_policy.as_ref()?;
+    let policy = model.network.policy.as_ref()?;
+    let reaches_something = model.source.endpoint().is_some() || !policy.egress_ports.is_empty();
+    (!rules.dns_ports.is_empty() && !reaches_something).then(|| {
+        let message = "the pods of a model from a claim or an image may reach nothing: name egressPorts, or remove it";
+        Problem::new("spec.network.networkPolicy.dnsPorts", message)
     })
 }
 

@@ -1,9 +1,9 @@
-//! `spec.availability`, `spec.network` and `spec.podTemplate`, with defaults applied.
+//! `spec.availability` and `spec.podTemplate`, with defaults applied.
 
-use crate::model::{ValidAvailability, ValidNetwork, ValidPolicy};
+use crate::model::ValidAvailability;
 use crate::problem::Problem;
 use belfry_crds::contract::defaults;
-use belfry_crds::inference_model::{Availability, Network, PodTemplate, PolicyMode, is_free_pod_key};
+use belfry_crds::inference_model::{Availability, PodTemplate, is_free_pod_key};
 
 pub(super) fn availability(spec: Option<&Availability>) -> ValidAvailability {
     let spec = spec.cloned().unwrap_or_default();
@@ -15,18 +15,6 @@ pub(super) fn availability(spec: Option<&Availability>) -> ValidAvailability {
         topology_spread: spec.topology_spread.unwrap_or_default(),
         priority_class_name: spec.priority_class_name,
     }
-}
-
-pub(super) fn network(spec: Option<&Network>) -> ValidNetwork {
-    let spec = spec.cloned().unwrap_or_default();
-    let rules = spec.network_policy.unwrap_or_default();
-    let policy = match rules.mode.unwrap_or_default() {
-        PolicyMode::None => None,
-        PolicyMode::Generated => {
-            Some(ValidPolicy { allow_from: rules.allow_from, prometheus_namespace: rules.prometheus_namespace })
-        }
-    };
-    ValidNetwork { port: spec.port.unwrap_or(defaults::SERVICE_PORT), policy }
 }
 
 /// Keys that a controller or an admission plugin would act on. The CRD refuses them too, but a file that is only rendered
