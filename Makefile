@@ -38,6 +38,7 @@ unit: target libtorch model ## Unit and golden tests
 	cargo test --locked --package belfry-crds --package belfry-render --package belfry-operator --package belfry-cli
 	# Optimized, as the images are: numerics on a real model take minutes otherwise.
 	cargo test --locked --release --package belfry-worker
+	worker/clients/run.sh --quick
 
 .PHONY: e2e
 e2e: target libtorch cluster install ## Tests on the local cluster, and a short form of `make chaos`

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use self::digest::{Manifest, sha256};
 use crate::failure::{Result, failure};
+use crate::plain;
 
 /// Largest file other than the weights: tokenizer.json of a large vocabulary is about 35 MB.
 const FILE_LIMIT: u64 = 256 << 20;
@@ -134,7 +135,7 @@ impl Folder {
 
     /// Reads a JSON file that the model needs.
     pub fn json<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        serde_json::from_slice(&self.read(name)?).map_err(|error| self.corrupt(name, error))
+        plain::read(&self.read(name)?).map_err(|error| self.corrupt(name, error))
     }
 
     /// Reads a JSON file that may be missing.

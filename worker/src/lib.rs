@@ -49,6 +49,7 @@ pub mod load;
 pub mod metrics;
 pub mod model;
 mod native;
+pub mod plain;
 mod run;
 pub mod server;
 mod signals;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::error::{ApiError, Reason};
+use crate::plain::plain;
 
 /// Deepest nesting that is read. Nothing here needs more than three levels.
 const DEPTH_LIMIT: usize = 64;
@@ -242,18 +243,6 @@ fn came(text: &str) -> Option<&'static str> {
         ("map", "an object"),
     ];
     KINDS.iter().find(|(start, _)| rest.starts_with(start)).map(|(_, kind)| *kind)
-}
-
-/// What was expected, without the words of the language that this is written in.
-fn plain(expected: &str) -> &str {
-    match expected {
-        "usize" | "u64" | "u32" => "a whole number from 0 on",
-        "a boolean" => "true or false",
-        "a sequence" => "an array",
-        "f32" | "f64" => "a number",
-        other if other.starts_with("struct ") => "an object",
-        other => other,
-    }
 }
 
 /// Whether the nesting exceeds the limit. `serde_json` has its own limit, but not for fields that it skips.

@@ -7,9 +7,16 @@ const INSIDE: &[&str] = &[
     "Option", "Some", "None", "Vec", "String", "serde", "newtype", "untagged", "unit", "tuple", "borrowed", "Err",
 ];
 
-/// Asserts that a message is one short line without the words of the language that the worker is written in.
-pub fn plain(name: &str, message: &str) {
-    assert!(!message.trim().is_empty() && message.len() < 500 && !message.contains('\n'), "{name}: {message}");
+/// What is wrong with a message that is not one short line without the words of the language that the worker is written in.
+pub fn unplain(message: &str) -> Option<String> {
+    if message.trim().is_empty() || message.len() >= 500 || message.contains('\n') {
+        return Some("not one short line".to_owned());
+    }
     let mut words = message.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-    assert!(!words.any(|word| INSIDE.contains(&word)), "{name}: {message}");
+    words.find(|word| INSIDE.contains(word)).map(|word| format!("the word {word}"))
+}
+
+/// Asserts that a message is one short line in plain words.
+pub fn plain(name: &str, message: &str) {
+    assert_eq!(unplain(message), None, "{name}: {message}");
 }

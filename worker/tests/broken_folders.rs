@@ -1,0 +1,144 @@
+//! Folders that are broken in one place: each is refused with one clear line that names the file.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
+
+mod support;
+#[path = "support/bad.rs"]
+mod bad;
+#[path = "support/tiny.rs"]
+mod tiny;
+
+use std::fs;
+use std::path::Path;
+
+use belfry_crds::contract::load_failure::LoadFailure;
+use belfry_worker::device::Device;
+use belfry_worker::load::load;
+use belfry_worker::metrics::Metrics;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
+const MODULES: &str = "modules.json";
+const POOLING: &str = "1_Pooling/config.json";
+const WEIGHTS: &str = "model.safetensors";
+
+/// Why a model with this change is refused; `None` if it loads.
+fn failure(change: impl FnOnce(&Path)) -> Option<LoadFailure> {
+    let dir = TempDir::new().unwrap();
+    tiny::write(dir.path());
+    change(dir.path());
+    let args = support::args(&format!("--model {} --dtype float32", dir.path().display()));
+    load(&args, &Device::choose(&args.compute).unwrap(), &Metrics::new().unwrap()).err()
+}
+
+/// Asserts that each change is refused with one line that names the file.
+fn refused(rows: impl IntoIterator<Item = (String, &'static str, Box<dyn FnOnce(&Path)>)>) -> usize {
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for (name, file, change) in rows {
+        count += 1;
+        match failure(change) {
+            None => wrong.push(format!("{name}: it loaded")),
+            Some(failure) => {
+                println!("{name}: {}", failure.message);
+                wrong.extend(bad::unplain(&failure.message).map(|why| format!("{name}: {why}: {}", failure.message)));
+                if !failure.message.contains(file) {
+                    wrong.push(format!("{name}: {} is not named in: {}", file, failure.message));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    count
+}
+
+fn edited(file: &'static str, pointer: &'static str, value: Value) -> (String, &'static str, Box<dyn FnOnce(&Path)>) {
+    let name = format!("{file} with {pointer} {value}");
+    let change = move |folder: &Path| {
+        let path = folder.join(file);
+        let mut json: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = json.pointer_mut(parent).unwrap();
+        match parent {
+            Value::Array(list) => list[key.parse::<usize>().unwrap()] = value,
+            other => other[key] = value,
+        }
+        tiny::write_json(&path, &json);
+    };
+    (name, file, Box::new(change))
+}
+
+fn written(
+    file: &'static str,
+    name: &str,
+    bytes: impl AsRef<[u8]> + 'static,
+) -> (String, &'static str, Box<dyn FnOnce(&Path)>) {
+    (format!("{file} with {name}"), file, Box::new(move |folder: &Path| fs::write(folder.join(file), bytes).unwrap()))
+}
+
+#[test]
+fn files_that_hold_something_else_are_named() {
+    let mut rows = Vec::new();
+    for file in [CONFIG, TOKENIZER, MODULES, POOLING] {
+        rows.push(written(file, "nothing", ""));
+        rows.push(written(file, "half an object", "{\"a\": "));
+        rows.push(written(file, "an array of numbers", "[1, 2]"));
+        rows.push(written(file, "a number", "5"));
+        rows.push(written(file, "null", "null"));
+        rows.push(written(file, "a page of a server", "<!DOCTYPE html><html>404</html>"));
+        rows.push(written(
+            file,
+            "a pointer of git-lfs",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+        ));
+        rows.push(written(file, "not UTF-8", b"{\"a\": \"\xff\"}"));
+        rows.push(written(file, "deep brackets", "[".repeat(100_000)));
+    }
+    rows.push(written(WEIGHTS, "nothing", ""));
+    rows.push(written(WEIGHTS, "a page of a server", "<!DOCTYPE html><html>404</html>"));
+    rows.push(written(
+        WEIGHTS,
+        "a pointer of git-lfs",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    ));
+    rows.push(written(WEIGHTS, "an empty header", [&2_u64.to_le_bytes()[..], b"{}"].concat()));
+    assert!(refused(rows) >= 40);
+}
+
+#[test]
+fn settings_that_are_no_settings_are_named() {
+    let rows = vec![
+        edited(CONFIG, "/hidden_size", json!("8")),
+        edited(CONFIG, "/hidden_size", json!(-8)),
+        edited(CONFIG, "/hidden_size", json!(7)),
+        edited(CONFIG, "/hidden_size", json!(1_000_000_000_000_u64)),
+        edited(CONFIG, "/num_hidden_layers", json!(0)),
+        edited(CONFIG, "/num_hidden_layers", json!(1.5)),
+        edited(CONFIG, "/num_attention_heads", json!(0)),
+        edited(CONFIG, "/num_attention_heads", json!(3)),
+        edited(CONFIG, "/vocab_size", json!(0)),
+        edited(CONFIG, "/vocab_size", json!(null)),
+        edited(CONFIG, "/max_position_embeddings", json!(0)),
+        edited(CONFIG, "/hidden_act", json!("swoosh")),
+        edited(CONFIG, "/hidden_act", json!(5)),
+        edited(CONFIG, "/layer_norm_eps", json!(-1.0)),
+        edited(CONFIG, "/layer_norm_eps", json!("tiny")),
+        edited(CONFIG, "/architectures", json!(["GPT2LMHeadModel"])),
+        edited(CONFIG, "/architectures", json!("BertModel")),
+        edited(CONFIG, "/model_type", json!(5)),
+        edited(CONFIG, "/model_type", json!("gpt2")),
+        // The rest of this file counts for little: the class of this tokenizer is built from its vocabulary, as in transformers.
+        edited(TOKENIZER, "/model", json!(null)),
+        edited(TOKENIZER, "/model", json!({})),
+        edited(TOKENIZER, "/model/vocab", json!([])),
+        edited(MODULES, "/0/type", json!("sentence_transformers.models.Unknown")),
+        edited(MODULES, "/1/path", json!("../elsewhere")),
+        edited(MODULES, "/1/path", json!("/etc")),
+        edited(MODULES, "/1/type", json!(5)),
+        edited(MODULES, "/1", json!({ "idx": 1 })),
+        edited(POOLING, "/pooling_mode_mean_tokens", json!("yes")),
+        edited(POOLING, "/pooling_mode", json!("median")),
+    ];
+    assert!(refused(rows) >= 29);
+}
