@@ -23,6 +23,9 @@ const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
 const WEIGHTS: &str = "model.safetensors";
 
+/// A name, the file that is broken, and how.
+type Row = (String, &'static str, Box<dyn FnOnce(&Path)>);
+
 /// Why a model with this change is refused; `None` if it loads.
 fn failure(change: impl FnOnce(&Path)) -> Option<LoadFailure> {
     let dir = TempDir::new().unwrap();
@@ -33,7 +36,7 @@ fn failure(change: impl FnOnce(&Path)) -> Option<LoadFailure> {
 }
 
 /// Asserts that each change is refused with one line that names the file.
-fn refused(rows: impl IntoIterator<Item = (String, &'static str, Box<dyn FnOnce(&Path)>)>) -> usize {
+fn refused(rows: impl IntoIterator<Item = Row>) -> usize {
     let mut count = 0;
     let mut wrong = Vec::new();
     for (name, file, change) in rows {
@@ -41,7 +44,6 @@ fn refused(rows: impl IntoIterator<Item = (String, &'static str, Box<dyn FnOnce(
         match failure(change) {
             None => wrong.push(format!("{name}: it loaded")),
             Some(failure) => {
-                println!("{name}: {}", failure.message);
                 wrong.extend(bad::unplain(&failure.message).map(|why| format!("{name}: {why}: {}", failure.message)));
                 if !failure.message.contains(file) {
                     wrong.push(format!("{name}: {} is not named in: {}", file, failure.message));
@@ -53,7 +55,7 @@ fn refused(rows: impl IntoIterator<Item = (String, &'static str, Box<dyn FnOnce(
     count
 }
 
-fn edited(file: &'static str, pointer: &'static str, value: Value) -> (String, &'static str, Box<dyn FnOnce(&Path)>) {
+fn edited(file: &'static str, pointer: &'static str, value: Value) -> Row {
     let name = format!("{file} with {pointer} {value}");
     let change = move |folder: &Path| {
         let path = folder.join(file);
@@ -69,11 +71,7 @@ fn edited(file: &'static str, pointer: &'static str, value: Value) -> (String, &
     (name, file, Box::new(change))
 }
 
-fn written(
-    file: &'static str,
-    name: &str,
-    bytes: impl AsRef<[u8]> + 'static,
-) -> (String, &'static str, Box<dyn FnOnce(&Path)>) {
+fn written(file: &'static str, name: &str, bytes: impl AsRef<[u8]> + 'static) -> Row {
     (format!("{file} with {name}"), file, Box::new(move |folder: &Path| fs::write(folder.join(file), bytes).unwrap()))
 }
 
