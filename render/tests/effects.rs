@@ -312,6 +312,9 @@ fn a_setting_that_would_do_nothing_is_refused_by_name() {
         let problems = checked(&spec(more)).expect_err(field);
         assert!(problems.iter().any(|problem| problem.starts_with(field)), "{problems:?}");
     }
+    let dashboard = json!({"enabled": false, "annotations": {"grafana_folder": "a"}});
+    let problems = checked(&spec(json!({"observability": {"dashboard": dashboard}}))).unwrap_err();
+    assert!(problems[0].starts_with("spec.observability.dashboard.annotations: there is no dashboard"), "{problems:?}");
     for right in [
         arguments(&["--log-json=false"]),
         alerts(json!({"profile": "Minimal", "overrides": [{"alert": queue, "enabled": true, "for": "5m"}]})),

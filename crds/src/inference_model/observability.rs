@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alertmanager::Alertmanager;
 use super::alerts::Alerts;
-use super::labels::{LABELS_MESSAGE, LABELS_RULE, label_value};
+use super::labels::{LABELS_MESSAGE, LABELS_RULE, POD_KEYS_MESSAGE, POD_KEYS_RULE, annotation_value, label_value};
 
 /// Scraping, objectives, alerts and dashboards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -48,6 +48,11 @@ pub struct Monitor {
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(LABELS_RULE).message(LABELS_MESSAGE))]
     pub labels: BTreeMap<String, String>,
+    /// Annotations on the ServiceMonitor and the PrometheusRule, at most 8 of 1000 characters. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = annotation_value()))]
+    #[x_kube(validation = kube::core::Rule::new(POD_KEYS_RULE).message(POD_KEYS_MESSAGE))]
+    pub annotations: BTreeMap<String, String>,
     /// Time between two scrapes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<ScrapeInterval>,
@@ -145,4 +150,10 @@ pub struct Dashboard {
     #[schemars(extend("maxProperties" = 8, "additionalProperties" = label_value()))]
     #[x_kube(validation = kube::core::Rule::new(LABELS_RULE).message(LABELS_MESSAGE))]
     pub labels: BTreeMap<String, String>,
+    /// Annotations on the ConfigMap, at most 8 of 1000 characters, such as the one by which Grafana's sidecar chooses the
+    /// folder: `grafana_folder`. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 8, "additionalProperties" = annotation_value()))]
+    #[x_kube(validation = kube::core::Rule::new(POD_KEYS_RULE).message(POD_KEYS_MESSAGE))]
+    pub annotations: BTreeMap<String, String>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 
-use super::metadata::{Component, add_labels, object_meta};
+use super::metadata::{Component, add_annotations, add_labels, object_meta};
 use crate::model::ValidModel;
 use crate::monitoring;
 use crate::role::Role;
@@ -16,6 +16,7 @@ pub fn dashboard(model: &ValidModel) -> Option<ConfigMap> {
     let mut metadata = object_meta(model, Component::Monitoring);
     metadata.name = Some(Role::Dashboard.name(&model.name));
     add_labels(&mut metadata, labels);
+    add_annotations(&mut metadata, &model.monitoring.dashboard_annotations);
     // Minified: a client-side apply of the object must stay under the limit of an annotation.
     let json = monitoring::dashboard(model).to_string();
     Some(ConfigMap {

@@ -60,6 +60,13 @@ pub fn add_labels(metadata: &mut ObjectMeta, labels: &BTreeMap<String, String>) 
     }
 }
 
+/// Adds a user's annotations.
+pub fn add_annotations(metadata: &mut ObjectMeta, annotations: &BTreeMap<String, String>) {
+    if !annotations.is_empty() {
+        metadata.annotations.get_or_insert_default().extend(annotations.clone());
+    }
+}
+
 /// Labels of the pods, and of the other children but for the version, which must not move a pod.
 #[must_use]
 pub fn pod_labels(model: &ValidModel, component: Component) -> BTreeMap<String, String> {

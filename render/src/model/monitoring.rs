@@ -11,6 +11,8 @@ use super::{ValidAlerts, ValidRouting};
 pub struct ValidMonitoring {
     /// Labels for Prometheus' selectors, on the ServiceMonitor and the PrometheusRule.
     pub labels: BTreeMap<String, String>,
+    /// Annotations of both.
+    pub annotations: BTreeMap<String, String>,
     /// Time between two scrapes, and between two evaluations of the rules.
     pub interval: ScrapeInterval,
     /// Objectives, in the order of the specification.
@@ -25,6 +27,8 @@ pub struct ValidMonitoring {
     pub runbook_base_url: String,
     /// Labels of the dashboard's ConfigMap; `None` for no dashboard.
     pub dashboard_labels: Option<BTreeMap<String, String>>,
+    /// Annotations of the dashboard's ConfigMap.
+    pub dashboard_annotations: BTreeMap<String, String>,
     /// Routing of the alerts, for the model's AlertmanagerConfig; `None` for no such object.
     pub routing: Option<ValidRouting>,
 }

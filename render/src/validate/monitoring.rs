@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use belfry_crds::contract::threshold_seconds;
-use belfry_crds::inference_model::{Indicator, Observability, Slo};
+use belfry_crds::inference_model::{Indicator, Observability, Slo, is_free_pod_key};
 
 use super::alerts::valid_alerts;
 use super::keep;
@@ -22,6 +22,15 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
     let alerts = keep(valid_alerts(spec.alerts.as_ref()), &mut problems).unwrap_or_default();
     let objectives: Vec<_> =
         spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
+    problems.extend(reserved("spec.observability.monitor.annotations", &monitor.annotations));
+    problems.extend(reserved("spec.observability.dashboard.annotations", &dashboard.annotations));
+    if dashboard.enabled == Some(false) {
+        let fields = [("labels", dashboard.labels.is_empty()), ("annotations", dashboard.annotations.is_empty())];
+        problems.extend(fields.into_iter().filter(|(_, is_empty)| !is_empty).map(|(field, _)| {
+            let message = "there is no dashboard to set it on: remove it, or enabled: false";
+            Problem::new(&format!("spec.observability.dashboard.{field}"), message)
+        }));
+    }
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -32,6 +41,8 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
     };
     Ok(ValidMonitoring {
         labels: monitor.labels,
+        annotations: monitor.annotations,
+        dashboard_annotations: dashboard.annotations,
         interval: monitor.interval.unwrap_or_default(),
         objectives,
         alerts,
@@ -45,6 +56,12 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
         routing,
     })
+}
+
+fn reserved<'a>(field: &'a str, annotations: &'a BTreeMap<String, String>) -> impl Iterator<Item = Problem> + 'a {
+    let reserved = annotations.keys().filter(|key| !is_free_pod_key(key));
+    reserved
+        .map(move |key| Problem::new(field, format!("{key} is reserved: remove it, or use a key of your own domain")))
 }
 
 fn objective(index: usize, slo: &Slo) -> Result<Objective, Vec<Problem>> {
