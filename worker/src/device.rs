@@ -59,15 +59,25 @@ impl Device {
         Tensor::f_from_data_size(bytes, shape, kind)?.f_to_kind(self.kind)?.f_to_device(self.device)
     }
 
+    /// Bytes of a number on the device.
+    pub fn element_size(&self) -> usize {
+        self.kind.elt_size_in_bytes()
+    }
+
     /// Checks that weights of this size fit into the container. Otherwise the kernel would kill the process later.
-    pub fn fits(&self, file_bytes: u64) -> Result<(), String> {
+    pub fn fits(&self, bytes: u64) -> Result<(), String> {
         let Some(limit) = cpu::memory_limit().filter(|_| !self.device.is_cuda()) else { return Ok(()) };
-        let needed = file_bytes.saturating_add(OVERHEAD_BYTES);
+        let needed = bytes.saturating_add(OVERHEAD_BYTES);
         if needed <= limit {
             return Ok(());
         }
         let mib = |bytes: u64| bytes.div_ceil(1 << 20);
-        Err(format!("needs about {} MiB and the container has {} MiB; raise its memory limit", mib(needed), mib(limit)))
+        Err(format!(
+            "as {} it needs about {} MiB and the container has {} MiB; raise its memory limit, or choose a smaller dtype",
+            self.dtype_name(),
+            mib(needed),
+            mib(limit)
+        ))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Loads a model from a folder, a repository or a bucket. It runs on the lane's thread, because its tensors stay there.
 //! Every failure is one line that names a file or an address and says what to do.
 
+mod authorities;
 mod cache;
 mod download;
 mod hub;

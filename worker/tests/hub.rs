@@ -21,7 +21,7 @@ use belfry_worker::folder::digest::sha256;
 use belfry_worker::load::{Loaded, load};
 use belfry_worker::metrics::Metrics;
 use hub::{COMMIT, Hub};
-use server::{Fault, Shelf};
+use server::{Fault, Manners, Shelf};
 use tempfile::TempDir;
 
 const WEIGHTS: &str = "model.safetensors";
@@ -126,6 +126,28 @@ fn a_worker_that_was_killed_is_followed_by_one_that_goes_on() {
 fn a_server_without_ranges_is_asked_for_everything() {
     let (ranges, _) = despite(WEIGHTS, [Fault::Cut(1000), Fault::NoRange]);
     assert_eq!(ranges, ["", "bytes=1000-"]);
+}
+
+#[test]
+fn a_mirror_that_knows_head_badly_is_asked_with_get() {
+    let rows = [
+        Manners { no_head: true, ..Manners::default() },
+        Manners { no_length_of_head: true, ..Manners::default() },
+        Manners { no_etag: true, ..Manners::default() },
+        Manners { only_ranges_have_length: true, ..Manners::default() },
+        Manners { no_head: true, no_etag: true, only_ranges_have_length: true, ..Manners::default() },
+    ];
+    for manners in rows {
+        let (hub, cache) = (start(), TempDir::new().unwrap());
+        for shelf in [&hub.shelf, &hub.storage] {
+            *shelf.manners.lock().unwrap() = manners;
+        }
+        let loaded = fetch(&hub.endpoint(), &cache, "--hf-repo org/tiny");
+        assert_eq!(loaded.map(|loaded| loaded.model.dimensions), Ok(8), "{manners:?}");
+        let before = hub.requests();
+        fetch(&hub.endpoint(), &cache, &format!("--hf-repo org/tiny --hf-revision {COMMIT}")).map(drop).unwrap();
+        assert_eq!(hub.requests(), before, "{manners:?}: what is there is not fetched again");
+    }
 }
 
 #[test]

@@ -51,6 +51,8 @@ pub const MAX_CLIENT_BATCH_SIZE: &str = "BELFRY_MAX_CLIENT_BATCH_SIZE";
 pub const QUEUE_CAPACITY: &str = "BELFRY_QUEUE_CAPACITY";
 /// Milliseconds after which a request is answered with 504.
 pub const REQUEST_TIMEOUT_MS: &str = "BELFRY_REQUEST_TIMEOUT_MS";
+/// File with the certificates of the authorities that hub and bucket are trusted by.
+pub const CA_FILE: &str = "BELFRY_CA_FILE";
 /// `auto`, `embedding`, `sparse-embedding`, `rerank` or `classification`.
 pub const TASK: &str = "BELFRY_TASK";
 /// `true` takes token ids in `/v1/embeddings`, for callers that use the model's own vocabulary.

@@ -43,6 +43,10 @@ pub struct Source {
     /// Token of temporary credentials
     #[arg(long, env = env::AWS_SESSION_TOKEN, value_name = "TOKEN", hide_env_values = true)]
     pub s3_session_token: Option<Secret>,
+    /// File with the certificates of the authorities that hub and bucket are trusted by, instead of the public ones; SSL_CERT_FILE and
+    /// SSL_CERT_DIR do the same
+    #[arg(long, env = env::CA_FILE, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// SHA-256 of the manifest that the model must have, as `belfry-worker digest` prints it
     #[arg(long, env = env::MODEL_SHA256, value_name = "DIGEST", value_parser = digest)]
     pub model_sha256: Option<String>,

@@ -39,7 +39,7 @@ pub(crate) fn download(
 ) -> crate::failure::Result<Folder> {
     let endpoint = source.hf_endpoint.as_deref().filter(|text| !text.is_empty()).unwrap_or(HUB).trim_end_matches('/');
     let token = source.hf_token.as_ref().map(|token| token.reveal().trim()).filter(|token| !token.is_empty());
-    let client = Client::new(policy);
+    let client = Client::new(policy, &source.roots()?);
     let hub = Hub { client, endpoint, repo, revision: &source.hf_revision, token, cache: &source.cache };
     fetch(&hub, &Store::new(&source.cache, &format!("models--{}", repo.replace('/', "--"))), policy, metrics)
 }
@@ -64,6 +64,18 @@ struct Info {
 #[derive(Deserialize)]
 struct Sibling {
     rfilename: String,
+}
+
+/// What is known about a file.
+struct Known {
+    etag: Option<String>,
+    size: Option<u64>,
+}
+
+impl Known {
+    fn or(self, other: Self) -> Self {
+        Self { etag: self.etag.or(other.etag), size: self.size.or(other.size) }
+    }
 }
 
 impl Hub<'_> {
@@ -96,6 +108,19 @@ impl Hub<'_> {
                 .ok_or_else(|| Trouble::Connection("a redirect leads nowhere".to_owned()))?;
         }
         Err(Trouble::Connection(format!("more than {HOPS} redirects")))
+    }
+
+    /// What the hub's headers say about a file. With a range the bytes themselves are asked for, and they may lie on another host.
+    fn known(&self, method: Method, revision: &str, name: &str, range: Option<u64>) -> Result<Known, Trouble> {
+        let elsewhere = |response: &Response| range.is_none() && header(response, "x-linked-etag").is_some();
+        let response = self.send(method, self.file(revision, name), range, elsewhere)?;
+        let response = accepted(response, &[200, 206, 301, 302, 303, 307, 308])?;
+        let etag = header(&response, "x-linked-etag").or_else(|| header(&response, "etag"));
+        let whole = |range: &str| range.rsplit_once('/').map(|(_, whole)| whole.to_owned());
+        let size = header(&response, "x-linked-size").map(ToOwned::to_owned);
+        let size = size.or_else(|| header(&response, "content-range").and_then(whole));
+        let size = size.or_else(|| header(&response, "content-length").map(ToOwned::to_owned));
+        Ok(Known { etag: etag.map(ToOwned::to_owned), size: size.and_then(|size| size.parse().ok()) })
     }
 
     /// `owner/name@revision`, with a commit shortened.
@@ -132,14 +157,23 @@ impl Origin for Hub<'_> {
 
     /// The hub's own answer identifies a file, even if another host has its bytes.
     fn describe(&self, revision: &str, name: &str) -> Result<Blob, Trouble> {
-        let elsewhere = |response: &Response| header(response, "x-linked-etag").is_some();
-        let response = self.send(Method::Head, self.file(revision, name), None, elsewhere)?;
-        let response = accepted(response, &[200, 301, 302, 303, 307, 308])?;
-        let etag = header(&response, "x-linked-etag").or_else(|| header(&response, "etag"));
-        let size = header(&response, "x-linked-size").or_else(|| header(&response, "content-length"));
-        match (etag, size.and_then(|size| size.parse().ok())) {
-            (Some(etag), Some(size)) => Ok(Blob::of_hub(etag, size)),
-            _ => Err(Trouble::Corrupt("the hub does not say how long the file is, and has no ETag for it".to_owned())),
+        // Mirrors and caches on the way may know HEAD badly or not at all; what it lacks is asked for with GET.
+        let head = match self.known(Method::Head, revision, name, None) {
+            Ok(known) if known.size.is_some() && known.etag.is_some() => known,
+            Ok(known) => known.or(self.known(Method::Get, revision, name, None)?),
+            Err(Trouble::Status { code: 403..=405 | 501, .. }) => self.known(Method::Get, revision, name, None)?,
+            Err(trouble) => return Err(trouble),
+        };
+        let known =
+            if head.size.is_some() { head } else { head.or(self.known(Method::Get, revision, name, Some(0))?) };
+        let Some(size) = known.size else {
+            let why = format!("{name} has neither Content-Length nor Content-Range, so its end can't be known");
+            return Err(Trouble::Corrupt(why));
+        };
+        match known.etag {
+            Some(etag) => Ok(Blob::of_hub(&etag, size)),
+            // A commit's file never changes, so its name is one for its content.
+            None => Ok(Blob::of_etag(&format!("{}/{revision}/{name}", self.repo), size)),
         }
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn download(
     let store = Store::new(&source.cache, &format!("s3--{bucket}--{}", &id[..16]));
     let keys = source.keys();
     let scope = keys.as_ref().map(|keys| Scope { keys, region, service: "s3" });
-    let (client, cache) = (Client::new(policy), source.cache.as_path());
+    let (client, cache) = (Client::new(policy, &source.roots()?), source.cache.as_path());
     let objects = RefCell::default();
     fetch(&S3 { client, uri, base, root, folder, scope, cache, objects }, &store, policy, metrics)
 }

@@ -43,6 +43,13 @@ pub(crate) fn broken(what: &str, cache: &Path, trouble: &Trouble) -> LoadFailure
             LoadFailureReason::DownloadFailed,
             format!("received wrong data: {why}; check the mirrors and proxies on the way"),
         ),
+        Trouble::Connection(why) if why.contains("certificate") || why.contains("UnknownIssuer") => (
+            LoadFailureReason::DownloadFailed,
+            format!(
+                "failed: {why}; if the certificate comes from an authority of your own, give that with --ca-file (BELFRY_CA_FILE) \
+                 or SSL_CERT_FILE"
+            ),
+        ),
         Trouble::Connection(why) => {
             (LoadFailureReason::DownloadFailed, format!("failed: {why}; check the network and the endpoint"))
         }

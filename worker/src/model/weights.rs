@@ -50,7 +50,10 @@ impl Weights {
     /// Reads model.safetensors, or the files that model.safetensors.index.json lists.
     pub fn read(folder: &Folder, device: &Device) -> Result<Self> {
         let files = files(folder)?;
+        let needed = needed(folder, device, &files)?;
         let mut tensors = HashMap::new();
+        let path = || folder.path(files.first().map_or(SINGLE, String::as_str));
+        device.fits(needed).map_err(|why| failure(Reason::OutOfMemory, format!("{}: {why}", path())))?;
         for name in &files {
             let broken = |error: io::Error| folder.corrupt(name, error);
             let reader =
@@ -125,6 +128,25 @@ pub fn hash(folder: &Folder) -> Result<()> {
     Ok(())
 }
 
+/// Memory that the tensors of all files take on the device, in bytes: each in the device's type, whatever the file's. The largest
+/// one also takes its bytes in the file while it is read.
+fn needed(folder: &Folder, device: &Device, files: &[String]) -> Result<u64> {
+    let (mut sum, mut largest) = (0_u64, 0);
+    for name in files {
+        let (mut file, size) = folder.file(name)?;
+        let (metadata, _) = header(folder, name, &mut file, size)?;
+        for info in metadata.offset_keys().iter().filter_map(|name| metadata.info(name)) {
+            let bytes = (info.data_offsets.1 - info.data_offsets.0) as u64;
+            largest = largest.max(bytes);
+            if kind(info.dtype).is_some() {
+                let elements: usize = info.shape.iter().product();
+                sum = sum.saturating_add((elements * device.element_size()) as u64);
+            }
+        }
+    }
+    Ok(sum.saturating_add(largest))
+}
+
 /// The files to read, in the order of their names.
 fn files(folder: &Folder) -> Result<Vec<String>> {
     if folder.has(SINGLE) {
@@ -163,10 +185,8 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn file(self) -> Result<Hasher> {
         let (mut file, size) = self.folder.file(self.name)?;
-        self.device
-            .fits(size)
-            .map_err(|why| failure(Reason::OutOfMemory, format!("{}: {why}", self.folder.path(self.name))))?;
-        let metadata = self.metadata(&mut file, size)?;
+        let (metadata, header) = header(self.folder, self.name, &mut file, size)?;
+        self.hasher.update(header);
         for name in metadata.offset_keys() {
             if let Some(info) = metadata.info(&name) {
                 let bytes = self.bytes(&mut file, info.data_offsets.1 - info.data_offsets.0)?;
@@ -187,36 +207,35 @@ impl Reader<'_> {
         Ok(self.hasher)
     }
 
-    /// Reads the header, and checks that the tensors that it lists fill the file exactly.
-    fn metadata(&self, file: &mut File, size: u64) -> Result<Metadata> {
-        let not_safetensors = |why: &str| self.folder.corrupt(self.name, format!("it is no safetensors file: {why}"));
-        if size < 8 {
-            return Err(not_safetensors("it is shorter than a header"));
-        }
-        let mut prefix = [0; 8];
-        file.read_exact(&mut prefix).map_err(|error| self.folder.corrupt(self.name, error))?;
-        let length = u64::from_le_bytes(prefix);
-        if length > HEADER_LIMIT.min(size - 8) {
-            return Err(not_safetensors(&format!("it announces a header of {length} bytes and has {size}")));
-        }
-        self.hasher.update(prefix.to_vec());
-        let header = self.bytes(file, length as usize)?;
-        let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| self.folder.corrupt(self.name, format!("its header is broken: {error}")))?;
-        let expected = (metadata.data_len() as u64).saturating_add(8 + length);
-        if expected != size {
-            let why = format!("it has {size} bytes and its header describes {expected}, so it is not complete");
-            return Err(self.folder.corrupt(self.name, why));
-        }
-        self.hasher.update(header);
-        Ok(metadata)
-    }
-
     fn bytes(&self, file: &mut File, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
         file.read_exact(&mut bytes).map_err(|error| self.folder.corrupt(self.name, error))?;
         Ok(bytes)
     }
+}
+
+/// Reads the header, and checks that the tensors that it lists fill the file exactly. Returned with it are the bytes that were read.
+fn header(folder: &Folder, name: &str, file: &mut File, size: u64) -> Result<(Metadata, Vec<u8>)> {
+    let not_safetensors = |why: &str| folder.corrupt(name, format!("it is no safetensors file: {why}"));
+    if size < 8 {
+        return Err(not_safetensors("it is shorter than a header"));
+    }
+    let mut read = vec![0; 8];
+    file.read_exact(&mut read).map_err(|error| folder.corrupt(name, error))?;
+    let length = read.iter().rev().fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
+    if length > HEADER_LIMIT.min(size - 8) {
+        return Err(not_safetensors(&format!("it announces a header of {length} bytes and has {size}")));
+    }
+    read.resize(8 + length as usize, 0);
+    file.read_exact(&mut read[8..]).map_err(|error| folder.corrupt(name, error))?;
+    let metadata: Metadata = serde_json::from_slice(&read[8..])
+        .map_err(|error| folder.corrupt(name, format!("its header is broken: {error}")))?;
+    let expected = (metadata.data_len() as u64).saturating_add(8 + length);
+    if expected != size {
+        let why = format!("it has {size} bytes and its header describes {expected}, so it is not complete");
+        return Err(folder.corrupt(name, why));
+    }
+    Ok((metadata, read))
 }
 
 fn kind(dtype: Dtype) -> Option<Kind> {
@@ -226,5 +245,34 @@ fn kind(dtype: Dtype) -> Option<Kind> {
         Dtype::F32 => Some(Kind::Float),
         Dtype::F64 => Some(Kind::Double),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+    use crate::args::{Compute, DeviceArg, DtypeArg};
+
+    #[test]
+    fn memory_is_that_of_all_shards_in_the_type_that_is_served() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut map = serde_json::Map::new();
+        for (shard, elements) in [("model-1.safetensors", 100), ("model-2.safetensors", 40)] {
+            let bytes = vec![0; elements * 2];
+            let view = TensorView::new(Dtype::F16, vec![elements], &bytes).unwrap();
+            std::fs::write(dir.path().join(shard), safetensors::serialize([(shard, view)], None).unwrap()).unwrap();
+            map.insert(shard.to_owned(), serde_json::json!(shard));
+        }
+        let index = serde_json::json!({ "weight_map": map }).to_string();
+        std::fs::write(dir.path().join(INDEX), index).unwrap();
+        let folder = Folder::open(dir.path()).unwrap();
+        let files = files(&folder).unwrap();
+        for (dtype, size) in [(DtypeArg::Float32, 4), (DtypeArg::Bfloat16, 2)] {
+            let device = Device::choose(&Compute { device: DeviceArg::Cpu, dtype, threads: 1 }).unwrap();
+            // The largest tensor's bytes in the file are there while it is converted.
+            assert_eq!(needed(&folder, &device, &files).unwrap(), 140 * size + 200);
+        }
     }
 }

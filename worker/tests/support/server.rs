@@ -45,12 +45,14 @@ pub struct Answer {
     pub body: Vec<u8>,
     pub send: usize,
     pub hold: bool,
+    /// Whether the length of the body is said.
+    pub length: bool,
 }
 
 impl Answer {
     pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
-        Self { status, headers: vec![], send: body.len(), body, hold: false }
+        Self { status, headers: vec![], send: body.len(), body, hold: false, length: true }
     }
 
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -60,7 +62,7 @@ impl Answer {
 
     fn write(&self, head_only: bool, mut stream: TcpStream) -> std::io::Result<()> {
         write!(stream, "HTTP/1.1 {} x\r\nconnection: close\r\n", self.status)?;
-        if !self.headers.iter().any(|(name, _)| *name == "content-length") {
+        if self.length && !self.headers.iter().any(|(name, _)| *name == "content-length") {
             write!(stream, "content-length: {}\r\n", self.body.len())?;
         }
         for (name, value) in &self.headers {
@@ -102,6 +104,20 @@ pub struct Shelf {
     pub files: Mutex<BTreeMap<String, Vec<u8>>>,
     faults: Mutex<BTreeMap<String, VecDeque<Fault>>>,
     pub log: Mutex<Vec<Request>>,
+    pub manners: Mutex<Manners>,
+}
+
+/// What answers lack: mirrors and caches on the way have manners of their own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    /// HEAD is answered with 405.
+    pub no_head: bool,
+    /// HEAD has no length.
+    pub no_length_of_head: bool,
+    /// Only an answer to a range says how long the file is.
+    pub only_ranges_have_length: bool,
+    /// There is no ETag.
+    pub no_etag: bool,
 }
 
 impl Shelf {
@@ -180,8 +196,18 @@ pub fn serve(shelf: &Arc<Shelf>, answer: impl Fn(&Shelf, &Request) -> Answer + S
             thread::spawn(move || {
                 let Some(request) = Request::read(&stream) else { return };
                 shelf.log.lock().unwrap().push(request.clone());
+                let manners = *shelf.manners.lock().unwrap();
+                let is_head = request.method == "HEAD";
+                let mut answer =
+                    if is_head && manners.no_head { Answer::new(405, "") } else { answer(&shelf, &request) };
+                let is_list = request.path.starts_with("/api/");
+                answer.headers.retain(|(name, _)| !(manners.no_etag && name.ends_with("etag")));
+                let bare = manners.only_ranges_have_length && !is_list;
+                answer.headers.retain(|(name, _)| !(bare && *name == "x-linked-size"));
+                let silent = (is_head && manners.no_length_of_head) || (bare && answer.status != 206);
+                answer.length = !silent;
                 // A client that gives up in the middle is part of the tests.
-                drop(answer(&shelf, &request).write(request.method == "HEAD", stream));
+                drop(answer.write(is_head, stream));
             });
         }
     });

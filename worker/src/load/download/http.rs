@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Timeout, http};
 
 use super::super::trouble::Trouble;
@@ -34,10 +35,13 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(policy: Policy) -> Self {
+    /// A client that trusts these authorities.
+    pub(crate) fn new(policy: Policy, roots: &RootCerts) -> Self {
+        let tls = TlsConfig::builder().root_certs(roots.clone()).build();
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .tls_config(tls)
             .max_redirects_will_error(false)
             .user_agent(concat!("belfry-worker/", env!("CARGO_PKG_VERSION")))
             .timeout_connect(Some(CONNECT))
