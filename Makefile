@@ -50,6 +50,7 @@ parity: FOLDERS ?= 600
 parity: SEED ?= 1
 parity: target libtorch ## Compare FOLDERS=600 models with random settings, drawn from SEED=1, with sentence-transformers
 	@venv=$$(worker/parity/venv.sh) && out="$$CARGO_TARGET_DIR/parity" && rm -rf "$$out" && \
+	  "$$venv/bin/python" worker/parity/settings.py && \
 	  "$$venv/bin/python" worker/parity/make.py --seed $(SEED) --count $(FOLDERS) "$$out" && \
 	  BELFRY_PARITY="$$out" BELFRY_PARITY_REPORT="$$CARGO_TARGET_DIR/bench/parity.json" \
 	  cargo test --locked --release --package belfry-worker --test parity -- --nocapture

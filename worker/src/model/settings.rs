@@ -1,6 +1,6 @@
 //! Every setting in a model's folder that can change its vectors: which are honoured, which do no harm, and which refuse the load.
 //!
-//! `worker/parity/settings.py` reads the same names out of the libraries, and a test compares them: a setting on which a library acts is
+//! `worker/parity/settings.py`, which `make parity` runs, reads the same names out of the libraries: a setting on which one acts is
 //! never ignored.
 
 use serde_json::{Map, Value};
@@ -107,6 +107,7 @@ pub const MODEL: &[Setting] = &[
 pub const TOKENIZER: &[Setting] = &[
     ("tokenizer_class", Honoured),
     ("model_max_length", Honoured),
+    ("max_len", Honoured),
     ("truncation_side", Honoured),
     ("padding_side", Harmless),
     ("pad_to_multiple_of", Harmless),

@@ -67,7 +67,8 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         Some("left") => true,
         Some(other) => return Err(files.refuse(format!("truncation_side {other} is neither left nor right"))),
     };
-    let length = files.config.get("model_max_length").and_then(Value::as_f64);
+    // `max_len` is the older name.
+    let length = files.config.get("model_max_length").or_else(|| files.config.get("max_len")).and_then(Value::as_f64);
     Ok(Resolved {
         json,
         // 1e30 stands for no limit.
