@@ -40,7 +40,7 @@ fn the_pod_template_of_revision_1_is_frozen() {
         minilm-s3 d0bc77e627dc31f3
         minimal f9467f651d8ab162
         paging 02c90dd15aa0a3a4
-        reranker ea4522336ea1c022
+        reranker fb6c01b1aeb80dc5
         vllm 7ad55f9c1afacf78"#]]
     .assert_eq(&hashes.join("\n"));
 }

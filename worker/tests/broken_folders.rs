@@ -127,6 +127,10 @@ fn settings_that_are_no_settings_are_named() {
         edited(CONFIG, "/model_type", json!(5)),
         edited(CONFIG, "/model_type", json!("gpt2")),
         // The rest of this file counts for little: the class of this tokenizer is built from its vocabulary, as in transformers.
+        edited(TOKENIZER, "/model/type", json!("Words")),
+        edited(TOKENIZER, "/normalizer", json!({ "type": "Upper" })),
+        edited(TOKENIZER, "/pre_tokenizer", json!(5)),
+        edited(TOKENIZER, "/added_tokens", json!("none")),
         edited(TOKENIZER, "/model", json!(null)),
         edited(TOKENIZER, "/model", json!({})),
         edited(TOKENIZER, "/model/vocab", json!([])),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
+use tokenizers::{DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
 use super::class::{Class, Options};
 use crate::failure::Result;
@@ -131,7 +133,8 @@ impl<'a> Files<'a> {
         let (path, words) = (TOKENIZER, VOCABULARY);
         if self.folder.has(path) || !self.folder.has(words) || class.model() != Some("WordPiece") {
             let json: Value = self.folder.json(path).map_err(|failure| self.explain_missing(failure))?;
-            return if json.is_object() { Ok(json) } else { Err(self.folder.corrupt(path, "it is not an object")) };
+            readable(&json).map_err(|why| self.folder.corrupt(path, why))?;
+            return Ok(json);
         }
         let text =
             String::from_utf8(self.folder.read(words)?).map_err(|_| self.folder.corrupt(words, "it is not UTF-8"))?;
@@ -297,6 +300,38 @@ impl<'a> Files<'a> {
             }))
         };
         decoder.iter().map(token).collect::<Result<Vec<_>>>().map(Some)
+    }
+}
+
+/// Checks a whole tokenizer.json, also the parts that a class replaces: a file with a part that the library does not know is
+/// of another kind than it seems. The words of most vocabularies are left out, which saves the time of reading them twice.
+fn readable(json: &Value) -> std::result::Result<(), String> {
+    let parts = json.as_object().ok_or("it is not an object")?;
+    if parts.get("added_tokens").is_some_and(|tokens| !tokens.is_array()) {
+        return Err("added_tokens is not a list".to_owned());
+    }
+    let model = parts.get("model").and_then(Value::as_object).ok_or("it has no model")?;
+    // A Unigram model can't be without words, and one without a type is known by them.
+    let without_words =
+        model.get("type").is_some_and(|kind| kind != "Unigram") && model.get("vocab").is_some_and(Value::is_object);
+    let part = |(name, value): (&String, &Value)| match name.as_str() {
+        "vocab" if without_words => (name.clone(), json!({})),
+        "merges" if without_words => (name.clone(), json!([])),
+        _ => (name.clone(), value.clone()),
+    };
+    let small = Value::Object(model.iter().map(part).collect());
+    known::<ModelWrapper>("model", Some(&small))?;
+    known::<NormalizerWrapper>("normalizer", parts.get("normalizer"))?;
+    known::<PreTokenizerWrapper>("pre_tokenizer", parts.get("pre_tokenizer"))?;
+    known::<PostProcessorWrapper>("post_processor", parts.get("post_processor"))?;
+    known::<DecoderWrapper>("decoder", parts.get("decoder"))
+}
+
+/// Whether a part is missing, or of a kind that the library knows.
+fn known<T: DeserializeOwned>(name: &str, part: Option<&Value>) -> std::result::Result<(), String> {
+    match part {
+        None | Some(Value::Null) => Ok(()),
+        Some(part) => T::deserialize(part).map(drop).map_err(|_| format!("its {name} is of no kind that is known")),
     }
 }
 
