@@ -26,7 +26,7 @@ fn cases() -> Vec<Case> {
         openai(json!({"input": ["a", ""]}), 400, "invalid_input"),
         openai(json!({"input": "a", "dimensions": 100_000}), 400, "invalid_input"),
         openai(json!({"input": long}), 400, "input_too_long"),
-        openai(json!({"input": vec!["a"; 257]}), 422, "too_many_inputs"),
+        openai(json!({"input": vec!["a"; 2049]}), 422, "too_many_inputs"),
         openai(json!({"input": "a", "model": "another"}), 404, "model_not_found"),
         tei(json!({"inputs": true}), 400, "invalid_input"),
         tei(json!({"inputs": [""]}), 400, "invalid_input"),
