@@ -80,7 +80,7 @@ async fn serve<'a>(ns: &'a Namespace, name: &str, task: &str) -> Result<Served<'
     if let Some(pvc) = &mut model.spec.model.source.pvc {
         pvc.path = Some(name.to_owned());
     }
-    model.spec.runtime = Some(serde_json::from_value(json!({"dtype": "Float32"}))?);
+    model.spec.runtime = Some(serde_json::from_value(json!({"dtype": "float32"}))?);
     model.spec.resources = Some(serde_json::from_value(
         json!({"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "1Gi"}}),
     )?);
