@@ -12,7 +12,7 @@ mod prompt;
 pub mod request_id;
 mod rerank;
 mod routes;
-pub mod score;
+mod score;
 mod tei;
 mod tokens;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::args::Limits;
 use crate::engine::OutputSet;
@@ -31,11 +31,33 @@ pub struct App {
     pub inbox: Inbox,
     /// A permit for each KiB of request bodies that is in memory.
     pub bodies: Arc<Semaphore>,
-    /// A permit for each request that is being tokenized.
-    pub tokenizing: Semaphore,
-    /// Requests that are tokenized at once.
-    pub tokenizing_workers: usize,
+    /// Where requests wait for their turn to be tokenized.
+    pub tokenizing: Turns,
     model: OnceLock<Model>,
+}
+
+/// A bound on how many requests do something at once.
+pub struct Turns {
+    permits: Semaphore,
+    most: usize,
+}
+
+impl Turns {
+    /// Turns for this many at once, and at least for one.
+    fn new(most: usize) -> Self {
+        let most = most.max(1);
+        Self { permits: Semaphore::new(most), most }
+    }
+
+    /// Requests that have a turn at once.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Waits for a turn, which ends when the permit is dropped; `None` never comes while the worker runs.
+    pub async fn take(&self) -> Option<SemaphorePermit<'_>> {
+        self.permits.acquire().await.ok()
+    }
 }
 
 /// The part of a model that requests use.
@@ -105,7 +127,7 @@ impl Model {
 
     /// The numbers of a head for labels, as the model's files define them (`CrossEncoder.predict`).
     pub fn defined(&self, row: Vec<f32>) -> Vec<f32> {
-        crate::http::score::defined(self.presets.activation, row)
+        self.presets.activation.apply(row)
     }
 
     /// The prompt of a request that names none.
@@ -139,8 +161,7 @@ impl App {
             metrics: Metrics::new()?,
             lifecycle: Lifecycle::new(Instant::now()),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
-            tokenizing: Semaphore::new(threads.max(1)),
-            tokenizing_workers: threads.max(1),
+            tokenizing: Turns::new(threads),
             model: OnceLock::new(),
             name,
             limits,

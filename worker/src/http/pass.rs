@@ -141,7 +141,7 @@ pub(super) async fn blocking<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let failed =
         || ApiError::new(Reason::InferenceFailed, "the tokenizer failed on this request; the worker's log says why");
-    let _permit = app.tokenizing.acquire().await.map_err(|_| failed())?;
+    let _turn = app.tokenizing.take().await.ok_or_else(failed)?;
     let shared = Arc::clone(app);
     match tokio::task::spawn_blocking(move || shared.model().map(work)).await {
         Ok(Some(done)) => Ok(done),

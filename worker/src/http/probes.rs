@@ -90,7 +90,7 @@ pub async fn info(State(app): State<Arc<App>>) -> Response {
         "model_dtype": model.map(|model| &model.about.dtype),
         "model_type": model.map(kind),
         "max_concurrent_requests": app.limits.queue_capacity,
-        "tokenization_workers": app.tokenizing_workers,
+        "tokenization_workers": app.tokenizing.most(),
         "dimensions": model.map(|model| model.presets.dimensions.unwrap_or(model.dimensions)),
         "normalized": model.map(|model| model.presets.normalize),
         "similarity": model.map(|model| &model.presets.similarity),

@@ -2,12 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::model::pipeline::Activation;
-
-/// The logistic function.
-pub(super) fn logistic(x: f32) -> f32 {
-    (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
-}
+pub(super) use crate::model::pipeline::logistic;
 
 /// Probabilities that add up to 1.
 pub(super) fn softmax(row: &[f32]) -> Vec<f32> {
@@ -24,16 +19,6 @@ pub(super) fn ranked(scores: Vec<f32>) -> Vec<(usize, f32)> {
     ranked
 }
 
-/// The numbers of a head as the model's own files define them (`CrossEncoder.predict`).
-pub fn defined(activation: Activation, row: Vec<f32>) -> Vec<f32> {
-    let logistic = match activation {
-        Activation::ByLabels => row.len() == 1,
-        Activation::Sigmoid => true,
-        Activation::Identity => false,
-    };
-    if logistic { row.into_iter().map(self::logistic).collect() } else { row }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,18 +29,10 @@ mod tests {
             let sum: f32 = softmax(&row).iter().sum();
             assert!((sum - 1.0).abs() < 1e-6, "{row:?}");
         }
-        assert_eq!((logistic(0.0), logistic(f32::MAX), logistic(f32::MIN)), (0.5, 1.0, 0.0));
     }
 
     #[test]
     fn the_best_is_first_and_of_equal_ones_the_first() {
         assert_eq!(ranked(vec![0.1, 0.9, 0.9, -1.0]), [(1, 0.9), (2, 0.9), (0, 0.1), (3, -1.0)]);
-    }
-
-    #[test]
-    fn one_label_is_a_probability_and_several_are_numbers() {
-        assert_eq!(defined(Activation::ByLabels, vec![0.0]), [0.5]);
-        assert_eq!(defined(Activation::ByLabels, vec![0.0, 1.0]), [0.0, 1.0]);
-        assert_eq!(defined(Activation::Identity, vec![0.0]), [0.0]);
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 pub use self::labels::Activation;
+pub(crate) use self::labels::logistic;
 use self::labels::{Network, activation};
 use self::pooled::modes;
 pub use self::presets::Presets;

@@ -49,3 +49,33 @@ pub enum Activation {
     /// Nothing.
     Identity,
 }
+
+impl Activation {
+    /// The numbers of a head as the model's own files define them (`CrossEncoder.predict`).
+    pub fn apply(self, row: Vec<f32>) -> Vec<f32> {
+        let squeezed = match self {
+            Self::ByLabels => row.len() == 1,
+            Self::Sigmoid => true,
+            Self::Identity => false,
+        };
+        if squeezed { row.into_iter().map(logistic).collect() } else { row }
+    }
+}
+
+/// The logistic function.
+pub(crate) fn logistic(x: f32) -> f32 {
+    (1.0 / (1.0 + (-f64::from(x)).exp())) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_label_is_a_probability_and_several_are_numbers() {
+        assert_eq!(Activation::ByLabels.apply(vec![0.0]), [0.5]);
+        assert_eq!(Activation::ByLabels.apply(vec![0.0, 1.0]), [0.0, 1.0]);
+        assert_eq!(Activation::Identity.apply(vec![0.0]), [0.0]);
+        assert_eq!((logistic(0.0), logistic(f32::MAX), logistic(f32::MIN)), (0.5, 1.0, 0.0));
+    }
+}
