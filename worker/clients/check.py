@@ -24,6 +24,7 @@ import embedding  # noqa: E402
 import errors  # noqa: E402
 import pauses  # noqa: E402
 import ranking  # noqa: E402
+import sie  # noqa: E402
 from worker import Worker, head_folder  # noqa: E402
 
 KEY = "sk-belfry-clients-test"
@@ -62,7 +63,8 @@ def main():
                 waiting = [] if "--quick" in flags else [pool.submit(run, row) for row in pauses.rows(dense)]
                 held = ending.drain()
                 waiting += [pool.submit(run, row) for row in errors.draining(ending)]
-                rows = embedding.rows(dense) + ranking.rows(rerank, classify) + errors.rows(dense, rerank)
+                rows = embedding.rows(dense) + ranking.rows(rerank, classify) + sie.rows(dense, rerank)
+                rows += errors.rows(dense, rerank)
                 results = [run(row) for row in rows + errors.keys(locked, KEY)]
                 results += [one.result() for one in waiting]
                 held.close()

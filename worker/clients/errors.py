@@ -60,6 +60,11 @@ def of_infinity(url, texts, name):
     return embeddings.sync(client=Client(base_url=url, raise_on_unexpected_status=True), body=body)
 
 
+def of_sie(url, key=None):
+    from sie_sdk import SIEClient
+    return SIEClient(url, api_key=key)
+
+
 def of_requests(url, body):
     requests.post(f"{url}/embed", json=body).raise_for_status()
 
@@ -91,6 +96,16 @@ def rows(dense, ranker):
         ("infinity_client", "another model", other, "UnexpectedStatus", lambda: of_infinity(url, ["a"], "gpt")),
         ("infinity_client", "a text too long", long, "UnexpectedStatus", lambda: of_infinity(url, [LONG], name)),
         ("requests", "a text too long", long, "HTTPError", lambda: of_requests(url, {"inputs": LONG})),
+        ("sie-sdk", "another model", other, "RequestError", lambda: of_sie(url).encode("gpt", {"text": "a"})),
+        ("sie-sdk", "a text too long", long, "InputTooLongError", lambda: of_sie(url).encode(name, {"text": LONG})),
+        ("sie-sdk", "an empty text", empty, "RequestError", lambda: of_sie(url).encode(name, {"text": ""})),
+        ("sie-sdk", "no text", empty, "RequestError", lambda: of_sie(url).encode(name, [])),
+        ("sie-sdk", "an output that the model has not", "this model has: dense", "RequestError",
+         lambda: of_sie(url).encode(name, {"text": "a"}, output_types=["sparse"])),
+        ("sie-sdk", "an option that is not there", "takes is_query", "RequestError",
+         lambda: of_sie(url).encode(name, {"text": "a"}, options={"muvera": {}})),
+        ("sie-sdk", "a model that has no scores", "has only: dense", "RequestError",
+         lambda: of_sie(url).score(name, {"text": "a"}, [{"text": "b"}])),
     ]
     return [(package, f"error: {call}", shown, says, kind, ask) for package, call, says, kind, ask in table]
 
@@ -105,7 +120,11 @@ def draining(worker):
         ("infinity_client", "UnexpectedStatus", lambda: of_infinity(url, ["a"], name)),
         ("requests", "HTTPError", lambda: of_requests(url, {"inputs": "a"})),
     ]
-    return [(package, "error: a worker that ends (503)", shown, says, kind, ask) for package, kind, ask in table]
+    # It asks again until its time is over: another worker may answer.
+    patient = lambda: of_sie(url).encode(name, {"text": "a"}, provision_timeout_s=2)
+    return [(package, "error: a worker that ends (503)", shown, says, kind, ask) for package, kind, ask in table] + [
+        ("sie-sdk", "error: a worker that ends (503), for 2 s", shown, "timeout after 2", "ModelLoadingError", patient)
+    ]
 
 
 def keys(worker, key):
@@ -119,12 +138,14 @@ def keys(worker, key):
     good = [
         ("openai", lambda: of_openai(url, key)(name, TEXTS)),
         ("huggingface_hub", lambda: of_hub(url, token=key)(TEXTS)),
+        ("sie-sdk", lambda: of_sie(url, key).encode(name, [{"text": text} for text in TEXTS])),
     ]
     bad = [
         ("openai", "AuthenticationError", lambda: of_openai(url)(name, "a")),
         ("huggingface_hub", "HfHubHTTPError", lambda: of_hub(url, token="sk-wrong")("a")),
         ("cohere", "UnauthorizedError", lambda: of_cohere(url)(model=name, query="a", documents=["b"])),
         ("requests", "HTTPError", lambda: of_requests(url, {"inputs": "a"})),
+        ("sie-sdk", "RequestError", lambda: of_sie(url).encode(name, {"text": "a"})),
     ]
     return [(package, "the right API key", taken, ask) for package, ask in good] + [
         (package, "error: a wrong API key", shown, says, kind, ask) for package, kind, ask in bad

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -62,11 +62,15 @@ pub struct Body {
     _share: Option<OwnedSemaphorePermit>,
 }
 
-/// Reads a JSON body within the limits of one request and of all of them.
-pub async fn body(app: &App, request: Request) -> Result<Body, ApiError> {
-    media_type(request.headers())?;
-    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-    let (mut body, mut bytes, mut share) = (request.into_body(), Vec::new(), None::<OwnedSemaphorePermit>);
+/// Reads a body within the limits of one request and of all of them.
+pub async fn body(
+    app: &App,
+    endpoint: Endpoint,
+    (head, mut body): (&Parts, axum::body::Body),
+) -> Result<Body, ApiError> {
+    media_type(endpoint, &head.headers)?;
+    let announced = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let (mut bytes, mut share) = (Vec::new(), None::<OwnedSemaphorePermit>);
     if announced.is_some_and(|length| length > BODY_LIMIT) {
         return Err(too_large(body).await);
     }
@@ -113,13 +117,20 @@ async fn too_large(mut body: axum::body::Body) -> ApiError {
     )
 }
 
-/// Accepts only plain JSON, because a compressed body could unpack to any size. A body without a content type, as
-/// `kubectl create --raw` sends it, is read as JSON.
-fn media_type(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Accepts only plain JSON, and msgpack where the route takes it, because a compressed body could unpack to any size. A
+/// body without a content type, as `kubectl create --raw` sends it, is read as JSON.
+fn media_type(endpoint: Endpoint, headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_ascii_lowercase());
+    let (names, message): (&[&str], _) = if endpoint.takes_msgpack() {
+        (
+            &["application/json", "application/msgpack", "application/x-msgpack"],
+            "the body must be msgpack or JSON, and content-type must say application/msgpack or application/json",
+        )
+    } else {
+        (&["application/json"], "the body must be JSON, and content-type must say application/json")
+    };
     let kind = text(header::CONTENT_TYPE);
-    if kind.is_some_and(|kind| kind.split(';').next().map(str::trim) != Some("application/json")) {
-        let message = "the body must be JSON, and content-type must say application/json";
+    if kind.is_some_and(|kind| !kind.split(';').next().is_some_and(|kind| names.contains(&kind.trim()))) {
         return Err(ApiError::new(Reason::UnsupportedMediaType, message));
     }
     match text(header::CONTENT_ENCODING).as_deref() {

@@ -21,13 +21,28 @@ pub enum Endpoint {
     Predict,
     /// text-embeddings-inference's `POST /similarity`
     Similarity,
+    /// SIE's `POST /v1/encode/{model}`
+    Encode,
+    /// SIE's `POST /v1/score/{model}`
+    Score,
+}
+
+/// How a failed request is answered: each server's clients read another body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorShape {
+    /// `{"error": {"message", "type", "param", "code"}}`, as OpenAI and Cohere write it.
+    OpenAi,
+    /// `{"error", "error_type", "param", "code"}`, as text-embeddings-inference writes it.
+    Flat,
+    /// `{"detail": {"code", "message", "param"}}`, as SIE writes it.
+    Detail,
 }
 
 impl Endpoint {
     /// Every endpoint. A test compares them with the contract.
     pub const ALL: &[Self] = Self::VARIANTS;
 
-    /// The path, and the value of the label `endpoint`.
+    /// The path without the name of a model, and the value of the label `endpoint`.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Embeddings => "/v1/embeddings",
@@ -38,6 +53,8 @@ impl Endpoint {
             Self::RerankV1 => "/v1/rerank",
             Self::Predict => "/predict",
             Self::Similarity => "/similarity",
+            Self::Encode => "/v1/encode",
+            Self::Score => "/v1/score",
         }
     }
 
@@ -47,13 +64,23 @@ impl Endpoint {
             Self::Embeddings => "input",
             Self::Rerank => "texts",
             Self::RerankV1 => "documents",
+            Self::Encode | Self::Score => "items",
             _ => "inputs",
         }
     }
 
-    /// Whether clients expect errors as OpenAI writes them; others expect those of text-embeddings-inference.
-    pub const fn is_openai(self) -> bool {
-        matches!(self, Self::Embeddings | Self::RerankV1)
+    /// The errors that its clients read.
+    pub const fn error_shape(self) -> ErrorShape {
+        match self {
+            Self::Embeddings | Self::RerankV1 => ErrorShape::OpenAi,
+            Self::Encode | Self::Score => ErrorShape::Detail,
+            _ => ErrorShape::Flat,
+        }
+    }
+
+    /// Whether a body may be msgpack, beside JSON.
+    pub const fn takes_msgpack(self) -> bool {
+        matches!(self, Self::Encode | Self::Score)
     }
 }
 

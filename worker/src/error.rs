@@ -7,17 +7,17 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, ErrorShape};
 
 /// Why a request failed. The codes are those of `contract::metrics::REASONS`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 pub enum Reason {
-    /// The body is not JSON, or ended early.
+    /// The body is neither JSON nor msgpack, or ended early.
     InvalidJson,
     /// A field has a value that is not accepted, or the model lacks what the route needs.
     InvalidInput,
-    /// The body is not announced as plain JSON.
+    /// The body is not announced as plain JSON, or as msgpack where a route takes it.
     UnsupportedMediaType,
     /// The route exists, but for another method.
     MethodNotAllowed,
@@ -57,12 +57,12 @@ impl Reason {
     }
 
     /// 413 is only for a body with too many bytes: clients of such servers split a batch on 413, which does not shorten
-    /// a text. A text that is too long is 400 with OpenAI and 422 with text-embeddings-inference, as their clients
-    /// expect.
+    /// a text. A text that is too long is 400 with OpenAI and SIE, and 422 with text-embeddings-inference, as their
+    /// clients expect. SIE's clients retry a 429 as its own 503 of a full queue.
     pub fn status(self, endpoint: Endpoint) -> StatusCode {
         match self {
             Self::InvalidJson | Self::InvalidInput => StatusCode::BAD_REQUEST,
-            Self::InputTooLong if endpoint.is_openai() => StatusCode::BAD_REQUEST,
+            Self::InputTooLong if endpoint.error_shape() != ErrorShape::Flat => StatusCode::BAD_REQUEST,
             Self::InputTooLong | Self::TooManyInputs => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -114,10 +114,10 @@ impl ApiError {
     /// The answer, with the status that this endpoint's clients expect.
     pub fn into_response(self, endpoint: Endpoint) -> Response {
         let (status, param) = (self.reason.status(endpoint), self.param.as_deref());
-        let mut response = if endpoint.is_openai() {
-            body(status, self.reason.code(), &self.message, param)
-        } else {
-            flat(status, self.reason, &self.message, param)
+        let mut response = match endpoint.error_shape() {
+            ErrorShape::OpenAi => body(status, self.reason.code(), &self.message, param),
+            ErrorShape::Flat => flat(status, self.reason, &self.message, param),
+            ErrorShape::Detail => detail(status, self.reason, &self.message, param),
         };
         let headers = response.headers_mut();
         if let Some(seconds) = self.retry_after {
@@ -140,6 +140,20 @@ fn flat(status: StatusCode, reason: Reason, message: &str, param: Option<&str>) 
         _ => "Validation",
     };
     let error = json!({ "error": message, "error_type": kind, "param": param, "code": reason.code() });
+    (status, axum::Json(error)).into_response()
+}
+
+/// The error body that SIE's clients read, with SIE's codes: by them a client waits for a model that is being loaded, or
+/// knows a text that is too long.
+fn detail(status: StatusCode, reason: Reason, message: &str, param: Option<&str>) -> Response {
+    let code = match reason {
+        Reason::InvalidJson => Cow::from("INVALID_INPUT"),
+        // A retry reaches another worker, as it does where SIE drains one.
+        Reason::Draining => "MODEL_LOADING".into(),
+        Reason::InferenceFailed => "INFERENCE_ERROR".into(),
+        other => other.code().to_ascii_uppercase().into(),
+    };
+    let error = json!({ "detail": { "code": code, "message": message, "param": param } });
     (status, axum::Json(error)).into_response()
 }
 

@@ -13,8 +13,10 @@ pub mod request_id;
 mod rerank;
 mod routes;
 mod score;
+mod sie;
 mod tei;
 mod tokens;
+mod wire;
 
 use std::sync::Arc;
 
@@ -37,7 +39,7 @@ pub fn guarded(app: Arc<App>, access: Access) -> Router {
     let access = (Arc::clone(&app), Arc::new(access));
     ROUTES
         .iter()
-        .fold(Router::new(), |router, route| router.route(route.path, (route.make)()))
+        .fold(Router::new(), |router, route| router.route(route.path, route.make()))
         .fallback(async || body(StatusCode::NOT_FOUND, "not_found", "there is no such route", None))
         .method_not_allowed_fallback(async || {
             let code = Reason::MethodNotAllowed.code();

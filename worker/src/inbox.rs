@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::engine::{Output, Row};
+use crate::engine::{OutputSet, Row};
 use crate::error::Reason;
 use crate::lifecycle::Lifecycle;
 use crate::queue::{BatchLimits, Full, Queue, Taken, Work};
@@ -17,8 +17,8 @@ pub(crate) struct Text {
     /// Its place among the texts of its request.
     pub(crate) index: usize,
     pub(crate) encoded: Encoded,
-    /// The output that its request wants.
-    pub(crate) output: Output,
+    /// The outputs that its request wants.
+    pub(crate) outputs: OutputSet,
     /// Time at which its request is answered with 504.
     pub(crate) deadline: Instant,
     /// Has room for as many answers as the request has texts, so that the lane never waits for a request.
@@ -27,8 +27,8 @@ pub(crate) struct Text {
 
 impl Text {
     /// Sends the answer, unless the request has ended.
-    pub(crate) fn answer(&self, row: Result<Row, Reason>, (taken, done): (Instant, Instant)) {
-        drop(self.reply.try_send(Answer { index: self.index, row, taken, done }));
+    pub(crate) fn answer(&self, rows: Result<Vec<Row>, Reason>, (taken, done): (Instant, Instant)) {
+        drop(self.reply.try_send(Answer { index: self.index, rows, taken, done }));
     }
 }
 
@@ -49,7 +49,8 @@ impl Work for Text {
 pub(crate) struct Answer {
     /// The text's place among those of its request.
     pub(crate) index: usize,
-    pub(crate) row: Result<Row, Reason>,
+    /// One for each wanted output, in the order of [`crate::engine::Output::ALL`].
+    pub(crate) rows: Result<Vec<Row>, Reason>,
     /// When the lane took the text.
     pub(crate) taken: Instant,
     /// When its pass ended.

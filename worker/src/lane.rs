@@ -28,7 +28,7 @@ pub fn lane(app: &App, engine: &mut dyn Engine) {
 fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     let taken = Instant::now();
     let packed = Packed::of(&batch.iter().map(|text| &text.encoded).collect::<Vec<_>>());
-    let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().map(|text| text.output)));
+    let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().flat_map(|text| text.outputs.iter())));
     let done = Instant::now();
     app.metrics.batch_size.observe(packed.texts() as f64);
     app.metrics.batch_tokens.observe(packed.tokens() as f64);
@@ -41,7 +41,8 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
             app.metrics.progress(SystemTime::now());
             for (row, index) in packed.order.iter().enumerate() {
                 let text = &batch[*index];
-                text.answer(outputs.take(text.output, row).ok_or(Reason::InferenceFailed), (taken, done));
+                let rows = text.outputs.iter().map(|output| outputs.take(output, row)).collect::<Option<_>>();
+                text.answer(rows.ok_or(Reason::InferenceFailed), (taken, done));
             }
         }
         Err(error) => {

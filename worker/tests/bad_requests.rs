@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use belfry_worker::engine::Output;
-use client::{OPENAI, post, send};
+use client::{ENCODE, OPENAI, SCORE, message_in, post, send};
 use serde_json::{Value, json};
 use support::Fake;
 
@@ -27,12 +27,6 @@ fn all() -> Fake {
     Fake::giving(outputs, "")
 }
 
-/// The message of an answer in either form.
-fn message(body: &Value) -> String {
-    let message = if body["error"].is_string() { &body["error"] } else { &body["error"]["message"] };
-    message.as_str().unwrap_or_else(|| panic!("no message: {body}")).to_owned()
-}
-
 /// Asserts that a request has its one clear answer, and that the next one is served.
 async fn refused(fake: &Fake, name: &str, request: impl Fn() -> Request<Body>, status: u16) -> String {
     let mut fastest = Duration::MAX;
@@ -42,7 +36,7 @@ async fn refused(fake: &Fake, name: &str, request: impl Fn() -> Request<Body>, s
         let began = Instant::now();
         let (got, head, body) = send(fake, request()).await;
         fastest = fastest.min(began.elapsed());
-        said = message(&body);
+        message_in(&body).clone_into(&mut said);
         assert_eq!(got.as_u16(), status, "{name}: {body}");
         assert!(!body.to_string().contains(SECRET), "{name}: {body}");
         assert!(head.headers().contains_key("x-request-id"), "{name}");
@@ -69,6 +63,8 @@ fn good() -> Vec<(&'static str, Value, &'static str)> {
         ("/similarity", json!({ "inputs": { "source_sentence": SECRET, "sentences": [SECRET] } }), "inputs"),
         ("/tokenize", json!({ "inputs": SECRET }), "inputs"),
         ("/decode", json!({ "ids": [[4]] }), "ids"),
+        (ENCODE, json!({ "items": [{ "id": SECRET, "text": SECRET }] }), "items"),
+        (SCORE, json!({ "query": { "text": SECRET }, "items": [{ "id": SECRET, "text": SECRET }] }), "items"),
     ]
 }
 
@@ -139,6 +135,27 @@ async fn a_wrong_setting_is_refused_by_its_name() {
         ("/tokenize", "add_special_tokens", vec![json!(SECRET), json!(1)]),
         ("/tokenize", "prompt_name", vec![json!(SECRET)]),
         ("/decode", "skip_special_tokens", vec![json!(SECRET)]),
+        (ENCODE, "params", vec![json!(SECRET), json!([SECRET]), json!({ "instruction": [SECRET] })]),
+        (ENCODE, "params", vec![json!({ "output_types": [] }), json!({ "output_types": [SECRET, "dense"] })]),
+        (ENCODE, "params", vec![json!({ "output_types": SECRET }), json!({ "output_types": ["score"] })]),
+        (ENCODE, "params", vec![json!({ "output_dtype": SECRET }), json!({ "output_dtype": 16 })]),
+        (ENCODE, "params", vec![json!({ "options": [SECRET] }), json!({ "options": { SECRET: SECRET } })]),
+        (
+            ENCODE,
+            "params",
+            vec![json!({ "options": { "is_query": SECRET } }), json!({ "options": { "normalize": 1 } })],
+        ),
+        (ENCODE, "params", vec![json!({ "options": { "overflow_policy": SECRET } })]),
+        (ENCODE, "params", vec![json!({ "options": { "profile": SECRET } }), json!({ "options": { "muvera": {} } })]),
+        (
+            ENCODE,
+            "items",
+            vec![json!([{ "id": 5, "text": SECRET }]), json!([{ "text": null }]), json!([[SECRET, SECRET]])],
+        ),
+        (ENCODE, "items", vec![json!([{ "text": "" }]), json!([{ "text": "w1", "images": [{ "data": SECRET }] }])]),
+        (SCORE, "query", vec![json!(SECRET), json!({}), json!({ "text": "" }), json!([SECRET]), Value::Null]),
+        (SCORE, "instruction", vec![json!(1)]),
+        (SCORE, "options", vec![json!(SECRET), json!({ SECRET: 1 }), json!({ "normalize": true })]),
     ];
     for (path, field, values) in rows {
         let (_, good, _) = good().into_iter().find(|(good, ..)| *good == path).unwrap();
@@ -175,6 +192,9 @@ async fn a_request_around_the_body_that_is_wrong_is_refused() {
         ("another case", "application/json", None, "/EMBED", 404),
         ("posting to a probe", "application/json", None, "/healthz", 405),
         ("posting to the models", "application/json", None, "/v1/models", 405),
+        ("another model's vectors", "application/json", None, "/v1/encode/hunter2", 404),
+        ("another model's scores", "application/json", None, "/v1/score/tiny/hunter2", 404),
+        ("no model", "application/json", None, "/v1/encode", 404),
     ];
     for (name, kind, encoding, path, status) in rows {
         refused(&fake, name, || request(kind, encoding, path), status).await;

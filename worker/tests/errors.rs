@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use belfry_worker::http::router;
 use belfry_worker::lifecycle::State;
-use client::{OPENAI, TEI, fails, post, send};
+use client::{ENCODE, OPENAI, SCORE, TEI, fails, post, send};
 use serde_json::json;
 use support::{Fake, Next, soon};
 use tower::ServiceExt;
@@ -59,6 +59,13 @@ async fn malformed_requests_are_refused_by_the_table() {
         ("/similarity", r#"{"inputs": {"source_sentence": "a", "sentences": []}}"#.to_owned(), 400, "invalid_input"),
         ("/embed_sparse", r#"{"inputs": ""}"#.to_owned(), 400, "invalid_input"),
         ("/embed_all", r#"{"inputs": {}}"#.to_owned(), 400, "invalid_input"),
+        (ENCODE, r#"{"items": ["#.to_owned(), 400, "invalid_json"),
+        (ENCODE, r#"{"items": []}"#.to_owned(), 400, "invalid_input"),
+        (ENCODE, json!({ "items": [{ "text": long }] }).to_string(), 400, "input_too_long"),
+        (ENCODE, json!({ "items": vec![json!({ "text": "w1" }); 257] }).to_string(), 422, "too_many_inputs"),
+        (ENCODE, json!({ "items": vec![json!({}); 70_000] }).to_string(), 422, "too_many_inputs"),
+        (SCORE, r#"{"query": {"text": "a"}, "items": [{"text": "b"}]}"#.to_owned(), 400, "invalid_input"),
+        (SCORE, r#"{"query": {"text": ""}, "items": [{"text": "b"}]}"#.to_owned(), 400, "invalid_input"),
     ];
     for (path, body, status, code) in rows {
         fails(&Fake::ready(""), post(path, body), status, code).await;
@@ -152,8 +159,10 @@ async fn unknown_routes_and_methods_answer_in_json() {
 #[tokio::test]
 async fn a_request_before_the_model_is_loaded_is_asked_to_retry() {
     let fake = Fake::loading();
-    let (head, _) = fails(&fake, post(OPENAI, r#"{"input": "a"}"#), 503, "model_loading").await;
-    assert_eq!(head.headers()["retry-after"], "5");
+    for (path, body) in [(OPENAI, r#"{"input": "a"}"#), (ENCODE, r#"{"items": [{"text": "a"}]}"#)] {
+        let (head, _) = fails(&fake, post(path, body), 503, "model_loading").await;
+        assert_eq!(head.headers()["retry-after"], "5");
+    }
     fake.app.advance(State::Failed);
     let fake = Fake::loading();
     let (status, _, body) = send(&fake, Request::get("/v1/models").body(Body::empty()).unwrap()).await;

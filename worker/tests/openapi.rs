@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use belfry_worker::endpoint::Endpoint;
+use belfry_worker::endpoint::{Endpoint, ErrorShape};
 use belfry_worker::engine::Output;
 use belfry_worker::error::Reason;
 use belfry_worker::http::ROUTES;
 use belfry_worker::http::openapi::DOCUMENT;
-use client::{post, send};
+use client::{path_of, path_to, post, send};
 use serde_json::Value;
 use support::Fake;
 
@@ -50,7 +50,7 @@ fn the_document_has_the_routes_and_no_others() {
 async fn the_table_of_routes_names_the_methods_that_are_answered() {
     let fake = Fake::ready("");
     for route in ROUTES {
-        let path = route.path.replace("{*id}", "tiny");
+        let path = path_of(route.path);
         for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"] {
             let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
             let status = send(&fake, request).await.0;
@@ -72,7 +72,7 @@ async fn every_example_is_answered() {
         let example = operation["requestBody"]["content"]["application/json"]["example"].to_string();
         let mut answered = false;
         for fake in &fakes {
-            answered |= send(fake, post(&path, example.clone())).await.0 == StatusCode::OK;
+            answered |= send(fake, post(&path_of(&path), example.clone())).await.0 == StatusCode::OK;
         }
         assert!(answered, "{path}: {example}");
         asked += 1;
@@ -84,7 +84,9 @@ async fn every_example_is_answered() {
 fn every_status_of_a_failed_request_is_written_down() {
     let document = document();
     for endpoint in Endpoint::ALL {
-        let operation = &document["paths"][endpoint.path()]["post"];
+        let operations = operations(&document);
+        let here = operations.iter().find(|(path, ..)| path_of(path) == path_to(*endpoint));
+        let (_, _, operation) = here.unwrap();
         let written: BTreeSet<&str> = operation["responses"].as_object().unwrap().keys().map(String::as_str).collect();
         let statuses = Reason::ALL.iter().map(|reason| reason.status(*endpoint));
         let mut sent: BTreeSet<String> = statuses.map(|status| status.as_str().to_owned()).collect();
@@ -92,7 +94,11 @@ fn every_status_of_a_failed_request_is_written_down() {
         sent.remove("499");
         sent.insert("200".to_owned());
         assert_eq!(written, sent.iter().map(String::as_str).collect(), "{endpoint:?}");
-        let shape = if endpoint.is_openai() { "OpenAI" } else { "Flat" };
+        let shape = match endpoint.error_shape() {
+            ErrorShape::OpenAi => "OpenAI",
+            ErrorShape::Flat => "Flat",
+            ErrorShape::Detail => "Detail",
+        };
         for code in written.iter().filter(|code| **code != "200") {
             let response = &operation["responses"][code]["$ref"];
             assert_eq!(response, &format!("#/components/responses/{shape}{code}"), "{endpoint:?}");

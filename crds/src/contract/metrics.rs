@@ -11,9 +11,20 @@ const fn one_per(name: &'static str, what: &'static str) -> Label {
     Label { name, values: Values::OnePer(what) }
 }
 
-/// Routes that count as inference; probes, metrics and unknown paths do not.
-pub const ENDPOINTS: &[&str] =
-    &["/v1/embeddings", "/embed", "/embed_all", "/embed_sparse", "/rerank", "/v1/rerank", "/predict", "/similarity"];
+/// Routes that count as inference; probes, metrics and unknown paths do not. A route with the name of a model in its path
+/// is written without that name.
+pub const ENDPOINTS: &[&str] = &[
+    "/v1/embeddings",
+    "/embed",
+    "/embed_all",
+    "/embed_sparse",
+    "/rerank",
+    "/v1/rerank",
+    "/predict",
+    "/similarity",
+    "/v1/encode",
+    "/v1/score",
+];
 
 /// HTTP statuses of a worker's answers to inference requests. 499 is never sent: it counts requests whose caller
 /// disconnected.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::request_id::RequestId;
@@ -71,6 +72,8 @@ pub(super) struct Exchange<'a> {
     pub(super) app: &'a Arc<App>,
     pub(super) model: &'a Model,
     pub(super) endpoint: Endpoint,
+    /// The path and the headers of the request.
+    pub(super) head: &'a Parts,
     /// The id of the request.
     pub(super) id: &'a str,
     /// When the body was complete.
@@ -104,16 +107,15 @@ async fn steps<F>(call: &mut Call, app: &Arc<App>, request: Request, route: F) -
 where
     F: AsyncFnOnce(Exchange<'_>, Bytes) -> Result<Response, ApiError>,
 {
-    let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
-    let model = admit::open(app, admission)?;
     let limit = limit(request.headers(), app.limits.request_timeout())?;
-    let body = admit::body(app, request).await?;
+    let (model, head, body) = admitted(app, call.endpoint, request).await?;
     call.began = Instant::now();
     let deadline = call.began + limit;
     let exchange = Exchange {
         app,
         model,
         endpoint: call.endpoint,
+        head: &head,
         id: &call.id,
         began: call.began,
         deadline,
@@ -124,6 +126,19 @@ where
         let message = format!("not answered within {} ms; send fewer texts, or retry later", limit.as_millis());
         Err(ApiError::new(Reason::DeadlineExceeded, message))
     })
+}
+
+/// Admits a request, and reads its body.
+pub(super) async fn admitted(
+    app: &App,
+    endpoint: Endpoint,
+    request: Request,
+) -> Result<(&Model, Parts, admit::Body), ApiError> {
+    let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
+    let model = admit::open(app, admission)?;
+    let (head, body) = request.into_parts();
+    let body = admit::body(app, endpoint, (&head, body)).await?;
+    Ok((model, head, body))
 }
 
 /// The time limit of a request: the worker's, or what the caller says if that is shorter. A caller that has left by then

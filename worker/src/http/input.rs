@@ -1,8 +1,12 @@
-//! The texts of a request, and JSON errors that never quote the request.
+//! The texts of a request, and errors of JSON and msgpack that never quote the request.
 
 use std::fmt;
+use std::io::Cursor;
+use std::marker::PhantomData;
 
-use serde::de::{DeserializeOwned, Deserializer, Error, SeqAccess, Visitor};
+use rmp_serde::decode::Error as Unpacking;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{ApiError, Reason};
 use crate::plain::plain;
@@ -162,6 +166,59 @@ impl<'de> serde::Deserialize<'de> for Input {
 
 const TOO_MANY: &str = "too many inputs in one request";
 
+/// An object. Without it, serde takes an array for an object whose fields have no names.
+#[derive(Clone, Debug)]
+pub struct Object<T>(pub T);
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+    }
+}
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A list that is not read past 65,536 elements.
+#[derive(Clone, Debug)]
+pub struct Bounded<T>(pub Vec<T>);
+
+struct BoundedVisitor<T>(PhantomData<T>);
+
+impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
+    type Value = Bounded<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded<T>, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = list.next_element()? {
+            if elements.len() == ELEMENTS_LIMIT {
+                return Err(A::Error::custom(TOO_MANY));
+            }
+            elements.push(element);
+        }
+        Ok(Bounded(elements))
+    }
+}
+
+impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Bounded<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(BoundedVisitor(PhantomData))
+    }
+}
+
 /// Reads a body, which is an object. Fields that are not known are ignored.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if deeper_than(body, DEPTH_LIMIT) {
@@ -177,6 +234,40 @@ pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
     reader.end().map_err(|error| broken(&error))?;
     Ok(value)
+}
+
+/// Reads a body in msgpack, which is a map, and answers as [`parse`] does.
+pub fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // A map of up to 15 fields, of up to 65,535, and of more.
+    if !matches!(body.first(), Some(0x80..=0x8F | 0xDE | 0xDF)) {
+        let message = "the body is not a map of msgpack; expected one with the fields of the request";
+        return Err(ApiError::new(Reason::InvalidInput, message));
+    }
+    let mut reader = rmp_serde::Deserializer::new(Cursor::new(body));
+    reader.set_max_depth(DEPTH_LIMIT + 1);
+    let value = serde_path_to_error::deserialize(&mut reader)
+        .map_err(|error| unpacking(&error.path().to_string(), error.inner()))?;
+    if reader.position() < body.len() as u64 {
+        return Err(unreadable("something follows its end"));
+    }
+    Ok(value)
+}
+
+fn unreadable(why: &str) -> ApiError {
+    ApiError::new(Reason::InvalidJson, format!("the body is not valid msgpack: {why}"))
+}
+
+fn unpacking(path: &str, error: &Unpacking) -> ApiError {
+    match error {
+        Unpacking::Syntax(text) => at_fault(path, text),
+        Unpacking::TypeMismatch(_) | Unpacking::OutOfRange => at_fault(path, ""),
+        Unpacking::DepthLimitExceeded => {
+            ApiError::new(Reason::InvalidJson, format!("the body is nested deeper than {DEPTH_LIMIT} levels"))
+        }
+        Unpacking::InvalidMarkerRead(_) | Unpacking::InvalidDataRead(_) => unreadable("it ends too early"),
+        Unpacking::Utf8Error(_) => unreadable("a text is not UTF-8"),
+        Unpacking::LengthMismatch(_) | Unpacking::Uncategorized(_) => unreadable("a value has another length"),
+    }
 }
 
 /// What a body is that is no object; `None` also for one that is nothing at all.
@@ -195,22 +286,32 @@ fn broken(error: &serde_json::Error) -> ApiError {
     ApiError::new(Reason::InvalidJson, format!("the body is not valid JSON: {error}"))
 }
 
-/// Explains what is wrong and where: the field, what was expected, and the kind of what came. The value itself may be
-/// private, so it is never repeated.
+/// Explains what is wrong and where.
 fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
     let (inner, path) = (error.inner(), error.path().to_string());
     if inner.is_syntax() || inner.is_eof() {
         return broken(inner);
     }
     let text = inner.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    at_fault(&path, text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text))
+}
+
+/// The field that is at fault, what was expected, and the kind of what came. The value itself may be private, so it is never
+/// repeated.
+fn at_fault(path: &str, text: &str) -> ApiError {
     let field = path.split(['.', '[']).next().filter(|field| !field.is_empty() && *field != "?");
     if text.starts_with(TOO_MANY) {
         return ApiError::new(Reason::TooManyInputs, text);
     }
     // Written by serde or here, without a value from the body.
-    const SAFE: &[&str] =
-        &["missing field", "duplicate field", "a token id is too large", "an array mixes", "expected `"];
+    const SAFE: &[&str] = &[
+        "missing field",
+        "duplicate field",
+        "a token id is too large",
+        "an array mixes",
+        "expected `",
+        "it has a setting that",
+    ];
     let what = match (text.rsplit_once(", expected "), came(text)) {
         (Some((_, expected)), Some(kind)) => format!("expected {}, got {kind}", plain(expected)),
         (Some((_, expected)), None) => format!("expected {}", plain(expected)),
@@ -235,6 +336,8 @@ fn came(text: &str) -> Option<&'static str> {
     let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
     const KINDS: &[(&str, &str)] = &[
         ("null", "null"),
+        ("unit value", "null"),
+        ("byte array", "bytes"),
         ("boolean", "true or false"),
         ("integer", "a number"),
         ("floating point", "a number"),

@@ -7,7 +7,7 @@ use super::call::Exchange;
 use super::input::Input;
 use crate::admit;
 use crate::endpoint::Endpoint;
-use crate::engine::{Output, Row};
+use crate::engine::{Output, OutputSet, Row};
 use crate::error::{ApiError, Reason};
 use crate::rows::{self, Rows};
 use crate::state::{App, Model, Prompt};
@@ -81,8 +81,7 @@ pub(super) struct Passed<T> {
 }
 
 impl Exchange<'_> {
-    /// Sends texts through the model for one output. The first part must find room in the queue, so that a busy worker
-    /// says so at once; the others wait for it.
+    /// Sends texts through the model for one output.
     pub(super) async fn pass<T>(
         &mut self,
         work: Work,
@@ -90,6 +89,21 @@ impl Exchange<'_> {
         (output, typed): (Output, fn(Row) -> Option<T>),
     ) -> Result<Passed<T>, ApiError> {
         admit::output(self.model, output)?;
+        let Passed { rows, tokens, times } = self.pass_for(work, truncate, OutputSet::of([output])).await?;
+        let only = rows.into_iter().map(|mut rows| rows.pop().and_then(typed));
+        // A row that is missing here has another kind than the requested one.
+        let rows = only.collect::<Option<Vec<T>>>().ok_or_else(|| rows::failed(Reason::InferenceFailed))?;
+        Ok(Passed { rows, tokens, times })
+    }
+
+    /// Sends texts through the model for outputs that it has: a text's rows come from one pass. The first part must find
+    /// room in the queue, so that a busy worker says so at once; the others wait for it.
+    pub(super) async fn pass_for(
+        &mut self,
+        work: Work,
+        truncate: Option<bool>,
+        outputs: OutputSet,
+    ) -> Result<Passed<Vec<Row>>, ApiError> {
         let truncate = truncate.unwrap_or(self.app.limits.auto_truncate);
         let (capacity, param) = (self.app.limits.queue_capacity, self.endpoint.input_name());
         *self.texts = work.len();
@@ -107,7 +121,7 @@ impl Exchange<'_> {
             let encoded = tokenize(self.app, self.endpoint, part, (truncate, offset)).await?;
             passed.times.tokenize += began.elapsed();
             let Rows { rows, tokens, queue, inference } =
-                rows::pass(self.app, room, (encoded, output, typed), self.deadline).await?;
+                rows::pass(self.app, room, (encoded, outputs), self.deadline).await?;
             passed.rows.extend(rows);
             passed.tokens += tokens;
             passed.times.queue += queue;

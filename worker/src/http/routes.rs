@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use super::call::{answer, wrong_method};
-use super::{openai, openapi, probes, rerank, tei, tokens};
+use super::{openai, openapi, probes, rerank, sie, tei, tokens};
 use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::state::App;
@@ -20,33 +20,68 @@ pub struct Route {
     pub path: &'static str,
     /// Its methods.
     pub methods: &'static [&'static str],
-    pub(super) make: fn() -> MethodRouter<Arc<App>>,
+    handler: Handler,
+}
+
+/// What answers at a path.
+#[derive(Clone, Copy, Debug)]
+enum Handler {
+    /// A route that counts as inference.
+    Inference(Endpoint),
+    /// The inference route that fits the model.
+    Main,
+    /// Any other.
+    Other(fn() -> MethodRouter<Arc<App>>),
+}
+
+impl Route {
+    pub(super) fn make(&self) -> MethodRouter<Arc<App>> {
+        match self.handler {
+            Handler::Inference(endpoint) => inference(endpoint),
+            Handler::Main => post(main_task).get(probes::ready),
+            Handler::Other(make) => make(),
+        }
+    }
+
+    /// Whether a request for this path comes here.
+    fn serves(&self, path: &str) -> bool {
+        match self.path.split_once('{') {
+            None => self.path == path,
+            Some((start, _)) => path.strip_prefix(start).is_some_and(|name| !name.is_empty()),
+        }
+    }
 }
 
 const GET: &[&str] = &["GET", "HEAD"];
 const POST: &[&str] = &["POST"];
 
+const fn infers(path: &'static str, endpoint: Endpoint) -> Route {
+    Route { path, methods: POST, handler: Handler::Inference(endpoint) }
+}
+
 const fn asks(path: &'static str, make: fn() -> MethodRouter<Arc<App>>) -> Route {
-    Route { path, methods: POST, make }
+    Route { path, methods: POST, handler: Handler::Other(make) }
 }
 
 const fn shows(path: &'static str, make: fn() -> MethodRouter<Arc<App>>) -> Route {
-    Route { path, methods: GET, make }
+    Route { path, methods: GET, handler: Handler::Other(make) }
 }
 
 /// Every route of the worker.
 pub const ROUTES: &[Route] = &[
-    asks("/v1/embeddings", || inference(Endpoint::Embeddings)),
-    asks("/embeddings", || inference(Endpoint::Embeddings)),
-    asks("/embed", || inference(Endpoint::Embed)),
-    asks("/embed_all", || inference(Endpoint::EmbedAll)),
-    asks("/embed_sparse", || inference(Endpoint::EmbedSparse)),
-    asks("/rerank", || inference(Endpoint::Rerank)),
-    asks("/v1/rerank", || inference(Endpoint::RerankV1)),
-    asks("/v2/rerank", || inference(Endpoint::RerankV1)),
-    asks("/predict", || inference(Endpoint::Predict)),
-    asks("/similarity", || inference(Endpoint::Similarity)),
-    Route { path: "/", methods: &["GET", "HEAD", "POST"], make: || post(main_task).get(probes::ready) },
+    infers("/v1/embeddings", Endpoint::Embeddings),
+    infers("/embeddings", Endpoint::Embeddings),
+    infers("/embed", Endpoint::Embed),
+    infers("/embed_all", Endpoint::EmbedAll),
+    infers("/embed_sparse", Endpoint::EmbedSparse),
+    infers("/rerank", Endpoint::Rerank),
+    infers("/v1/rerank", Endpoint::RerankV1),
+    infers("/v2/rerank", Endpoint::RerankV1),
+    infers("/predict", Endpoint::Predict),
+    infers("/similarity", Endpoint::Similarity),
+    infers("/v1/encode/{*model}", Endpoint::Encode),
+    infers("/v1/score/{*model}", Endpoint::Score),
+    Route { path: "/", methods: &["GET", "HEAD", "POST"], handler: Handler::Main },
     asks("/tokenize", || post(tokens::tokenize)),
     asks("/decode", || post(tokens::decode)),
     shows("/v1/models", || get(probes::models)),
@@ -61,22 +96,21 @@ pub const ROUTES: &[Route] = &[
     shows(METRICS_PATH, || get(probes::metrics)),
 ];
 
+fn at(path: &str) -> Option<&'static Route> {
+    ROUTES.iter().find(|route| route.serves(path))
+}
+
 /// The methods of a path; none if there is no such route.
 pub(super) fn methods(path: &str) -> Option<&'static [&'static str]> {
-    let fits = |route: &&Route| match route.path.split_once('{') {
-        None => route.path == path,
-        Some((start, _)) => path.strip_prefix(start).is_some_and(|id| !id.is_empty()),
-    };
-    ROUTES.iter().find(fits).map(|route| route.methods)
+    at(path).map(|route| route.methods)
 }
 
 /// The inference route at a path.
 pub(super) fn endpoint(app: &App, path: &str) -> Option<Endpoint> {
-    match path {
-        "/" => Some(main_endpoint(app)),
-        "/embeddings" => Some(Endpoint::Embeddings),
-        "/v2/rerank" => Some(Endpoint::RerankV1),
-        _ => Endpoint::ALL.iter().copied().find(|endpoint| endpoint.path() == path),
+    match at(path)?.handler {
+        Handler::Inference(endpoint) => Some(endpoint),
+        Handler::Main => Some(main_endpoint(app)),
+        Handler::Other(_) => None,
     }
 }
 
@@ -96,6 +130,8 @@ async fn run(app: Arc<App>, endpoint: Endpoint, request: Request) -> Response {
         Endpoint::RerankV1 => answer(app, endpoint, request, rerank::rerank).await,
         Endpoint::Predict => answer(app, endpoint, request, tei::predict).await,
         Endpoint::Similarity => answer(app, endpoint, request, tei::similarity).await,
+        Endpoint::Encode => answer(app, endpoint, request, sie::encode).await,
+        Endpoint::Score => answer(app, endpoint, request, sie::score).await,
     }
 }
 

@@ -8,13 +8,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use super::call::admitted;
 use super::input::{self, Input};
 use super::pass::{blocking, refusal};
 use super::prompt::prompt;
 use crate::admit;
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason};
-use crate::server::Admission;
 use crate::state::App;
 use crate::tokenize::Token;
 
@@ -59,9 +59,7 @@ pub(super) async fn tokenize(State(app): State<Arc<App>>, request: Request) -> R
 }
 
 async fn tokens(app: &Arc<App>, request: Request) -> Result<Response, ApiError> {
-    let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
-    let model = admit::open(app, admission)?;
-    let body = admit::body(app, request).await?;
+    let (model, _, body) = admitted(app, Endpoint::Embed, request).await?;
     let Texts { inputs, add_special_tokens, prompt_name } = input::parse(&body.bytes)?;
     let prompt = match prompt_name {
         Some(name) => prompt(model, Some(name), None)?.text,
@@ -86,9 +84,7 @@ pub(super) async fn decode(State(app): State<Arc<App>>, request: Request) -> Res
 }
 
 async fn texts(app: &Arc<App>, request: Request) -> Result<Response, ApiError> {
-    let admission = request.extensions().get().copied().unwrap_or(Admission::Open);
-    admit::open(app, admission)?;
-    let body = admit::body(app, request).await?;
+    let (_, _, body) = admitted(app, Endpoint::Embed, request).await?;
     let Ids { ids, skip_special_tokens } = input::parse(&body.bytes)?;
     let Input::Ids(lists) = ids.checked("ids")? else {
         return Err(ApiError::new(Reason::InvalidInput, "ids has texts; send token ids").param("ids"));
