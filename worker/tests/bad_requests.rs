@@ -192,6 +192,7 @@ async fn a_request_around_the_body_that_is_wrong_is_refused() {
         ("another case", "application/json", None, "/EMBED", 404),
         ("posting to a probe", "application/json", None, "/healthz", 405),
         ("posting to the models", "application/json", None, "/v1/models", 405),
+        ("tensors for a model", "application/json", None, "/v2/models/tiny/infer", 405),
         ("another model's vectors", "application/json", None, "/v1/encode/hunter2", 404),
         ("another model's scores", "application/json", None, "/v1/score/tiny/hunter2", 404),
         ("no model", "application/json", None, "/v1/encode", 404),

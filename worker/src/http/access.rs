@@ -12,14 +12,14 @@ use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use sha2::{Digest, Sha256};
 
 use super::request_id::RequestId;
-use super::{cors, routes};
+use super::{cors, kserve, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason};
 use crate::state::App;
 
 /// Paths that need no key.
-const OPEN: &[&str] = &[LIVENESS_PATH, READINESS_PATH, METRICS_PATH, "/health", "/ping"];
+const OPEN: &[&str] = &[LIVENESS_PATH, READINESS_PATH, METRICS_PATH, kserve::LIVE, kserve::READY, "/health", "/ping"];
 
 /// Who may ask; by default everybody, but no page of another origin.
 #[derive(Clone, Debug, Default)]

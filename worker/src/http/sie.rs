@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use serde::Serialize;
 
 use self::array::{Array, Dtype};
+pub(super) use self::body::name;
 use self::body::{Encode, Options, Score};
 use super::call::Exchange;
 use super::input::{Input, Object};

@@ -83,7 +83,7 @@ impl TryFrom<String> for Kind {
 }
 
 /// SIE's name of an output; `None` for one that it does not have here.
-const fn name(output: Output) -> Option<&'static str> {
+pub(in crate::http) const fn name(output: Output) -> Option<&'static str> {
     match output {
         Output::Dense => Some("dense"),
         Output::Sparse => Some("sparse"),
