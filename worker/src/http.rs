@@ -3,6 +3,7 @@
 mod access;
 mod call;
 mod cors;
+pub mod docs;
 pub mod input;
 mod kserve;
 mod openai;

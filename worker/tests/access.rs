@@ -49,7 +49,7 @@ const KEYS: &str = "--api-keys sk-first,sk-second";
 async fn every_route_but_probes_and_metrics_needs_a_key() {
     let fake = Fake::ready("");
     let router = behind(&fake, KEYS);
-    let open = ["/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready"];
+    let open = ["/healthz", "/readyz", "/metrics", "/health", "/ping", "/v2/health/live", "/v2/health/ready", "/docs"];
     for route in ROUTES {
         let path = path_of(route.path);
         for method in route.methods {

@@ -80,6 +80,27 @@ async fn every_example_is_answered() {
     assert!(asked > 10);
 }
 
+#[tokio::test]
+async fn the_outputs_of_a_route_are_those_of_models_that_answer_its_example() {
+    let fakes: Vec<(Output, Fake)> =
+        Output::ALL.into_iter().map(|output| (output, Fake::giving([output], "--accept-token-ids"))).collect();
+    for (path, _, operation) in operations(&document()).into_iter().filter(|(_, method, _)| method == "POST") {
+        let Some(outputs) = operation["x-outputs"].as_array() else {
+            assert!(["/", "/tokenize", "/decode"].contains(&path.as_str()), "{path}");
+            continue;
+        };
+        let example = operation["requestBody"]["content"]["application/json"]["example"].to_string();
+        let mut answered = 0;
+        for (output, fake) in &fakes {
+            let status = send(fake, post(&path_of(&path), example.clone())).await.0;
+            let listed = outputs.iter().any(|name| name == output.name());
+            assert!(listed || status == StatusCode::BAD_REQUEST, "{path}: {output}: {status}");
+            answered += usize::from(status == StatusCode::OK);
+        }
+        assert!(answered > 0, "{path}");
+    }
+}
+
 #[test]
 fn every_status_of_a_failed_request_is_written_down() {
     let document = document();

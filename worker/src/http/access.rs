@@ -1,4 +1,4 @@
-//! Who may ask: API keys, and pages of other origins. Probes and metrics are open to everybody.
+//! Who may ask: API keys, and pages of other origins. Probes, metrics and the page to try the API are open to everybody.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -12,14 +12,15 @@ use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use sha2::{Digest, Sha256};
 
 use super::request_id::RequestId;
-use super::{cors, kserve, routes};
+use super::{cors, docs, kserve, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason};
 use crate::state::App;
 
 /// Paths that need no key.
-const OPEN: &[&str] = &[LIVENESS_PATH, READINESS_PATH, METRICS_PATH, kserve::LIVE, kserve::READY, "/health", "/ping"];
+const OPEN: &[&str] =
+    &[LIVENESS_PATH, READINESS_PATH, METRICS_PATH, kserve::LIVE, kserve::READY, "/health", "/ping", docs::PATH];
 
 /// Who may ask; by default everybody, but no page of another origin.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use axum::routing::{MethodRouter, get, post};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use super::call::{answer, wrong_method};
-use super::{kserve, openai, openapi, probes, rerank, sie, tei, tokens};
+use super::{docs, kserve, openai, openapi, probes, rerank, sie, tei, tokens};
 use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::state::App;
@@ -89,6 +89,7 @@ pub const ROUTES: &[Route] = &[
     shows("/v1/models/{*id}", || get(probes::one_model)),
     shows("/info", || get(probes::info)),
     shows("/openapi.json", || get(openapi::document)),
+    shows(docs::PATH, || get(docs::page)),
     shows("/v2", || get(kserve::server)),
     shows(kserve::LIVE, || get(kserve::live)),
     shows(kserve::READY, || get(kserve::ready)),
