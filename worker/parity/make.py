@@ -25,6 +25,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncod
 import vocab
 import weights
 from families import ALONE, FAMILIES
+from reference import m3
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -338,9 +339,32 @@ def place(case: Case) -> None:
     case.tensors["0_Transformer/model.safetensors"] = case.tensors.pop("model.safetensors")
 
 
+def network_file(case: Case) -> str:
+    return next(name for name in case.tensors if name in ("model.safetensors", "0_Transformer/model.safetensors"))
+
+
+def heads(case: Case) -> None:
+    """The heads of BGE-M3, in files beside the network."""
+    if case.purpose != "vectors" or "modules.json" not in case.files or not case.maybe(0.2, "heads of BGE-M3"):
+        return
+    place = network_file(case).removesuffix("model.safetensors")
+    config = case.files[f"{place}config.json"]
+    kinds = case.pick("heads", [["sparse", "multi"], ["sparse", "multi"], ["sparse"], ["multi"]])
+    add_heads(case, place, config.get("hidden_size") or config["dim"], {"sparse": 1, "multi": case.rng.choice([4, 8])}, kinds)
+
+
+def add_heads(case: Case, place: str, hidden: int, sizes: dict[str, int], kinds: list[str]) -> None:
+    dtype = case.rng.choice(["F32", "F16"])
+    for kind in kinds:
+        shapes = {"weight": [sizes[kind], hidden], "bias": [sizes[kind]]}
+        case.tensors[f"{place}{m3.FILES[kind]}"] = {
+            name: weights.spec(f"{kind}.{name}", shape, dtype) for name, shape in shapes.items()
+        }
+
+
 def rename(case: Case) -> None:
     """Other names for the same tensors, which change nothing. The reference is computed before."""
-    file = next(name for name in case.tensors if name in ("model.safetensors", "0_Transformer/model.safetensors"))
+    file = network_file(case)
     prefix = case.pick("prefix", [""] * 6 + ["model.", "auto_model.", "0.auto_model.", "module.", f"{case.family}."])
     tensors = {f"{prefix}{name}": entry for name, entry in case.tensors.pop(file).items()}
     if case.maybe(0.1, "shards"):
@@ -403,8 +427,24 @@ def reference(case: Case) -> list[dict]:
             )
             prefix = model._resolve_prompt(request.get("prompt"), request.get("prompt_name")) or ""
             ids = [model[0].preprocess([prefix + text])["input_ids"][0].tolist() for text in TEXTS]
-            answers.append(request | {"ids": ids, "dense": [[float(f"{value:.7g}") for value in row] for row in rows]})
+            answers.append(request | {"ids": ids, "dense": [short(row) for row in rows]} | of_heads(model, folder, prefix))
         return answers
+
+
+def of_heads(model, folder: pathlib.Path, prefix: str) -> dict:
+    """What the heads of BGE-M3 compute, if the folder has them."""
+    found = {kind: path for kind, name in m3.FILES.items() for path in folder.rglob(name)}
+    answers: dict = {kind: [] for kind in found}
+    for text in TEXTS if found else []:
+        features = model[0].preprocess([prefix + text])
+        with torch.inference_mode():
+            hidden = model[0](dict(features))["token_embeddings"][0]
+            if "sparse" in found:
+                words = m3.sparse(found["sparse"], hidden, features["input_ids"][0].tolist(), model.tokenizer)
+                answers["sparse"].append([[word, float(f"{weight:.7g}")] for word, weight in words.items()])
+            if "multi" in found:
+                answers["multi"].append([short(row) for row in m3.vectors(found["multi"], hidden).tolist()])
+    return answers
 
 
 PAIRS = [(one, two) for one, two in zip(TEXTS, [*TEXTS[1:], TEXTS[0]])]
@@ -450,6 +490,7 @@ def draw(seed: int, index: int, families: list[str]) -> dict | str:
     network(case, tokenizer)
     modules(case)
     place(case)
+    heads(case)
     try:
         answers = reference(case)
     except Exception as error:  # noqa: BLE001 - whatever the libraries raise, they do not serve this folder

@@ -1,6 +1,7 @@
 //! Loads a model from a folder, a repository or a bucket. It runs on the lane's thread, because its tensors stay there.
 //! Every failure is one line that names a file or an address and says what to do.
 
+mod assemble;
 mod authorities;
 mod cache;
 mod download;
@@ -13,6 +14,7 @@ use std::time::Instant;
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 
+use self::assemble::{Assembled, Parts};
 use self::download::Policy;
 use crate::args::Args;
 use crate::device::Device;
@@ -23,9 +25,9 @@ use crate::folder::digest::Manifest;
 use crate::metrics::Metrics;
 use crate::model::engine::TorchEngine;
 use crate::model::family::Family;
-use crate::model::heads::{Head, HeadKind};
+use crate::model::m3;
 use crate::model::pipeline::{self, Pipeline, Purpose, Task};
-use crate::model::weights::{self, Weights};
+use crate::model::weights;
 use crate::state::{About, Model};
 use crate::tokenize::{Hints, Resolved, Tokenizer, resolve};
 
@@ -52,44 +54,16 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
             return Err(failure(LoadFailureReason::ModelNotFound, message));
         }
     };
-    let Plan { pipeline, place, family, tokenizer } = plan(&folder, args.task)?;
-    let limit = pipeline::max_tokens(pipeline.texts, tokenizer.max_tokens, family.max_tokens());
-    let tokenizer = Tokenizer::resolved(&tokenizer, limit, family.vocab_size())
+    let Plan { pipeline, place, family, tokenizer: resolved } = plan(&folder, args.task)?;
+    let limit = pipeline::max_tokens(pipeline.texts, resolved.max_tokens, family.max_tokens());
+    let tokenizer = Tokenizer::resolved(&resolved, limit, family.vocab_size())
         .and_then(|own| if matches!(pipeline.purpose, Purpose::Labels(_)) { own.for_pairs() } else { Ok(own) })
         .map_err(|error| place.corrupt("tokenizer.json", error))?;
-    let mut weights = Weights::read(&place, device)?;
+    let id = |(setting, token): (&&'static str, &String)| Some((*setting, tokenizer.id(token)?));
+    let special = resolved.named.iter().filter_map(id).collect();
+    let parts = Parts { folder: &folder, place: &place, family: &family, device, special };
     let mut presets = pipeline.presets;
-    let mut dimensions = family.hidden_size();
-    let engine = match pipeline.purpose {
-        Purpose::Vectors { pooling, steps } => {
-            let mut width = pooling.dimensions(family.hidden_size());
-            let mut built = Vec::new();
-            for (path, step) in &steps {
-                let own = folder.within(path)?;
-                let (step, out) = step.build(&own, width, step.weights(&own, device)?)?;
-                built.push(step);
-                width = out;
-            }
-            dimensions = width;
-            presets.pooling = pooling.name();
-            TorchEngine::new(family.encoder(&mut weights)?, pooling, built)
-        }
-        Purpose::Words(pooling, weight) => {
-            let (encoder, head) = family.encoder_with_head(&mut weights, HeadKind::Vocabulary)?;
-            let Head::Vocabulary(head) = head else { return Err(other_head(&place)) };
-            dimensions = head.words();
-            TorchEngine::of_words(encoder, head, pooling, weight)
-        }
-        Purpose::Labels(activation) => {
-            let (encoder, head) = family.encoder_with_head(&mut weights, HeadKind::Sequence)?;
-            let Head::Sequence(head) = head else { return Err(other_head(&place)) };
-            presets.activation = activation;
-            presets.labels = family.labels().to_vec();
-            TorchEngine::of_sequence(encoder, head)
-        }
-    };
-    let bytes = weights.taken();
-    drop(weights);
+    let Assembled { engine, dimensions, bytes } = parts.assemble(pipeline.purpose, &mut presets)?;
     let digest = folder.manifest().digest();
     match &source.model_sha256 {
         Some(wanted) if *wanted != digest => return Err(mismatch(&folder, wanted, &digest)),
@@ -122,10 +96,6 @@ struct TokenizerClass {
     tokenizer_class: Option<String>,
 }
 
-fn other_head(place: &Folder) -> LoadFailure {
-    place.unsupported("config.json", "the network has another head than the model needs")
-}
-
 fn plan(folder: &Folder, task: Task) -> Result<Plan> {
     let pipeline = Pipeline::read(folder, task)?;
     let place = folder.within(&pipeline.place)?;
@@ -152,6 +122,7 @@ pub fn manifest(path: &Path) -> Result<Manifest> {
         for (path, _) in steps.iter().filter(|(_, step)| step.has_weights()) {
             weights::hash(&folder.within(path)?)?;
         }
+        m3::files(&place).try_for_each(|name| weights::hash_file(&place, name))?;
     }
     Ok(folder.manifest())
 }

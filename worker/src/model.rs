@@ -7,12 +7,14 @@ mod families;
 pub mod family;
 pub mod heads;
 mod layers;
+pub mod m3;
 mod network;
 pub mod pipeline;
 pub mod pooling;
 mod rotary;
 pub mod settings;
 pub mod steps;
+pub mod tokens;
 pub mod weights;
 
 use tch::{TchError, Tensor};

@@ -161,6 +161,11 @@ impl Tokenizer {
         self.vocabulary
     }
 
+    /// The id of a token, by its name.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     /// Tokens at a text's start that belong to a prompt before it, as sentence-transformers counts them: those of the
     /// prompt alone, without a special token at its end.
     pub fn prompt_tokens(&self, prompt: &str) -> usize {

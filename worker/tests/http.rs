@@ -245,6 +245,12 @@ async fn the_base_address_answers_with_what_the_model_is_for() {
     assert_eq!((status, &body[0]["index"]), (StatusCode::OK, &json!(0)));
     let (status, _, body) = send(&Fake::giving([Output::Classes], ""), post("/", r#"{"inputs": "w1"}"#)).await;
     assert_eq!((status, &body[0]["label"]), (StatusCode::OK, &json!("yes")));
+    let text = || post("/", r#"{"inputs": "w1"}"#);
+    let (status, _, body) = send(&Fake::giving([Output::Sparse], ""), text()).await;
+    assert_eq!((status, &body[0][0]["index"]), (StatusCode::OK, &json!(7)));
+    let all = Fake::giving([Output::Dense, Output::Sparse, Output::MultiVector], "");
+    let (status, _, body) = send(&all, text()).await;
+    assert_eq!((status, body[0].as_array().unwrap().len()), (StatusCode::OK, 3), "a model with all has vectors first");
 }
 
 #[tokio::test]

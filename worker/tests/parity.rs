@@ -76,6 +76,9 @@ struct Request {
     ids: Vec<Vec<u32>>,
     #[serde(default)]
     dense: Vec<Vec<f32>>,
+    /// Vectors of each text's tokens.
+    #[serde(default)]
+    multi: Vec<Vec<Vec<f32>>>,
 }
 
 /// What became of a case.
@@ -128,7 +131,7 @@ fn compare(case: &Case, loaded: &mut Loaded) -> Verdict {
 
 /// One request, in one batch.
 fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
-    let Request { prompt_name, prompt, normalize, ids, types, labels, sparse, dense } = request;
+    let Request { prompt_name, prompt, normalize, ids, types, labels, sparse, dense, multi } = request;
     let asked = format!("prompt_name {prompt_name:?}, prompt {prompt:?}, normalize {normalize:?}");
     let model = &loaded.model;
     let prompt = match (prompt_name, prompt) {
@@ -158,36 +161,53 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
         }
     }
     let packed = Packed::of(&encoded.iter().collect::<Vec<_>>());
-    let output = match case.purpose {
+    let model = &loaded.model;
+    let mut wanted = vec![match case.purpose {
         Purpose::Vectors => Output::Dense,
         Purpose::Words => Output::Sparse,
-        Purpose::Labels if loaded.model.outputs.has(Output::Score) => Output::Score,
+        Purpose::Labels if model.outputs.has(Output::Score) => Output::Score,
         Purpose::Labels => Output::Classes,
-    };
-    let mut outputs = loaded.engine.pass(&packed, OutputSet::of([output])).unwrap();
-    let shape = Shape::of(&loaded.model.presets, *normalize, None);
+    }];
+    if case.purpose == Purpose::Vectors {
+        wanted.extend((!sparse.is_empty()).then_some(Output::Sparse));
+        wanted.extend((!multi.is_empty()).then_some(Output::MultiVector));
+    }
+    let mut outputs = loaded.engine.pass(&packed, OutputSet::of(wanted.iter().copied())).unwrap();
+    let shape = Shape::of(&model.presets, *normalize, None);
+    let vocabulary = model.tokenizer.vocabulary();
     let mut least = 1.0_f64;
     for (row, index) in packed.order.iter().enumerate() {
-        let near = match outputs.take(output, row).expect("a row") {
-            Row::Dense(vector) => near(&shape.apply(vector), &dense[*index]),
-            Row::Score(score) => close(&loaded.model.defined(vec![score]), &labels[*index]),
-            Row::Classes(numbers) => close(&loaded.model.defined(numbers), &labels[*index]),
-            Row::Sparse(words) => {
-                let spread = |words: &[(u32, f32)]| {
-                    let mut all = vec![0.0; loaded.model.dimensions];
-                    words.iter().for_each(|(word, weight)| all[*word as usize] = *weight);
-                    all
-                };
-                near(&spread(&words), &spread(&sparse[*index]))
+        for output in &wanted {
+            let near = match outputs.take(*output, row).expect("a row") {
+                Row::Dense(vector) => near(&shape.apply(vector), &dense[*index]),
+                Row::Score(score) => close(&model.defined(vec![score]), &labels[*index]),
+                Row::Classes(numbers) => close(&model.defined(numbers), &labels[*index]),
+                Row::Sparse(words) => near(&spread(&words, vocabulary), &spread(&sparse[*index], vocabulary)),
+                Row::MultiVector(vectors) => all_near(&vectors, &multi[*index]),
+            };
+            match near {
+                Ok(cosine) => least = least.min(cosine),
+                Err(why) => return Verdict::Different(format!("{asked}: {output} of text {index}: {why}")),
             }
-            Row::MultiVector(_) => unreachable!("no case asks for it"),
-        };
-        match near {
-            Ok(cosine) => least = least.min(cosine),
-            Err(why) => return Verdict::Different(format!("{asked}: text {index}: {why}")),
         }
     }
     Verdict::Equal(least)
+}
+
+/// Weights of some words, as a vector over all of them.
+fn spread(words: &[(u32, f32)], vocabulary: usize) -> Vec<f32> {
+    let mut all = vec![0.0; vocabulary];
+    words.iter().for_each(|(word, weight)| all[*word as usize] = *weight);
+    all
+}
+
+/// As many vectors, and each like the other's.
+fn all_near(got: &[Vec<f32>], expected: &[Vec<f32>]) -> Result<f64, String> {
+    if got.len() != expected.len() {
+        return Err(format!("{} vectors, not {}", got.len(), expected.len()));
+    }
+    let mut each = got.iter().zip(expected).map(|(got, expected)| near(got, expected));
+    each.try_fold(1.0, |least: f64, cosine| Ok(least.min(cosine?)))
 }
 
 /// Numbers that are no vectors are compared one by one.

@@ -44,6 +44,8 @@ struct Request {
     labels: Vec<Vec<f32>>,
     #[serde(default)]
     sparse: Vec<Vec<(usize, f32)>>,
+    #[serde(default)]
+    multi: Vec<Vec<Vec<f32>>>,
 }
 
 #[tokio::test]
@@ -92,16 +94,27 @@ async fn check(model: &Served<'_>, case: &Case, request: &Request) -> Result<()>
         return scores(model, case, request).await;
     }
     let body = json!({"inputs": case.texts, "truncate": true, "prompt_name": request.prompt_name});
-    if request.sparse.is_empty() {
+    if !request.dense.is_empty() {
         let answer = model.post("/embed", &body).await?.ok()?.json()?;
         let rows: Vec<Vec<f32>> = serde_json::from_value(answer)?;
-        return rows.iter().zip(&request.dense).try_for_each(|(own, other)| near(own, other));
+        rows.iter().zip(&request.dense).try_for_each(|(own, other)| near(own, other))?;
     }
-    let answer = model.post("/embed_sparse", &body).await?.ok()?.json()?;
-    let rows: Vec<Vec<Word>> = serde_json::from_value(answer)?;
-    rows.iter().zip(&request.sparse).try_for_each(|(own, other)| {
-        near(&spread(own.iter().map(|word| (word.index, word.value))), &spread(other.iter().copied()))
-    })
+    if !request.sparse.is_empty() {
+        let answer = model.post("/embed_sparse", &body).await?.ok()?.json()?;
+        let rows: Vec<Vec<Word>> = serde_json::from_value(answer)?;
+        rows.iter().zip(&request.sparse).try_for_each(|(own, other)| {
+            near(&spread(own.iter().map(|word| (word.index, word.value))), &spread(other.iter().copied()))
+        })?;
+    }
+    if !request.multi.is_empty() {
+        let answer = model.post("/embed_all", &body).await?.ok()?.json()?;
+        let rows: Vec<Vec<Vec<f32>>> = serde_json::from_value(answer)?;
+        for (own, other) in rows.iter().zip(&request.multi) {
+            ensure!(own.len() == other.len(), "{} vectors, and not {}", own.len(), other.len());
+            own.iter().zip(other).try_for_each(|(own, other)| near(own, other))?;
+        }
+    }
+    Ok(())
 }
 
 #[derive(Deserialize)]

@@ -117,7 +117,7 @@ fn kind(model: &Model) -> serde_json::Value {
         json!({ "reranker": ids })
     } else if model.outputs.has(Output::Classes) {
         json!({ "classifier": ids })
-    } else if model.outputs.has(Output::Sparse) {
+    } else if model.outputs.has(Output::Sparse) && !model.outputs.has(Output::Dense) {
         json!({ "embedding": { "pooling": "splade" } })
     } else {
         json!({ "embedding": { "pooling": model.presets.pooling } })

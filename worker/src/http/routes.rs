@@ -147,7 +147,7 @@ fn main_endpoint(app: &App) -> Endpoint {
         Endpoint::Rerank
     } else if outputs.has(Output::Classes) {
         Endpoint::Predict
-    } else if outputs.has(Output::Sparse) {
+    } else if outputs.has(Output::Sparse) && !outputs.has(Output::Dense) {
         Endpoint::EmbedSparse
     } else {
         Endpoint::Embed

@@ -16,10 +16,13 @@ use sha2::{Digest, Sha256};
 use super::trouble::Trouble;
 
 /// Marks a snapshot that has every file that this release reads. The number grows with the list of files.
-const COMPLETE: &str = ".belfry-complete-2";
+const COMPLETE: &str = ".belfry-complete-3";
 
 /// The mark of a release that read fewer files: such a snapshot may lack one that changes vectors.
 const COMPLETE_BEFORE: &str = ".belfry-complete";
+
+/// The mark of a release that read no heads beside a network: what such a snapshot holds is served as it was.
+const COMPLETE_WITHOUT_HEADS: &str = ".belfry-complete-2";
 
 /// A file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,7 +106,9 @@ impl Store {
         let weights = |folder: &PathBuf| {
             folder.join("model.safetensors").exists() || folder.join("model.safetensors.index.json").exists()
         };
-        let older = |folder: &PathBuf| folder.join(COMPLETE_BEFORE).exists() && !folder.join(COMPLETE).exists();
+        let has = |folder: &PathBuf, mark: &str| folder.join(mark).exists();
+        let later = |folder: &PathBuf| has(folder, COMPLETE) || has(folder, COMPLETE_WITHOUT_HEADS);
+        let older = |folder: &PathBuf| has(folder, COMPLETE_BEFORE) && !later(folder);
         Some(self.snapshot(revision))
             .filter(|folder| folder.join("config.json").exists() && !older(folder))
             .filter(weights)

@@ -24,6 +24,7 @@ use crate::args::Source;
 use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::metrics::Metrics;
+use crate::model::m3;
 
 /// Pause between two checks of another worker's download.
 const POLL: Duration = Duration::from_millis(200);
@@ -182,9 +183,11 @@ fn needed(origin: &dyn Origin, names: &[String]) -> Result<Vec<String>> {
             "has no model.safetensors, and pickled weights are never loaded because unpickling runs code; choose a source with safetensors",
         );
     }
+    m3::warn_of_pickles(&origin.shown(), |name| names.iter().any(|own| own == name));
     let others: Vec<String> = names.iter().filter(|name| files::is_setting(name)).cloned().collect();
     if !others.iter().any(|name| name.ends_with("config.json")) {
         return missing("has no config.json, so it is not a model that can be served");
     }
-    Ok(others.into_iter().chain(weights).collect())
+    let heads = names.iter().filter(|name| files::is_head(name)).cloned();
+    Ok(others.into_iter().chain(heads).chain(weights).collect())
 }

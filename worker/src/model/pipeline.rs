@@ -21,8 +21,8 @@ use self::texts::{TransformerTask, texts};
 use self::words::splade;
 use super::heads::{WordPooling, WordWeight};
 use super::pooling::{Mode, Pooling};
-use super::settings;
 use super::steps::StepConfig;
+use super::{m3, settings};
 use crate::failure::Result;
 use crate::folder::Folder;
 
@@ -89,6 +89,7 @@ impl Pipeline {
         };
         let fits = match (&pipeline.purpose, task) {
             (_, Task::Auto) => true,
+            (Purpose::Vectors { .. }, Task::SparseEmbedding) => m3::weighs_words(&folder.within(&pipeline.place)?),
             (Purpose::Vectors { .. }, task) => task == Task::Embedding,
             (Purpose::Words(..), task) => task == Task::SparseEmbedding,
             (Purpose::Labels(_), task) => matches!(task, Task::Rerank | Task::Classification),
@@ -141,6 +142,12 @@ impl Pipeline {
     /// What sentence-transformers makes of a folder of transformers: a CrossEncoder where the network has a head for labels, else a
     /// mean over all tokens. A network with a head for words is a SparseEncoder only if that is asked for.
     fn without_modules(folder: &Folder, task: Task) -> Result<Self> {
+        if let Some(head) = m3::files(folder).next() {
+            let why = format!(
+                "is missing beside {head}, so how the dense vectors are pooled is not known; copy the whole folder of the model"
+            );
+            return Err(folder.unsupported(MODULES, why));
+        }
         let network: Network = folder.json(CONFIG)?;
         let architecture = network.architectures.first().map_or("", String::as_str);
         let has_labels = architecture.ends_with("ForSequenceClassification");

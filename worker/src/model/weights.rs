@@ -49,18 +49,26 @@ struct Index {
 impl Weights {
     /// Reads model.safetensors, or the files that model.safetensors.index.json lists.
     pub fn read(folder: &Folder, device: &Device) -> Result<Self> {
-        let files = files(folder)?;
-        let needed = needed(folder, device, &files)?;
+        Self::of(folder, &files(folder)?, device)
+    }
+
+    /// Reads one file of another name.
+    pub fn file(folder: &Folder, name: &str, device: &Device) -> Result<Self> {
+        Self::of(folder, &[name.to_owned()], device)
+    }
+
+    fn of(folder: &Folder, files: &[String], device: &Device) -> Result<Self> {
+        let needed = needed(folder, device, files)?;
         let mut tensors = HashMap::new();
         let path = || folder.path(files.first().map_or(SINGLE, String::as_str));
         device.fits(needed).map_err(|why| failure(Reason::OutOfMemory, format!("{}: {why}", path())))?;
-        for name in &files {
+        for name in files {
             let broken = |error: io::Error| folder.corrupt(name, error);
             let reader =
                 Reader { folder, name, device, tensors: &mut tensors, hasher: Hasher::start().map_err(broken)? };
             folder.loaded(name, reader.file()?.finish().map_err(broken)?);
         }
-        Ok(Self { tensors, taken: 0, path: folder.path(files.first().map_or(SINGLE, String::as_str)) })
+        Ok(Self { tensors, taken: 0, path: path() })
     }
 
     /// Whether a tensor of this name exists and was not taken.
@@ -71,6 +79,11 @@ impl Weights {
     /// Names of the tensors that were not taken.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
+    }
+
+    /// Rows of a tensor that was not taken; 0 if there is none.
+    pub fn rows(&self, name: &str) -> usize {
+        self.tensors.get(name).and_then(|tensor| tensor.size().first().copied()).unwrap_or_default() as usize
     }
 
     /// Memory of the tensors that were taken, in bytes.
@@ -112,19 +125,22 @@ impl Weights {
 
 /// Reads the files for the manifest only.
 pub fn hash(folder: &Folder) -> Result<()> {
-    for name in files(folder)? {
-        let broken = |error: io::Error| folder.corrupt(&name, error);
-        let (mut file, _) = folder.file(&name)?;
-        let hasher = Hasher::start().map_err(broken)?;
-        loop {
-            let mut piece = Vec::new();
-            if file.by_ref().take(PIECE).read_to_end(&mut piece).map_err(broken)? == 0 {
-                break;
-            }
-            hasher.update(piece);
+    files(folder)?.iter().try_for_each(|name| hash_file(folder, name))
+}
+
+/// Reads one file of another name for the manifest only.
+pub fn hash_file(folder: &Folder, name: &str) -> Result<()> {
+    let broken = |error: io::Error| folder.corrupt(name, error);
+    let (mut file, _) = folder.file(name)?;
+    let hasher = Hasher::start().map_err(broken)?;
+    loop {
+        let mut piece = Vec::new();
+        if file.by_ref().take(PIECE).read_to_end(&mut piece).map_err(broken)? == 0 {
+            break;
         }
-        folder.loaded(&name, hasher.finish().map_err(broken)?);
+        hasher.update(piece);
     }
+    folder.loaded(name, hasher.finish().map_err(broken)?);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! The tokenizer that transformers makes of a folder: tokenizer.json, and what the files beside it change about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -36,6 +36,8 @@ pub struct Resolved {
     pub special_is_text: bool,
     /// The special tokens that the files or the class name.
     pub special: BTreeSet<String>,
+    /// Those that have a setting of their own, such as `cls_token`, by its name.
+    pub named: BTreeMap<&'static str, String>,
     /// A second text of a pair has token type 1.
     pub token_types: bool,
 }
@@ -78,6 +80,7 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         cut_start,
         special_is_text: files.flag("split_special_tokens")?.unwrap_or(false),
         special: files.special_names(class),
+        named: files.named(class),
         token_types: files.gives_token_types(class),
     })
 }
@@ -187,6 +190,12 @@ impl<'a> Files<'a> {
             Some(value) => content(value),
             None => class.special_tokens().iter().find(|(name, _)| *name == setting).map(|(_, token)| *token),
         }
+    }
+
+    /// The special tokens by their settings.
+    fn named(&self, class: Class) -> BTreeMap<&'static str, String> {
+        let named = |setting: &&'static str| Some((*setting, self.special(class, setting)?.to_owned()));
+        NAMED.iter().filter_map(named).collect()
     }
 
     fn special_names(&self, class: Class) -> BTreeSet<String> {

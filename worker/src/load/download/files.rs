@@ -1,5 +1,7 @@
 //! Which files of a repository belong to a model: everything that the loader may read, and nothing else.
 
+use crate::model::m3::FILES;
+
 /// Files other than the weights, in the model's own folder or in a module's.
 const SETTINGS: &[&str] = &[
     "config.json",
@@ -28,6 +30,11 @@ pub(super) fn is_setting(path: &str) -> bool {
         // sentence_bert_config.json and its sister names.
         SETTINGS.contains(&name) || (name.starts_with("sentence_") && name.ends_with("_config.json"))
     })
+}
+
+/// Whether a file is a head beside a network.
+pub(super) fn is_head(path: &str) -> bool {
+    placed(path).is_some_and(|(_, name)| FILES.contains(&name))
 }
 
 /// The weights of each folder: one file, or the shards with their index.
@@ -73,6 +80,13 @@ mod tests {
         ];
         assert!(settings.iter().all(|name| is_setting(name)));
         assert!(!others.iter().any(|name| is_setting(name)));
+    }
+
+    #[test]
+    fn heads_are_those_that_are_loaded_and_no_pickles() {
+        assert!(is_head("sparse_linear.safetensors") && is_head("0_Transformer/colbert_linear.safetensors"));
+        assert!(!is_head("sparse_linear.pt") && !is_head("onnx/sparse_linear.safetensors"));
+        assert_eq!(weights(&names(&["sparse_linear.safetensors"])), [""; 0], "a head alone is no model");
     }
 
     #[test]
