@@ -50,6 +50,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IMAGE", conflicts_with = "from")]
     from_worker_image: Option<String>,
 
+    /// Template revision that models without a status run on. Default: the newest.
+    #[arg(long, value_name = "REVISION", conflicts_with = "from")]
+    from_template_revision: Option<String>,
+
     #[command(flatten)]
     operator: Operator,
 }
@@ -78,7 +82,9 @@ fn rendered(path: &Path) -> anyhow::Result<Templates> {
 fn staged(models: &Path, args: &Args) -> anyhow::Result<Report> {
     let settings = args.operator.settings();
     let image = args.from_worker_image.as_ref().unwrap_or(&settings.worker_image);
-    let running = Running { revision: TemplateRevision::NEWEST.as_str().into(), image: image.clone() };
+    let newest = || TemplateRevision::NEWEST.as_str().to_owned();
+    let revision = args.from_template_revision.clone().unwrap_or_else(newest);
+    let running = Running { revision, image: image.clone() };
     let before = Deployed { running: Some(running), ..Deployed::default() };
     let (mut from, mut to, mut held) = (Templates::new(), Templates::new(), vec![]);
     for (place, mut model) in render::models(models, &args.operator)? {

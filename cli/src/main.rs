@@ -2,6 +2,7 @@
 
 mod diff;
 mod render;
+mod runbook;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -23,12 +24,15 @@ enum Command {
     /// Say which models would restart their pods between two versions of the operator, and why. Ends with 0 when none
     /// would, with 2 when one or more would, and with 1 when that is not known.
     Diff(diff::Args),
+    /// Print what to do about an alert.
+    Runbook(runbook::Args),
 }
 
 fn main() -> ExitCode {
     let output = match Args::parse().command {
         Command::Render(args) => render::render(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Diff(args) => diff::diff(&args),
+        Command::Runbook(args) => runbook::runbook(&args).map(|text| (text, ExitCode::SUCCESS)),
     };
     let written = output.and_then(|(text, code)| {
         std::io::stdout().write_all(text.as_bytes())?;

@@ -40,12 +40,20 @@ pub(crate) struct Operator {
     /// The operator's --runbook-base-url.
     #[arg(long, default_value_t = Settings::default().runbook_base_url)]
     runbook_base_url: String,
+
+    /// The operator's --grafana-url.
+    #[arg(long)]
+    grafana_url: Option<String>,
 }
 
 impl Operator {
     /// The settings that an operator with these arguments has.
     pub(crate) fn settings(&self) -> Settings {
-        Settings { worker_image: self.worker_image.clone(), runbook_base_url: self.runbook_base_url.clone() }
+        Settings {
+            worker_image: self.worker_image.clone(),
+            runbook_base_url: self.runbook_base_url.clone(),
+            grafana_url: self.grafana_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+        }
     }
 }
 
@@ -176,8 +184,12 @@ mod tests {
         std::fs::write(folder.join("b.yaml"), &sample).unwrap();
         std::fs::write(folder.join("a.yml"), format!("kind: Kustomization\n---\n{sample}")).unwrap();
         std::fs::write(folder.join("notes.txt"), "no YAML: at: all").unwrap();
-        let operator =
-            Operator { namespace: "search".into(), worker_image: "w:1".into(), runbook_base_url: String::new() };
+        let operator = Operator {
+            namespace: "search".into(),
+            worker_image: "w:1".into(),
+            runbook_base_url: String::new(),
+            grafana_url: None,
+        };
         let models = models(&folder, &operator);
         std::fs::remove_dir_all(&folder).unwrap();
         let places: Vec<_> =

@@ -101,6 +101,9 @@ reasons! {
     ImageVolumesMissing;
     /// Every replica has the model in memory.
     Loaded;
+    /// The replicas answer, and have different models in memory: a branch, a tag or a folder changed under them. The message
+    /// names the models.
+    ReplicasDiffer;
     /// Containers are being created, or the worker reads the model.
     Loading;
     /// `spec.replicas` is 0.

@@ -36,6 +36,12 @@ pub const MODEL_MOUNT: &str = "/models";
 /// Folder for downloads of a `huggingFace` or `s3` source: scratch space of a worker's pod, or a shared claim.
 pub const CACHE_MOUNT: &str = "/cache";
 
+/// Folder where a pod mounts the certificates of its download's authorities, read-only.
+pub const CA_MOUNT: &str = "/etc/belfry/ca";
+
+/// Name of the file there.
+pub const CA_FILE_NAME: &str = "ca.crt";
+
 /// File where the worker writes its [`load_failure::LoadFailure`] before it exits; the kubelet copies the file into the
 /// pod's status, and the operator reads it there.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";

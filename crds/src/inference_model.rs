@@ -34,19 +34,19 @@ pub use autoscaling::{
     ScalingPolicyType, ScalingProvider, ScalingRules,
 };
 pub use engine::{Engine, EnginePorts, EngineProbes, EngineType, MappedMetric, MetricMapping};
-pub use labels::is_free_pod_key;
+pub use labels::{is_free_pod_key, is_identity_key};
 pub use network::{Network, Peer, PolicyMode, PolicyRules};
 pub use observability::{Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo};
 pub use placement::{
     Availability, DisruptionBudget, NodeAffinity, NodeOperator, NodePreference, NodeRequirement, Scheduling,
     TaintEffect, Toleration, TolerationOperator, TopologySpread,
 };
-pub use pod_template::{EnvVar, PodTemplate, PullSecret};
+pub use pod_template::{EnvVar, PodTemplate, PullSecret, RunAsUser};
 pub use rollout::{Probes, Rollout, RolloutStrategy};
 pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 pub use source::{
-    Cache, CacheMode, HuggingFaceSource, OciMount, OciSource, PullPolicy, PvcSource, S3Credentials, S3Source,
-    SecretKeyRef, Source,
+    AccessMode, CaBundle, Cache, CacheMode, ConfigMapKeyRef, HuggingFaceSource, OciMount, OciSource, PullPolicy,
+    PvcSource, S3Credentials, S3Source, SecretKeyRef, Source,
 };
 
 /// Desired state of a served model.
@@ -172,6 +172,8 @@ pub enum Task {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = kube::core::Rule::new("!has(self.cache) || has(self.source.huggingFace) || has(self.source.s3)")
     .message("spec.model.cache is only for downloads: remove it, or use a source huggingFace or s3"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.caBundle) || has(self.source.huggingFace) || has(self.source.s3)")
+    .message("spec.model.caBundle is only for downloads: remove it, or use a source huggingFace or s3"))]
 pub struct Model {
     /// Where the model's folder comes from.
     pub source: Source,
@@ -192,6 +194,11 @@ pub struct Model {
     /// Where a download is stored, and how long it may take. Only for huggingFace and s3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
+    /// Authorities of your own that signed the certificate of the hub, the mirror or the bucket. Only for huggingFace and
+    /// s3. Another engine finds them in SSL_CERT_FILE and REQUESTS_CA_BUNDLE. Pods read them when they start.
+    /// Default: the public authorities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<CaBundle>,
 }
 
 /// CPU, memory and devices, as on a container.

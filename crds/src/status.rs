@@ -65,6 +65,23 @@ pub struct ModelStatus {
     /// The digest that the specification names; each replica in `loaded` checked it before it became ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
+    /// What the replicas that answer say that they have in memory, most replicas first, at most 8. Normally one entry;
+    /// more during a rollout, or when a branch moved. Empty until a worker was asked, and for other engines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loaded: Vec<LoadedModel>,
+}
+
+/// A model that replicas have in memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadedModel {
+    /// SHA-256 of the manifest of its files, as `belfry-worker digest` prints it.
+    pub sha256: String,
+    /// The commit that a branch or tag led to. Only for huggingFace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Replicas that have it.
+    pub replicas: i32,
 }
 
 /// One object of the model.

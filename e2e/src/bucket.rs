@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::files::{Files, Server};
+use crate::tls::Certificate;
 
 /// A bucket with one folder, which one access key opens.
 pub struct Bucket {
@@ -36,13 +37,13 @@ impl Bucket {
         })
     }
 
-    /// Serves the bucket to pods.
-    pub async fn serve(self) -> Result<Server> {
+    /// Serves the bucket to pods that trust the certificate.
+    pub async fn serve(self, certificate: &Certificate) -> Result<Server> {
         let router = Router::new()
             .route("/{bucket}/", get(list))
             .route("/{bucket}/{*key}", get(object))
             .with_state(Arc::new(self));
-        Server::start(router).await
+        Server::start_protected(router, certificate).await
     }
 
     fn refusal(&self, bucket: &str, headers: &HeaderMap) -> Option<Response> {

@@ -11,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::tls::Certificate;
+
 /// Files by their path within the folder.
 #[derive(Clone, Debug, Default)]
 pub struct Files(BTreeMap<String, Bytes>);
@@ -25,12 +27,25 @@ pub struct Server {
 impl Server {
     /// Serves to pods.
     pub async fn start(router: Router) -> Result<Self> {
-        let listener = TcpListener::bind("0.0.0.0:0").await.context("no port for a server")?;
-        let port = listener.local_addr()?.port();
+        let (listener, port) = listen().await?;
         // Serving ends with the handle; until then an error shows as a failed download.
         let task = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
         Ok(Self { port, task })
     }
+
+    /// Serves to pods that trust the certificate.
+    pub async fn start_protected(router: Router, certificate: &Certificate) -> Result<Self> {
+        let (listener, port) = listen().await?;
+        let listener = certificate.protect(listener);
+        let task = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
+        Ok(Self { port, task })
+    }
+}
+
+async fn listen() -> Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind("0.0.0.0:0").await.context("no port for a server")?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
 }
 
 impl Drop for Server {

@@ -27,6 +27,7 @@ pub mod process;
 pub mod prometheus;
 pub mod proxy;
 pub mod control_plane;
+pub mod tls;
 pub mod volume;
 pub mod wait;
 pub mod weights;

@@ -28,6 +28,10 @@ pub struct Args {
     #[arg(long, env = "BELFRY_RUNBOOK_BASE_URL", default_value = defaults::RUNBOOK_BASE_URL)]
     pub runbook_base_url: String,
 
+    /// Address of Grafana, such as `https://grafana.example.com`: pages then link the model's dashboard there.
+    #[arg(long, env = "BELFRY_GRAFANA_URL")]
+    pub grafana_url: Option<Uri>,
+
     /// Who moves models to the pod template and the worker image of this operator.
     #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES", value_enum, default_value_t, ignore_case = true)]
     pub template_upgrades: TemplateUpgrades,
@@ -115,7 +119,12 @@ impl Args {
     /// The part that reaches the children.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        Settings { worker_image: self.worker_image.clone(), runbook_base_url: self.runbook_base_url.clone() }
+        let grafana_url = self.grafana_url.as_ref().map(|url| url.to_string().trim_end_matches('/').to_owned());
+        Settings {
+            worker_image: self.worker_image.clone(),
+            runbook_base_url: self.runbook_base_url.clone(),
+            grafana_url,
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use tracing::{debug, info, warn};
 use crate::apply;
 use crate::drift::Drift;
 use crate::fleet::Fleet;
+use crate::loaded::Loaded;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, Cause, ModelKey, Trigger, Urgency, Watches};
 use crate::scaling::Scaling;
@@ -58,6 +59,8 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     /// The metrics of models that are scaled.
     pub scaling: Arc<Scaling>,
+    /// What workers say that they have loaded.
+    pub loaded: Arc<Loaded>,
     /// Writer of events.
     pub recorder: Recorder,
 }

@@ -106,8 +106,10 @@ fn replicas(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     let status = view.deployment.map(|deployment| &deployment.status);
     let reported =
         |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
+    let wanted = wanted_replicas(&view.model.spec, view.model.status.as_ref());
     let states = [
-        ("desired", wanted_replicas(&view.model.spec, view.model.status.as_ref())),
+        // What is being deleted is not down.
+        ("desired", if is_ending(view) { 0 } else { wanted }),
         ("current", reported(|status| status.replicas)),
         ("updated", reported(|status| status.updated_replicas)),
         ("ready", reported(|status| status.ready_replicas)),
@@ -116,6 +118,16 @@ fn replicas(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     for (state, count) in states {
         family.add(&[namespace, name, state], count.into());
     }
+}
+
+/// The model is being deleted, or its namespace is. Kubernetes ends the pods of a namespace first, so that a model may be there
+/// for a while whose pods can't be made again.
+fn is_ending(view: &View<'_>) -> bool {
+    let conditions = view.deployment.iter().flat_map(|deployment| deployment.status.conditions.iter().flatten());
+    let mut refused = conditions.filter(|condition| condition.type_ == "ReplicaFailure" && condition.status == "True");
+    let is_terminating = |message: &String| message.contains("because it is being terminated");
+    view.model.metadata.deletion_timestamp.is_some()
+        || refused.any(|condition| condition.message.as_ref().is_some_and(is_terminating))
 }
 
 fn conditions(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {

@@ -17,6 +17,7 @@ use crate::controller::{self, Context, Upgrades};
 use crate::drift::Drift;
 use crate::fleet::Fleet;
 use crate::lease::Candidate;
+use crate::loaded::Loaded;
 use crate::metrics::Metrics;
 use crate::observe::{self, Cache};
 use crate::prometheus::Prometheus;
@@ -69,7 +70,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let context = Arc::new(Context { client, cache, drift, fleet, metrics, scaling: scaling.clone(), recorder });
+    let (scaling_of_models, loaded) = (scaling.clone(), Loaded::new(watches.trigger.clone()));
+    let context =
+        Arc::new(Context { client, cache, drift, fleet, metrics, scaling: scaling_of_models, loaded, recorder });
     let ended = async { ended.await.unwrap_or(()) };
     let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
     tokio::select! {

@@ -1,6 +1,7 @@
-//! `/livez`, `/readyz` and `/metrics` of the operator.
+//! `/livez`, `/readyz`, `/metrics` and `/runbooks/` of the operator.
 
 mod authentication;
+mod runbooks;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub fn router(probes: Arc<Probes>) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
+        .route("/runbooks/", get(runbooks::index))
+        .route("/runbooks/{alert}", get(runbooks::of_alert))
         .with_state(probes)
 }
 

@@ -8,9 +8,11 @@ mod conditions;
 mod refusal;
 mod scaling;
 
+use std::collections::BTreeMap;
+
 use belfry_crds::InferenceModelStatus;
 use belfry_crds::condition::{self, ConditionType};
-use belfry_crds::status::{LastFailure, ModelStatus, RuntimeStatus, Upgrade};
+use belfry_crds::status::{LastFailure, LoadedModel, ModelStatus, RuntimeStatus, Upgrade};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
@@ -18,11 +20,15 @@ pub use conditions::Verdict;
 pub use scaling::{ScalingFacts, left_behind, released};
 
 use crate::apply::Applied;
+use crate::loaded::{Identities, Identity};
 use crate::observe::{DeploymentState, PodReport};
 use belfry_render::children::{metadata, service};
 use belfry_render::model::{ValidModel, ValidSource};
 use belfry_render::problem::Problem;
 use belfry_render::template::TemplateRevision;
+
+/// Most entries of `status.model.loaded`.
+const MOST_LOADED: usize = 8;
 
 /// How a pass ended.
 #[derive(Clone, Debug)]
@@ -51,6 +57,8 @@ pub struct Facts<'a> {
     pub scaling: &'a ScalingFacts,
     /// What the pods say.
     pub pods: &'a [PodReport],
+    /// What the workers say that they have loaded, by the name of their pod; `None` while an answer is awaited.
+    pub identities: Option<Identities>,
 }
 
 /// The status of a model.
@@ -58,7 +66,8 @@ pub struct Facts<'a> {
 pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: Timestamp) -> InferenceModelStatus {
     let rollout = facts.deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
     let old = previous.map(|p| p.conditions.as_slice()).unwrap_or_default();
-    let conditions = conditions::all(facts)
+    let loaded_models = loaded(facts, previous.and_then(|previous| previous.model.as_ref()));
+    let conditions = conditions::all(facts, &loaded_models)
         .into_iter()
         .map(|(type_, verdict)| finished(type_, verdict, facts.generation, condition::find(old, type_), now))
         .collect();
@@ -86,7 +95,11 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
         selector: model.map_or(kept.selector, |model| Some(metadata::selector_text(model))),
         endpoint: model.map_or(kept.endpoint, |model| Some(service::endpoint(model))),
         model: model.map_or(kept.model, |model| {
-            Some(ModelStatus { requested: requested(&model.source), sha256: model.sha256.clone() })
+            Some(ModelStatus {
+                requested: requested(&model.source),
+                sha256: model.sha256.clone(),
+                loaded: loaded_models,
+            })
         }),
         runtime: model.map_or(kept.runtime.clone(), |model| Some(runtime(model, kept.runtime.as_ref()))),
         last_failure: facts.pods.iter().filter(|pod| pod.is_here_to_stay()).find_map(|pod| last_failure(pod, model)),
@@ -95,6 +108,28 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
             Pass::Invalid(_) => kept.children,
         },
     }
+}
+
+/// Models that the replicas have in memory, most replicas first. What was known stays until every answer is there, so that
+/// an operator that starts writes nothing.
+fn loaded(facts: &Facts<'_>, previous: Option<&ModelStatus>) -> Vec<LoadedModel> {
+    let Some(identities) = &facts.identities else {
+        return previous.map(|previous| previous.loaded.clone()).unwrap_or_default();
+    };
+    let mut replicas: BTreeMap<&Identity, i32> = BTreeMap::new();
+    let answering = facts.pods.iter().filter(|pod| pod.is_ready && pod.is_here_to_stay());
+    for identity in answering.filter_map(|pod| identities.get(&pod.name)) {
+        *replicas.entry(identity).or_default() += 1;
+    }
+    let entry = |(identity, replicas): (&Identity, i32)| LoadedModel {
+        sha256: identity.digest.clone(),
+        revision: Some(identity.revision.clone()).filter(|revision| !revision.is_empty()),
+        replicas,
+    };
+    let mut loaded: Vec<_> = replicas.into_iter().map(entry).collect();
+    loaded.sort_by_key(|model| -model.replicas);
+    loaded.truncate(MOST_LOADED);
+    loaded
 }
 
 fn requested(source: &ValidSource) -> String {
@@ -117,7 +152,7 @@ fn runtime(model: &ValidModel, previous: Option<&RuntimeStatus>) -> RuntimeStatu
         template_revision: runtime.template_revision.as_str().into(),
         available_template_revision: TemplateRevision::NEWEST.as_str().into(),
         available_default_image: runtime.available_image.clone(),
-        upgrade: if runtime.is_behind() { Upgrade::Available } else { Upgrade::UpToDate },
+        upgrade: if model.is_behind() { Upgrade::Available } else { Upgrade::UpToDate },
         moved_from: None,
     };
     let pin = |status: &RuntimeStatus| (status.template_revision.clone(), status.default_image.clone());

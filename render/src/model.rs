@@ -23,6 +23,7 @@ pub use pod::{ValidAvailability, ValidNetwork, ValidPolicy};
 pub use rollout::{Replace, ValidRollout};
 pub use routing::{Channel, Times, ValidReceiver, ValidRouting, ValidWindow};
 pub use runtime::ValidRuntime;
+use runtime::image_for;
 pub use source::{Download, Timeouts, ValidSource};
 
 /// A specification with every default applied.
@@ -78,5 +79,14 @@ impl ValidModel {
     pub fn owned_replicas(&self) -> Option<i32> {
         let is_scaled = self.autoscaling.is_some() || self.is_scaled_by_others;
         (!is_scaled).then_some(self.replicas)
+    }
+
+    /// Whether a new model with the same specification would get different pods.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        let runtime = &self.runtime;
+        let follows_default = runtime.image == image_for(&runtime.default_image, runtime.device);
+        runtime.template_revision.is_behind(self.engine.is_some())
+            || (follows_default && runtime.default_image != runtime.available_image)
     }
 }

@@ -27,6 +27,7 @@ pub mod reference;
 mod rules;
 pub mod rule_test;
 pub mod runbook;
+pub mod runbook_html;
 pub mod runbook_pages;
 mod series;
 

@@ -1,7 +1,7 @@
 //! [`ValidModel`] → routes, receivers, inhibition and mute times of its alerts. Pure.
 //!
-//! The Prometheus Operator puts the object below the root route of Alertmanager. It adds `namespace="…"` to the first route
-//! and to both sides of each inhibition rule, and sets `continue: true`, so that other routes still see the alerts. Every
+//! The Prometheus Operator puts the object below the root route of Alertmanager. By default it adds
+//! `namespace="…"` to the first route and to both sides of each inhibition rule; ours stand there already. It sets `continue: true`, so that other routes still see the alerts. Every
 //! alert of ours carries the label `namespace`, whatever its expression does. The Prometheus Operator accepts an object
 //! whole or not at all, and Alertmanager accepts all objects or none; so nothing here depends on settings that a cluster
 //! may lack.
@@ -29,8 +29,9 @@ pub fn spec(model: &ValidModel, routing: &ValidRouting) -> AlertmanagerConfigSpe
     AlertmanagerConfigSpec {
         route: Route {
             receiver: NO_RECEIVER.into(),
-            // Other models in the namespace have routes of their own.
-            matchers: vec![equal("model", &model.name)],
+            // Other models in the namespace have routes of their own. The namespace too, because a Prometheus Operator with
+            // `alertmanagerConfigMatcherStrategy: None` does not add it.
+            matchers: vec![equal("namespace", &model.namespace), equal("model", &model.name)],
             group_by,
             group_wait: Some(routing.group_wait.clone()),
             group_interval: Some(routing.group_interval.clone()),
@@ -38,7 +39,7 @@ pub fn spec(model: &ValidModel, routing: &ValidRouting) -> AlertmanagerConfigSpe
             ..Route::default()
         },
         receivers: std::iter::once(no_receiver).chain(routing.receivers.iter().map(channel::receiver)).collect(),
-        inhibit_rules: inhibition::rules(&model.name),
+        inhibit_rules: inhibition::rules(model),
         mute_time_intervals: routing.windows.iter().map(window::interval).collect(),
     }
 }

@@ -9,6 +9,8 @@ pub struct Settings {
     pub worker_image: String,
     /// Base address of the runbooks, if the specification names no other.
     pub runbook_base_url: String,
+    /// Address of Grafana, without a slash at the end; `None` if it is not known, and pages then link no dashboard.
+    pub grafana_url: Option<String>,
 }
 
 impl Default for Settings {
@@ -16,6 +18,7 @@ impl Default for Settings {
         Self {
             worker_image: concat!("belfry-worker:", env!("CARGO_PKG_VERSION")).into(),
             runbook_base_url: defaults::RUNBOOK_BASE_URL.into(),
+            grafana_url: None,
         }
     }
 }

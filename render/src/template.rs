@@ -28,19 +28,28 @@ const IMAGE_ANNOTATION: &str = "belfry.dev/default-image";
 pub enum TemplateRevision {
     /// The template of release 0.1.
     V1,
+    /// Other engines get a user name, and caches that they can write to. Belfry's own worker has the same pods as before.
+    V2,
 }
 
 impl TemplateRevision {
     /// Every revision, oldest first.
     pub const ALL: &[Self] = Self::VARIANTS;
     /// The revision of new models.
-    pub const NEWEST: Self = Self::V1;
+    pub const NEWEST: Self = Self::V2;
+
+    /// Whether the newest revision gives other pods than this one, to a model with an engine or to Belfry's own worker.
+    #[must_use]
+    pub fn is_behind(self, has_engine: bool) -> bool {
+        has_engine && self < Self::V2
+    }
 
     /// Name of the revision in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::V1 => "1",
+            Self::V2 => "2",
         }
     }
 

@@ -57,6 +57,8 @@ pub fn validate_running(
     problems.extend(spec.engine.iter().flat_map(engine::unspeakable));
     let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
     problems.extend(pod::reserved_keys(spec.pod_template.as_ref()));
+    let most_replicas = spec.autoscaling.as_ref().map(|autoscaling| autoscaling.max_replicas);
+    problems.extend(rollout::crowded(&spec.model, spec.replicas, most_replicas));
     if let (Some(engine), Some(monitoring)) = (&engine, &monitoring) {
         problems.extend(engine::unmeasurable(engine, monitoring));
     }
@@ -70,7 +72,9 @@ pub fn validate_running(
     else {
         return Err(problems);
     };
-    let rollout = keep(rollout::rollout(spec.rollout.as_ref(), &resources, startup_budget_seconds), &mut problems);
+    let access_mode = rollout::access_mode(&spec.model);
+    let rollout = rollout::rollout(spec.rollout.as_ref(), &resources, access_mode, startup_budget_seconds);
+    let rollout = keep(rollout, &mut problems);
     let Some(rollout) = rollout.filter(|_| problems.is_empty()) else { return Err(problems) };
     let name = model.metadata.name.clone().unwrap_or_default();
     let valid = ValidModel {

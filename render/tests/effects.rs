@@ -19,7 +19,10 @@ use support::{root, samples};
 
 /// Fields that reach the cluster in another way than by a child, each with that way.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("runtime.templateRevision", "there is one revision, and another one is refused by name"),
+    (
+        "runtime.templateRevision",
+        "Belfry's own worker has the same pods with each; invariants.rs has those of other engines",
+    ),
     ("autoscaling.fallbackReplicas", "with HPA the operator itself answers with it when no worker does"),
     ("engine.metrics.*.thresholds.*", "it says which thresholds an objective may have; another one is refused"),
 ];
@@ -211,8 +214,12 @@ fn specifications() -> Vec<(String, Value)> {
         full["observability"].as_object_mut().unwrap().remove("slos");
         full["model"]["source"] = json!({"pvc": {"claimName": "c", "path": "p"}});
         full["model"].as_object_mut().unwrap().remove("cache");
+        full["model"].as_object_mut().unwrap().remove("caBundle");
         specs.push((format!("full with {engine}"), full));
     }
+    let mut trusting = spec("vllm");
+    trusting["model"]["caBundle"] = json!({"configMapKeyRef": {"name": "a", "key": "k"}});
+    specs.push(("vllm with authorities".to_owned(), trusting));
     specs
 }
 

@@ -147,6 +147,8 @@ const REDUNDANT: &[&str] = &[
     "/suspend",
     "/runtime/device",
     "/runtime/templateRevision",
+    // Any number of pods, as without it.
+    "/model/cache/accessMode",
     "/rollout/strategy",
     "/scheduling/tolerations/0/operator",
     "/network/networkPolicy/mode",

@@ -4,6 +4,7 @@
 
 mod support;
 
+use belfry_crds::InferenceModel;
 use belfry_render::children::deployment::deployment;
 use belfry_render::children::metadata::{hash, selector_labels};
 use belfry_render::children::{child, children};
@@ -17,16 +18,34 @@ use serde_json::{Value, json};
 
 use support::{root, sample, samples, valid};
 
-fn pod_template(name: &str) -> Value {
-    let model = valid(&sample(name));
-    serde_json::to_value(deployment(&model)).unwrap()["spec"]["template"].clone()
+/// Fields that samples have got since revision 1 was released.
+const ADDED: &[&str] = &[
+    "/model/caBundle",
+    "/model/cache/accessMode",
+    "/model/source/pvc/accessMode",
+    "/podTemplate/serviceAccountAnnotations",
+    "/podTemplate/runAsUser",
+];
+
+/// The pod template of a model under a revision, without the fields that came later.
+fn pod_template(model: &InferenceModel, revision: &str) -> Value {
+    let mut spec = serde_json::to_value(&model.spec).unwrap();
+    for field in ADDED {
+        let (parent, name) = field.rsplit_once('/').unwrap();
+        spec.pointer_mut(parent).and_then(Value::as_object_mut).and_then(|parent| parent.remove(name));
+    }
+    let mut model = model.clone();
+    model.spec = serde_json::from_value(spec).unwrap();
+    model.spec.runtime.get_or_insert_default().template_revision = Some(revision.into());
+    serde_json::to_value(deployment(&valid(&model))).unwrap()["spec"]["template"].clone()
 }
 
 /// Invariant 4. A released template never changes: if this test fails, add a new `TemplateRevision` and
 /// leave the hash as it is.
 #[test]
 fn the_pod_template_of_revision_1_is_frozen() {
-    let hashes: Vec<_> = samples().iter().map(|(name, _)| format!("{name} {}", hash(&pod_template(name)))).collect();
+    let of = |(name, model): &(String, InferenceModel)| format!("{name} {}", hash(&pod_template(model, "1")));
+    let hashes: Vec<_> = samples().iter().map(of).collect();
     expect![[r#"
         autoscaling 57bab5ed83ceeddf
         engine ffe0792eac8168c3
@@ -43,6 +62,47 @@ fn the_pod_template_of_revision_1_is_frozen() {
         reranker fb6c01b1aeb80dc5
         vllm 7ad55f9c1afacf78"#]]
     .assert_eq(&hashes.join("\n"));
+}
+
+/// Invariant 4, as for revision 1.
+#[test]
+fn the_pod_template_of_revision_2_is_frozen_and_changed_that_of_other_engines_only() {
+    let has_changed = |model: &InferenceModel| pod_template(model, "1") != pod_template(model, "2");
+    let changed: Vec<_> = samples().into_iter().filter(|(_, model)| has_changed(model)).collect();
+    assert!(changed.iter().all(|(_, model)| model.spec.engine.is_some()));
+    let hashes: Vec<_> =
+        changed.iter().map(|(name, model)| format!("{name} {}", hash(&pod_template(model, "2")))).collect();
+    expect![[r#"
+        engine dbea47a9016e427d
+        vllm d4c94ec1a39c4a47"#]]
+    .assert_eq(&hashes.join("\n"));
+}
+
+/// An engine's user has a name, and every cache that it has is writable; a value of the specification wins.
+#[test]
+fn an_engine_of_revision_2_finds_its_user_and_its_caches() {
+    for (engine, cache) in [
+        ("VLLM", "VLLM_CACHE_ROOT"),
+        ("SGLang", "TRITON_CACHE_DIR"),
+        ("TEI", "HUGGINGFACE_HUB_CACHE"),
+        ("LlamaCpp", "LLAMA_CACHE"),
+        ("Custom", "XDG_CACHE_HOME"),
+        ("Triton", "HF_HOME"),
+    ] {
+        let mut model = sample("minimal");
+        model.spec.engine = Some(serde_json::from_value(json!({"type": engine, "image": "e:1"})).unwrap());
+        model.spec.model.source = serde_json::from_value(json!({"pvc": {"claimName": "c"}})).unwrap();
+        let env = json!([{"name": "LOGNAME", "value": "mine"}]);
+        model.spec.pod_template = Some(serde_json::from_value(json!({"env": env})).unwrap());
+        let container = &pod_template(&model, "2")["spec"]["containers"][0];
+        let values = |name: &str| -> Vec<&str> {
+            let named = |var: &&Value| var["name"] == name;
+            container["env"].as_array().unwrap().iter().filter(named).filter_map(|var| var["value"].as_str()).collect()
+        };
+        assert_eq!((values("USER"), values("LOGNAME")), (vec!["belfry"], vec!["mine"]), "{engine}");
+        assert!(values(cache)[0].starts_with("/cache/"), "{engine}");
+        assert!(container["volumeMounts"].as_array().unwrap().iter().any(|mount| mount["mountPath"] == "/cache"));
+    }
 }
 
 /// Invariant 4.
@@ -151,8 +211,8 @@ fn no_child_holds_an_empty_map_or_list() {
 /// The level `restricted` of the Pod Security Standards, as far as a template can break it.
 #[test]
 fn every_pod_is_restricted() {
-    for (name, _) in samples() {
-        let template = pod_template(&name);
+    for (name, model) in samples() {
+        let template = serde_json::to_value(deployment(&valid(&model))).unwrap()["spec"]["template"].clone();
         let pod = &template["spec"];
         assert_eq!(pod["securityContext"]["runAsNonRoot"], json!(true), "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], json!("RuntimeDefault"), "{name}");
@@ -168,7 +228,11 @@ fn every_pod_is_restricted() {
         for volume in pod["volumes"].as_array().unwrap() {
             let kinds: Vec<_> = volume.as_object().unwrap().keys().filter(|key| *key != "name").collect();
             assert!(
-                kinds == ["persistentVolumeClaim"] || kinds == ["emptyDir"] || kinds == ["image"],
+                kinds == ["persistentVolumeClaim"]
+                    || kinds == ["emptyDir"]
+                    || kinds == ["image"]
+                    || kinds == ["configMap"]
+                    || kinds == ["secret"],
                 "{name}: {kinds:?}"
             );
         }

@@ -17,6 +17,8 @@ use alertmanager::{Alertmanager, Sink};
 use belfry_crds::InferenceModel;
 use belfry_render::children::alertmanager_config::alertmanager_config;
 use belfry_render::monitoring;
+use belfry_render::settings::Settings;
+use belfry_render::validate::validate;
 use jiff::{Timestamp, ToSpan};
 use serde_json::{Value, json};
 use support::{sample, valid};
@@ -39,7 +41,9 @@ fn start(name: &str, model: &InferenceModel, sink: &Sink) -> Alertmanager {
 
 /// An alert of the model as its rules would send it, with the templates left as they are.
 fn alert(model: &InferenceModel, name: &str, severity: &str) -> Value {
-    let rules = monitoring::rules(&valid(model)).groups.into_iter().flat_map(|group| group.rules);
+    let settings = Settings { grafana_url: Some("https://grafana.example.com".into()), ..Settings::default() };
+    let rules =
+        monitoring::rules(&validate(model, &settings).unwrap()).groups.into_iter().flat_map(|group| group.rules);
     let mut named = rules.filter(|rule| rule.alert.as_deref() == Some(name) && rule.labels["severity"] == severity);
     let rule = named.next().unwrap_or_else(|| panic!("no rule {name} {severity}"));
     let mut labels = rule.labels;
@@ -82,7 +86,8 @@ fn each_receiver_learns_once_what_happened_where_to_look_and_how_long_it_lasted(
     for part in [
         &format!("Since {} UTC.", start_of(&down).strftime("%F %T")),
         "Impact: Callers of this model get no answer at all.",
-        "/InferenceModelDown.md\n",
+        "/InferenceModelDown.md?namespace=search&model=paging\n",
+        "Dashboard: https://grafana.example.com/d/belfry-",
         "Ask: #search-oncall\n",
         &format!("Silence: {silence}\n"),
     ] {

@@ -21,6 +21,8 @@ pub(crate) struct Text {
     pub(crate) outputs: OutputSet,
     /// Time at which its request is answered with 504.
     pub(crate) deadline: Instant,
+    /// It is the worker's own question, and counts in no metric of traffic.
+    pub(crate) is_probe: bool,
     /// Has room for as many answers as the request has texts, so that the lane never waits for a request.
     pub(crate) reply: mpsc::Sender<Answer>,
 }

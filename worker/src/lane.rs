@@ -30,14 +30,20 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     let packed = Packed::of(&batch.iter().map(|text| &text.encoded).collect::<Vec<_>>());
     let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().flat_map(|text| text.outputs.iter())));
     let done = Instant::now();
-    app.metrics.batch_size.observe(packed.texts() as f64);
-    app.metrics.batch_tokens.observe(packed.tokens() as f64);
-    app.metrics.device_busy.inc_by((done - taken).as_secs_f64());
-    app.inbox.observe(packed.texts(), done - taken);
+    // A question that callers' texts joined is counted with them.
+    let is_traffic = batch.iter().any(|text| !text.is_probe);
+    if is_traffic {
+        app.metrics.batch_size.observe(packed.texts() as f64);
+        app.metrics.batch_tokens.observe(packed.tokens() as f64);
+        app.metrics.device_busy.inc_by((done - taken).as_secs_f64());
+        app.inbox.observe(packed.texts(), done - taken);
+    }
     app.lifecycle.pass_ended(done, done - taken);
     match outputs {
         Ok(mut outputs) => {
-            app.metrics.tokens.with_label_values(&["input"]).inc_by(packed.tokens() as u64);
+            if is_traffic {
+                app.metrics.tokens.with_label_values(&["input"]).inc_by(packed.tokens() as u64);
+            }
             app.metrics.progress(SystemTime::now());
             for (row, index) in packed.order.iter().enumerate() {
                 let text = &batch[*index];

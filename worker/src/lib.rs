@@ -50,6 +50,7 @@ pub mod metrics;
 pub mod model;
 mod native;
 pub mod plain;
+pub mod probe;
 mod run;
 pub mod server;
 mod signals;

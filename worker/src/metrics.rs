@@ -31,6 +31,8 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// [`contract::REQUEST_DURATION`]
     pub request_duration: HistogramVec,
+    /// [`contract::ABANDONED_DURATION`]
+    pub abandoned_duration: Histogram,
     /// [`contract::TOKENS`]
     pub tokens: IntCounterVec,
     /// [`contract::BATCH_SIZE`]
@@ -53,6 +55,8 @@ pub struct Metrics {
     pub connections_refused: IntCounter,
     /// [`contract::MODEL_LOADED`]
     pub model_loaded: IntGauge,
+    /// [`contract::PROBE_SUCCESS`]
+    pub probe_success: IntGauge,
     /// [`contract::MODEL_STATE`]
     pub model_state: IntGaugeVec,
     /// [`contract::MODEL_LOAD_DURATION`]
@@ -98,6 +102,7 @@ impl Metrics {
         let metrics = Self {
             requests: register(r, IntCounterVec::new(opts(&contract::REQUESTS), &labels(&contract::REQUESTS))?)?,
             request_duration: histograms(r, &contract::REQUEST_DURATION)?,
+            abandoned_duration: histogram(r, &contract::ABANDONED_DURATION)?,
             tokens: register(r, IntCounterVec::new(opts(&contract::TOKENS), &labels(&contract::TOKENS))?)?,
             batch_size: histogram(r, &contract::BATCH_SIZE)?,
             batch_tokens: histogram(r, &contract::BATCH_TOKENS)?,
@@ -109,6 +114,7 @@ impl Metrics {
             connections_limit: register(r, IntGauge::with_opts(opts(&contract::CONNECTIONS_LIMIT))?)?,
             connections_refused: register(r, IntCounter::with_opts(opts(&contract::CONNECTIONS_REFUSED))?)?,
             model_loaded: register(r, IntGauge::with_opts(opts(&contract::MODEL_LOADED))?)?,
+            probe_success: register(r, IntGauge::with_opts(opts(&contract::PROBE_SUCCESS))?)?,
             model_state: register(r, IntGaugeVec::new(opts(&contract::MODEL_STATE), &labels(&contract::MODEL_STATE))?)?,
             model_load_duration: register(r, Gauge::with_opts(opts(&contract::MODEL_LOAD_DURATION))?)?,
             model_load_start: register(r, Gauge::with_opts(opts(&contract::MODEL_LOAD_START))?)?,
@@ -153,10 +159,17 @@ impl Metrics {
         }
     }
 
-    /// Records an answered request.
+    /// Counts an answered request. Only one that was served is a sample of latency: a refusal or a failure would look fast.
     pub fn answered(&self, endpoint: Endpoint, (status, reason): (&str, &str), took: Duration) {
         self.requests.with_label_values(&[endpoint.path(), status, reason]).inc();
-        self.phase("total", took);
+        if status == "200" {
+            self.phase("total", took);
+        }
+    }
+
+    /// Records how long a caller waited that left before its answer.
+    pub fn abandoned(&self, waited: Duration) {
+        self.abandoned_duration.observe(waited.as_secs_f64());
     }
 
     /// Records one part of a request's time.

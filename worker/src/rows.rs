@@ -41,6 +41,7 @@ pub async fn pass(
         encoded,
         outputs,
         deadline,
+        is_probe: false,
         reply: reply.clone(),
     });
     room.fill(&app.lifecycle, texts.collect(), queued);

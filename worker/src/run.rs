@@ -29,7 +29,7 @@ use crate::model::engine::TorchEngine;
 use crate::signals::Signals;
 use crate::state::App;
 use crate::tokenize::Tokenizer;
-use crate::{cpu, device, native, server};
+use crate::{cpu, device, native, probe, server};
 
 /// Threads for HTTP: two, so that a probe is answered while a large response is being written.
 const HTTP_THREADS: usize = 2;
@@ -110,6 +110,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         let signals = Signals::new().map_err(|error| error.to_string())?;
         let ended =
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
+        tokio::spawn(probe::run(Arc::clone(&app), probe::EVERY));
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
         let router = guarded(Arc::clone(&app), access);

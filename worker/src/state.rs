@@ -179,6 +179,8 @@ impl App {
     /// Sets the model. From now on requests are answered, unless the worker is already shutting down.
     pub fn ready(&self, model: Model) {
         drop(self.model.set(model));
+        // The model has answered already, when it was warmed.
+        self.metrics.probe_success.set(1);
         self.advance(State::Ready);
     }
 

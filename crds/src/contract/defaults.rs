@@ -23,8 +23,8 @@ pub const MAX_CLIENT_BATCH_SIZE: u32 = 256;
 pub const QUEUE_CAPACITY: u32 = 1024;
 /// Milliseconds after which a request times out.
 pub const REQUEST_TIMEOUT_MS: u32 = 30_000;
-/// Base address of the runbooks, if the specification names no other.
-pub const RUNBOOK_BASE_URL: &str = "https://belfry.dev/runbooks";
+/// Base address of the runbooks: the operator's own, as `kubectl port-forward svc/belfry-operator 8080` shows them.
+pub const RUNBOOK_BASE_URL: &str = "http://localhost:8080/runbooks";
 /// Region of a bucket.
 pub const S3_REGION: &str = "us-east-1";
 /// Seconds that a download may take when a pod has [`STARTUP_BUDGET_SECONDS`].

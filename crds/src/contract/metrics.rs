@@ -95,7 +95,10 @@ metrics! {
         "Inference requests answered, by route, HTTP status and reason."
     Worker Histogram REQUEST_DURATION = "inference_request_duration_seconds" ["seconds"]
         (closed("phase", PHASES)) buckets DURATION_BUCKETS;
-        "Time of answered inference requests, by phase; only requests that were answered with 200 have phases beside total."
+        "Time of inference requests that were answered with 200, by phase. What was refused or failed is no sample: it would look fast."
+    Worker Histogram ABANDONED_DURATION = "inference_abandoned_request_duration_seconds" ["seconds"] ()
+        buckets DURATION_BUCKETS;
+        "Time that callers waited after the last byte of their request who left before the answer (status 499)."
     Worker Counter TOKENS = "inference_tokens_total" ["tokens"] (closed("type", &["input"]));
         "Tokens that went through the model, special tokens included."
     Worker Histogram BATCH_SIZE = "inference_batch_size" ["texts"] ()
@@ -120,6 +123,8 @@ metrics! {
         "Requests that were answered with 503 because there were too many connections; they are in no other metric."
     Worker Gauge MODEL_LOADED = "inference_model_loaded" ["bool"] ();
         "1 when the model answers requests, else 0."
+    Worker Gauge PROBE_SUCCESS = "inference_probe_success" ["bool"] ();
+        "1 when the model answered the worker's own last question, else 0. An idle worker asks every 15 s; it counts as no request."
     Worker Gauge MODEL_STATE = "inference_model_state" ["bool"] (closed("state", MODEL_STATES));
         "1 for the state that the model is in, 0 for the others."
     Worker Gauge MODEL_LOAD_DURATION = "inference_model_load_duration_seconds" ["seconds"] ();

@@ -25,6 +25,18 @@ pub fn is_free_pod_key(key: &str) -> bool {
         && (!is_kubernetes || key.starts_with("cluster-autoscaler.kubernetes.io/"))
 }
 
+/// Keys by which clouds give the pods of a ServiceAccount an identity.
+pub(super) const IDENTITY_KEYS_RULE: &str = "self.all(key, key.startsWith('eks.amazonaws.com/') || key.startsWith('iam.gke.io/') || key.startsWith('azure.workload.identity/'))";
+pub(super) const IDENTITY_KEYS_MESSAGE: &str =
+    "only keys of eks.amazonaws.com/, iam.gke.io/ and azure.workload.identity/ are allowed: remove the key";
+
+/// Whether users may set this key on the pods' ServiceAccount: the same as the rule of the CRD, for models that no API
+/// server checked.
+#[must_use]
+pub fn is_identity_key(key: &str) -> bool {
+    ["eks.amazonaws.com/", "iam.gke.io/", "azure.workload.identity/"].iter().any(|domain| key.starts_with(domain))
+}
+
 /// Values of labels that Kubernetes accepts.
 pub(super) fn label_value() -> serde_json::Value {
     serde_json::json!({"type": "string", "maxLength": 63, "pattern": "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"})

@@ -48,11 +48,11 @@ pub struct Rollout {
     pub paused: Option<bool>,
 }
 
-/// Whether new pods start before old ones end. Default Auto: CapacityBound for pods that request a GPU, because a new
-/// pod would wait forever for the GPU of an old one; SurgeFirst for all others.
+/// Whether new pods start before old ones end. Default Auto: CapacityBound for pods that request a GPU or use a claim that
+/// one pod or one node may use, because a new pod would wait forever for what an old one has; SurgeFirst for all others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub enum RolloutStrategy {
-    /// CapacityBound for pods that request a GPU, else SurgeFirst.
+    /// CapacityBound for pods that request a GPU, or whose claim one pod or one node may use; else SurgeFirst.
     #[default]
     Auto,
     /// A new pod starts before an old one ends; capacity never falls.

@@ -115,6 +115,23 @@ pub struct PvcSource {
     #[x_kube(validation = kube::core::Rule::new("!self.startsWith('/') && !self.split('/').exists(part, part == '..')")
         .message("path is relative to the claim's root and has no '..': remove the leading '/' or the '..'"))]
     pub path: Option<String>,
+    /// How many pods may use the claim, as its `spec.accessModes` says. With ReadWriteOnce and ReadWriteOncePod a pod ends
+    /// before its successor starts, because the successor would wait for the claim for ever. Default: any number of pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_mode: Option<AccessMode>,
+}
+
+/// How many pods may use a claim at the same time, as Kubernetes names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum AccessMode {
+    /// One pod.
+    ReadWriteOncePod,
+    /// The pods of one node.
+    ReadWriteOnce,
+    /// Any number of pods, which only read.
+    ReadOnlyMany,
+    /// Any number of pods.
+    ReadWriteMany,
 }
 
 /// A folder of an image.
@@ -178,6 +195,33 @@ pub enum OciMount {
     InitContainerCopy,
 }
 
+/// The certificates of the authorities that a download is trusted by, in PEM: exactly one of the fields. They take the
+/// place of the public authorities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = kube::core::Rule::new("has(self.configMapKeyRef) != has(self.secretKeyRef)")
+    .message("spec.model.caBundle: set exactly one of configMapKeyRef and secretKeyRef"))]
+pub struct CaBundle {
+    /// Key of a ConfigMap in the model's namespace, as trust-manager or `kubectl create configmap --from-file` makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_map_key_ref: Option<ConfigMapKeyRef>,
+    /// Key of a Secret in the model's namespace, such as `ca.crt` of a Secret of cert-manager.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_key_ref: Option<SecretKeyRef>,
+}
+
+/// One key of a ConfigMap in the model's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKeyRef {
+    /// Name of the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key in its data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
 /// Where a pod stores a download, and how long it waits for one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -185,6 +229,8 @@ pub enum OciMount {
     .message("spec.model.cache.claimName: set it with mode: SharedPVC, and only then"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.sizeLimit) || !has(self.claimName)")
     .message("spec.model.cache.sizeLimit is for mode: PerPod: remove it, and give the claim its size"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.accessMode) || (has(self.claimName) && self.accessMode != 'ReadOnlyMany')")
+    .message("spec.model.cache.accessMode is that of the claim in claimName, which pods write to: set claimName and another mode, or remove it"))]
 pub struct Cache {
     /// Which pods share a download. Default `PerPod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -194,6 +240,10 @@ pub struct Cache {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub claim_name: Option<String>,
+    /// How many pods may use the claim, as its `spec.accessModes` says; see source.pvc.accessMode. Only with
+    /// `mode: SharedPVC`. Default: any number of pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_mode: Option<AccessMode>,
     /// Most bytes that a pod's own cache may hold; a pod that exceeds it is evicted. Use the model's size plus a tenth.
     /// Only with `mode: PerPod`. Default: only the node's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -92,8 +92,14 @@ fn status_patch(model: &InferenceModel, settings: &Settings) -> Result<Request<V
     let valid = operator::valid(model, settings)?;
     let pass = Pass::Applied { model: Box::new(valid), applied: Box::new(Applied::default()) };
     let scaling = ScalingFacts::default();
-    let facts =
-        Facts { generation: model.metadata.generation, pass: &pass, deployment: None, scaling: &scaling, pods: &[] };
+    let facts = Facts {
+        generation: model.metadata.generation,
+        pass: &pass,
+        deployment: None,
+        scaling: &scaling,
+        pods: &[],
+        identities: None,
+    };
     let body = json!({
         "apiVersion": InferenceModel::api_version(&()),
         "kind": InferenceModel::kind(&()),

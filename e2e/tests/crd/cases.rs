@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 mod paging;
+mod pods;
 mod scaling;
 
 pub(crate) type Wrong = (&'static str, Value, &'static [&'static str]);
@@ -12,7 +13,7 @@ pub(crate) type Wrong = (&'static str, Value, &'static [&'static str]);
 pub(crate) fn right() -> Vec<(&'static str, Value)> {
     let rollout = |rollout: Value| json!({"rollout": rollout});
     let engine = |engine: Value| json!({"engine": engine});
-    let mut right = [scaling::right(), paging::right()].concat();
+    let mut right = [scaling::right(), paging::right(), pods::right()].concat();
     right.extend([
         ("one replica more", rollout(json!({"maxSurge": 1, "maxUnavailable": 0}))),
         ("only maxSurge 0", rollout(json!({"maxSurge": 0}))),
@@ -65,7 +66,8 @@ pub(crate) fn right() -> Vec<(&'static str, Value)> {
 
 /// What it has to refuse.
 pub(crate) fn wrong() -> Vec<Wrong> {
-    [rollouts(), scaling::wrong(), paging::wrong(), placement(), network(), pods(), engines(), mappings()].concat()
+    [rollouts(), scaling::wrong(), paging::wrong(), placement(), network(), pods::wrong(), engines(), mappings()]
+        .concat()
 }
 
 fn rollouts() -> Vec<Wrong> {
@@ -193,86 +195,6 @@ fn network() -> Vec<Wrong> {
             "a namespace that is none",
             policy(json!({"prometheusNamespace": "Not A Name"})),
             &["networkPolicy.prometheusNamespace", "should match"],
-        ),
-    ]
-}
-
-#[allow(clippy::too_many_lines, reason = "a table")]
-fn pods() -> Vec<Wrong> {
-    let template = |template: Value| json!({"podTemplate": template});
-    let env = |env: Value| json!({"podTemplate": {"env": [env]}});
-    vec![
-        (
-            "our label",
-            template(json!({"labels": {"app.kubernetes.io/name": "x"}})),
-            &["spec.podTemplate.labels", "reserved", "remove the key"],
-        ),
-        (
-            "the controller's label",
-            template(json!({"labels": {"pod-template-hash": "x"}})),
-            &["spec.podTemplate.labels", "reserved", "remove the key"],
-        ),
-        (
-            "confinement by annotation",
-            template(json!({"annotations": {"container.apparmor.security.beta.kubernetes.io/worker": "unconfined"}})),
-            &["spec.podTemplate.annotations", "reserved", "remove the key"],
-        ),
-        (
-            "a service account",
-            template(json!({"serviceAccountName": "admin"})),
-            &["spec.podTemplate.serviceAccountName", "unknown field"],
-        ),
-        (
-            "a security context",
-            template(json!({"securityContext": {"privileged": true}})),
-            &["spec.podTemplate.securityContext", "unknown field"],
-        ),
-        ("volumes", template(json!({"volumes": []})), &["spec.podTemplate.volumes", "unknown field"]),
-        (
-            "our variable",
-            env(json!({"name": "BELFRY_MODEL", "value": "/"})),
-            &["podTemplate.env[0]", "BELFRY_*", "use the field"],
-        ),
-        (
-            "our token",
-            env(json!({"name": "HF_TOKEN", "value": "x"})),
-            &["podTemplate.env[0]", "HF_TOKEN", "use the field"],
-        ),
-        ("no value", env(json!({"name": "A"})), &["podTemplate.env[0]", "exactly one of value and secretKeyRef"]),
-        (
-            "two values",
-            env(json!({"name": "A", "value": "x", "secretKeyRef": {"name": "s", "key": "k"}})),
-            &["podTemplate.env[0]", "exactly one of value and secretKeyRef"],
-        ),
-        (
-            "no name of a variable",
-            env(json!({"name": "A=B", "value": ""})),
-            &["podTemplate.env[0].name", "should match"],
-        ),
-        (
-            "a variable twice",
-            template(json!({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]})),
-            &["spec.podTemplate.env[1]", "Duplicate"],
-        ),
-        (
-            "our flag",
-            template(json!({"extraArgs": ["--listen=0.0.0.0:1"]})),
-            &["spec.podTemplate.extraArgs", "flag that the operator sets", "use the field"],
-        ),
-        (
-            "our flag as a word",
-            template(json!({"extraArgs": ["--model", "/etc"]})),
-            &["spec.podTemplate.extraArgs", "flag that the operator sets", "use the field"],
-        ),
-        (
-            "two names for one worker",
-            json!({"model": {"servedNames": ["a", "b"]}}),
-            &["spec.model.servedNames", "only engine VLLM", "keep one"],
-        ),
-        (
-            "a name with blanks",
-            json!({"model": {"servedNames": ["a b"]}}),
-            &["spec.model.servedNames[0]", "should match"],
         ),
     ]
 }

@@ -168,7 +168,14 @@ impl Scene {
         let desired = desired.map_err(|problems| anyhow!("{problems:?}"))?;
         let pass = Pass::Applied { model: Box::new(desired.model), applied: Box::default() };
         let scaling = ScalingFacts { metrics: MetricsAvailability::Served, ..ScalingFacts::default() };
-        let facts = Facts { generation: Some(1), pass: &pass, deployment: None, scaling: &scaling, pods: &[] };
+        let facts = Facts {
+            generation: Some(1),
+            pass: &pass,
+            deployment: None,
+            scaling: &scaling,
+            pods: &[],
+            identities: None,
+        };
         let status = status(&facts, None, Timestamp::now());
         let patch = Patch::Merge(json!({"status": status}));
         let model = models.patch_status(&self.key.name, &PatchParams::default(), &patch).await?;

@@ -4,14 +4,16 @@ use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::contract::load_failure::LoadFailureReason;
+use belfry_crds::inference_model::SecretKeyRef;
 use belfry_e2e::bucket::Bucket;
 use belfry_e2e::files::Server;
+use belfry_e2e::tls::Certificate;
 use belfry_e2e::{Namespace, TestResult, in_namespace, report, sample, secs};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
-/// A bucket with the sample's folder, the Secret with its key, and the sample with the bucket's address. One pod keeps what
-/// it downloads, because the cluster has no claim that many could write to.
+/// A bucket with the sample's folder, the Secrets with its key and with the authority that signed its certificate, and the
+/// sample with the bucket's address. One pod keeps what it downloads, because the cluster has no claim that many could write to.
 async fn bucket(ns: &Namespace) -> Result<(Server, InferenceModel)> {
     let mut model = sample("minilm-s3")?;
     model.spec.replicas = Some(1);
@@ -26,8 +28,16 @@ async fn bucket(ns: &Namespace) -> Result<(Server, InferenceModel)> {
         "metadata": {"name": secret.name}, "stringData": {id: bucket.access_key_id, key: "secret"},
     });
     ns.apply::<Secret>(&object).await?;
-    let server = bucket.serve().await?;
-    source.endpoint = Some(format!("http://{}:{}", ns.cluster.node_address().await?, server.port));
+    let address = ns.cluster.node_address().await?;
+    let certificate = Certificate::of(&address)?;
+    let server = bucket.serve(&certificate).await?;
+    source.endpoint = Some(format!("https://{address}:{}", server.port));
+    let authorities = model.spec.model.ca_bundle.as_ref().and_then(|bundle| bundle.secret_key_ref.as_ref());
+    let SecretKeyRef { name, key } = authorities.context("the sample has no caBundle in a Secret")?;
+    let object = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key.as_str(): certificate.pem},
+    });
+    ns.apply::<Secret>(&object).await?;
     Ok((server, model))
 }
 
@@ -41,6 +51,21 @@ async fn a_folder_in_a_bucket_is_downloaded_checked_and_serves() -> TestResult {
         report(&format!("a model from a bucket is Ready after {:.1} s", took.as_secs_f64()));
         let vector = model.embed(&["A text."]).await?.pop().context("no vector")?;
         ensure!(vector.len() == 384, "{} dimensions", vector.len());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_bucket_of_an_unknown_authority_is_refused_with_the_field_that_names_it() -> TestResult {
+    in_namespace("bucket-authority", async |ns| {
+        let (_server, mut model) = bucket(ns).await?;
+        model.spec.model.ca_bundle = None;
+        let model = ns.serve(&model).await?;
+        let reason = Reason::Load(LoadFailureReason::DownloadFailed);
+        let message =
+            model.until((ConditionType::ModelLoaded, ConditionStatus::False, reason), secs(60)).await?.message;
+        ensure!(message.contains("spec.model.caBundle"), "the message does not name the field: {message}");
         Ok(())
     })
     .await

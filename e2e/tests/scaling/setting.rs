@@ -14,6 +14,7 @@ use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use belfry_operator::controller;
 use belfry_operator::drift::Drift;
 use belfry_operator::fleet::Fleet;
+use belfry_operator::loaded::Loaded;
 use belfry_operator::metrics::Metrics;
 use belfry_operator::observe::{self, Cache, WatchScope};
 use belfry_operator::scaling::{Scaling, ScalingArgs};
@@ -111,6 +112,7 @@ impl Operator {
             drift,
             metrics: metrics.clone(),
             scaling: scaling.clone(),
+            loaded: Loaded::new(watches.trigger.clone()),
             recorder,
         });
         let (end, ended) = oneshot::channel();

@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use super::{Context, Error, write_status};
 use crate::apply::{self, Applied, RefusalCause, apply};
 use crate::drift::Desired;
+use crate::loaded::Identities;
 use crate::observe::{Cause, DeploymentState, ModelKey, Observed};
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, released, status};
 use belfry_render::role::Role;
@@ -32,6 +33,7 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     let Some(observed) = context.cache.observed(key).filter(|observed| !is_being_deleted(&observed.model)) else {
         // The children are owned by the model, and the garbage collector takes them.
         context.drift.forget(key);
+        context.loaded.forget(key);
         return Ok(Ended::with(Outcome::Gone));
     };
     let Observed { model, pods, .. } = &observed;
@@ -71,7 +73,9 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
         foreign: observed.foreign_scalers.clone(),
         metrics: context.scaling.source(key),
     };
-    let facts = Facts { generation: model.metadata.generation, pass: &pass, deployment, scaling: &scaling, pods };
+    let identities = if pass.has_own_worker() { context.loaded.of(key, pods) } else { Some(Identities::new()) };
+    let generation = model.metadata.generation;
+    let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, identities };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok(Ended::with(pass.outcome()))
@@ -94,6 +98,11 @@ impl Pass {
             Self::Applied { applied, .. } => applied.deployment.as_ref(),
             Self::Invalid(_) => None,
         }
+    }
+
+    /// Another engine does not say what it has loaded.
+    fn has_own_worker(&self) -> bool {
+        matches!(self, Self::Applied { model, .. } if model.engine.is_none())
     }
 
     fn outcome(&self) -> Outcome {

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::*;
@@ -64,6 +65,24 @@ fn a_suspended_model_wants_no_replicas_so_that_no_alert_fires() {
     assert_eq!(of(json!({})), Some(2.0));
     assert_eq!(of(json!({"suspend": true})), Some(0.0));
     assert_eq!(of(json!({"suspend": false, "replicas": null})), Some(1.0));
+}
+
+#[test]
+fn a_model_whose_namespace_is_being_deleted_wants_no_replicas() {
+    let refused = |message: &str| {
+        let cache = cache_with("minilm", &json!({}), &Value::Null);
+        let object = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "minilm", "namespace": "search", "resourceVersion": "2"},
+            "status": {"conditions": [{"type": "ReplicaFailure", "status": "True", "message": message}]},
+        });
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        cache.child_seen(&key("minilm"), ChildKind::Deployment, (&object, Content::Whole(&object)), |_, _, _| None);
+        value(&scrape(&cache), r#"belfry_model_replicas{namespace="search",model="minilm",state="desired"}"#)
+    };
+    let ending = "pods \"minilm-1\" is forbidden: unable to create new content in namespace search because it is being terminated";
+    assert_eq!(refused(ending), Some(0.0));
+    assert_eq!(refused("exceeded quota"), Some(2.0));
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub enum Cause {
     ForeignScaler,
     /// The metrics of a model that is scaled came or went.
     ScalingMetricsChanged,
+    /// A worker said what it has loaded.
+    WorkerAnswered,
     /// A staged upgrade moves the model.
     Upgrade,
     /// The pass before found out something that children depend on.
@@ -61,6 +63,7 @@ impl fmt::Display for Cause {
             Self::KindChanged(kind) => return write!(f, "kind {} changed", kind.as_str()),
             Self::ForeignScaler => "scaler of others changed",
             Self::ScalingMetricsChanged => "scaling metrics changed",
+            Self::WorkerAnswered => "worker answered",
             Self::Upgrade => "staged upgrade",
             Self::Discovery => "the pass before found out more",
             Self::Refusal => "a child was refused",

@@ -5,29 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
-use axum::http::{StatusCode, Uri};
 use futures::StreamExt;
 use futures::stream;
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
-use tracing::debug;
 
 use super::exposition::{Reading, Worker};
 use super::scaled_model::ScaledModel;
-
-/// Workers that are read at the same time, of all models together.
-const CONCURRENCY: usize = 64;
-
-/// A worker that takes longer counts as one that does not answer.
-const TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Largest exposition, in bytes. A worker's own has about 30 kB.
-const MOST_BYTES: usize = 1 << 20;
+use crate::scrape::{CONCURRENCY, Scraper};
 
 /// Readings younger than this are used again: a HorizontalPodAutoscaler asks for each of its metrics in turn.
 const FRESH: Duration = Duration::from_secs(1);
@@ -39,18 +22,8 @@ const FALLBACK_AFTER: Duration = Duration::from_secs(60);
 pub(super) type Workers = BTreeMap<String, Worker>;
 
 /// Reads workers.
-pub(super) struct Reader {
-    client: Client<HttpConnector, Empty<Bytes>>,
-    permits: Semaphore,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        // Between two readings a worker may be gone; an idle connection to it would only fail.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-        Self { client, permits: Semaphore::new(CONCURRENCY) }
-    }
-}
+#[derive(Default)]
+pub(super) struct Reader(Scraper);
 
 impl Reader {
     /// Reads those pods that were not read a moment ago, and forgets all others. A pod that does not answer is missing
@@ -70,23 +43,7 @@ impl Reader {
     }
 
     async fn read_one(&self, address: SocketAddr, scaled: &ScaledModel) -> Option<Reading> {
-        let _permit = self.permits.acquire().await.ok()?;
-        match timeout(TIMEOUT, self.exposition(address, &scaled.path)).await {
-            Ok(Ok(text)) => Reading::parse(&text, &scaled.series, Instant::now()),
-            Ok(Err(error)) => {
-                debug!(%address, %error, "Could not read a worker's metrics");
-                None
-            }
-            Err(_elapsed) => None,
-        }
-    }
-
-    async fn exposition(&self, address: SocketAddr, path: &str) -> anyhow::Result<String> {
-        let uri: Uri = format!("http://{address}{path}").parse()?;
-        let answer = self.client.get(uri).await?;
-        anyhow::ensure!(answer.status() == StatusCode::OK, "status {}", answer.status());
-        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await.map_err(anyhow::Error::from_boxed)?;
-        Ok(String::from_utf8(body.to_bytes().to_vec())?)
+        Reading::parse(&self.0.read(address, &scaled.path).await?, &scaled.series, Instant::now())
     }
 }
 
@@ -115,6 +72,7 @@ impl Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scrape::MOST_BYTES;
     use axum::Router;
     use axum::routing::get;
     use belfry_crds::inference_model::ScalingMetricType;

@@ -1,13 +1,14 @@
 //! One function for each condition.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::status::LoadedModel;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, refusal};
 use crate::apply::{Refusal, RefusalCause};
 use crate::observe::{Obstacle, PodReport, Stage};
 use belfry_render::deployed::FromImage;
-use belfry_render::model::ValidModel;
+use belfry_render::model::{ValidModel, ValidSource};
 
 /// What a condition says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,11 +28,11 @@ fn verdict(status: ConditionStatus, reason: Reason, message: impl Into<String>) 
 use ConditionStatus::{False, True, Unknown};
 
 /// Every condition, in the order of the status.
-pub(super) fn all(facts: &Facts<'_>) -> Vec<(ConditionType, Verdict)> {
+pub(super) fn all(facts: &Facts<'_>, loaded_models: &[LoadedModel]) -> Vec<(ConditionType, Verdict)> {
     let Pass::Applied { model, applied } = facts.pass else {
         return invalid(facts);
     };
-    let rollout = Rollout::new(model, facts);
+    let rollout = Rollout::new(model, facts, loaded_models);
     let accepted = spec_accepted(model, facts, &applied.refused);
     let loaded = model_loaded(&rollout);
     let available = available(&rollout);
@@ -83,10 +84,12 @@ struct Rollout<'a> {
     pods: Vec<&'a PodReport>,
     /// A pod that its node refused, and the node's words.
     rejected: Option<(&'a PodReport, &'a str)>,
+    /// Models that the replicas have in memory.
+    loaded_models: &'a [LoadedModel],
 }
 
 impl<'a> Rollout<'a> {
-    fn new(model: &'a ValidModel, facts: &'a Facts<'_>) -> Self {
+    fn new(model: &'a ValidModel, facts: &'a Facts<'_>, loaded_models: &'a [LoadedModel]) -> Self {
         let status = facts.deployment.map(|d| d.status.clone()).unwrap_or_default();
         let generation = facts.deployment.and_then(|d| d.generation);
         let rejected = facts.pods.iter().find_map(|pod| match &pod.stage {
@@ -96,6 +99,7 @@ impl<'a> Rollout<'a> {
         Self {
             model,
             rejected,
+            loaded_models,
             wanted: super::scaling::wanted(model, facts.deployment),
             is_suspended: model.is_suspended,
             is_paused: model.rollout.is_paused,
@@ -142,6 +146,24 @@ impl<'a> Rollout<'a> {
         let (pod, words) = self.rejected?;
         let taken = self.pods.iter().filter(|pod| pod.is_ready || pod.stage == Stage::Taken).count();
         (count(taken) < self.wanted).then(|| format!("pod {}: its node refused it: {words}", pod.name))
+    }
+
+    /// Models that replicas of the same template have in memory, if there is more than one. While a rollout goes on,
+    /// replicas may differ.
+    fn difference(&self) -> Option<String> {
+        if !self.is_complete() || self.loaded_models.len() < 2 {
+            return None;
+        }
+        let name = |model: &LoadedModel| match &model.revision {
+            Some(revision) => format!("{} with {revision} ({})", model.replicas, model.sha256),
+            None => format!("{} with {}", model.replicas, model.sha256),
+        };
+        let each: Vec<_> = self.loaded_models.iter().map(name).collect();
+        let cure = match &self.model.source {
+            ValidSource::HuggingFace(..) => "spec.model.source.huggingFace.revision to a commit, or spec.model.sha256",
+            _ => "spec.model.sha256",
+        };
+        Some(format!("replicas have different models in memory, {}: set {cure}", each.join(", ")))
     }
 
     fn condition(&self, type_: &str, status: &str) -> Option<String> {
@@ -211,6 +233,9 @@ fn model_loaded(rollout: &Rollout<'_>) -> Verdict {
     }
     if let Some((reason, message)) = worst {
         return verdict(False, reason, message);
+    }
+    if let Some(message) = rollout.difference() {
+        return verdict(False, Reason::ReplicasDiffer, message);
     }
     if count(ready) >= rollout.wanted {
         return verdict(

@@ -7,11 +7,13 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 mod foreign_scalers;
+mod loaded;
 mod pods;
 
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
 use crate::drift::Summary;
+use crate::loaded::Identities;
 use crate::observe::{DeploymentState, PodReport, PodRequests, ScalerReport, Stage, report};
 use crate::scaling::MetricsAvailability;
 use belfry_render::children::child;
@@ -91,6 +93,18 @@ fn status_scaled(
     pods: &[PodReport],
     scaling: &ScalingFacts,
 ) -> InferenceModelStatus {
+    let answered = Some(Identities::new());
+    status_loaded((model, refused), deployment, pods, (scaling, answered), None)
+}
+
+/// The status after the one before, with what the workers say.
+fn status_loaded(
+    (model, refused): (ValidModel, Vec<Refusal>),
+    deployment: &DeploymentState,
+    pods: &[PodReport],
+    (scaling, identities): (&ScalingFacts, Option<Identities>),
+    previous: Option<&InferenceModelStatus>,
+) -> InferenceModelStatus {
     let summary = |role: &Role| {
         let child = child(*role, &model).unwrap();
         (*role, Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) })
@@ -98,8 +112,9 @@ fn status_scaled(
     let wanted = Role::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
-    let facts = Facts { generation: Some(1), pass: &pass, deployment: Some(deployment), scaling, pods };
-    status(&facts, None, Timestamp::UNIX_EPOCH)
+    let deployment = Some(deployment);
+    let facts = Facts { generation: Some(1), pass: &pass, deployment, scaling, pods, identities };
+    status(&facts, previous, Timestamp::UNIX_EPOCH)
 }
 
 fn seen(status: &InferenceModelStatus, type_: ConditionType) -> (String, String) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use belfry_render::template::TemplateRevision;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -34,7 +35,8 @@ fn model_with(name: &str, change: &Value) -> InferenceModel {
         })
         .collect();
     let runtime = json!({
-        "image": "worker:old", "defaultImage": "worker:old", "templateRevision": "1", "availableTemplateRevision": "1",
+        "image": "worker:old", "defaultImage": "worker:old", "templateRevision": "1",
+        "availableTemplateRevision": TemplateRevision::NEWEST.as_str(),
         "availableDefaultImage": "worker:new", "upgrade": "Available",
     });
     serde_json::from_value(json!({

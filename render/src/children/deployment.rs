@@ -2,7 +2,7 @@
 //!
 //! The pod template of a released revision never changes, because a changed template restarts every
 //! model (invariant 4). `tests/invariants.rs` holds its hash. A better template needs a new
-//! [`TemplateRevision`].
+//! [`template::TemplateRevision`]; what differs between revisions is decided where it is rendered.
 
 mod arguments;
 mod confinement;
@@ -19,7 +19,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata::{Component, object_meta, selector};
 use crate::model::{Replace, ValidModel};
-use crate::template::{self, TemplateRevision};
+use crate::template;
 
 /// Old ReplicaSets to keep for `kubectl rollout undo`.
 const REVISION_HISTORY: i32 = 3;
@@ -27,9 +27,6 @@ const REVISION_HISTORY: i32 = 3;
 /// The Deployment of a model.
 #[must_use]
 pub fn deployment(model: &ValidModel) -> Deployment {
-    let template = match model.runtime.template_revision {
-        TemplateRevision::V1 => pod::template(model),
-    };
     let (rollout, runtime) = (&model.rollout, &model.runtime);
     let annotations = template::annotations(runtime.template_revision, &runtime.default_image);
     Deployment {
@@ -42,7 +39,7 @@ pub fn deployment(model: &ValidModel) -> Deployment {
             progress_deadline_seconds: Some(rollout.progress_deadline_seconds),
             paused: rollout.is_paused.then_some(true),
             revision_history_limit: Some(REVISION_HISTORY),
-            template,
+            template: pod::template(model),
         }),
         ..Default::default()
     }

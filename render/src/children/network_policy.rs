@@ -45,8 +45,9 @@ fn ingress(model: &ValidModel, policy: &ValidPolicy) -> Vec<NetworkPolicyIngress
     }
     let callers = policy.allow_from.iter().map(peer).collect();
     let mut readers = vec![prometheus(policy.prometheus_namespace.as_deref())];
-    let is_read_by_us = model.autoscaling.as_ref().is_some_and(|scaling| scaling.scaler == Scaler::Hpa);
-    readers.extend(is_read_by_us.then(operator));
+    // Belfry's own worker is asked what it has loaded.
+    let is_scaled_by_us = model.autoscaling.as_ref().is_some_and(|scaling| scaling.scaler == Scaler::Hpa);
+    readers.extend((is_scaled_by_us || model.engine.is_none()).then(operator));
     vec![
         NetworkPolicyIngressRule { ports: Some(vec![named(PORT_NAME)]), from: Some(callers) },
         NetworkPolicyIngressRule { ports: Some(vec![metrics]), from: Some(readers) },
@@ -129,21 +130,23 @@ mod tests {
     use crate::validate::validate;
 
     #[test]
-    fn the_operator_is_let_in_only_where_it_reads_the_workers_for_a_scaler() {
-        let lets_operator_in = |more: serde_json::Value| {
+    fn the_operator_is_let_in_where_it_reads_the_workers() {
+        let lets_operator_in = |engine: serde_json::Value, more: serde_json::Value| {
             let policy = serde_json::json!({"allowFrom": [{"podLabels": {"app": "caller"}}]});
             let mut spec = serde_json::json!({
                 "task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}}, "network": {"networkPolicy": policy},
             });
-            spec["autoscaling"] = more;
+            (spec["engine"], spec["autoscaling"]) = (engine, more);
             let model = InferenceModel::new("m", serde_json::from_value(spec).unwrap());
             let policy = network_policy(&validate(&model, &Settings::default()).unwrap());
             serde_json::to_string(&policy).unwrap().contains(MANAGER_LABEL)
         };
-        assert!(lets_operator_in(serde_json::json!({"maxReplicas": 2})));
-        assert!(!lets_operator_in(serde_json::Value::Null));
+        let (nothing, vllm) = (serde_json::Value::Null, serde_json::json!({"type": "VLLM", "image": "v:1"}));
         let keda = serde_json::json!({"provider": "KEDA", "maxReplicas": 2, "prometheusAddress": "http://p"});
-        assert!(!lets_operator_in(keda));
+        assert!(lets_operator_in(nothing.clone(), nothing.clone()), "it asks Belfry's own worker what it has loaded");
+        assert!(lets_operator_in(vllm.clone(), serde_json::json!({"maxReplicas": 2})));
+        assert!(!lets_operator_in(vllm.clone(), nothing));
+        assert!(!lets_operator_in(vllm, keda));
     }
 
     fn egress_of(source: serde_json::Value, rules: serde_json::Value, env: serde_json::Value) -> Vec<(String, i32)> {

@@ -69,7 +69,9 @@ fn admits(matcher: &Matcher, mapping: &Mapping) -> bool {
         return true;
     }
     if matcher.name == "le" {
-        return mapping.has_bound(&matcher.value);
+        // A whole bound is asked for in both its spellings, `1|1\.0`.
+        let value = matcher.value.rsplit('|').next().unwrap_or_default().replace('\\', "");
+        return mapping.has_bound(&value);
     }
     let value = mapping.labels.get(&matcher.name).map_or("", String::as_str);
     match &matcher.op {

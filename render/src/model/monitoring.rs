@@ -25,6 +25,8 @@ pub struct ValidMonitoring {
     pub contact: Option<String>,
     /// Base address of the runbooks, without a slash at the end.
     pub runbook_base_url: String,
+    /// Address of Grafana, without a slash at the end.
+    pub grafana_url: Option<String>,
     /// Labels of the dashboard's ConfigMap; `None` for no dashboard.
     pub dashboard_labels: Option<BTreeMap<String, String>>,
     /// Annotations of the dashboard's ConfigMap.

@@ -33,16 +33,6 @@ pub struct ValidRuntime {
     pub request_timeout_ms: u32,
 }
 
-impl ValidRuntime {
-    /// Whether a new model with the same specification would get different pods.
-    #[must_use]
-    pub fn is_behind(&self) -> bool {
-        let follows_default = self.image == image_for(&self.default_image, self.device);
-        self.template_revision != TemplateRevision::NEWEST
-            || (follows_default && self.default_image != self.available_image)
-    }
-}
-
 /// The CUDA variant of an image has the same tag with `-cuda` appended. A digest names one image, so it has no variant.
 pub(crate) fn image_for(image: &str, device: Device) -> String {
     match device {

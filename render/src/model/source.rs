@@ -1,7 +1,7 @@
 //! `spec.model`, with defaults applied: the source of the model's files.
 
 use belfry_crds::contract::MODEL_MOUNT;
-use belfry_crds::inference_model::{HuggingFaceSource, OciMount, PullPolicy, S3Source};
+use belfry_crds::inference_model::{CaBundle, HuggingFaceSource, OciMount, PullPolicy, S3Source};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 /// Source of a model's files.
@@ -31,7 +31,7 @@ pub enum ValidSource {
     S3(S3Source, Download),
 }
 
-/// Cache and timeouts of a download.
+/// Cache, timeouts and authorities of a download.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Download {
     /// Claim that all replicas share; `None` if each pod has a volume of its own.
@@ -40,6 +40,8 @@ pub struct Download {
     pub size_limit: Option<Quantity>,
     /// Timeouts; `None` leaves them to the worker, as templates from before these settings do.
     pub timeouts: Option<Timeouts>,
+    /// Authorities that it is trusted by; `None` for the public ones.
+    pub authorities: Option<CaBundle>,
 }
 
 /// Timeouts of a download, in seconds.

@@ -129,16 +129,29 @@ impl Alert {
             ("summary".to_owned(), firing.summary.clone()),
             ("description".to_owned(), firing.description.clone()),
             ("impact".to_owned(), text(self.impact)),
-            ("runbook_url".to_owned(), text(&format!("{base}/{}", self.runbook_file()))),
+            ("runbook_url".to_owned(), text(&format!("{base}/{}{}", self.runbook_file(), subject(model)))),
         ]);
         if let Some(contact) = monitoring.and_then(|m| m.contact.as_ref()) {
             annotations.insert("contact".into(), text(contact));
         }
         if let Some(model) = model.filter(|model| model.monitoring.dashboard_labels.is_some()) {
-            annotations.insert("dashboard_uid".into(), dashboard_name::uid(model));
+            let uid = dashboard_name::uid(model);
+            annotations.extend(
+                model
+                    .monitoring
+                    .grafana_url
+                    .iter()
+                    .map(|grafana| ("dashboard_url".to_owned(), text(&format!("{grafana}/d/{uid}")))),
+            );
+            annotations.insert("dashboard_uid".into(), uid);
         }
         annotations
     }
+}
+
+/// The part of an address by which the operator's runbooks fill in the model.
+fn subject(model: Option<&ValidModel>) -> String {
+    model.map(|model| format!("?namespace={}&model={}", model.namespace, model.name)).unwrap_or_default()
 }
 
 /// A template that Prometheus expands to this text: labels and annotations are Go templates.

@@ -3,7 +3,10 @@
 
 use super::alert::Alert;
 
+pub(super) mod connections_saturated;
 pub(super) mod error_budget_burn;
+pub(super) mod high_error_rate;
+pub(super) mod high_latency;
 pub(super) mod image_pull_failing;
 pub(super) mod latency_budget_burn;
 pub(super) mod model_down;
@@ -17,6 +20,7 @@ pub(super) mod operator_queue_stuck;
 pub(super) mod operator_reconcile_errors;
 pub(super) mod operator_requests_refused;
 pub(super) mod operator_watch_restarts;
+pub(super) mod probe_failing;
 pub(super) mod queue_saturated;
 pub(super) mod requests_rejected;
 pub(super) mod rollout_stuck;
@@ -31,6 +35,9 @@ pub const fn alerts() -> &'static [Alert] {
     &[
         model_down::ALERT,
         model_outage::ALERT,
+        probe_failing::ALERT,
+        high_error_rate::ALERT,
+        high_latency::ALERT,
         error_budget_burn::ALERT,
         latency_budget_burn::ALERT,
         targets_absent::ALERT,
@@ -43,6 +50,7 @@ pub const fn alerts() -> &'static [Alert] {
         image_pull_failing::ALERT,
         queue_saturated::ALERT,
         requests_rejected::ALERT,
+        connections_saturated::ALERT,
         operator_down::ALERT,
         operator_no_leader::ALERT,
         model_stuck::ALERT,

@@ -16,7 +16,8 @@ pub(super) fn uid(model: &ValidModel) -> String {
     })
 }
 
-/// The dashboard's key in its ConfigMap.
+/// The dashboard's key in its ConfigMap. A dot stands in no name of a namespace or of a model, so that no two models share a key:
+/// with a hyphen `a` in `team-b` and `b-a` in `team` would.
 pub(super) fn file(model: &ValidModel) -> String {
-    format!("{}-{}-model.json", model.namespace, model.name)
+    format!("{}.{}.model.json", model.namespace, model.name)
 }

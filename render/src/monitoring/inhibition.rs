@@ -14,8 +14,9 @@ use belfry_crds::inference_model::AlertSeverity;
 
 use super::alert::{Alert, AlertRules};
 use super::alerts::{
-    error_budget_burn, latency_budget_burn, model_down, model_outage, model_stuck, operator_no_leader,
-    operator_queue_stuck, queue_saturated, requests_rejected, worker_down,
+    connections_saturated, error_budget_burn, high_error_rate, high_latency, latency_budget_burn, model_down,
+    model_outage, model_stuck, operator_no_leader, operator_queue_stuck, probe_failing, queue_saturated,
+    requests_rejected, worker_down,
 };
 
 /// A row of the table.
@@ -34,7 +35,7 @@ pub struct InhibitionRow {
 pub enum Silenced {
     /// These alerts, whatever their severity.
     Alerts(&'static [&'static Alert]),
-    /// The source alert itself, about the same objective, if it is not critical.
+    /// The source alert itself, and about the same objective if it has one, if it is not critical.
     LessSevere,
 }
 
@@ -44,6 +45,9 @@ pub const TABLE: &[InhibitionRow] = &[
         sources: &[&model_down::ALERT],
         targets: Silenced::Alerts(&[
             &model_outage::ALERT,
+            &probe_failing::ALERT,
+            &high_error_rate::ALERT,
+            &high_latency::ALERT,
             &error_budget_burn::ALERT,
             &latency_budget_burn::ALERT,
             &worker_down::ALERT,
@@ -54,13 +58,26 @@ pub const TABLE: &[InhibitionRow] = &[
     },
     InhibitionRow {
         sources: &[&model_outage::ALERT],
-        targets: Silenced::Alerts(&[&error_budget_burn::ALERT, &latency_budget_burn::ALERT]),
-        why: "Most requests fail, and those that fail at their deadline are slow, too: both spend the budgets.",
+        targets: Silenced::Alerts(&[
+            &probe_failing::ALERT,
+            &high_error_rate::ALERT,
+            &high_latency::ALERT,
+            &error_budget_burn::ALERT,
+            &latency_budget_burn::ALERT,
+        ]),
+        why: "Most requests fail, and callers that gave up have waited long, too: both spend the budgets.",
     },
     InhibitionRow {
-        sources: &[&error_budget_burn::ALERT, &latency_budget_burn::ALERT],
+        sources: &[
+            &error_budget_burn::ALERT,
+            &latency_budget_burn::ALERT,
+            &high_error_rate::ALERT,
+            &probe_failing::ALERT,
+            &connections_saturated::ALERT,
+            &requests_rejected::ALERT,
+        ],
         targets: Silenced::LessSevere,
-        why: "It says the same about the same objective, and that it is urgent.",
+        why: "It says the same about the same subject, and that it is urgent.",
     },
     InhibitionRow {
         sources: &[&operator_no_leader::ALERT],
@@ -124,7 +141,9 @@ pub fn table<'a>(rows: impl IntoIterator<Item = &'a InhibitionRow>) -> String {
     for row in rows {
         let silenced = match row.targets {
             Silenced::Alerts(alerts) => list(&named(alerts)),
-            Silenced::LessSevere => "the same alert about the same objective, with a lower severity".into(),
+            Silenced::LessSevere => {
+                "the same alert, and the same objective if it has one, with a lower severity".into()
+            }
         };
         // Writing to a String can't fail.
         let _ = writeln!(text, "| {} | {silenced} | {} |", list(&named(row.sources)), row.why);

@@ -18,6 +18,9 @@ use crate::model::{Objective, ValidIndicator, ValidModel};
 /// Minimum number of failures for an alert.
 pub(super) const LEAST_ERRORS: u32 = 5;
 
+/// Seconds that a caller waits who has no objective of latency. A bound of the histograms.
+const PATIENCE: f64 = 5.0;
+
 /// A share of failures above this always counts as a burn.
 const HIGHEST_RATIO: f64 = 0.8;
 
@@ -88,12 +91,12 @@ pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
     };
     let mut rules = vec![
         record(Record::Objective, format!("vector({})", number(objective.ratio))),
-        record(Record::RequestRate, total(&series, objective, Total::rate, "5m")),
-        record(Record::ErrorRate, errors(&series, objective, Total::rate, "5m")),
+        record(Record::RequestRate, total(&series, model, objective, Total::rate, "5m")),
+        record(Record::ErrorRate, errors(&series, model, objective, Total::rate, "5m")),
     ];
     for window in RAW {
-        let errors = errors(&series, objective, Total::rate, window);
-        let total = total(&series, objective, Total::rate, window);
+        let errors = errors(&series, model, objective, Total::rate, window);
+        let total = total(&series, model, objective, Total::rate, window);
         rules.push(record(Record::ErrorRatio(window), format!("({errors}) / ({total} > 0)")));
     }
     for window in SMEARED {
@@ -103,7 +106,7 @@ pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
     }
     for burn in BURNS {
         let increase = if RAW.contains(&burn.long) {
-            errors(&series, objective, Total::increase, burn.long)
+            errors(&series, model, objective, Total::increase, burn.long)
         } else {
             // The sum of rates, times the interval that each stands for. If the interval has changed, the result
             // is off by the same factor, which is good enough for a guard.
@@ -119,27 +122,52 @@ pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
 pub(super) type Growth = fn(&Total, &str) -> String;
 
 /// Requests that count.
-pub(super) fn total(series: &SeriesOf, objective: &Objective, growth: Growth, window: &str) -> String {
-    let requests = match objective.indicator {
-        ValidIndicator::Availability => series.counter(&metrics::REQUESTS),
-        ValidIndicator::Latency { .. } => series.count(&metrics::REQUEST_DURATION).eq("phase", "total"),
-    };
-    by_model("sum", growth(&requests, window))
+pub(super) fn total(
+    series: &SeriesOf,
+    model: &ValidModel,
+    objective: &Objective,
+    growth: Growth,
+    window: &str,
+) -> String {
+    match objective.indicator {
+        ValidIndicator::Availability => by_model("sum", growth(&series.counter(&metrics::REQUESTS), window)),
+        ValidIndicator::Latency { seconds, .. } => {
+            let served = served(series, growth, window);
+            match late(series, model, seconds, growth, window) {
+                Some(late) => format!("{served} + ({late} or 0 * {served})"),
+                None => served,
+            }
+        }
+    }
 }
 
 /// Requests that break the objective.
-pub(super) fn errors(series: &SeriesOf, objective: &Objective, growth: Growth, window: &str) -> String {
-    let total = total(series, objective, growth, window);
+pub(super) fn errors(
+    series: &SeriesOf,
+    model: &ValidModel,
+    objective: &Objective,
+    growth: Growth,
+    window: &str,
+) -> String {
     match objective.indicator {
-        // Without a failure there is no series yet; that means 0, not unknown.
-        ValidIndicator::Availability => {
-            format!("{} or 0 * {total}", by_model("sum", growth(&failed(series), window)))
-        }
+        ValidIndicator::Availability => failures(series, model, growth, window),
         // Without a fallback: a missing bucket must not look like an objective that is met.
         ValidIndicator::Latency { seconds, .. } => {
             let fast = series.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
-            format!("{total} - {}", by_model("sum", growth(&fast, window)))
+            let fast = by_model("sum", growth(&fast, window));
+            format!("{} - {fast}", total(series, model, objective, growth, window))
         }
+    }
+}
+
+/// Requests that failed their callers: those that were answered with a 5xx, and those whose callers left after they had waited
+/// for too long. Without a failure there is no series yet; that means 0, not unknown.
+pub(super) fn failures(series: &SeriesOf, model: &ValidModel, growth: Growth, window: &str) -> String {
+    let all = by_model("sum", growth(&series.counter(&metrics::REQUESTS), window));
+    let failed = by_model("sum", growth(&failed(series), window));
+    match late(series, model, patience(model), growth, window) {
+        Some(late) => format!("({failed} or 0 * {all}) + ({late} or 0 * {all})"),
+        None => format!("{failed} or 0 * {all}"),
     }
 }
 
@@ -147,6 +175,35 @@ pub(super) fn errors(series: &SeriesOf, objective: &Objective, growth: Growth, w
 /// caller got no answer, and a Service sends no requests to workers that are not ready.
 pub(super) fn failed(series: &SeriesOf) -> Total {
     series.counter(&metrics::REQUESTS).matching("status", "5..")
+}
+
+/// Seconds after which a caller that left without an answer has been failed: the strictest objective of latency, else
+/// [`PATIENCE`].
+pub(super) fn patience(model: &ValidModel) -> f64 {
+    let thresholds = model.monitoring.objectives.iter().filter_map(|objective| match objective.indicator {
+        ValidIndicator::Availability => None,
+        ValidIndicator::Latency { seconds, .. } => Some(seconds),
+    });
+    thresholds.reduce(f64::min).unwrap_or(PATIENCE)
+}
+
+/// The same, for people.
+pub(super) fn patience_text(model: &ValidModel) -> String {
+    let seconds = patience(model);
+    if seconds < 1.0 { format!("{} ms", seconds * 1000.0) } else { format!("{seconds} s") }
+}
+
+fn served(series: &SeriesOf, growth: Growth, window: &str) -> String {
+    by_model("sum", growth(&series.count(&metrics::REQUEST_DURATION).eq("phase", "total"), window))
+}
+
+/// Requests whose callers left after they had waited for longer. `None` for other engines, which do not say how long. A caller
+/// that leaves at once has changed its mind.
+fn late(series: &SeriesOf, model: &ValidModel, seconds: f64, growth: Growth, window: &str) -> Option<String> {
+    let sum = |total: &Total| by_model("sum", growth(total, window));
+    let all = series.count(&metrics::ABANDONED_DURATION);
+    let early = series.bucket(&metrics::ABANDONED_DURATION, seconds);
+    model.engine.is_none().then(|| format!("({} - {})", sum(&all), sum(&early)))
 }
 
 /// A number without the rounding errors of binary fractions.

@@ -90,10 +90,15 @@ impl SeriesOf {
         Total(self.selector(metric, metric.bucket()))
     }
 
-    /// The observations of a histogram up to one of its bounds.
+    /// The observations of a histogram up to one of its bounds. A whole bound is `1` where Prometheus 2 or a collector stored
+    /// it, and `1.0` where Prometheus 3 did.
     #[must_use]
     pub fn bucket(&self, metric: &Histogram, bound: f64) -> Total {
-        self.buckets(metric).eq("le", &Histogram::le(bound))
+        let le = Histogram::le(bound);
+        match le.strip_suffix(".0") {
+            None => self.buckets(metric).eq("le", &le),
+            Some(whole) => self.buckets(metric).one_of("le", &[whole, &le]),
+        }
     }
 
     /// Series of another engine, under the engine's names. Only the recording rules that turn them into Belfry's read them; all
@@ -319,8 +324,9 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_bound_is_written_as_prometheus_3_stores_it() {
-        let one = SeriesOf::named("a", "b").bucket(&metrics::REQUEST_DURATION, 1.0);
-        assert!(one.to_string().contains(r#"le="1.0""#), "{one}");
+    fn a_whole_bound_is_found_as_prometheus_2_and_as_prometheus_3_store_it() {
+        let bucket = |bound| SeriesOf::named("a", "b").bucket(&metrics::REQUEST_DURATION, bound).to_string();
+        assert!(bucket(1.0).contains(r#"le=~"1|1\\.0""#), "{}", bucket(1.0));
+        assert!(bucket(0.25).contains(r#"le="0.25""#), "{}", bucket(0.25));
     }
 }

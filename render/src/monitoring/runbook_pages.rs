@@ -11,20 +11,31 @@ use super::runbook::{Cause, Runbook, Step, Tool};
 /// The page of an alert.
 #[must_use]
 pub fn page(alert: &Alert) -> String {
+    written(alert, None)
+}
+
+/// The page of an alert about this model: what it would have the reader fill in is there.
+#[must_use]
+pub fn page_about(alert: &Alert, namespace: &str, model: &str) -> String {
+    written(alert, Some((namespace, model)))
+}
+
+fn written(alert: &Alert, subject: Option<(&str, &str)>) -> String {
     let Runbook { meaning, diagnosis, mitigation, resolves } = (alert.runbook)();
     let mut page = format!("# {}\n\n{}\n", alert.name, GENERATED);
     let _ = writeln!(page, "\n## Meaning\n\n{meaning}\n\n## Impact\n\n{}\n\n## Diagnosis", alert.impact);
-    if matches!(alert.rules, AlertRules::Model(..)) || diagnosis.iter().any(Step::names_the_model) {
-        page.push_str("\nTake both values from the labels of the alert; in queries, put them in place of `NAMESPACE` and `MODEL`.\n");
-        page.push_str("\n```sh\nNAMESPACE=…  # label namespace\nMODEL=…      # label model\n```\n");
+    if names_a_model(alert, &diagnosis) {
+        let (namespace, model) =
+            subject.map_or(("…  # label namespace", "…      # label model"), |subject| subject);
+        if subject.is_none() {
+            page.push_str("\nTake both values from the labels of the alert; in queries, put them in place of `NAMESPACE` and `MODEL`.\n");
+        }
+        let _ = writeln!(page, "\n```sh\nNAMESPACE={namespace}\nMODEL={model}\n```");
     }
-    for (number, Step { ask, with }) in diagnosis.iter().enumerate() {
-        let (language, command) = match with {
-            Tool::Shell(command) => ("sh", command),
-            Tool::Query(expression) => ("promql", expression),
-        };
-        let end = if ask.ends_with('?') { "" } else { "." };
-        let _ = write!(page, "\n{}. {ask}{end}\n\n   ```{language}\n", number + 1);
+    for (number, step) in diagnosis.iter().enumerate() {
+        let (language, command) = command(step, subject);
+        let end = if step.ask.ends_with('?') { "" } else { "." };
+        let _ = write!(page, "\n{}. {}{end}\n\n   ```{language}\n", number + 1, step.ask);
         command.lines().for_each(|line| page.extend(["   ", line, "\n"]));
         page.push_str("   ```\n");
     }
@@ -34,6 +45,23 @@ pub fn page(alert: &Alert) -> String {
     }
     let _ = writeln!(page, "\n## When it resolves\n\n{resolves}");
     page
+}
+
+/// Whether the reader needs to know the model.
+pub(super) fn names_a_model(alert: &Alert, diagnosis: &[Step]) -> bool {
+    matches!(alert.rules, AlertRules::Model(..)) || diagnosis.iter().any(Step::names_the_model)
+}
+
+/// The language of a step's command, and the command, about this model where it is given.
+pub(super) fn command(step: &Step, subject: Option<(&str, &str)>) -> (&'static str, String) {
+    match (&step.with, subject) {
+        (Tool::Shell(command), _) => ("sh", command.clone()),
+        (Tool::Query(expression), None) => ("promql", expression.clone()),
+        (Tool::Query(expression), Some((namespace, model))) => {
+            let filled = expression.replace("\"NAMESPACE\"", &format!("{namespace:?}"));
+            ("promql", filled.replace("\"MODEL\"", &format!("{model:?}")))
+        }
+    }
 }
 
 /// The list of all pages.

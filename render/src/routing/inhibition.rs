@@ -3,15 +3,17 @@
 use belfry_crds::alertmanager::{InhibitRule, Matcher};
 
 use super::{equal, one_of};
+use crate::model::ValidModel;
 use crate::monitoring::inhibition::{InhibitionRow, Match, TABLE};
 
 /// The inhibition rules of a model.
-pub(super) fn rules(model: &str) -> Vec<InhibitRule> {
+pub(super) fn rules(model: &ValidModel) -> Vec<InhibitRule> {
     TABLE.iter().filter(|row| row.is_about_models()).map(|row| rule(model, row)).collect()
 }
 
-fn rule(model: &str, row: &InhibitionRow) -> InhibitRule {
-    let of_model = |matches: Vec<Match>| [equal("model", model)].into_iter().chain(matches.into_iter().map(matcher));
+fn rule(model: &ValidModel, row: &InhibitionRow) -> InhibitRule {
+    let subject = || [equal("namespace", &model.namespace), equal("model", &model.name)];
+    let of_model = |matches: Vec<Match>| subject().into_iter().chain(matches.into_iter().map(matcher));
     InhibitRule {
         source_match: of_model(row.source()).collect(),
         target_match: of_model(row.target()).collect(),

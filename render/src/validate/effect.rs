@@ -27,6 +27,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("--s3-secret-access-key", "spec.model.source.s3"),
     ("--s3-session-token", "spec.model.source.s3"),
     ("--model-sha256", "spec.model.sha256"),
+    ("--ca-file", "spec.model.caBundle"),
     ("--cache", "spec.model.cache"),
     ("--download-timeout-seconds", "spec.model.cache"),
     ("--stall-timeout-seconds", "spec.model.cache"),
@@ -49,8 +50,8 @@ const FLAGS: &[(&str, &str)] = &[
 /// Every field of the specification that would be ignored.
 pub(super) fn without_effect(spec: &InferenceModelSpec, model: &ValidModel) -> Vec<Problem> {
     let of_engine = model.engine.iter().flat_map(|engine| ignored_by(engine, spec, model));
-    let problems = of_engine.chain(flags(spec)).chain(peerless(spec)).chain(nameless(spec, model)).chain(alerts(model));
-    problems.collect()
+    let problems = of_engine.chain(flags(spec)).chain(peerless(spec)).chain(nameless(spec, model));
+    problems.chain(authorities(spec, model)).chain(alerts(model)).collect()
 }
 
 fn ignored_by(engine: &ValidEngine, spec: &InferenceModelSpec, model: &ValidModel) -> Vec<Problem> {
@@ -78,6 +79,19 @@ fn ignored_by(engine: &ValidEngine, spec: &InferenceModelSpec, model: &ValidMode
         problems.push(Problem::new("spec.engine.ports.metrics", message));
     }
     problems
+}
+
+/// The worker would look for a certificate that no download needs, and an engine would be given two files.
+fn authorities(spec: &InferenceModelSpec, model: &ValidModel) -> Option<Problem> {
+    spec.model.ca_bundle.as_ref()?;
+    if model.source.download().is_none() {
+        let message = "nothing is downloaded from a claim or an image: remove it, or use a source huggingFace or s3";
+        return Some(Problem::new("spec.model.caBundle", message));
+    }
+    let given = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
+    let twice = model.pod_template.env.iter().find(|variable| given.contains(&variable.name.as_str()))?;
+    let message = format!("{} names authorities, and spec.model.caBundle does too: remove one of them", twice.name);
+    Some(Problem::new("spec.podTemplate.env", message))
 }
 
 /// Whether nothing passes the revision on. A custom engine may take it from its arguments or its environment.

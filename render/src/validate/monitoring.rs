@@ -53,6 +53,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
             .unwrap_or_else(|| settings.runbook_base_url.clone())
             .trim_end_matches('/')
             .to_owned(),
+        grafana_url: settings.grafana_url.clone(),
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
         routing,
     })

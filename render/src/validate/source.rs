@@ -20,11 +20,11 @@ pub(super) fn source(
         (Some(hub), None, None, None) => {
             let is_plain = cache.is_none() && start_seconds == defaults::STARTUP_BUDGET_SECONDS;
             let timeouts = (!is_plain).then(|| timeouts(cache, start_seconds));
-            Ok(ValidSource::HuggingFace(hub.clone(), download(cache, timeouts, start_seconds)?))
+            Ok(ValidSource::HuggingFace(hub.clone(), download(model, timeouts, start_seconds)?))
         }
         (None, Some(bucket), None, None) => {
             let timeouts = timeouts(cache, start_seconds);
-            Ok(ValidSource::S3(bucket.clone(), download(cache, Some(timeouts), start_seconds)?))
+            Ok(ValidSource::S3(bucket.clone(), download(model, Some(timeouts), start_seconds)?))
         }
         (None, None, Some(pvc), None) => {
             let path = pvc.path.as_deref().unwrap_or_default().trim_matches('/');
@@ -52,9 +52,15 @@ fn oci(source: &OciSource, present: FromImage) -> Result<ValidSource, Vec<Proble
     Ok(ValidSource::Oci { image: source.image.clone(), path, pull_policy, mount })
 }
 
-fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i32) -> Result<Download, Vec<Problem>> {
+fn download(model: &Model, timeouts: Option<Timeouts>, start_seconds: i32) -> Result<Download, Vec<Problem>> {
     let mut problems = vec![];
-    let cache = cache.cloned().unwrap_or_default();
+    let cache = model.cache.clone().unwrap_or_default();
+    let authorities = model.ca_bundle.clone();
+    if authorities.as_ref().is_some_and(|bundle| bundle.config_map_key_ref.is_some() == bundle.secret_key_ref.is_some())
+    {
+        let message = "set exactly one of configMapKeyRef and secretKeyRef";
+        problems.push(Problem::new("spec.model.caBundle", message));
+    }
     let shared = cache.mode == Some(CacheMode::SharedPVC);
     if shared != cache.claim_name.is_some() {
         let message = "set it with mode: SharedPVC, and only then";
@@ -79,7 +85,7 @@ fn download(cache: Option<&Cache>, timeouts: Option<Timeouts>, start_seconds: i3
         quantity
     });
     if problems.is_empty() {
-        Ok(Download { claim_name: cache.claim_name, size_limit, timeouts })
+        Ok(Download { claim_name: cache.claim_name, size_limit, timeouts, authorities })
     } else {
         Err(problems)
     }

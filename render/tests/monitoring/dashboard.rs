@@ -71,7 +71,7 @@ fn its_name_title_and_address_belong_to_one_model() {
         assert!(seen.insert(uid.to_owned()) && seen.insert(dashboard["title"].to_string()), "{dashboard}");
         assert!(title(&dashboard).contains(&format!("{}/{}", model.namespace, model.name)));
     }
-    assert_eq!(monitoring::dashboard_file_name(&models::objectives()), "search-minilm-model.json");
+    assert_eq!(monitoring::dashboard_file_name(&models::objectives()), "search.minilm.model.json");
 }
 
 #[test]

@@ -40,11 +40,13 @@ fn the_standard_profile_has_every_alert_and_is_the_default() {
 fn the_minimal_profile_is_what_callers_notice_and_what_would_hide_it() {
     expect![[r#"
         InferenceErrorBudgetBurn
+        InferenceHighErrorRate
         InferenceLatencyBudgetBurn
         InferenceModelDown
         InferenceModelLoadFailed
         InferenceModelNotLoaded
         InferenceModelOutage
+        InferenceProbeFailing
         InferenceTargetsAbsent
         InferenceWorkerCrashLooping
     "#]]

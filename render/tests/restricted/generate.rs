@@ -82,7 +82,7 @@ const KEYS: &[&str] = &[
 
 /// Fields whose meaning is checked beyond their schema, with texts that pass. Drawn from all texts, hardly a model would.
 const PLAUSIBLE: &[(&str, &[&str])] = &[
-    ("templateRevision", &["1"]),
+    ("templateRevision", &["1", "2"]),
     ("alert", &["InferenceModelDown", "InferenceErrorBudgetBurn", "InferenceQueueSaturated"]),
     ("threshold", &["250ms", "500ms", "1s", "5s"]),
     ("thresholds", &["250ms", "500ms", "1s", "5s"]),
@@ -95,8 +95,11 @@ const PLAUSIBLE: &[(&str, &[&str])] = &[
 ];
 
 /// Objects of which exactly one field has to be there. Drawn alone, hardly a model would have that.
-const ONE_OF: &[(&str, &[&str])] =
-    &[("receivers", &["slack", "pagerDuty", "email", "webhook", "opsgenie"]), ("maintenance", &["once", "weekly"])];
+const ONE_OF: &[(&str, &[&str])] = &[
+    ("receivers", &["slack", "pagerDuty", "email", "webhook", "opsgenie"]),
+    ("maintenance", &["once", "weekly"]),
+    ("caBundle", &["configMapKeyRef", "secretKeyRef"]),
+];
 
 /// Draws specifications.
 pub(crate) struct Generator {

@@ -28,6 +28,8 @@ struct Call {
     /// When the last byte of the body arrived; before that, when the first byte of the head arrived.
     began: Instant,
     texts: usize,
+    /// The body is complete, so that the caller waits for the worker.
+    is_read: bool,
     answered: bool,
 }
 
@@ -35,7 +37,7 @@ impl Call {
     fn new(app: Arc<App>, endpoint: Endpoint, request: &Request) -> Self {
         app.metrics.active_requests.inc();
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        Self { app, endpoint, id, began: Instant::now(), texts: 0, answered: false }
+        Self { app, endpoint, id, began: Instant::now(), texts: 0, is_read: false, answered: false }
     }
 
     fn count(&mut self, status: &str, reason: &'static str) {
@@ -61,6 +63,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.answered {
+            if self.is_read {
+                self.app.metrics.abandoned(self.began.elapsed());
+            }
             self.count("499", "client_closed_request");
         }
         self.app.metrics.active_requests.dec();
@@ -109,7 +114,7 @@ where
 {
     let limit = limit(request.headers(), app.limits.request_timeout())?;
     let (model, head, body) = admitted(app, call.endpoint, request).await?;
-    call.began = Instant::now();
+    (call.began, call.is_read) = (Instant::now(), true);
     let deadline = call.began + limit;
     let exchange = Exchange {
         app,

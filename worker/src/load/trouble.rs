@@ -46,8 +46,8 @@ pub(crate) fn broken(what: &str, cache: &Path, trouble: &Trouble) -> LoadFailure
         Trouble::Connection(why) if why.contains("certificate") || why.contains("UnknownIssuer") => (
             LoadFailureReason::DownloadFailed,
             format!(
-                "failed: {why}; if the certificate comes from an authority of your own, give that with --ca-file (BELFRY_CA_FILE) \
-                 or SSL_CERT_FILE"
+                "failed: {why}; if the certificate comes from an authority of your own, name it in spec.model.caBundle, or with \
+                 --ca-file (BELFRY_CA_FILE) or SSL_CERT_FILE"
             ),
         ),
         Trouble::Connection(why) => {

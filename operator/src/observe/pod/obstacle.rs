@@ -52,7 +52,12 @@ pub(super) fn is_true(status: &PodStatus, type_: &str) -> bool {
 fn unschedulable(status: &PodStatus) -> Option<Obstacle> {
     let condition = condition(status, "PodScheduled")?;
     let is_so = condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable");
-    let words = condition.message.clone().unwrap_or_else(|| "no node takes the pod".into());
+    let mut words = condition.message.clone().unwrap_or_else(|| "no node takes the pod".into());
+    if words.contains("ReadWriteOncePod") {
+        words.push_str(
+            "; set accessMode beside the claim in spec.model, so that a pod ends before its successor starts",
+        );
+    }
     is_so.then(|| Obstacle::new(Reason::Unschedulable, words))
 }
 

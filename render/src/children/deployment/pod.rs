@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use belfry_crds::contract::CACHE_MOUNT;
+use belfry_crds::inference_model::RunAsUser;
 use k8s_openapi::api::core::v1::{
     EmptyDirVolumeSource, LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Volume,
     VolumeMount,
@@ -24,6 +25,10 @@ const GRACE_SECONDS: i64 = 15;
 pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
     let (volumes, mounts) = volumes(model);
     let is_shared = source::writes_to_a_claim(&model.source);
+    let uid = match model.pod_template.run_as_user.unwrap_or_default() {
+        RunAsUser::Fixed => Some(UID),
+        RunAsUser::Assigned => None,
+    };
     let container = match &model.engine {
         None => container(model, mounts),
         Some(engine) => engine::container(model, engine, mounts),
@@ -36,10 +41,10 @@ pub(super) fn template(model: &ValidModel) -> PodTemplateSpec {
             enable_service_links: Some(false),
             security_context: Some(PodSecurityContext {
                 run_as_non_root: Some(true),
-                run_as_user: Some(UID),
-                run_as_group: Some(UID),
-                fs_group: is_shared.then_some(UID),
-                fs_group_change_policy: is_shared.then(|| "OnRootMismatch".into()),
+                run_as_user: uid,
+                run_as_group: uid,
+                fs_group: uid.filter(|_| is_shared),
+                fs_group_change_policy: uid.filter(|_| is_shared).map(|_| "OnRootMismatch".into()),
                 seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..Default::default() }),
                 ..Default::default()
             }),
@@ -80,9 +85,11 @@ fn some_map(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> 
     (!map.is_empty()).then(|| map.clone())
 }
 
-/// Volumes and mounts of the container: the model, and for other engines also scratch space and shared memory.
+/// Volumes and mounts of the container: the model, the certificates of its download's authorities, and for other engines also
+/// scratch space and shared memory.
 fn volumes(model: &ValidModel) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut all = vec![(source::volume(&model.source), source::mount(&model.source))];
+    all.extend(source::authorities(&model.source));
     if model.engine.is_some() {
         if model.source.download().is_none() {
             all.push(scratch("cache", CACHE_MOUNT, None));

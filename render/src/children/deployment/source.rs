@@ -1,10 +1,10 @@
 //! How a pod gets its model: settings, volumes, and an init container if the files are copied.
 
-use belfry_crds::contract::{CACHE_MOUNT, MODEL_MOUNT, defaults, env};
-use belfry_crds::inference_model::{HuggingFaceSource, OciMount, PullPolicy, S3Source, SecretKeyRef};
+use belfry_crds::contract::{CA_FILE_NAME, CA_MOUNT, CACHE_MOUNT, MODEL_MOUNT, defaults, env};
+use belfry_crds::inference_model::{CaBundle, HuggingFaceSource, OciMount, PullPolicy, S3Source, SecretKeyRef};
 use k8s_openapi::api::core::v1::{
-    Container, EmptyDirVolumeSource, EnvVar, ImageVolumeSource, PersistentVolumeClaimVolumeSource,
-    ResourceRequirements, SecurityContext, Volume, VolumeMount,
+    ConfigMapVolumeSource, Container, EmptyDirVolumeSource, EnvVar, ImageVolumeSource, KeyToPath,
+    PersistentVolumeClaimVolumeSource, ResourceRequirements, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 
 use super::confinement::confined;
@@ -29,6 +29,7 @@ fn downloaded(mut vars: Vec<EnvVar>, download: &Download) -> Vec<EnvVar> {
         vars.push(plain(env::DOWNLOAD_TIMEOUT_SECONDS, timeouts.download));
         vars.push(plain(env::STALL_TIMEOUT_SECONDS, timeouts.stall));
     }
+    vars.extend(download.authorities.iter().map(|_| plain(env::CA_FILE, ca_file())));
     vars
 }
 
@@ -91,6 +92,35 @@ pub(super) fn volume(source: &ValidSource) -> Volume {
 
 fn claim(name: &str, read_only: Option<bool>) -> PersistentVolumeClaimVolumeSource {
     PersistentVolumeClaimVolumeSource { claim_name: name.into(), read_only }
+}
+
+/// The volume and the mount of the certificates of a download's authorities.
+pub(super) fn authorities(source: &ValidSource) -> Option<(Volume, VolumeMount)> {
+    let CaBundle { config_map_key_ref, secret_key_ref } = source.download()?.authorities.as_ref()?;
+    let item =
+        |key: &String| Some(vec![KeyToPath { key: key.clone(), path: CA_FILE_NAME.into(), ..Default::default() }]);
+    let volume = Volume {
+        name: "ca".into(),
+        config_map: config_map_key_ref.as_ref().map(|map| ConfigMapVolumeSource {
+            name: map.name.clone(),
+            items: item(&map.key),
+            ..Default::default()
+        }),
+        secret: secret_key_ref.as_ref().map(|secret| SecretVolumeSource {
+            secret_name: Some(secret.name.clone()),
+            items: item(&secret.key),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let mount =
+        VolumeMount { name: "ca".into(), mount_path: CA_MOUNT.into(), read_only: Some(true), ..Default::default() };
+    Some((volume, mount))
+}
+
+/// Path of the certificates in a container.
+pub(super) fn ca_file() -> String {
+    format!("{CA_MOUNT}/{CA_FILE_NAME}")
 }
 
 fn image_volume(image: &str, pull_policy: PullPolicy) -> ImageVolumeSource {

@@ -1,15 +1,16 @@
 //! No replica answers. This is the only page that depends neither on traffic nor on objectives.
 
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
-use crate::model::ValidModel;
+use crate::model::{Replace, ValidModel};
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
-use crate::monitoring::series::replicas;
+use crate::monitoring::series::{condition, replicas};
 
 /// Time that a model may take to load for the first time before the alert pages.
 const GRACE: &str = "15m";
@@ -33,14 +34,22 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// within the last minute, and replicas were wanted all that minute; the alert then keeps firing by
 /// reading its own `ALERTS`. Or replicas were wanted throughout the grace period.
 ///
+/// A rollout that ends the only replica before it starts the next is planned. It is quiet for as long as it is within its own
+/// deadline, unless the model was down before it began.
+///
 /// There is no `keep_firing_for`: one ready replica ends the outage.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     let desired = replicas(&series, "desired");
     let ready = replicas(&series, "ready");
     let wanted_for = |window: &str| format!("{} > 0", by_model("min", desired.over_time("min", window)));
+    let planned = if is_without_replicas_in_a_rollout(model) {
+        format!("unless {}\n  ", rolls_out(&series))
+    } else {
+        String::new()
+    };
     let expr = format!(
-        "{wanted} > 0 and {now} == 0 and (\n  {was_ready} > 0 and {minute}\n  or {before} > 0 and {grace}\n  or {ringing}\n)",
+        "{wanted} > 0 and {now} == 0 and (\n  ({was_ready} > 0 and {minute}\n  or {before} > 0 and {grace})\n  {planned}or {ringing}\n)",
         wanted = by_model("max", &desired),
         now = by_model("max", &ready),
         was_ready = by_model("max", ready.over_time("max", "1m")),
@@ -63,10 +72,29 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     }]
 }
 
+/// Whether a rollout leaves no replica for a while, as the specification asks.
+fn is_without_replicas_in_a_rollout(model: &ValidModel) -> bool {
+    match model.rollout.replace {
+        Replace::AtOnce => true,
+        // A scaler may leave one replica.
+        Replace::Gradually { surge, unavailable } => {
+            surge == 0 && unavailable >= model.owned_replicas().unwrap_or(1).max(1)
+        }
+    }
+}
+
+/// The rollout goes on, and its deadline has not passed.
+fn rolls_out(series: &SeriesOf) -> String {
+    let going_on = [Reason::RollingOut.as_str(), Reason::Pending.as_str()];
+    let progressing = condition(series, ConditionType::Progressing, ConditionStatus::True).one_of("reason", &going_on);
+    format!("{} == 1", by_model("max", progressing))
+}
+
 fn runbook() -> Runbook {
     Runbook {
         meaning: "Replicas are wanted and none is ready. A model that loads for the first time, or after it was scaled from zero, \
-             has 15 minutes before this rings; one that answered a moment ago has 30 seconds. The alert reads the operator's own \
+             has 15 minutes before this rings; one that answered a moment ago has 30 seconds. A rollout that ends its only \
+             replica first, as on a single GPU, has until its own deadline. The alert reads the operator's own \
              series: while the operator is down it is silent, and InferenceOperatorDown rings instead.".into(),
         diagnosis: vec![
             runbook::conditions(),
@@ -195,4 +223,33 @@ fn wanted_replicas(model: &ValidModel) -> Vec<Case> {
         .fires("25m30s", &[down(1)])
         .fires("34m", &[down(1)]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use belfry_crds::InferenceModel;
+    use serde_json::{Value, json};
+
+    fn expression(spec: Value) -> String {
+        let mut whole = json!({"task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}}});
+        whole.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+        let model = InferenceModel::new("m", serde_json::from_value(whole).unwrap());
+        rules(&crate::validate::validate(&model, &Settings::default()).unwrap()).remove(0).expr
+    }
+
+    #[test]
+    fn only_a_rollout_that_leaves_no_replica_is_planned() {
+        for planned in [
+            json!({"rollout": {"strategy": "Recreate"}, "replicas": 3}),
+            json!({"rollout": {"strategy": "CapacityBound"}}),
+            json!({"runtime": {"device": "cuda"}}),
+        ] {
+            assert!(expression(planned.clone()).contains("RollingOut"), "{planned}");
+        }
+        for kept in [json!({}), json!({"rollout": {"strategy": "CapacityBound"}, "replicas": 2})] {
+            assert!(!expression(kept.clone()).contains("RollingOut"), "{kept}");
+        }
+    }
 }

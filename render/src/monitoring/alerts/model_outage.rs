@@ -6,17 +6,17 @@ use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
-use crate::monitoring::example;
+use crate::monitoring::example::{self, POD_A};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::objective::{self, LEAST_ERRORS};
-use crate::monitoring::promql::{SeriesOf, by, by_model};
+use crate::monitoring::objective::{self, Growth, LEAST_ERRORS};
+use crate::monitoring::promql::{SeriesOf, Total, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelOutage",
     category: Category::Availability,
     component: AlertComponent::Worker,
-    impact: "More than half of the callers of this model get a 5xx.",
+    impact: "More than half of the callers of this model get a 5xx, or no answer in time.",
     severities: &[AlertSeverity::Critical],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -25,32 +25,46 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
-    let failed = objective::failed(&series);
-    let expr = format!(
-        "{} / {} > 0.5 and {} >= {LEAST_ERRORS}",
-        by_model("sum", failed.rate("1m")),
-        by_model("sum", series.counter(&metrics::REQUESTS).rate("1m")),
-        by_model("sum", failed.increase("2m")),
+    let failures = |growth, window| objective::failures(&series, model, growth, window);
+    let all = |growth: Growth, window| by_model("sum", growth(&series.counter(&metrics::REQUESTS), window));
+    let most = format!(
+        "({}) / {} > 0.5 and ({}) >= {LEAST_ERRORS}",
+        failures(Total::rate, "1m"),
+        all(Total::rate, "1m"),
+        failures(Total::increase, "2m"),
     );
+    // A model that few ask needs minutes for as many failures; then no request may have been answered meanwhile.
+    let every = format!(
+        "({failures}) / {} > 0.99 and ({failures}) >= {LEAST_ERRORS}",
+        all(Total::increase, "10m"),
+        failures = failures(Total::increase, "10m"),
+    );
+    let lost = match model.engine {
+        None => format!("with a 5xx, or without an answer after {}", objective::patience_text(model)),
+        Some(_) => "with a 5xx".to_owned(),
+    };
     vec![Firing {
         severity: AlertSeverity::Critical,
-        expr,
+        expr: format!("({most}) or ({every})"),
         for_: Some("30s"),
         // With little traffic, the share crosses the threshold in both directions; that is one incident.
         keep_firing_for: Some("2m"),
         labels: vec![],
-        summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests failed in the last minute".into(),
-        description: "{{ $value | humanizePercentage }} of the requests to {{ $labels.namespace }}/{{ $labels.model }} were answered \
-            with a 5xx in the last minute, and it has been more than half for at least 30 seconds."
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests fail"
             .into(),
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} fail, {lost}: \
+             more than half of the last minute's, or every one of the last 10 minutes."
+        ),
     }]
 }
 
 fn runbook() -> Runbook {
     Runbook {
         meaning: format!(
-            "More than half of the answers of the last minute were a 5xx, and at least {LEAST_ERRORS} within two minutes. \
-             Every 5xx counts, 503 while loading or draining too: to the caller they are failures. 4xx and callers who left (499) do not count."
+            "More than half of the requests of the last minute failed, and at least {LEAST_ERRORS} within two minutes; or every request of the \
+             last ten minutes failed, and at least {LEAST_ERRORS}. Every 5xx counts, 503 while loading or draining too, and so does a caller \
+             who left (499) after waiting longer than the strictest latency objective, or 5 s where there is none. Other 4xx do not count."
         ),
         diagnosis: vec![
             query(
@@ -59,6 +73,9 @@ fn runbook() -> Runbook {
             ),
             runbook::pods(),
             runbook::logs(),
+            query("Do callers give up, and how many in a second?", |series| {
+                by("sum", &["pod"], series.count(&metrics::ABANDONED_DURATION).rate("1m"))
+            }),
             query("Do requests wait until their deadline?", |series| {
                 by("max", &["pod"], series.gauge(&metrics::QUEUE_DEPTH))
             }),
@@ -74,6 +91,10 @@ fn runbook() -> Runbook {
             cause(
                 "`inference_failed` from all pods.",
                 "If it began with a change of the InferenceModel, apply the previous specification. Else read the logs for the first error and keep the request that caused it.",
+            ),
+            cause(
+                "Callers give up.",
+                "The model answers more slowly than its callers wait: go on as for `deadline_exceeded`, or let them wait longer.",
             ),
             cause(
                 "`deadline_exceeded`.",
@@ -95,15 +116,34 @@ fn runbook() -> Runbook {
 fn outage(share: &str) -> Expected {
     expected(
         &[],
-        &format!("search/minilm: {share} of requests failed in the last minute"),
+        &format!("search/minilm: {share} of requests fail"),
         &format!(
-            "{share} of the requests to search/minilm were answered with a 5xx in the last minute, and it has been more than half \
-             for at least 30 seconds."
+            "{share} of the requests to search/minilm fail, with a 5xx, or without an answer after 250 ms: more than half of the last \
+             minute's, or every one of the last 10 minutes."
         ),
     )
 }
 
+/// Callers of pod A who left, and those of them who had not waited for too long.
+fn left(model: &ValidModel) -> Total {
+    SeriesOf::model(model).count(&metrics::ABANDONED_DURATION).eq("pod", POD_A)
+}
+
+fn left_within(model: &ValidModel) -> Total {
+    SeriesOf::model(model).bucket(&metrics::ABANDONED_DURATION, 0.25).eq("pod", POD_A)
+}
+
+/// A counter that grows by one every fourth step.
+fn once_a_minute(steps: u32) -> String {
+    let values: Vec<String> = (0..steps / 4).map(|minute| hold(&[(&minute.to_string(), 4)])).collect();
+    values.join(" ")
+}
+
 fn cases(model: &ValidModel) -> Vec<Case> {
+    [faults(model), look_alikes(model)].concat()
+}
+
+fn faults(model: &ValidModel) -> Vec<Case> {
     let ok = |case: Case, values: String| case.with(example::requests(model, "200", "ok"), values);
     let failed = |case: Case, values: String| case.with(example::requests(model, "500", "inference_failed"), values);
     vec![
@@ -129,6 +169,13 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         ok(Case::new("counts 503 while loading, because the caller got no answer"), grow(&[(0, 40)]))
             .with(example::requests(model, "503", "model_loading"), grow(&[(30, 40)]))
             .fires("5m", &[outage("100%")]),
+    ]
+}
+
+fn look_alikes(model: &ValidModel) -> Vec<Case> {
+    let ok = |case: Case, values: String| case.with(example::requests(model, "200", "ok"), values);
+    let failed = |case: Case, values: String| case.with(example::requests(model, "500", "inference_failed"), values);
+    vec![
         failed(ok(Case::new("stays quiet when fewer than half fail"), grow(&[(90, 40)])), grow(&[(60, 40)]))
             .quiet("5m")
             .quiet("9m"),
@@ -136,8 +183,31 @@ fn cases(model: &ValidModel) -> Vec<Case> {
             .with(example::requests(model, "422", "invalid_input"), grow(&[(150, 40)]))
             .with(example::requests(model, "429", "queue_full"), grow(&[(150, 40)]))
             .with(example::requests(model, "499", "client_closed_request"), grow(&[(150, 40)]))
+            .with(left(model), grow(&[(150, 40)]))
+            .with(left_within(model), grow(&[(150, 40)]))
             .quiet("5m")
             .quiet("9m"),
+        ok(Case::new("fires when every caller gives up after waiting too long"), grow(&[(150, 20), (0, 20)]))
+            .with(example::requests(model, "499", "client_closed_request"), grow(&[(0, 20), (150, 20)]))
+            .with(left(model), grow(&[(0, 20), (150, 20)]))
+            .with(left_within(model), grow(&[(0, 40)]))
+            .quiet("5m45s")
+            .fires("7m", &[outage("100%")]),
+        failed(
+            ok(Case::new("fires when a model that is asked once a minute fails every request"), grow(&[(0, 80)])),
+            once_a_minute(80),
+        )
+        .quiet("3m")
+        .fires("12m", &[outage("100%")]),
+        failed(
+            ok(
+                Case::new("stays quiet when such a model answers every third request"),
+                hold(&[("0", 8), ("1", 12), ("2", 12), ("3", 12), ("4", 36)]),
+            ),
+            once_a_minute(80),
+        )
+        .quiet("6m")
+        .quiet("12m"),
         failed(
             ok(Case::new("stays quiet when three of three requests fail"), grow(&[(0, 60)])),
             hold(&[("0", 20), ("1", 2), ("2", 2), ("3", 36)]),

@@ -23,23 +23,19 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
+/// One full pod refuses its share of the requests although the others have room, so pods are not added up.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
-    let fill = format!(
-        "{} / {}",
-        by_model("sum", series.gauge(&metrics::QUEUE_DEPTH)),
-        by_model("sum", series.gauge(&metrics::QUEUE_CAPACITY))
-    );
+    let fill = format!("{} / {}", series.gauge(&metrics::QUEUE_DEPTH), series.gauge(&metrics::QUEUE_CAPACITY));
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{fill} > 0.8"),
+        expr: format!("{} > 0.8", by_model("max", fill)),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
-        summary: "{{ $labels.namespace }}/{{ $labels.model }}: its queues are {{ $value | humanizePercentage }} full"
-            .into(),
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: the queue of a pod is {{ $value | humanizePercentage }} full".into(),
         description:
-            "The queues of {{ $labels.namespace }}/{{ $labels.model }} have been more than 80% full for 5 minutes, now \
+            "The fullest queue of {{ $labels.namespace }}/{{ $labels.model }} has been more than 80% full for 5 minutes, now \
             {{ $value | humanizePercentage }}. More texts come in than go out."
                 .into(),
     }]
@@ -47,12 +43,11 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 
 fn runbook() -> Runbook {
     Runbook {
-        meaning:
-            "The queues of all replicas together have been more than 80 % full for five minutes: this is no burst."
-                .into(),
+        meaning: "The queue of at least one replica has been more than 80 % full for five minutes: this is no burst."
+            .into(),
         diagnosis: overload::diagnosis(),
         mitigation: overload::cures(),
-        resolves: "Two minutes after less than 80 % is taken.".into(),
+        resolves: "Two minutes after less than 80 % of every queue is taken.".into(),
     }
 }
 
@@ -69,8 +64,8 @@ fn cases(model: &ValidModel) -> Vec<Case> {
     };
     let full = expected(
         &[],
-        "search/minilm: its queues are 92.5% full",
-        "The queues of search/minilm have been more than 80% full for 5 minutes, now 92.5%. More texts come in than go out.",
+        "search/minilm: the queue of a pod is 95% full",
+        "The fullest queue of search/minilm has been more than 80% full for 5 minutes, now 95%. More texts come in than go out.",
     );
     vec![
         story(
@@ -80,12 +75,13 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         )
         .quiet("9m45s")
         .fires("10m", std::slice::from_ref(&full))
-        .fires("16m", &[full])
+        .fires("16m", std::slice::from_ref(&full))
         .quiet("17m"),
         story("stays quiet on a burst of four minutes", &[("1000", 16), ("0", 64)], &[("1000", 16), ("0", 64)])
             .quiet("3m45s")
             .quiet("6m"),
-        story("stays quiet when one replica is full and the other empty", &[("1000", 80)], &[("0", 80)]).quiet("10m"),
+        story("fires when one replica is full and the other empty", &[("950", 80)], &[("0", 80)])
+            .fires("10m", std::slice::from_ref(&full)),
         Case::new("stays quiet when the model is scaled to zero").quiet("10m"),
     ]
 }

@@ -18,7 +18,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     category: Category::Saturation,
     component: AlertComponent::Worker,
     impact: "Some callers are refused with 429 and have to come again.",
-    severities: &[AlertSeverity::Warning],
+    severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
     cases,
@@ -35,24 +35,32 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         by_model("sum", rejected(&series).rate("5m")),
         by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"))
     );
-    vec![Firing {
-        severity: AlertSeverity::Warning,
-        expr: format!("{share} > 0.05 and {} >= {LEAST_ERRORS}", by_model("sum", rejected(&series).increase("5m"))),
-        for_: Some("5m"),
+    let enough = format!("{} >= {LEAST_ERRORS}", by_model("sum", rejected(&series).increase("5m")));
+    let firing = |severity, most: &str, text: &str, for_| {
+        Firing {
+        severity,
+        expr: format!("{share} > {most} and {enough}"),
+        for_: Some(for_),
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused with 429".into(),
-        description: "{{ $value | humanizePercentage }} of the requests to {{ $labels.namespace }}/{{ $labels.model }} were refused within \
-            the last 5 minutes because a queue was full, and it has been more than 5% for 5 minutes."
-            .into(),
-    }]
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} were refused within \
+             the last 5 minutes because a queue was full, and it has been more than {text} for {} minutes.",
+            for_.trim_end_matches('m')
+        ),
+    }
+    };
+    // A refusal that comes again and again is no answer: for callers, a model that refuses most of them is down.
+    vec![firing(AlertSeverity::Critical, "0.5", "half", "10m"), firing(AlertSeverity::Warning, "0.05", "5%", "5m")]
 }
 
 fn runbook() -> Runbook {
     Runbook {
         meaning: format!(
             "More than 5 % of the requests, and at least {LEAST_ERRORS}, were refused because a queue was full. Refusing is what keeps the \
-             accepted requests fast; the alert says that it happens too often. 429 does not spend the budget of an availability objective."
+             accepted requests fast; the alert says that it happens too often. It pages when more than half has been refused for ten \
+             minutes. 429 does not spend the budget of an availability objective."
         ),
         diagnosis: overload::diagnosis(),
         mitigation: overload::cures(),
@@ -66,8 +74,20 @@ fn cases(model: &ValidModel) -> Vec<Case> {
             .with(example::requests(model, "200", "ok"), ok)
             .with(example::requests(model, "429", "queue_full"), refused)
     };
+    let mostly = expected(
+        &[("severity", "critical")],
+        "search/minilm: 80% of requests are refused with 429",
+        "80% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
+         than half for 10 minutes.",
+    );
+    let many = expected(
+        &[("severity", "warning")],
+        "search/minilm: 80% of requests are refused with 429",
+        "80% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
+         than 5% for 5 minutes.",
+    );
     let fires = expected(
-        &[],
+        &[("severity", "warning")],
         "search/minilm: 10% of requests are refused with 429",
         "10% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
          than 5% for 5 minutes.",
@@ -82,6 +102,13 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         .fires("13m", std::slice::from_ref(&fires))
         .fires("20m", &[fires])
         .quiet("25m"),
+        story(
+            "pages when most requests have been refused for ten minutes",
+            grow(&[(150, 20), (30, 60)]),
+            grow(&[(0, 20), (120, 60)]),
+        )
+        .quiet("9m")
+        .fires("19m", &[mostly, many]),
         story("stays quiet when few are refused", grow(&[(147, 80)]), grow(&[(3, 80)])).quiet("10m").quiet("19m"),
         story(
             "stays quiet when a quiet model refuses one request in two minutes",

@@ -1,4 +1,4 @@
-//! A model serves and Prometheus scrapes none of its pods, so no other alert about its requests can fire.
+//! A model serves and Prometheus gets an answer from none of its pods, so no other alert about its requests can fire.
 
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
@@ -28,21 +28,25 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let ready = by_model("max", replicas(&series, "ready"));
     vec![Firing {
         severity: AlertSeverity::Critical,
-        expr: format!("{ready} > 0 and on (namespace, model) absent({})", series.up()),
+        expr: format!(
+            "{ready} > 0 and on (namespace, model) (absent({}) or {} == 0)",
+            series.up(),
+            by_model("max", series.up())
+        ),
         for_: Some("3m"),
         keep_firing_for: None,
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: Prometheus scrapes none of {{ $value | humanize }} ready replicas".into(),
         description: "The model {{ $labels.namespace }}/{{ $labels.model }} has {{ $value | humanize }} ready replicas, and for 3 minutes \
-            Prometheus has had no target for any of them. Alerts about its requests can't ring."
+            Prometheus has had no answer from any of them. Alerts about its requests can't ring."
             .into(),
     }]
 }
 
 fn runbook() -> Runbook {
     Runbook {
-        meaning: "The operator sees ready replicas, and Prometheus has no target with the labels of this model: nothing selects the \
-            ServiceMonitor, or what it selects is gone. `up == 0` would not show that, because there is no `up`."
+        meaning: "The operator sees ready replicas, and Prometheus has no target with the labels of this model, or none that answers. \
+            Either nothing selects the ServiceMonitor, or what it selects is gone, or Prometheus can't reach the pods."
             .into(),
         diagnosis: vec![
             runbook::conditions(),
@@ -58,6 +62,7 @@ fn runbook() -> Runbook {
             cause("The ServiceMonitor lacks a label that Prometheus selects.", "Add it to `spec.observability.monitor.labels`, such as `release: kube-prometheus-stack`."),
             cause("Prometheus does not look into the namespace.", "Widen its `serviceMonitorNamespaceSelector`, or label the namespace."),
             cause("There is no ServiceMonitor.", "`MonitoringReady` says why: the kinds of the Prometheus Operator are missing, or the API server refused the object."),
+            cause("Targets are there and `up` is 0.", "A NetworkPolicy keeps Prometheus out, or its way to the pods is cut: name its namespace in `spec.network.networkPolicy.prometheusNamespace`."),
             cause("Something else relabels or drops the target.", "Look at Prometheus' page of dropped targets for this model's pods."),
         ],
         resolves: "As soon as Prometheus has a target of the model again, or none of its replicas is ready.".into(),
@@ -76,7 +81,7 @@ fn cases(model: &ValidModel) -> Vec<Case> {
     let absent = expected(
         &[],
         "search/minilm: Prometheus scrapes none of 2 ready replicas",
-        "The model search/minilm has 2 ready replicas, and for 3 minutes Prometheus has had no target for any of them. \
+        "The model search/minilm has 2 ready replicas, and for 3 minutes Prometheus has had no answer from any of them. \
          Alerts about its requests can't ring.",
     );
     vec![
@@ -88,7 +93,7 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         .with(example::up(model, POD_B), lost_and_found())
         .quiet("7m45s")
         .fires("8m", std::slice::from_ref(&absent))
-        .fires("19m45s", &[absent])
+        .fires("19m45s", std::slice::from_ref(&absent))
         .quiet("20m"),
         story("stays quiet when the model is scaled to zero", &[("2", 22), ("0", 78)])
             .with(example::up(model, POD_A), lost_and_found())
@@ -103,8 +108,14 @@ fn cases(model: &ValidModel) -> Vec<Case> {
             .with(example::up(model, POD_B), hold(&[("_", 18), ("0", 2), ("1", 60)]))
             .quiet("8m")
             .quiet("15m"),
-        story("stays quiet when targets are there and do not answer, which is InferenceWorkerDown", &[("2", 60)])
+        story("fires when targets are there and none of them answers", &[("2", 60)])
             .with(example::up(model, POD_A), hold(&[("0", 60)]))
+            .with(example::up(model, POD_B), hold(&[("1", 20), ("0", 40)]))
+            .quiet("7m45s")
+            .fires("8m", std::slice::from_ref(&absent)),
+        story("stays quiet when one target of two answers, which is InferenceWorkerDown", &[("2", 60)])
+            .with(example::up(model, POD_A), hold(&[("0", 60)]))
+            .with(example::up(model, POD_B), hold(&[("1", 60)]))
             .quiet("10m"),
     ]
 }

@@ -8,7 +8,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by, by_model};
+use crate::monitoring::promql::{Level, SeriesOf, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -22,15 +22,32 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// A container that waits for its image or its next start has an address and no listener. If such pods
-/// explain every target that is down, this alert stays quiet: other alerts name the reason.
+/// For how long it is remembered that a target answered.
+const MEMORY: &str = "30m";
+
+/// A container that waits for its image or its next start has an address and no listener, and the operator counts such
+/// containers without their names. So targets that answered before and those that never did are treated differently: only containers
+/// that crash explain the first, and only containers that wait explain the second. If they explain all of them, this alert
+/// stays quiet, because others name the reason.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
-    let down = format!("{} == 0", series.up());
-    let waiting = by_model("sum", by("max", &["namespace", "model", "reason"], series.gauge(&metrics::MODEL_WAITING)));
+    let (down, answered) = (format!("{} == 0", series.up()), format!("{} == 1", series.up().over_time("max", MEMORY)));
+    let waiting = |series: Level| by_model("sum", by("max", &["namespace", "model", "reason"], series));
+    let unexplained = |targets: String, waiting: String| {
+        format!(
+            "({targets} unless on (namespace, model) {waiting} >= on (namespace, model) {})",
+            by_model("count", &targets)
+        )
+    };
+    let crashing = series.gauge(&metrics::MODEL_WAITING).eq("reason", "CrashLoopBackOff");
+    let expr = format!(
+        "{}\nor {}",
+        unexplained(format!("({down} and {answered})"), waiting(crashing)),
+        unexplained(format!("({down} unless {answered})"), waiting(series.gauge(&metrics::MODEL_WAITING))),
+    );
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{down} unless on (namespace, model) {waiting} >= on (namespace, model) {}", by_model("count", &down)),
+        expr,
         for_: Some("2m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
@@ -105,6 +122,18 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         both("fires when a waiting pod does not explain all that are down", &[("0", 60)], &[("0", 60)])
             .with(example::waiting(model, "ContainerCreating"), hold(&[("1", 60)]))
             .fires("5m", &[down(POD_A), down(POD_B)]),
+        Case::new("fires for a pod that was up and hangs, while another waits for its image")
+            .with(example::up(model, POD_A), hold(&[("1", 20), ("0", 40)]))
+            .with(example::waiting(model, "ContainerCreating"), hold(&[("1", 60)]))
+            .quiet("6m45s")
+            .fires("7m30s", &[down(POD_A)]),
+        both(
+            "stays quiet while a container that was up crashes again and again",
+            &[("1", 60)],
+            &[("1", 20), ("0", 40)],
+        )
+        .with(example::waiting(model, "CrashLoopBackOff"), hold(&[("0", 20), ("1", 40)]))
+        .quiet("10m"),
         both("stays quiet when a pod is deleted", &[("1", 60)], &[("1", 20), ("0", 3), ("stale", 1), ("_", 36)])
             .quiet("6m")
             .quiet("8m"),

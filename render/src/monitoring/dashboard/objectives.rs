@@ -8,17 +8,17 @@ use crate::monitoring::objective::{self, BURNS};
 use crate::monitoring::promql::{Record, SeriesOf, Total};
 
 pub(super) fn row(model: &ValidModel, series: &SeriesOf) -> Row {
-    let panels = model.monitoring.objectives.iter().flat_map(|objective| of_objective(series, objective));
+    let panels = model.monitoring.objectives.iter().flat_map(|objective| of_objective(model, series, objective));
     Row { title: "Objectives", panels: panels.collect() }
 }
 
-fn of_objective(series: &SeriesOf, objective: &Objective) -> [Panel; 3] {
+fn of_objective(model: &ValidModel, series: &SeriesOf, objective: &Objective) -> [Panel; 3] {
     let Objective { name, percent, .. } = objective;
     let budget = ((1.0 - objective.ratio) * 1e9).round() / 1e9;
     let spent = format!(
         "({}) / ({} > 0)",
-        objective::errors(series, objective, Total::increase, "30d"),
-        objective::total(series, objective, Total::increase, "30d")
+        objective::errors(series, model, objective, Total::increase, "30d"),
+        objective::total(series, model, objective, Total::increase, "30d")
     );
     let burn = |window: &'static str| format!("{} / {budget}", series.recorded(&Record::ErrorRatio(window), name));
     let lines: Vec<_> = BURNS

@@ -126,6 +126,9 @@ pub(super) fn capacity(series: &SeriesOf, workers: &SeriesOf) -> Row {
                 .query("capacity of one pod", format!("max({})", workers.gauge(&metrics::QUEUE_CAPACITY))),
             Panel::lines("Requests in flight", "short", "Requests that were accepted and are not answered yet, by pod.")
                 .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::ACTIVE_REQUESTS))),
+            Panel::lines("Connections", "short", "Open connections by pod, and how many callers may have to one pod; on one more every request is refused with 503.")
+                .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::OPEN_CONNECTIONS)))
+                .query("limit of one pod", format!("max({})", workers.gauge(&metrics::CONNECTIONS_LIMIT))),
             Panel::lines("Replicas", "short", "Worker pods as the operator sees them.")
                 .query("{{state}}", by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))),
         ],

@@ -1,0 +1,131 @@
+//! Too many requests fail. Every model has this alert; where it has an objective of availability, the budget decides who is
+//! woken, and this alert is a note beside it.
+
+use belfry_crds::contract::metrics;
+use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
+
+use crate::model::{ValidIndicator, ValidModel};
+use crate::monitoring::alert::{Alert, AlertRules, Firing};
+use crate::monitoring::case::{Case, Expected, expected, grow, hold};
+use crate::monitoring::example;
+use crate::monitoring::labels::{AlertComponent, Category};
+use crate::monitoring::objective::{self, LEAST_ERRORS};
+use crate::monitoring::promql::{SeriesOf, Total, by, by_model};
+use crate::monitoring::runbook::{self, Runbook, cause, query};
+
+pub(in crate::monitoring) const ALERT: Alert = Alert {
+    name: "InferenceHighErrorRate",
+    category: Category::Availability,
+    component: AlertComponent::Worker,
+    impact: "A part of the callers of this model gets a 5xx, or no answer in time.",
+    severities: &[AlertSeverity::Critical, AlertSeverity::Warning, AlertSeverity::Info],
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
+    runbook,
+    cases,
+};
+
+fn rules(model: &ValidModel) -> Vec<Firing> {
+    let mut objectives = model.monitoring.objectives.iter();
+    if objectives.any(|objective| objective.indicator == ValidIndicator::Availability) {
+        return vec![firing(model, AlertSeverity::Info, 5)];
+    }
+    vec![firing(model, AlertSeverity::Critical, 20), firing(model, AlertSeverity::Warning, 5)]
+}
+
+fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
+    let series = SeriesOf::model(model);
+    let failures = |growth, window| objective::failures(&series, model, growth, window);
+    let all = by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"));
+    Firing {
+        severity,
+        expr: format!(
+            "({}) / {all} > {} and ({}) >= {LEAST_ERRORS}",
+            failures(Total::rate, "5m"),
+            f64::from(percent) / 100.0,
+            failures(Total::increase, "5m"),
+        ),
+        for_: Some("3m"),
+        keep_firing_for: Some("2m"),
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests fail"
+            .into(),
+        description: format!(
+            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} failed within the \
+             last 5 minutes, and it has been more than {percent}% for 3 minutes."
+        ),
+    }
+}
+
+fn runbook() -> Runbook {
+    Runbook {
+        meaning: format!(
+            "More than 5 % of the requests of the last five minutes failed, and at least {LEAST_ERRORS}; it pages from 20 % on. A request \
+             fails with a 5xx, or when its caller leaves after waiting longer than the strictest latency objective, or 5 s where there is \
+             none. A model with an objective of availability pages by its budget (InferenceErrorBudgetBurn), and this alert is a note."
+        ),
+        diagnosis: vec![
+            query("Which reason, and from which pod?", |series| {
+                by("sum", &["pod", "status", "reason"], objective::failed(series).rate("5m"))
+            }),
+            query("Do callers give up, and how many in a second?", |series| {
+                by("sum", &["pod"], series.count(&metrics::ABANDONED_DURATION).rate("5m"))
+            }),
+            runbook::pods(),
+            runbook::logs(),
+        ],
+        mitigation: vec![
+            cause("Most requests fail.", "Go on with [InferenceModelOutage](InferenceModelOutage.md)."),
+            cause(
+                "One pod carries the failures.",
+                "Delete it; if its successor on the same node fails too, cordon the node.",
+            ),
+            cause("It began with a change of the InferenceModel.", "Apply the previous specification."),
+            cause(
+                "`deadline_exceeded`, or callers give up.",
+                "The model has more to do than it can: raise `spec.replicas`.",
+            ),
+        ],
+        resolves: "Two minutes after fewer than 5 % of the last five minutes' requests failed.".into(),
+    }
+}
+
+fn failing(share: &str) -> Expected {
+    expected(
+        &[],
+        &format!("search/minilm: {share} of requests fail"),
+        &format!(
+            "{share} of the requests to search/minilm failed within the last 5 minutes, and it has been more than 5% for 3 minutes."
+        ),
+    )
+}
+
+fn cases(model: &ValidModel) -> Vec<Case> {
+    let story = |name: &'static str, answered: String, failed: String| {
+        Case::new(name)
+            .with(example::requests(model, "200", "ok"), answered)
+            .with(example::requests(model, "500", "inference_failed"), failed)
+    };
+    vec![
+        story(
+            "fires when a tenth fails, and resolves",
+            grow(&[(150, 20), (135, 60), (150, 60)]),
+            grow(&[(0, 20), (15, 60), (0, 60)]),
+        )
+        .quiet("9m")
+        .fires("15m", &[failing("10%")])
+        .quiet("25m"),
+        story("stays quiet when few fail", grow(&[(147, 80)]), grow(&[(3, 80)])).quiet("10m").quiet("19m"),
+        story(
+            "stays quiet when four requests of a quiet model fail",
+            hold(&[("0", 80)]),
+            hold(&[("0", 20), ("1", 4), ("2", 4), ("3", 4), ("4", 48)]),
+        )
+        .quiet("8m")
+        .quiet("12m"),
+        story("stays quiet on mistakes of the callers", grow(&[(150, 80)]), grow(&[(0, 80)]))
+            .with(example::requests(model, "422", "invalid_input"), grow(&[(150, 80)]))
+            .quiet("10m")
+            .quiet("19m"),
+        Case::new("stays quiet when the model is scaled to zero").quiet("10m"),
+    ]
+}
