@@ -1,22 +1,17 @@
 //! The texts of a request, and errors of JSON and msgpack that never quote the request.
 
+mod body;
+mod explain;
+mod values;
+
 use std::fmt;
-use std::io::Cursor;
-use std::marker::PhantomData;
 
-use rmp_serde::decode::Error as Unpacking;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
+pub use self::body::{parse, unpack};
+pub use self::values::{Bounded, Object};
+use self::values::{ELEMENTS_LIMIT, TOO_MANY};
 use crate::error::{ApiError, Reason};
-use crate::plain::plain;
-
-/// Deepest nesting that is read. Nothing here needs more than three levels.
-const DEPTH_LIMIT: usize = 64;
-
-/// Most elements that are read before a request is refused, in addition to the settings; it bounds the memory of a body
-/// of empty texts.
-const ELEMENTS_LIMIT: usize = 1 << 16;
 
 /// One text, several, or the same as token ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,209 +157,6 @@ impl<'de> serde::Deserialize<'de> for Input {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(InputVisitor)
     }
-}
-
-const TOO_MANY: &str = "too many inputs in one request";
-
-/// An object. Without it, serde takes an array for an object whose fields have no names.
-#[derive(Clone, Debug)]
-pub struct Object<T>(pub T);
-
-struct ObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
-    }
-}
-
-impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(ObjectVisitor(PhantomData))
-    }
-}
-
-/// A list that is not read past 65,536 elements.
-#[derive(Clone, Debug)]
-pub struct Bounded<T>(pub Vec<T>);
-
-struct BoundedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: serde::Deserialize<'de>> Visitor<'de> for BoundedVisitor<T> {
-    type Value = Bounded<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array")
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded<T>, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = list.next_element()? {
-            if elements.len() == ELEMENTS_LIMIT {
-                return Err(A::Error::custom(TOO_MANY));
-            }
-            elements.push(element);
-        }
-        Ok(Bounded(elements))
-    }
-}
-
-impl<'de, T: serde::Deserialize<'de>> serde::Deserialize<'de> for Bounded<T> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(BoundedVisitor(PhantomData))
-    }
-}
-
-/// Reads a body, which is an object. Fields that are not known are ignored.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    if deeper_than(body, DEPTH_LIMIT) {
-        let message = format!("the body is nested deeper than {DEPTH_LIMIT} levels");
-        return Err(ApiError::new(Reason::InvalidJson, message));
-    }
-    // serde takes an array for an object whose fields have no names.
-    if let Some(kind) = other_than_object(body) {
-        serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| broken(&error))?;
-        return Err(ApiError::new(Reason::InvalidInput, format!("the body is {kind}; expected a JSON object")));
-    }
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| explain(&error))?;
-    reader.end().map_err(|error| broken(&error))?;
-    Ok(value)
-}
-
-/// Reads a body in msgpack, which is a map, and answers as [`parse`] does.
-pub fn unpack<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // A map of up to 15 fields, of up to 65,535, and of more.
-    if !matches!(body.first(), Some(0x80..=0x8F | 0xDE | 0xDF)) {
-        let message = "the body is not a map of msgpack; expected one with the fields of the request";
-        return Err(ApiError::new(Reason::InvalidInput, message));
-    }
-    let mut reader = rmp_serde::Deserializer::new(Cursor::new(body));
-    reader.set_max_depth(DEPTH_LIMIT + 1);
-    let value = serde_path_to_error::deserialize(&mut reader)
-        .map_err(|error| unpacking(&error.path().to_string(), error.inner()))?;
-    if reader.position() < body.len() as u64 {
-        return Err(unreadable("something follows its end"));
-    }
-    Ok(value)
-}
-
-fn unreadable(why: &str) -> ApiError {
-    ApiError::new(Reason::InvalidJson, format!("the body is not valid msgpack: {why}"))
-}
-
-fn unpacking(path: &str, error: &Unpacking) -> ApiError {
-    match error {
-        Unpacking::Syntax(text) => at_fault(path, text),
-        Unpacking::TypeMismatch(_) | Unpacking::OutOfRange => at_fault(path, ""),
-        Unpacking::DepthLimitExceeded => {
-            ApiError::new(Reason::InvalidJson, format!("the body is nested deeper than {DEPTH_LIMIT} levels"))
-        }
-        Unpacking::InvalidMarkerRead(_) | Unpacking::InvalidDataRead(_) => unreadable("it ends too early"),
-        Unpacking::Utf8Error(_) => unreadable("a text is not UTF-8"),
-        Unpacking::LengthMismatch(_) | Unpacking::Uncategorized(_) => unreadable("a value has another length"),
-    }
-}
-
-/// What a body is that is no object; `None` also for one that is nothing at all.
-fn other_than_object(body: &[u8]) -> Option<&'static str> {
-    match body.trim_ascii_start().first()? {
-        b'[' => Some("an array"),
-        b'"' => Some("a string"),
-        b't' | b'f' => Some("true or false"),
-        b'n' => Some("null"),
-        b'-' | b'0'..=b'9' => Some("a number"),
-        _ => None,
-    }
-}
-
-fn broken(error: &serde_json::Error) -> ApiError {
-    ApiError::new(Reason::InvalidJson, format!("the body is not valid JSON: {error}"))
-}
-
-/// Explains what is wrong and where.
-fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> ApiError {
-    let (inner, path) = (error.inner(), error.path().to_string());
-    if inner.is_syntax() || inner.is_eof() {
-        return broken(inner);
-    }
-    let text = inner.to_string();
-    at_fault(&path, text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text))
-}
-
-/// The field that is at fault, what was expected, and the kind of what came. The value itself may be private, so it is never
-/// repeated.
-fn at_fault(path: &str, text: &str) -> ApiError {
-    let field = path.split(['.', '[']).next().filter(|field| !field.is_empty() && *field != "?");
-    if text.starts_with(TOO_MANY) {
-        return ApiError::new(Reason::TooManyInputs, text);
-    }
-    // Written by serde or here, without a value from the body.
-    const SAFE: &[&str] = &[
-        "missing field",
-        "duplicate field",
-        "a token id is too large",
-        "an array mixes",
-        "expected `",
-        "it has a setting that",
-    ];
-    let what = match (text.rsplit_once(", expected "), came(text)) {
-        (Some((_, expected)), Some(kind)) => format!("expected {}, got {kind}", plain(expected)),
-        (Some((_, expected)), None) => format!("expected {}", plain(expected)),
-        // What types with several forms say that they are.
-        (None, _) if text.starts_with("a string, ") => format!("expected {text}"),
-        (None, _) if SAFE.iter().any(|start| text.starts_with(start)) => text.to_owned(),
-        (None, _) => "has a value that is not accepted".to_owned(),
-    };
-    let message = match field {
-        Some(_) => format!("{path}: {what}"),
-        None => what,
-    };
-    let error = ApiError::new(Reason::InvalidInput, message);
-    match field {
-        Some(field) => error.param(field.to_owned()),
-        None => error,
-    }
-}
-
-/// The kind of the value that came, in JSON's words.
-fn came(text: &str) -> Option<&'static str> {
-    let rest = text.strip_prefix("invalid type: ").or_else(|| text.strip_prefix("invalid value: "))?;
-    const KINDS: &[(&str, &str)] = &[
-        ("null", "null"),
-        ("unit value", "null"),
-        ("byte array", "bytes"),
-        ("boolean", "true or false"),
-        ("integer", "a number"),
-        ("floating point", "a number"),
-        ("string", "a string"),
-        ("sequence", "an array"),
-        ("map", "an object"),
-    ];
-    KINDS.iter().find(|(start, _)| rest.starts_with(start)).map(|(_, kind)| *kind)
-}
-
-/// Whether the nesting exceeds the limit. `serde_json` has its own limit, but not for fields that it skips.
-fn deeper_than(body: &[u8], limit: usize) -> bool {
-    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
-    for byte in body {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_string => escaped = true,
-            b'"' => in_string = !in_string,
-            b'[' | b'{' if !in_string => depth += 1,
-            b']' | b'}' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > limit {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]
