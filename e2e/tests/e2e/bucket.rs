@@ -8,7 +8,7 @@ use belfry_crds::inference_model::SecretKeyRef;
 use belfry_e2e::bucket::Bucket;
 use belfry_e2e::files::Server;
 use belfry_e2e::tls::Certificate;
-use belfry_e2e::{Namespace, TestResult, in_namespace, report, sample, secs};
+use belfry_e2e::{Namespace, TestResult, in_namespace, report, sample, secs, wait};
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
@@ -51,7 +51,15 @@ async fn a_folder_in_a_bucket_is_downloaded_checked_and_serves() -> TestResult {
         report(&format!("a model from a bucket is Ready after {:.1} s", took.as_secs_f64()));
         let vector = model.embed(&["A text."]).await?.pop().context("no vector")?;
         ensure!(vector.len() == 384, "{} dimensions", vector.len());
-        Ok(())
+        wait::until("the status says what the worker loaded", secs(60), async || {
+            let found = model.get().await?;
+            let status = found.status.and_then(|status| status.model).context("no status")?;
+            let loaded = status.loaded.first().context("nothing is loaded")?;
+            ensure!(found.spec.model.sha256.as_ref() == Some(&loaded.sha256), "{loaded:?}");
+            ensure!((loaded.replicas, status.loaded.len()) == (1, 1), "{:?}", status.loaded);
+            Ok(())
+        })
+        .await
     })
     .await
 }
