@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use belfry_crds::contract::metrics;
+use belfry_crds::contract::{metrics, threshold_seconds};
 use belfry_crds::inference_model::ScrapeInterval;
 use belfry_crds::monitoring::Rule;
 
@@ -73,6 +73,62 @@ impl Burn {
             recorded(Record::Errors(self.long)),
         )
     }
+}
+
+/// Windows of the failures that alerts read.
+const WINDOWS: &[&str] = &["1m", "2m", "5m", "10m"];
+
+/// The window of the times that alerts read.
+pub(super) const TIMES: &str = "10m";
+
+/// The recording rules about all requests of a model, without which several alerts would repeat the same long expressions.
+pub(super) fn traffic(model: &ValidModel) -> Vec<Rule> {
+    let series = SeriesOf::model(model);
+    let labels =
+        BTreeMap::from([("namespace".to_owned(), model.namespace.clone()), ("model".to_owned(), model.name.clone())]);
+    let record = |record: Record, expr: String| Rule {
+        record: Some(record.to_string()),
+        expr,
+        labels: labels.clone(),
+        ..Rule::default()
+    };
+    let slow = slow(model);
+    let requests = |window| by_model("sum", series.counter(&metrics::REQUESTS).increase(window));
+    let mut rules: Vec<_> = WINDOWS
+        .iter()
+        .flat_map(|window| {
+            let failures = failures(&series, model, Total::increase, window);
+            [record(Record::Requests(window), requests(window)), record(Record::Failures(window), failures)]
+        })
+        .collect();
+    rules.push(record(Record::Timed(TIMES), total(&series, model, &slow, Total::increase, TIMES)));
+    rules.push(record(Record::Slow(TIMES), errors(&series, model, &slow, Total::increase, TIMES)));
+    rules
+}
+
+/// Whether the model's engine counts failed requests.
+pub(super) fn counts_failures(model: &ValidModel) -> bool {
+    let failures = failures(&SeriesOf::model(model), model, Total::increase, "5m");
+    model.engine.as_ref().is_none_or(|engine| engine.offers(&failures))
+}
+
+/// Requests that took longer than five seconds; for an engine without that bound, longer than its next one.
+fn slow(model: &ValidModel) -> Objective {
+    let (threshold, seconds) = slow_from(model).unwrap_or_else(|| ("5s".to_owned(), PATIENCE));
+    let indicator = ValidIndicator::Latency { threshold, seconds };
+    Objective { name: String::new(), percent: String::new(), ratio: 0.0, indicator }
+}
+
+/// The time from which a request is slow, as text and in seconds; `None` for an engine that does not say.
+pub(super) fn slow_from(model: &ValidModel) -> Option<(String, f64)> {
+    let Some(engine) = &model.engine else { return Some(("5s".to_owned(), PATIENCE)) };
+    let of_total = engine.mappings.iter().filter(|mapping| {
+        mapping.ours.name == metrics::REQUEST_DURATION.name
+            && mapping.labels.get("phase").is_some_and(|phase| phase == "total")
+    });
+    let bounds = of_total.flat_map(|mapping| &mapping.thresholds);
+    let bounds = bounds.filter_map(|bound| Some((bound.clone(), threshold_seconds(bound)?)));
+    bounds.filter(|(_, seconds)| *seconds >= PATIENCE).min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 /// The recording rules of one objective.

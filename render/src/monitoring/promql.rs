@@ -137,6 +137,12 @@ impl SeriesOf {
         Selector { name: String::new(), matchers: self.matchers.clone() }.to_string()
     }
 
+    /// A series that a recording rule about all requests of the model writes.
+    #[must_use]
+    pub(super) fn traffic(&self, record: &Record) -> Level {
+        Level(Selector { name: record.to_string(), matchers: self.matchers.clone() })
+    }
+
     /// A series that a recording rule of an objective writes.
     #[must_use]
     pub(super) fn recorded(&self, record: &Record, objective: &str) -> Level {
@@ -149,7 +155,7 @@ impl SeriesOf {
     }
 }
 
-/// The series that the recording rules of an objective write.
+/// The series that recording rules write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Record {
     /// Requests that count, per second.
@@ -162,6 +168,14 @@ pub(super) enum Record {
     Errors(&'static str),
     /// The objective itself.
     Objective,
+    /// Requests within a window.
+    Requests(&'static str),
+    /// Requests that failed their callers within a window.
+    Failures(&'static str),
+    /// Requests within a window whose time counts: those that were served, and those that were given up late.
+    Timed(&'static str),
+    /// Those of them that took long.
+    Slow(&'static str),
 }
 
 impl fmt::Display for Record {
@@ -172,6 +186,10 @@ impl fmt::Display for Record {
             Self::ErrorRatio(window) => write!(f, "slo:errors:ratio_rate{window}"),
             Self::Errors(window) => write!(f, "slo:errors:increase{window}"),
             Self::Objective => f.write_str("slo:objective:ratio"),
+            Self::Requests(window) => write!(f, "inference:requests:increase{window}"),
+            Self::Failures(window) => write!(f, "inference:failures:increase{window}"),
+            Self::Timed(window) => write!(f, "inference:timed:increase{window}"),
+            Self::Slow(window) => write!(f, "inference:slow:increase{window}"),
         }
     }
 }

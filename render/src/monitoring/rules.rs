@@ -22,8 +22,13 @@ pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
         groups.extend((!records.is_empty()).then(|| group("engine", records)));
     }
     let alerts = model_alerts(model, |alert| alert.category != Category::Objective);
-    groups.extend((!alerts.is_empty()).then(|| group("alerts", alerts)));
     // Rules of one group are evaluated in order, so the alerts read values that were just recorded.
+    let read = |record: &Rule| {
+        let name = format!("{}{{", record.record.as_deref().unwrap_or_default());
+        alerts.iter().any(|alert| alert.expr.contains(&name))
+    };
+    let records: Vec<_> = objective::traffic(model).into_iter().filter(read).collect();
+    groups.extend((!alerts.is_empty()).then(|| group("alerts", [records, alerts].concat())));
     let mut objectives: Vec<_> =
         model.monitoring.objectives.iter().flat_map(|objective| objective::records(model, objective)).collect();
     if !objectives.is_empty() {

@@ -10,7 +10,7 @@ use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::{self, LEAST_ERRORS};
-use crate::monitoring::promql::{SeriesOf, Total, by, by_model};
+use crate::monitoring::promql::{Record, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -25,6 +25,9 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
+    if !objective::counts_failures(model) {
+        return vec![];
+    }
     let mut objectives = model.monitoring.objectives.iter();
     if objectives.any(|objective| objective.indicator == ValidIndicator::Availability) {
         return vec![firing(model, AlertSeverity::Info, 5)];
@@ -34,16 +37,11 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 
 fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
     let series = SeriesOf::model(model);
-    let failures = |growth, window| objective::failures(&series, model, growth, window);
-    let all = by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"));
+    let (requests, failures) = (series.traffic(&Record::Requests("5m")), series.traffic(&Record::Failures("5m")));
+    let share = f64::from(percent) / 100.0;
     Firing {
         severity,
-        expr: format!(
-            "({}) / {all} > {} and ({}) >= {LEAST_ERRORS}",
-            failures(Total::rate, "5m"),
-            f64::from(percent) / 100.0,
-            failures(Total::increase, "5m"),
-        ),
+        expr: format!("{failures} / {requests} > {share} and {failures} >= {LEAST_ERRORS}"),
         for_: Some("3m"),
         keep_firing_for: Some("2m"),
         labels: vec![],

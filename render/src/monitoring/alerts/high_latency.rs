@@ -1,17 +1,17 @@
 //! Too many requests take long. Every model has this alert; where it has an objective of latency, the budget decides whether
 //! it rings, and this alert is a note beside it.
 
-use belfry_crds::contract::{metrics, threshold_seconds};
+use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
-use crate::model::{Objective, ValidIndicator, ValidModel};
+use crate::model::{ValidIndicator, ValidModel};
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::POD_A;
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::objective::{self, LEAST_ERRORS};
+use crate::monitoring::objective::{self, LEAST_ERRORS, TIMES};
 use crate::monitoring::overload;
-use crate::monitoring::promql::{SeriesOf, Total};
+use crate::monitoring::promql::{Record, SeriesOf};
 use crate::monitoring::runbook::Runbook;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -29,19 +29,13 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 const SHARE: f64 = 0.05;
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
+    let Some((threshold, _)) = objective::slow_from(model) else { return vec![] };
     let series = SeriesOf::model(model);
-    let slow = slow(model);
-    let ValidIndicator::Latency { threshold, .. } = &slow.indicator else { return vec![] };
-    let share = format!(
-        "({}) / ({})",
-        objective::errors(&series, model, &slow, Total::rate, "10m"),
-        objective::total(&series, model, &slow, Total::rate, "10m")
-    );
-    let number = objective::errors(&series, model, &slow, Total::increase, "10m");
+    let (timed, slow) = (series.traffic(&Record::Timed(TIMES)), series.traffic(&Record::Slow(TIMES)));
     let has_objective = model.monitoring.objectives.iter().any(|own| own.indicator != ValidIndicator::Availability);
     vec![Firing {
         severity: if has_objective { AlertSeverity::Info } else { AlertSeverity::Warning },
-        expr: format!("{share} > {SHARE} and ({number}) >= {LEAST_ERRORS}"),
+        expr: format!("{slow} / {timed} > {SHARE} and {slow} >= {LEAST_ERRORS}"),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
@@ -53,30 +47,6 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
              {threshold} within the last 10 minutes, and it has been more than 5% for 5 minutes."
         ),
     }]
-}
-
-/// Requests that took longer than five seconds; for an engine without that bound, longer than its next one.
-fn slow(model: &ValidModel) -> Objective {
-    let own = model.engine.as_ref().map(|engine| {
-        let total = engine.mappings.iter().filter(|mapping| {
-            mapping.ours.name == metrics::REQUEST_DURATION.name
-                && mapping.labels.get("phase").is_some_and(|phase| phase == "total")
-        });
-        total.flat_map(|mapping| mapping.thresholds.iter().cloned()).collect::<Vec<_>>()
-    });
-    let bounds = own.unwrap_or_else(|| vec!["5s".to_owned()]);
-    let seconds = |threshold: &String| threshold_seconds(threshold).unwrap_or_default();
-    let threshold =
-        bounds.into_iter().filter(|bound| seconds(bound) >= 5.0).min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
-    // Without a bound the rule reads one that the engine does not have, and is left out.
-    let threshold = threshold.unwrap_or_else(|| "5s".to_owned());
-    let seconds = seconds(&threshold);
-    Objective {
-        name: String::new(),
-        percent: String::new(),
-        ratio: 0.0,
-        indicator: ValidIndicator::Latency { threshold, seconds },
-    }
 }
 
 fn runbook() -> Runbook {

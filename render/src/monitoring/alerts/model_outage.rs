@@ -8,8 +8,8 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::{self, POD_A};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::objective::{self, Growth, LEAST_ERRORS};
-use crate::monitoring::promql::{SeriesOf, Total, by, by_model};
+use crate::monitoring::objective::{self, LEAST_ERRORS};
+use crate::monitoring::promql::{Record, SeriesOf, Total, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -24,21 +24,15 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 };
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
+    if !objective::counts_failures(model) {
+        return vec![];
+    }
     let series = SeriesOf::model(model);
-    let failures = |growth, window| objective::failures(&series, model, growth, window);
-    let all = |growth: Growth, window| by_model("sum", growth(&series.counter(&metrics::REQUESTS), window));
-    let most = format!(
-        "({}) / {} > 0.5 and ({}) >= {LEAST_ERRORS}",
-        failures(Total::rate, "1m"),
-        all(Total::rate, "1m"),
-        failures(Total::increase, "2m"),
-    );
+    let (requests, failures) =
+        (|window| series.traffic(&Record::Requests(window)), |window| series.traffic(&Record::Failures(window)));
+    let most = format!("{} / {} > 0.5 and {} >= {LEAST_ERRORS}", failures("1m"), requests("1m"), failures("2m"));
     // A model that few ask needs minutes for as many failures; then no request may have been answered meanwhile.
-    let every = format!(
-        "({failures}) / {} > 0.99 and ({failures}) >= {LEAST_ERRORS}",
-        all(Total::increase, "10m"),
-        failures = failures(Total::increase, "10m"),
-    );
+    let every = format!("{} / {} > 0.99 and {0} >= {LEAST_ERRORS}", failures("10m"), requests("10m"));
     let lost = match model.engine {
         None => format!("with a 5xx, or without an answer after {}", objective::patience_text(model)),
         Some(_) => "with a 5xx".to_owned(),
