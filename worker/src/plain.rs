@@ -108,7 +108,7 @@ fn place(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// What a library says of JSON that was made here, whose lines nobody sees.
+/// What a library says of JSON that was made here; its line and column are left out.
 pub fn said(text: &str) -> String {
     short(&translated(place(text).0))
 }
@@ -160,15 +160,15 @@ mod tests {
 
     #[test]
     fn an_error_names_the_field_what_was_expected_and_what_came() {
-        let told = |json: &str| read::<BTreeMap<String, Vec<usize>>>(json.as_bytes()).unwrap_err();
-        assert_eq!(told(r#"{"a": 5}"#), "a has integer `5`, expected an array (line 1 column 7)");
+        let why = |json: &str| read::<BTreeMap<String, Vec<usize>>>(json.as_bytes()).unwrap_err();
+        assert_eq!(why(r#"{"a": 5}"#), "a has integer `5`, expected an array (line 1 column 7)");
         assert_eq!(
-            told(r#"{"a": [1, "b"]}"#),
+            why(r#"{"a": [1, "b"]}"#),
             "a[1] has string \"b\", expected a whole number from 0 on (line 1 column 13)"
         );
-        assert_eq!(told("[]"), "has an array, expected an object (line 1 column 0)");
-        assert_eq!(told("{\"a\": "), "it is not valid JSON: it ends too early at line 1 column 6");
-        assert_eq!(told("{} x"), "it is not valid JSON: something follows its end at line 1 column 4");
+        assert_eq!(why("[]"), "has an array, expected an object (line 1 column 0)");
+        assert_eq!(why("{\"a\": "), "it is not valid JSON: it ends too early at line 1 column 6");
+        assert_eq!(why("{} x"), "it is not valid JSON: something follows its end at line 1 column 4");
     }
 
     #[derive(Debug, Deserialize)]
