@@ -62,6 +62,13 @@ parity: target libtorch ## Compare FOLDERS=600 models with random settings, draw
 clients: target libtorch model ## Ask a worker with real clients, as their users have them, and print what each got
 	@worker/clients/run.sh
 
+.PHONY: fuzz
+fuzz: SECONDS ?= 60
+fuzz: SEED ?= 1
+fuzz: target libtorch ## Send random requests and folders to a worker, each kind for SECONDS=60, drawn from SEED=1
+	BELFRY_FUZZ_SECONDS=$(SECONDS) BELFRY_FUZZ_SEED=$(SEED) \
+	  cargo test --locked --release --package belfry-worker --test fuzz -- --nocapture
+
 .PHONY: chaos
 chaos: TESTS ?=
 chaos: target ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some

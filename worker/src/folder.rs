@@ -150,7 +150,10 @@ impl Folder {
 
     /// The failure of a file that exists but can't be used.
     pub fn corrupt(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
-        failure(Reason::FileCorrupt, format!("{}: {why}; copy or download the file again", self.path(name)))
+        failure(
+            Reason::FileCorrupt,
+            format!("{}: {}; copy or download the file again", self.path(name), plain::short(&why.to_string())),
+        )
     }
 
     /// The failure of a file that this user may not read.
@@ -178,6 +181,6 @@ impl Folder {
 
     /// The failure of a file that needs a feature that this worker lacks.
     pub fn unsupported(&self, name: &str, why: impl std::fmt::Display) -> LoadFailure {
-        failure(Reason::UnsupportedArchitecture, format!("{}: {why}", self.path(name)))
+        failure(Reason::UnsupportedArchitecture, format!("{}: {}", self.path(name), plain::short(&why.to_string())))
     }
 }

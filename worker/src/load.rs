@@ -58,7 +58,9 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
     let limit = pipeline::max_tokens(pipeline.texts, resolved.max_tokens, family.max_tokens());
     let tokenizer = Tokenizer::resolved(&resolved, limit, family.vocab_size())
         .and_then(|own| if matches!(pipeline.purpose, Purpose::Labels(_)) { own.for_pairs() } else { Ok(own) })
-        .map_err(|error| place.corrupt("tokenizer.json", error))?;
+        .map_err(|error| {
+            place.corrupt(if place.has("tokenizer.json") { "tokenizer.json" } else { "vocab.txt" }, error)
+        })?;
     let id = |(setting, token): (&&'static str, &String)| Some((*setting, tokenizer.id(token)?));
     let special = resolved.named.iter().filter_map(id).collect();
     let parts = Parts { folder: &folder, place: &place, family: &family, device, special };

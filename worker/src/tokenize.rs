@@ -3,12 +3,14 @@
 
 mod class;
 mod resolve;
+mod template;
 
 use std::collections::HashSet;
 
 use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
 
 pub use self::resolve::{Hints, Resolved, resolve};
+use crate::plain;
 
 /// Bytes of text per token of the limit that are tokenized first. Natural text has four or five bytes per token.
 const BYTES_PER_TOKEN: usize = 64;
@@ -117,7 +119,7 @@ pub struct Token {
 impl Tokenizer {
     /// Reads tokenizer.json. `vocabulary` is the number of rows of the embedding table.
     pub fn new(json: &[u8], max_tokens: usize, vocabulary: usize) -> Result<Self, String> {
-        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| error.to_string())?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| plain::said(&error.to_string()))?;
         let largest = inner.get_vocab(true).values().copied().max().unwrap_or(0);
         if largest as usize >= vocabulary {
             return Err(format!("it has token id {largest}, and the model's vocabulary_size is {vocabulary}"));

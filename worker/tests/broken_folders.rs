@@ -104,6 +104,42 @@ fn files_that_hold_something_else_are_named() {
     assert!(refused(rows) >= 40);
 }
 
+/// Weights whose header is this text.
+fn headed(name: &str, header: impl AsRef<str>) -> Row {
+    let header = header.as_ref().as_bytes();
+    written(WEIGHTS, name, [&(header.len() as u64).to_le_bytes()[..], header].concat())
+}
+
+/// Weights with one tensor that is described so.
+fn described(tensor: &Value) -> Row {
+    headed(&tensor.to_string(), json!({ "embeddings.LayerNorm.bias": tensor }).to_string())
+}
+
+#[test]
+fn headers_of_weights_that_are_none_are_named() {
+    let rows = vec![
+        // Found by fuzz.rs.
+        described(&json!({ "dtype": "F32", "shape": [8], "data_offsets": [2880, null] })),
+        described(&json!({ "dtype": "F32", "shape": [8], "data_offsets": [0] })),
+        described(&json!({ "dtype": "F32", "shape": [8], "data_offsets": [32, 0] })),
+        described(&json!({ "dtype": "F32", "shape": [8], "data_offsets": [0, u64::MAX] })),
+        described(&json!({ "dtype": "F32", "shape": [u64::MAX, u64::MAX], "data_offsets": [0, 32] })),
+        described(&json!({ "dtype": "F32", "shape": {}, "data_offsets": [0, 32] })),
+        described(&json!({ "dtype": "F4", "shape": [1], "data_offsets": [0, 0] })),
+        described(&json!({ "dtype": "F31", "shape": [8], "data_offsets": [0, 32] })),
+        described(&json!({ "dtype": 5, "shape": [8], "data_offsets": [0, 32] })),
+        described(&json!({ "shape": [8], "data_offsets": [0, 32] })),
+        described(&json!(null)),
+        headed("nothing in its header", " "),
+        headed("half a header", "{\"a\": "),
+        headed("an array as its header", "[1]"),
+        headed("a text as the metadata", r#"{"__metadata__": "x"}"#),
+        headed("a name of many lines", format!(r#"{{"{}": null}}"#, "a\\n".repeat(1000))),
+        headed("deep brackets", "[".repeat(100_000)),
+    ];
+    assert_eq!(refused(rows), 17);
+}
+
 #[test]
 fn settings_that_are_no_settings_are_named() {
     let rows = vec![
@@ -134,6 +170,13 @@ fn settings_that_are_no_settings_are_named() {
         edited(TOKENIZER, "/model", json!(null)),
         edited(TOKENIZER, "/model", json!({})),
         edited(TOKENIZER, "/model/vocab", json!([])),
+        // Found by fuzz.rs.
+        edited(TOKENIZER, "/model/vocab/w1", json!({})),
+        edited(TOKENIZER, "/post_processor/special_tokens", json!({})),
+        edited(TOKENIZER, "/post_processor/single/0", json!({ "Sequence": { "id": "B", "type_id": 0 } })),
+        edited(CONFIG, "/hidden_size", json!("many\nlines ".repeat(1000))),
+        edited(CONFIG, "/hidden_act", json!("many\nlines ".repeat(1000))),
+        edited(CONFIG, "/architectures", json!(["many\nlines ".repeat(1000)])),
         edited(MODULES, "/0/type", json!("sentence_transformers.models.Unknown")),
         edited(MODULES, "/1/path", json!("../elsewhere")),
         edited(MODULES, "/1/path", json!("/etc")),

@@ -16,6 +16,7 @@ use crate::args::Source;
 use crate::failure::failure;
 use crate::folder::Folder;
 use crate::metrics::Metrics;
+use crate::plain;
 
 /// The public hub.
 const HUB: &str = "https://huggingface.co";
@@ -148,7 +149,7 @@ impl Origin for Hub<'_> {
         let response = accepted(self.send(Method::Get, url, None, |_| false)?, &[200])?;
         let body = response.into_body().into_with_config().limit(LIST_LIMIT).read_to_vec();
         let body = body.map_err(|error| Trouble::Connection(error.to_string()))?;
-        let info: Info = serde_json::from_slice(&body).map_err(|error| Trouble::Corrupt(error.to_string()))?;
+        let info: Info = plain::read(&body).map_err(Trouble::Corrupt)?;
         if !is_name(&info.sha) {
             return Err(Trouble::Corrupt("the hub names no commit".to_owned()));
         }

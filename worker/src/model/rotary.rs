@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use tch::{Device, Kind, Tensor};
 
 use super::layers::TorchResult;
+use crate::plain;
 
 /// How positions past those of the training are reached.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +70,7 @@ struct Given {
 impl Rope {
     /// Reads a dictionary. The error says what is not supported, or missing.
     pub(super) fn read(map: &Map<String, Value>, around: Around) -> Result<Self, String> {
-        let given: Given = serde_json::from_value(Value::Object(map.clone())).map_err(|error| error.to_string())?;
+        let given: Given = plain::part(Value::Object(map.clone()))?;
         if given.partial_rotary_factor.is_some_and(|part| (part - 1.0).abs() > f64::EPSILON) {
             return Err("partial_rotary_factor other than 1 is not supported".to_owned());
         }

@@ -16,6 +16,7 @@ use crate::device::{Device, one_line};
 use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::folder::digest::Hasher;
+use crate::plain;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
@@ -113,13 +114,17 @@ impl Weights {
 
     /// The failure of weights that lack what config.json asks for.
     pub fn mismatch(&self, why: impl Display) -> LoadFailure {
-        let message = format!("{}: {why}; the file and config.json belong to different models", self.path);
+        let message = format!(
+            "{}: {}; the file and config.json belong to different models",
+            self.path,
+            plain::short(&why.to_string())
+        );
         failure(Reason::WeightsMismatch, message)
     }
 
     /// The failure of weights that hold what this worker has no network for.
     pub fn unsupported(&self, why: impl Display) -> LoadFailure {
-        failure(Reason::UnsupportedArchitecture, format!("{}: {why}", self.path))
+        failure(Reason::UnsupportedArchitecture, format!("{}: {}", self.path, plain::short(&why.to_string())))
     }
 }
 
@@ -244,8 +249,8 @@ fn header(folder: &Folder, name: &str, file: &mut File, size: u64) -> Result<(Me
     }
     read.resize(8 + length as usize, 0);
     file.read_exact(&mut read[8..]).map_err(|error| folder.corrupt(name, error))?;
-    let metadata: Metadata = serde_json::from_slice(&read[8..])
-        .map_err(|error| folder.corrupt(name, format!("its header is broken: {error}")))?;
+    let metadata: Metadata =
+        plain::read(&read[8..]).map_err(|why| folder.corrupt(name, format!("its header is broken: {why}")))?;
     let expected = (metadata.data_len() as u64).saturating_add(8 + length);
     if expected != size {
         let why = format!("it has {size} bytes and its header describes {expected}, so it is not complete");

@@ -205,7 +205,7 @@ impl<'a> Files<'a> {
 
     /// Puts the class's parts around the vocabulary.
     fn rebuild(&self, class: Class, json: &mut Value) -> Result<()> {
-        let path = TOKENIZER;
+        let path = if self.folder.has(TOKENIZER) { TOKENIZER } else { VOCABULARY };
         let options = self.options()?;
         let model = json.get("model").and_then(Value::as_object).cloned().unwrap_or_default();
         // The class takes the vocabulary of any model that writes it in the same form.
@@ -333,7 +333,8 @@ fn readable(json: &Value) -> std::result::Result<(), String> {
     known::<NormalizerWrapper>("normalizer", parts.get("normalizer"))?;
     known::<PreTokenizerWrapper>("pre_tokenizer", parts.get("pre_tokenizer"))?;
     known::<PostProcessorWrapper>("post_processor", parts.get("post_processor"))?;
-    known::<DecoderWrapper>("decoder", parts.get("decoder"))
+    known::<DecoderWrapper>("decoder", parts.get("decoder"))?;
+    super::template::check(parts.get("post_processor"))
 }
 
 /// Whether a part is missing, or of a kind that the library knows.

@@ -5,6 +5,7 @@
 const INSIDE: &[&str] = &[
     "usize", "u8", "u32", "u64", "i32", "i64", "f32", "f64", "struct", "enum", "variant", "unwrap", "panicked",
     "Option", "Some", "None", "Vec", "String", "serde", "newtype", "untagged", "unit", "tuple", "borrowed", "Err",
+    "EOF", "ident", "u16", "i16", "i8",
 ];
 
 /// What is wrong with a message that is not one short line without the words of the language that the worker is written in.

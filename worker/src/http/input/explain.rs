@@ -4,7 +4,7 @@ use rmp_serde::decode::Error as Unpacking;
 
 use super::values::TOO_MANY;
 use crate::error::{ApiError, Reason};
-use crate::plain::plain;
+use crate::plain::{plain, syntax};
 
 /// The body is nested deeper than what is read.
 pub(super) fn too_deep(limit: usize) -> ApiError {
@@ -30,7 +30,7 @@ pub(super) fn unpacking(path: &str, error: &Unpacking, limit: usize) -> ApiError
 
 /// The body is not JSON.
 pub(super) fn broken(error: &serde_json::Error) -> ApiError {
-    ApiError::new(Reason::InvalidJson, format!("the body is not valid JSON: {error}"))
+    ApiError::new(Reason::InvalidJson, format!("the body is not valid JSON: {}", syntax(error)))
 }
 
 /// Explains what is wrong and where.

@@ -43,7 +43,7 @@ struct Fields {
 
 /// A list, or names with bars between them.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a string, or an array of strings")]
 enum Types {
     Text(String),
     List(Vec<String>),
