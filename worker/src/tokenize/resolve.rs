@@ -32,6 +32,8 @@ pub struct Resolved {
     pub max_tokens: Option<usize>,
     /// Cut a text that is too long at its start instead of its end.
     pub cut_start: bool,
+    /// Padding would go before a text.
+    pub pads_start: bool,
     /// Special tokens in a text are text.
     pub special_is_text: bool,
     /// The special tokens that the files or the class name.
@@ -78,6 +80,7 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         // 1e30 stands for no limit.
         max_tokens: length.filter(|length| (1.0..1e9).contains(length)).map(|length| length as usize),
         cut_start,
+        pads_start: files.config.get("padding_side").map_or(class.pads_start(), |side| side == "left"),
         special_is_text: files.flag("split_special_tokens")?.unwrap_or(false),
         special: files.special_names(class),
         named: files.named(class),
