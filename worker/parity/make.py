@@ -20,8 +20,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch
 import transformers
-from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
+from tokenizers import AddedToken
 
+import late
 import vocab
 import weights
 from families import ALONE, FAMILIES
@@ -55,6 +57,10 @@ ACTIVATIONS = ["Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU"]
 TYPES = {"old": "sentence_transformers.models.", "new": "sentence_transformers.sentence_transformer.modules."}
 BASE = {"Transformer", "Normalize", "Dense", "Router"}
 SENTENCE_CONFIGS = ["sentence_bert_config.json"] * 4 + ["sentence_roberta_config.json", "sentence_xlm-roberta_config.json"]
+
+
+# What PyLate puts before queries and documents.
+MARKERS = {"query": "[Q] ", "document": "[D] "}
 
 
 class Case:
@@ -91,6 +97,7 @@ def network(case: Case, tokenizer) -> None:
             setattr(config, name, tokenizer.token_to_id(special[token]))
     build = {
         "vectors": transformers.AutoModel,
+        "tokens": transformers.AutoModel,
         "labels": transformers.AutoModelForSequenceClassification,
         "words": transformers.AutoModelForMaskedLM,
     }[case.purpose].from_config
@@ -127,6 +134,8 @@ def tokenizer_files(case: Case) -> object:
     kind = FAMILIES[case.family]["tokenizer"]
     special = FAMILIES[case.family].get("special", vocab.BERT if kind == "wordpiece" else vocab.ROBERTA)
     tokenizer = getattr(vocab, kind)(rng, special)
+    if case.purpose == "tokens" and case.maybe(0.5, "markers are tokens"):
+        tokenizer.add_tokens([AddedToken(marker, normalized=rng.random() < 0.7) for marker in MARKERS.values()])
     data = json.loads(tokenizer.to_str())
     if case.maybe(0.12, "no post_processor"):
         data["post_processor"] = None
@@ -246,9 +255,11 @@ def labels_or_words(case: Case) -> None:
 
 def modules(case: Case) -> None:
     """modules.json and the folders of the modules."""
-    if case.purpose != "vectors":
+    if case.purpose in ("labels", "words"):
         return labels_or_words(case)
     rng, hidden = case.rng, case.files["config.json"].get("hidden_size") or case.files["config.json"].get("dim")
+    if case.purpose == "tokens":
+        return late.draw(case, hidden)
     if case.maybe(0.08, "no modules.json"):
         return
     prefix = TYPES[case.pick("types", ["old", "new"])]
@@ -366,7 +377,8 @@ def rename(case: Case) -> None:
     """Other names for the same tensors, which change nothing. The reference is computed before."""
     file = network_file(case)
     prefix = case.pick("prefix", [""] * 6 + ["model.", "auto_model.", "0.auto_model.", "module.", f"{case.family}."])
-    tensors = {f"{prefix}{name}": entry for name, entry in case.tensors.pop(file).items()}
+    # The linear layer of the original ColBERT stands beside the network, whatever that is called.
+    tensors = {name if name == "linear.weight" else f"{prefix}{name}": entry for name, entry in case.tensors.pop(file).items()}
     if case.maybe(0.1, "shards"):
         names, folder = sorted(tensors), file.removesuffix("model.safetensors")
         half = len(names) // 2
@@ -408,12 +420,14 @@ def reference(case: Case) -> list[dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write(case, folder)
-        classes = {"vectors": SentenceTransformer, "labels": CrossEncoder, "words": SparseEncoder}
+        classes = {"vectors": SentenceTransformer, "labels": CrossEncoder, "words": SparseEncoder, "tokens": MultiVectorEncoder}
         model = classes[case.purpose](str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
         if case.purpose == "labels":
             return [scores(model)]
         if case.purpose == "words":
             return [words(model)]
+        if case.purpose == "tokens":
+            return late.answers(model, TEXTS)
         answers = []
         for request in requests(case):
             rows = model.encode(
@@ -482,7 +496,7 @@ def draw(seed: int, index: int, families: list[str]) -> dict | str:
     rng = random.Random(f"{seed}/{index}")
     case = Case(rng, families[index % len(families)])
     # Networks that continue texts have no head for words.
-    kinds = ["vectors"] * 6 + ["labels"] * 2 + (["words"] if case.family not in ("qwen3", "gemma3") else [])
+    kinds = ["vectors"] * 6 + ["labels"] * 2 + ["tokens"] * 2 + (["words"] if case.family not in ("qwen3", "gemma3") else [])
     case.purpose = rng.choice(kinds)
     case.traits.append(case.purpose)
     torch.manual_seed(index)

@@ -12,8 +12,10 @@ import sys
 import sentence_transformers
 import transformers
 from sentence_transformers.base import model as base
-from sentence_transformers.base.modules import dense
+from sentence_transformers.base.modules import dense, normalize
 from sentence_transformers.base.modules import transformer as transformer_module
+from sentence_transformers.multi_vector_encoder import model as multi_vector
+from sentence_transformers.multi_vector_encoder.modules import multi_vector_mask
 from sentence_transformers.sentence_transformer import model as sentence
 from sentence_transformers.sentence_transformer.modules import dropout, layer_norm, pooling
 from sentence_transformers.sparse_encoder.modules import splade_pooling
@@ -35,7 +37,7 @@ NOT_SETTINGS = {
 
 def known(table: str) -> set[str]:
     """The names of a table of settings.rs."""
-    body = re.search(rf"pub const {table}: &\[Setting\] = &\[(.*?)\];", SOURCE.read_text(), re.S)
+    body = re.search(rf"pub const {table}: &\[Setting\] =\s*&\[(.*?)\];", SOURCE.read_text(), re.S)
     assert body, table
     return set(re.findall(r'\("([^"]+)"', body[1]))
 
@@ -80,6 +82,8 @@ CALL = NOT_SETTINGS | {
 def main() -> int:
     pooled = set(pooling._LEGACY_POOLING_MODE_KWARGS)
     model = inspect.getsource(base) + inspect.getsource(sentence)
+    late = inspect.getsource(multi_vector)
+    pylate = set(multi_vector._LegacyStash._PYLATE_TRANSFORMER_KEYS) | {"query_prefix", "document_prefix"}
     checks = {
         "POOLING": module(pooling.Pooling) | pooled,
         "DENSE": module(dense.Dense),
@@ -89,6 +93,10 @@ def main() -> int:
         "SENTENCE": module(transformer_module.Transformer) | {"model_args", "tokenizer_args", "config_args"},
         # The key of a version stands in an object of its own.
         "MODEL": asked(model, "model_config") - {"sentence_transformers"},
+        "NORMALIZE": module(normalize.Normalize),
+        "MASK": module(multi_vector_mask.MultiVectorMask),
+        "LATE": (asked(late, "model_config") | pylate) - known("MODEL"),
+        "ARTIFACT": asked(late, "metadata"),
         "TOKENIZER": tokenizers(),
     }
     missing = {table: sorted(names - known(table)) for table, names in checks.items()}

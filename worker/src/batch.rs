@@ -14,6 +14,8 @@ pub struct Run {
     pub texts: i64,
     /// Tokens of each.
     pub length: i64,
+    /// Tokens of each that its tokens see, from the start on; those after them see and are not seen.
+    pub seen: i64,
 }
 
 /// The input of one forward pass.
@@ -30,6 +32,8 @@ pub struct Packed {
     pub runs: Vec<Run>,
     /// Tokens at a text's start that are not pooled, one number a row: a prompt's, where the model leaves it out.
     pub skipped: Vec<i64>,
+    /// Whether a row is a query, where queries and documents differ.
+    pub queries: Vec<bool>,
     /// `order[row]` is the index, in the argument of [`Packed::new`], of the text that became this row.
     pub order: Vec<usize>,
 }
@@ -37,13 +41,18 @@ pub struct Packed {
 impl Packed {
     /// Packs token ids, at least one a text.
     pub fn new(texts: &[&[u32]]) -> Self {
+        Self::pack(&texts.iter().map(|text| (*text, text.len())).collect::<Vec<_>>())
+    }
+
+    /// Packs token ids, each with the number of those that are seen.
+    fn pack(texts: &[(&[u32], usize)]) -> Self {
         let mut order: Vec<usize> = (0..texts.len()).collect();
-        order.sort_by_key(|i| std::cmp::Reverse(texts[*i].len()));
-        let tokens = texts.iter().map(|text| text.len()).sum();
-        let skipped = vec![0; texts.len()];
+        order.sort_by_key(|i| std::cmp::Reverse((texts[*i].0.len(), texts[*i].1)));
+        let tokens = texts.iter().map(|(text, _)| text.len()).sum();
+        let (skipped, queries) = (vec![0; texts.len()], vec![false; texts.len()]);
         let (ids, positions) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
         let types = vec![0; tokens];
-        let mut packed = Self { ids, positions, types, runs: Vec::new(), skipped, order };
+        let mut packed = Self { ids, positions, types, runs: Vec::new(), skipped, queries, order };
         for row in 0..texts.len() {
             packed.append(texts[packed.order[row]]);
         }
@@ -52,20 +61,21 @@ impl Packed {
 
     /// Packs tokenized texts.
     pub fn of(texts: &[&Encoded]) -> Self {
-        let ids: Vec<&[u32]> = texts.iter().map(|text| text.ids()).collect();
-        let mut packed = Self::new(&ids);
+        let ids: Vec<(&[u32], usize)> = texts.iter().map(|text| (text.ids(), text.seen())).collect();
+        let mut packed = Self::pack(&ids);
+        packed.queries = packed.order.iter().map(|index| texts[*index].is_query()).collect();
         packed.skipped = packed.order.iter().map(|index| texts[*index].skipped() as i64).collect();
         packed.types = packed.order.iter().flat_map(|index| texts[*index].types()).collect();
         packed
     }
 
-    fn append(&mut self, text: &[u32]) {
-        let (offset, length) = (self.ids.len() as i64, text.len() as i64);
+    fn append(&mut self, (text, seen): (&[u32], usize)) {
+        let (offset, length, seen) = (self.ids.len() as i64, text.len() as i64, seen as i64);
         self.ids.extend(text.iter().map(|id| i64::from(*id)));
         self.positions.extend(0..length);
         match self.runs.last_mut() {
-            Some(run) if run.length == length => run.texts += 1,
-            _ => self.runs.push(Run { offset, texts: 1, length }),
+            Some(run) if (run.length, run.seen) == (length, seen) => run.texts += 1,
+            _ => self.runs.push(Run { offset, texts: 1, length, seen }),
         }
     }
 
@@ -93,6 +103,14 @@ mod tests {
         assert_eq!(runs, [(0, 1, 3), (3, 2, 2), (7, 2, 1)]);
         assert_eq!(packed.order, [3, 1, 4, 0, 2]);
         assert_eq!((packed.texts(), packed.tokens()), (5, 9));
+    }
+
+    #[test]
+    fn texts_of_equal_length_are_apart_if_their_tokens_see_unequally_much() {
+        let (one, two): (&[u32], &[u32]) = (&[1, 2, 9], &[3, 9, 9]);
+        let packed = Packed::pack(&[(two, 1), (one, 3), (two, 1), (one, 2)]);
+        let runs: Vec<_> = packed.runs.iter().map(|run| (run.offset, run.texts, run.seen)).collect();
+        assert_eq!((runs, packed.order), (vec![(0, 1, 3), (3, 1, 2), (6, 2, 1)], vec![1, 3, 0, 2]));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod request_id;
 mod rerank;
 mod routes;
 mod score;
+mod scoring;
 mod sie;
 mod tei;
 mod tokens;

@@ -6,6 +6,7 @@ mod authorities;
 mod cache;
 mod download;
 mod hub;
+mod late;
 mod s3;
 mod trouble;
 
@@ -61,9 +62,18 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
         .map_err(|error| {
             place.corrupt(if place.has("tokenizer.json") { "tokenizer.json" } else { "vocab.txt" }, error)
         })?;
-    let id = |(setting, token): (&&'static str, &String)| Some((*setting, tokenizer.id(token)?));
-    let special = resolved.named.iter().filter_map(id).collect();
-    let parts = Parts { folder: &folder, place: &place, family: &family, device, special };
+    let tokenizer = match &pipeline.late {
+        Some(late) => late::tokenizer(tokenizer, late, (&place, &family), &resolved)?,
+        None => tokenizer,
+    };
+    let parts = Parts {
+        folder: &folder,
+        place: &place,
+        family: &family,
+        device,
+        tokenizer: &tokenizer,
+        named: &resolved.named,
+    };
     let mut presets = pipeline.presets;
     let Assembled { engine, dimensions, bytes } = parts.assemble(pipeline.purpose, &mut presets)?;
     let digest = folder.manifest().digest();
@@ -120,10 +130,12 @@ pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
     let Plan { pipeline, place, .. } = plan(&folder, Task::Auto)?;
     weights::hash(&place)?;
-    if let Purpose::Vectors { steps, .. } = &pipeline.purpose {
+    if let Purpose::Vectors { steps, .. } | Purpose::Tokens { steps, .. } = &pipeline.purpose {
         for (path, _) in steps.iter().filter(|(_, step)| step.has_weights()) {
             weights::hash(&folder.within(path)?)?;
         }
+    }
+    if matches!(pipeline.purpose, Purpose::Vectors { .. }) {
         m3::files(&place).try_for_each(|name| weights::hash_file(&place, name))?;
     }
     Ok(folder.manifest())

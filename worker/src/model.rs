@@ -6,6 +6,7 @@ pub mod engine;
 mod families;
 pub mod family;
 pub mod heads;
+pub mod late;
 mod layers;
 pub mod m3;
 mod network;

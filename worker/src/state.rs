@@ -83,6 +83,8 @@ pub struct Prompt {
     pub text: String,
     /// Its tokens that are left out of pooling.
     pub skipped: usize,
+    /// Whether texts behind it are queries, in a model whose queries differ from its documents.
+    pub query: bool,
 }
 
 impl Model {
@@ -96,21 +98,23 @@ impl Model {
     /// The model's own prompt of this name, or `None` if it has none.
     pub fn prompt_named(&self, name: &str) -> Option<Prompt> {
         let text = self.presets.prompts.get(name)?.clone();
-        Some(Prompt { text, skipped: self.prompt_tokens.get(name).copied().unwrap_or(0) })
+        let query = self.presets.max_sim.is_some() && name == "query";
+        Some(Prompt { text, skipped: self.prompt_tokens.get(name).copied().unwrap_or(0), query })
     }
 
     /// A prompt of the caller's.
     pub fn prompt(&self, text: String) -> Prompt {
         let leaves_out = !self.presets.pool_prompt && !text.is_empty();
         let skipped = if leaves_out { self.tokenizer.prompt_tokens(&text) } else { 0 };
-        Prompt { text, skipped }
+        Prompt { text, skipped, query: false }
     }
 
     /// Tokenizes a text behind a prompt.
     pub fn encode(&self, prompt: &Prompt, text: &str, truncate: bool) -> Result<Encoded, Refused> {
         match prompt {
+            Prompt { text: prefix, query: true, .. } => self.tokenizer.query(&format!("{prefix}{text}"), truncate),
             Prompt { text: none, .. } if none.is_empty() => self.tokenizer.text(text, truncate),
-            Prompt { text: prefix, skipped } => {
+            Prompt { text: prefix, skipped, .. } => {
                 self.tokenizer.text(&format!("{prefix}{text}"), truncate)?.skip(*skipped)
             }
         }
@@ -125,9 +129,10 @@ impl Model {
         }
     }
 
-    /// The numbers of a head for labels, as the model's files define them (`CrossEncoder.predict`).
+    /// The numbers of a head for labels, as the model's files define them (`CrossEncoder.predict`). Scores of late interaction are
+    /// what they are.
     pub fn defined(&self, row: Vec<f32>) -> Vec<f32> {
-        self.presets.activation.apply(row)
+        if self.presets.max_sim.is_some() { row } else { self.presets.activation.apply(row) }
     }
 
     /// The prompt of a request that names none.

@@ -2,6 +2,8 @@
 //! takes, so the queue and the model need not check again.
 
 mod class;
+mod encoded;
+mod readable;
 mod resolve;
 mod template;
 
@@ -9,6 +11,7 @@ use std::collections::HashSet;
 
 use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
 
+pub use self::encoded::{Encoded, Fill, Queries};
 pub use self::resolve::{Hints, Resolved, resolve};
 use crate::plain;
 
@@ -18,42 +21,6 @@ const BYTES_PER_TOKEN: usize = 64;
 /// Bytes between the last token that counts and the place where a long text was cut. What comes after the cut can change
 /// tokens near it, but none so far away.
 const MARGIN: usize = 4096;
-
-/// Token ids of one text: at least one, at most as many as the model takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Encoded {
-    ids: Vec<u32>,
-    /// First token of type 1; all before it are of type 0.
-    second: usize,
-    skipped: usize,
-}
-
-impl Encoded {
-    /// The ids, in the order of the text.
-    pub fn ids(&self) -> &[u32] {
-        &self.ids
-    }
-
-    /// The type of each token.
-    pub fn types(&self) -> impl Iterator<Item = i64> {
-        (0..self.ids.len()).map(|place| i64::from(place >= self.second))
-    }
-
-    fn single(ids: Vec<u32>) -> Self {
-        let second = ids.len();
-        Self { ids, second, skipped: 0 }
-    }
-
-    /// Tokens at the start that are not pooled; fewer than there are tokens.
-    pub fn skipped(&self) -> usize {
-        self.skipped
-    }
-
-    /// Leaves the tokens of a prompt out of pooling.
-    pub fn skip(self, prompt: usize) -> Result<Self, Refused> {
-        if prompt < self.ids.len() { Ok(Self { skipped: prompt, ..self }) } else { Err(Refused::OnlyPrompt) }
-    }
-}
 
 /// Why a text has no [`Encoded`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +68,8 @@ pub struct Tokenizer {
     token_types: bool,
     /// The same, cutting pairs by itself; only for models of pairs.
     cutting: Option<tokenizers::Tokenizer>,
+    /// How queries are made; `None` if as documents.
+    queries: Option<Queries>,
 }
 
 /// A token as it is shown.
@@ -132,7 +101,17 @@ impl Tokenizer {
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         let (side, named) = (TruncationDirection::Right, HashSet::new());
-        Ok(Self { inner, max_tokens, special, vocabulary, side, named, token_types: true, cutting: None })
+        Ok(Self {
+            inner,
+            max_tokens,
+            special,
+            vocabulary,
+            side,
+            named,
+            token_types: true,
+            cutting: None,
+            queries: None,
+        })
     }
 
     /// The tokenizer that [`resolve`] found.
@@ -163,6 +142,35 @@ impl Tokenizer {
         self.vocabulary
     }
 
+    /// Prepares for queries. Refused if they have no room for the special tokens of a text.
+    pub fn for_queries(self, queries: Queries) -> Result<Self, String> {
+        if queries.max_tokens <= self.special {
+            return Err(format!(
+                "it adds {} tokens to every text, and a query has {}",
+                self.special, queries.max_tokens
+            ));
+        }
+        Ok(Self { queries: Some(queries), ..self })
+    }
+
+    /// Makes one token of each text, or else of its first word, if the vocabulary has it and it would be torn apart. So
+    /// sentence-transformers reads markers that were put before the tokens in training, such as `[unused0]`.
+    pub fn whole(mut self, texts: &[String]) -> Result<Self, String> {
+        let mut torn = Vec::new();
+        for text in texts {
+            let Some(word) = text.split_whitespace().next() else { continue };
+            let Some(token) = [text.as_str(), word].into_iter().find(|token| self.id(token).is_some()) else {
+                continue;
+            };
+            let pieces = self.inner.encode(token, false).map_err(|error| error.to_string())?;
+            if pieces.get_tokens() != [token] {
+                torn.push(tokenizers::AddedToken::from(token, true).normalized(false));
+            }
+        }
+        self.inner.add_special_tokens(torn).map_err(|error| error.to_string())?;
+        Ok(self)
+    }
+
     /// The id of a token, by its name.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)
@@ -177,13 +185,29 @@ impl Tokenizer {
 
     /// Tokenizes a text; one that is too long is cut at one end, or refused.
     pub fn text(&self, text: &str, truncate: bool) -> Result<Encoded, Refused> {
-        let (mut encoding, whole) = self.start(text, truncate)?;
+        self.within(self.max_tokens, text, truncate)
+    }
+
+    /// Tokenizes a query; one that is too long is cut at one end, or refused.
+    pub fn query(&self, text: &str, truncate: bool) -> Result<Encoded, Refused> {
+        let Some(Queries { max_tokens, fill }) = self.queries else {
+            return self.text(text, truncate).map(Encoded::into_query);
+        };
+        let query = self.within(max_tokens, text, truncate)?.into_query();
+        Ok(match fill {
+            Some(fill) => query.filled(fill),
+            None => query,
+        })
+    }
+
+    fn within(&self, limit: usize, text: &str, truncate: bool) -> Result<Encoded, Refused> {
+        let (mut encoding, whole) = self.start(text, limit, truncate)?;
         let tokens = encoding.len() + self.special;
-        if tokens > self.max_tokens && !truncate {
-            return Err(Refused::TooManyTokens { tokens, whole, limit: self.max_tokens });
+        if tokens > limit && !truncate {
+            return Err(Refused::TooManyTokens { tokens, whole, limit });
         }
         // Cut before the special tokens are added, so that those stay at the ends.
-        encoding.truncate(self.max_tokens - self.special, 0, self.side);
+        encoding.truncate(limit - self.special, 0, self.side);
         let encoding = self.inner.post_process(encoding, None, true).map_err(|_| Refused::Tokenizer)?;
         let ids = encoding.get_ids();
         if ids.is_empty() { Err(Refused::Empty) } else { Ok(Encoded::single(ids.to_vec())) }
@@ -194,7 +218,8 @@ impl Tokenizer {
         let encoding = match &self.cutting {
             Some(cutting) if truncate => cutting.encode_fast((first, second), true).map_err(|_| Refused::Tokenizer)?,
             _ => {
-                let ((one, _), (two, whole)) = (self.start(first, false)?, self.start(second, false)?);
+                let ((one, _), (two, whole)) =
+                    (self.start(first, self.max_tokens, false)?, self.start(second, self.max_tokens, false)?);
                 let special = self.special_of_pair();
                 let tokens = one.len() + two.len() + special;
                 if tokens > self.max_tokens {
@@ -214,7 +239,8 @@ impl Tokenizer {
         if self.token_types && kinds[second..].iter().any(|kind| *kind != 1) {
             return Err(Refused::Tokenizer);
         }
-        Ok(Encoded { ids, second, skipped: 0 })
+        let seen = ids.len();
+        Ok(Encoded { ids, second, skipped: 0, seen, is_query: false })
     }
 
     fn special_of_pair(&self) -> usize {
@@ -266,9 +292,9 @@ impl Tokenizer {
 
     /// Tokenizes a text, or of a long one as much from its start as decides the tokens that count; says whether that is
     /// the whole text. A text of 8 MB would otherwise take seconds, of which a few hundred tokens are kept.
-    fn start(&self, text: &str, truncate: bool) -> Result<(tokenizers::Encoding, bool), Refused> {
+    fn start(&self, text: &str, limit: usize, truncate: bool) -> Result<(tokenizers::Encoding, bool), Refused> {
         let encode = |part: &str| self.inner.encode_fast(part, false).map_err(|_| Refused::Tokenizer);
-        let mut bytes = self.max_tokens.saturating_mul(BYTES_PER_TOKEN).saturating_add(MARGIN);
+        let mut bytes = limit.saturating_mul(BYTES_PER_TOKEN).saturating_add(MARGIN);
         // The end of a text that is cut at its start is known only when all of it is tokenized.
         let from_start = !truncate || self.side == TruncationDirection::Right;
         while from_start && bytes < text.len() {
@@ -277,7 +303,7 @@ impl Tokenizer {
             let near = text.floor_char_boundary(cut - MARGIN / 2);
             let cut = text[near..cut].rfind(char::is_whitespace).map_or(cut, |blank| near + blank);
             let part = self.inner.encode(&text[..cut], false).map_err(|_| Refused::Tokenizer)?;
-            let last = self.max_tokens.saturating_sub(self.special);
+            let last = limit.saturating_sub(self.special);
             if part.get_offsets().get(last).is_some_and(|(_, end)| end + MARGIN / 2 <= cut) {
                 return Ok((part, false));
             }
@@ -302,82 +328,4 @@ impl Tokenizer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Words `w0` to `w9`, with `[CLS]` and `[SEP]` around a text; `max` tokens.
-    fn tokenizer(max: usize) -> Tokenizer {
-        Tokenizer::new(include_bytes!("../tests/support/tokenizer.json"), max, 14).unwrap()
-    }
-
-    #[test]
-    fn a_text_gets_its_special_tokens() {
-        assert_eq!(tokenizer(8).text("w0 w1", false).unwrap().ids(), [2, 4, 5, 3]);
-        assert_eq!(tokenizer(8).text("  ", false).unwrap().ids(), [2, 3]);
-    }
-
-    #[test]
-    fn a_text_that_is_too_long_is_cut_or_refused_with_both_numbers() {
-        let text = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w1 w2 w3 w4 w5 w6 w7";
-        assert_eq!(tokenizer(6).text(text, true).unwrap().ids(), [2, 5, 6, 7, 8, 3]);
-        let refused = tokenizer(6).text(text, false).unwrap_err();
-        assert_eq!(refused, Refused::TooManyTokens { tokens: 18, whole: true, limit: 6 });
-        assert_eq!(tokenizer(18).text(text, false).unwrap().ids().len(), 18);
-    }
-
-    #[test]
-    fn a_long_text_is_cut_by_its_tokens_and_never_by_its_bytes() {
-        let blanks = " ".repeat(1_000_000);
-        assert_eq!(tokenizer(4).text(&format!("{blanks}w0{blanks}w1"), false).unwrap().ids(), [2, 4, 5, 3]);
-        assert_eq!(tokenizer(4).text(&format!("w0{blanks}w1 w2"), true).unwrap().ids(), [2, 4, 5, 3]);
-        let word = "é".repeat(500_000);
-        assert_eq!(tokenizer(8).text(&word, false).unwrap().ids(), [2, 1, 3]);
-        let words = "w0 w1 w2 ".repeat(500_000);
-        assert_eq!(tokenizer(6).text(&words, true).unwrap().ids(), [2, 4, 5, 6, 4, 3]);
-        let Err(Refused::TooManyTokens { tokens, whole: false, limit: 6 }) = tokenizer(6).text(&words, false) else {
-            panic!("a text that is far too long is refused");
-        };
-        assert!((1000..100_000).contains(&tokens), "{tokens} tokens of 1.5 million");
-    }
-
-    #[test]
-    fn a_pair_is_cut_at_its_longer_text_and_has_types() {
-        let pairs = tokenizer(9).for_pairs().unwrap();
-        let pair = pairs.pair("w0 w1", "w2 w3 w4 w5 w6 w7", true).unwrap();
-        assert_eq!(pair.ids().len(), 9);
-        assert!(pairs.pair("w0 w1", "w2 w3 w4 w5 w6 w7", false).is_err());
-        assert!(pairs.pair("w0 w1", "w2 w3", false).is_ok());
-        assert_eq!(pair.types().count(), 9);
-    }
-
-    #[test]
-    fn tokens_show_their_place_and_decode_to_their_text() {
-        let tokenizer = tokenizer(8);
-        let tokens = tokenizer.tokens("w0 w1", true).unwrap();
-        assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), [2, 4, 5, 3]);
-        assert_eq!(tokens[1], Token { id: 4, text: "w0".into(), special: false, place: Some((0, 2)) });
-        assert!(tokens[0].special && tokens[0].place.is_none());
-        assert_eq!(tokenizer.decode(&[2, 4, 5, 3], true).unwrap(), "w0 w1");
-        assert!(tokenizer.decode(&[99], true).is_err());
-    }
-
-    #[test]
-    fn ids_are_taken_unchanged_within_the_vocabulary() {
-        assert_eq!(tokenizer(4).ids(vec![2, 4, 3], false).unwrap().ids(), [2, 4, 3]);
-        assert_eq!(tokenizer(4).ids(vec![14], false), Err(Refused::UnknownId { id: 14, last: 13 }));
-        assert_eq!(tokenizer(4).ids(vec![], false), Err(Refused::Empty));
-        assert_eq!(
-            tokenizer(4).ids(vec![4; 5], false),
-            Err(Refused::TooManyTokens { tokens: 5, whole: true, limit: 4 })
-        );
-        assert_eq!(tokenizer(4).ids(vec![4; 5], true).unwrap().ids().len(), 4);
-    }
-
-    #[test]
-    fn a_tokenizer_that_does_not_fit_the_model_is_refused() {
-        let json = include_bytes!("../tests/support/tokenizer.json");
-        assert!(Tokenizer::new(json, 8, 13).is_err());
-        assert!(Tokenizer::new(json, 2, 14).is_err());
-        assert!(Tokenizer::new(b"{}", 8, 14).is_err());
-    }
-}
+mod tests;

@@ -98,6 +98,10 @@ fn the_routes_of_the_model_come_first() {
     assert!(has("This model answers", "/v1/score/{model}") && has("This model answers", "/rerank"));
     assert!(has("Every model answers", "/tokenize") && has("Other models answer", "/embed"));
     assert!(has("About the worker", "/info") && !has("This model answers", "/embed"));
+    let late = evaluate(&named.replace("OUTPUTS", r#"["multi-vector", "late-interaction"]"#)).unwrap();
+    for path in ["/embed_all", "/rerank", "/v1/rerank", "/v1/score/{model}", "/v1/encode/{model}"] {
+        assert!(late["This model answers"].as_array().unwrap().iter().any(|given| given == path), "{path}");
+    }
     let first = evaluate(r#"grouped(api, ["dense"])[0]"#).unwrap();
     assert_eq!(first[0], "This model answers");
     assert_eq!(first[1][0]["path"], "/v1/embeddings");

@@ -222,6 +222,47 @@ async fn sparse_token_and_similarity_routes_have_their_servers_shapes() {
     assert!((body[0].as_f64().unwrap() - 1.0).abs() < 1e-6 && body[1].as_f64().unwrap() < 1.0, "{body}");
 }
 
+/// Vectors of a text are two times its number of tokens, the sum of its ids, and 1.
+#[tokio::test]
+async fn a_model_for_late_interaction_ranks_by_the_vectors_of_both_texts() {
+    let fake = Fake::late("");
+    let of = |tokens: f64, ids: f64| [tokens, ids, 1.0];
+    // The query is `[CLS] w9 w0 [SEP]`, and documents have no prompt.
+    let query = of(4.0, 2.0 + 13.0 + 4.0 + 3.0);
+    let score = |document: [f64; 3]| 2.0 * query.iter().zip(document).map(|(a, b)| a * b).sum::<f64>();
+    let expected = [score(of(4.0, 2.0 + 5.0 + 6.0 + 3.0)), score(of(3.0, 2.0 + 4.0 + 3.0))];
+    let body = json!({ "query": "w0", "texts": ["w0", "w1 w2"], "return_text": true }).to_string();
+    let (status, head, ranks) = send(&fake, post("/rerank", body)).await;
+    assert_eq!(status, StatusCode::OK, "{ranks}");
+    assert_eq!(head.headers()["x-compute-tokens"], "11");
+    let first = json!({ "index": 1, "score": expected[0], "text": "w1 w2" });
+    assert_eq!(ranks, json!([first, { "index": 0, "score": expected[1], "text": "w0" }]));
+    let body = json!({ "query": "w0", "documents": ["w0", "w1 w2"] }).to_string();
+    let (_, _, answer) = send(&fake, post("/v1/rerank", body)).await;
+    assert_eq!(answer["results"][0], json!({ "index": 1, "relevance_score": expected[0] }));
+    let (_, _, models) = send(&fake, Request::get("/models").body(Body::empty()).unwrap()).await;
+    assert_eq!(models["data"][0]["capabilities"], json!(["multi-vector", "late-interaction"]));
+    let (_, _, vectors) = send(&fake, post("/", r#"{"inputs": "w0"}"#)).await;
+    assert_eq!(vectors[0][0], json!([3.0, 9.0, 1.0]), "a document, if nothing is said");
+    let (_, _, vectors) = send(&fake, post("/embed_all", r#"{"inputs": "w0", "prompt_name": "query"}"#)).await;
+    assert_eq!(vectors[0][0], json!([4.0, 22.0, 1.0]));
+    let long = ["w1"; 9].join(" ");
+    let (status, _, error) = send(&fake, post("/rerank", json!({ "query": long, "texts": ["w0"] }).to_string())).await;
+    assert_eq!((status, &error["param"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("query")), "{error}");
+    let (_, _, error) = send(&fake, post("/rerank", json!({ "query": "w0", "texts": ["w0", long] }).to_string())).await;
+    assert!(error["error"].as_str().unwrap().starts_with("input 1 is"), "{error}");
+    assert_eq!(error["param"], "texts");
+}
+
+#[tokio::test]
+async fn a_request_of_late_interaction_with_more_texts_than_the_queue_holds_passes_in_parts() {
+    let fake = Fake::late("--queue-capacity 16");
+    let texts = vec!["w0"; 200];
+    let body = json!({ "query": "w0", "texts": texts, "return_text": false }).to_string();
+    let (status, _, ranks) = send(&fake, post("/rerank", body)).await;
+    assert_eq!((status, ranks.as_array().map(Vec::len)), (StatusCode::OK, Some(200)));
+}
+
 #[tokio::test]
 async fn tokens_are_shown_and_read_back() {
     let fake = Fake::ready("");

@@ -48,6 +48,7 @@ impl Case {
             Purpose::Vectors => "",
             Purpose::Labels => " labels",
             Purpose::Words => " words",
+            Purpose::Tokens => " tokens",
         };
         format!("{}{purpose}", self.family)
     }
@@ -60,6 +61,7 @@ enum Purpose {
     Vectors,
     Labels,
     Words,
+    Tokens,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +81,9 @@ struct Request {
     /// Vectors of each text's tokens.
     #[serde(default)]
     multi: Vec<Vec<Vec<f32>>>,
+    /// The score of each text as a document for itself as a query.
+    #[serde(default)]
+    max_sim: Vec<f32>,
 }
 
 /// What became of a case.
@@ -125,13 +130,34 @@ fn compare(case: &Case, loaded: &mut Loaded) -> Verdict {
             Verdict::Equal(cosine) => least = least.min(cosine),
             other => return other,
         }
+        if !request.max_sim.is_empty() {
+            let scores = max_sim(case, loaded);
+            if let Err(why) = close(&scores, &request.max_sim) {
+                return Verdict::Different(format!("scores {why}"));
+            }
+        }
     }
     Verdict::Equal(least)
 }
 
+/// The score of each text as a document for itself as a query, one text a batch.
+fn max_sim(case: &Case, loaded: &mut Loaded) -> Vec<f32> {
+    let how = loaded.model.presets.max_sim.expect("a model for late interaction");
+    let prompts = [loaded.model.prompt_named("query").unwrap(), loaded.model.default_prompt()];
+    let score = |text: &String| {
+        let [query, document] = prompts.each_ref().map(|prompt| {
+            let encoded = loaded.model.encode(prompt, text, true).unwrap();
+            let outputs = loaded.engine.pass(&Packed::of(&[&encoded]), OutputSet::of([Output::MultiVector])).unwrap();
+            outputs.multi_vector.unwrap().remove(0)
+        });
+        how.score(&query, &document)
+    };
+    case.texts.iter().map(score).collect()
+}
+
 /// One request, in one batch.
 fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
-    let Request { prompt_name, prompt, normalize, ids, types, labels, sparse, dense, multi } = request;
+    let Request { prompt_name, prompt, normalize, ids, types, labels, sparse, dense, multi, .. } = request;
     let asked = format!("prompt_name {prompt_name:?}, prompt {prompt:?}, normalize {normalize:?}");
     let model = &loaded.model;
     let prompt = match (prompt_name, prompt) {
@@ -165,6 +191,7 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
     let mut wanted = vec![match case.purpose {
         Purpose::Vectors => Output::Dense,
         Purpose::Words => Output::Sparse,
+        Purpose::Tokens => Output::MultiVector,
         Purpose::Labels if model.outputs.has(Output::Score) => Output::Score,
         Purpose::Labels => Output::Classes,
     }];

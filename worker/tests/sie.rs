@@ -371,3 +371,29 @@ async fn a_client_reads_when_to_retry() {
     let answer: Value = serde_json::from_slice(&failed.into_body().collect().await.unwrap().to_bytes()).unwrap();
     assert_eq!(answer["detail"]["code"], "INFERENCE_ERROR");
 }
+
+#[tokio::test]
+async fn a_model_for_late_interaction_encodes_queries_and_documents_and_scores_items_by_both() {
+    let fake = Fake::late("");
+    let ask = async |params: Value| {
+        let params = json!({ "output_types": ["multivector"], "options": params["options"], "instruction": params["instruction"] });
+        let body = json!({ "items": [{ "text": "w0" }], "params": params });
+        let (status, _, answer) = send(&fake, json_post(ENCODE, &body)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        answer["items"][0]["multivector"]["values"][0].clone()
+    };
+    // The number of tokens, and the sum of their ids; the prompt of queries is w9.
+    assert_eq!(ask(json!({})).await, json!([3.0, 9.0, 1.0]));
+    assert_eq!(ask(json!({ "options": { "is_query": false } })).await, json!([3.0, 9.0, 1.0]));
+    assert_eq!(ask(json!({ "options": { "is_query": true } })).await, json!([4.0, 22.0, 1.0]));
+    assert_eq!(ask(json!({ "options": { "is_query": true }, "instruction": "w1" })).await, json!([4.0, 14.0, 1.0]));
+    let score = json!({ "query": { "text": "w0" }, "items": [{ "text": "w0" }, { "id": "two", "text": "w1 w2" }] });
+    let (status, _, answer) = send(&fake, json_post(SCORE, &score)).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    let best = 2.0 * (4.0 * 4.0 + 22.0 * 16.0 + 1.0);
+    assert_eq!(answer["scores"][0], json!({ "item_id": "two", "score": best, "rank": 0 }));
+    let mut with = score.clone();
+    with["instruction"] = json!("find");
+    let (_, message) = fails(&fake, post(SCORE, with.to_string()), 400, "invalid_input").await;
+    assert!(message.starts_with("instruction: this model has prompts of its own"), "{message}");
+}

@@ -22,6 +22,8 @@ pub(super) enum Work {
     Input(Input, Prompt),
     /// Pairs of texts, the first of each behind a prompt.
     Pairs(Vec<(String, String)>, Prompt),
+    /// A query behind its prompt, and documents behind theirs. The query's row is the first.
+    Compared { query: Option<(String, Prompt)>, documents: Vec<String>, prompt: Prompt },
 }
 
 impl Work {
@@ -29,6 +31,15 @@ impl Work {
         match self {
             Self::Input(input, _) => input.len(),
             Self::Pairs(pairs, _) => pairs.len(),
+            Self::Compared { query, documents, .. } => usize::from(query.is_some()) + documents.len(),
+        }
+    }
+
+    /// Texts that the request is counted by.
+    fn asked(&self) -> usize {
+        match self {
+            Self::Compared { documents, .. } => documents.len(),
+            _ => self.len(),
         }
     }
 
@@ -42,23 +53,40 @@ impl Work {
                 let parts = super::input::parts(pairs, size).into_iter();
                 parts.map(|part| Self::Pairs(part, prompt.clone())).collect()
             }
+            Self::Compared { query, mut documents, prompt } => {
+                let beside = size.saturating_sub(usize::from(query.is_some())).min(documents.len());
+                let rest = documents.split_off(beside);
+                let part = |query, documents| Self::Compared { query, documents, prompt: prompt.clone() };
+                let others = super::input::parts(rest, size).into_iter().filter(|documents| !documents.is_empty());
+                let others = others.map(|documents| part(None, documents));
+                std::iter::once(part(query, documents)).chain(others).collect()
+            }
         }
     }
 
-    fn encode(self, model: &Model, truncate: bool) -> Result<Vec<Encoded>, (usize, Refused)> {
+    /// An error has the index of its text; none for a query.
+    fn encode(self, model: &Model, truncate: bool) -> Result<Vec<Encoded>, (Option<usize>, Refused)> {
         let tokenizer = &model.tokenizer;
-        let placed = |(index, result): (usize, Result<Encoded, Refused>)| result.map_err(|refused| (index, refused));
+        let placed =
+            |(index, result): (usize, Result<Encoded, Refused>)| result.map_err(|refused| (Some(index), refused));
         match self {
             Self::Input(Input::Texts(texts), prompt) => {
                 texts.iter().map(|text| model.encode(&prompt, text, truncate)).enumerate().map(placed).collect()
             }
             // The caller has put a prompt's ids before the others, or wants none.
-            Self::Input(Input::Ids(lists), _) => {
-                lists.into_iter().map(|ids| tokenizer.ids(ids, truncate)).enumerate().map(placed).collect()
+            Self::Input(Input::Ids(lists), prompt) => {
+                let own = |one: Encoded| if prompt.query { one.into_query() } else { one };
+                lists.into_iter().map(|ids| tokenizer.ids(ids, truncate).map(own)).enumerate().map(placed).collect()
             }
             Self::Pairs(pairs, prompt) => {
                 let encode = |(one, two): &(String, String)| model.encode_pair(&prompt, (one, two), truncate);
                 pairs.iter().map(encode).enumerate().map(placed).collect()
+            }
+            Self::Compared { query, documents, prompt } => {
+                let query = query.map(|(text, own)| model.encode(&own, &text, truncate));
+                let query = query.map(|result| result.map_err(|refused| (None, refused)));
+                let encode = |text: &String| model.encode(&prompt, text, truncate);
+                query.into_iter().chain(documents.iter().map(encode).enumerate().map(placed)).collect()
             }
         }
     }
@@ -106,12 +134,14 @@ impl Exchange<'_> {
     ) -> Result<Passed<Vec<Row>>, ApiError> {
         let truncate = truncate.unwrap_or(self.app.limits.auto_truncate);
         let (capacity, param) = (self.app.limits.queue_capacity, self.endpoint.input_name());
-        *self.texts = work.len();
-        admit::count(self.app, self.endpoint, work.len()).map_err(|error| error.param(param))?;
+        *self.texts = work.asked();
+        admit::count(self.app, self.endpoint, work.asked()).map_err(|error| error.param(param))?;
         let size = if work.len() <= capacity { capacity } else { capacity.div_ceil(PARTS) };
         let mut passed = Passed { rows: Vec::with_capacity(work.len()), tokens: 0, times: Times::default() };
+        // Rows before those of the request's texts.
+        let before = work.len() - work.asked();
         for part in work.split(size) {
-            let (first, offset) = (passed.rows.is_empty(), passed.rows.len());
+            let (first, offset) = (passed.rows.is_empty(), passed.rows.len().saturating_sub(before));
             let room = if first {
                 admit::room(self.app, part.len()).map_err(|error| error.param(param))?
             } else {
@@ -144,7 +174,8 @@ async fn tokenize(
 ) -> Result<Vec<Encoded>, ApiError> {
     match blocking(app, move |model| work.encode(model, truncate)).await? {
         Ok(texts) => Ok(texts),
-        Err((index, refused)) => Err(refusal(endpoint.input_name(), offset + index, &refused)),
+        Err((Some(index), refused)) => Err(refusal(endpoint.input_name(), offset + index, &refused)),
+        Err((None, refused)) => Err(refused_as("query", &refused).param("query")),
     }
 }
 
@@ -165,10 +196,14 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// Why a text could not be tokenized, as an answer.
 pub(super) fn refusal(param: &'static str, index: usize, refused: &Refused) -> ApiError {
+    refused_as(&format!("input {index}"), refused).param(param)
+}
+
+fn refused_as(text: &str, refused: &Refused) -> ApiError {
     let reason = match refused {
         Refused::TooManyTokens { .. } | Refused::OnlyPrompt => Reason::InputTooLong,
         Refused::UnknownId { .. } | Refused::Empty => Reason::InvalidInput,
         Refused::Tokenizer => Reason::InferenceFailed,
     };
-    ApiError::new(reason, format!("input {index} {refused}")).param(param)
+    ApiError::new(reason, format!("{text} {refused}"))
 }

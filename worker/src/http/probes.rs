@@ -59,7 +59,9 @@ pub async fn models_with_stats(State(app): State<Arc<App>>) -> Response {
         "batch_size": app.limits.max_batch_size,
     });
     let shown = |model: &Model| {
-        let outputs: Vec<_> = model.outputs.iter().map(Output::name).collect();
+        // The document of the API names what a route needs by these words.
+        let late = model.presets.max_sim.map(|_| "late-interaction");
+        let outputs: Vec<_> = model.outputs.iter().map(Output::name).chain(late).collect();
         json!({ "id": app.name, "object": "model", "created": 0, "backend": "torch", "capabilities": outputs, "stats": stats })
     };
     let data: Vec<_> = app.model().map(shown).into_iter().collect();
@@ -119,6 +121,8 @@ fn kind(model: &Model) -> serde_json::Value {
         json!({ "classifier": ids })
     } else if model.outputs.has(Output::Sparse) && !model.outputs.has(Output::Dense) {
         json!({ "embedding": { "pooling": "splade" } })
+    } else if model.presets.max_sim.is_some() {
+        json!({ "embedding": { "pooling": "late-interaction" } })
     } else {
         json!({ "embedding": { "pooling": model.presets.pooling } })
     }

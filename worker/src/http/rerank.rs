@@ -9,9 +9,8 @@ use serde_json::{Value, json};
 use super::call::Exchange;
 use super::input;
 use super::openai::served;
-use super::pass::Work;
-use super::score::{logistic, ranked};
-use crate::engine::{Output, Row};
+use super::score::ranked;
+use super::scoring::{scores, shown};
 use crate::error::{ApiError, Reason};
 
 #[derive(Deserialize)]
@@ -40,21 +39,20 @@ impl Document {
     }
 }
 
-/// Answers with the documents by their score, the best first. Scores are between 0 and 1.
+/// Answers with the documents by their score, the best first. Scores are between 0 and 1, or sums of cosines in a model for late
+/// interaction.
 pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
     let body: Body = input::parse(&body)?;
     served(exchange.app, body.model.as_deref())?;
     let documents: Vec<String> = body.documents.into_iter().map(Document::text).collect();
     check(&body.query, &documents, "documents")?;
-    let pairs = documents.iter().map(|document| (body.query.clone(), document.clone())).collect();
     // The clients of this API expect long documents to be cut.
     let truncate = Some(body.truncate.unwrap_or(true));
-    let passed = exchange
-        .pass(Work::Pairs(pairs, exchange.model.default_prompt()), truncate, (Output::Score, Row::score))
-        .await?;
+    let prompt = exchange.model.default_prompt();
+    let passed = scores(&mut exchange, (&body.query, &documents), prompt, truncate).await?;
     let with_text = body.return_documents.unwrap_or(false);
     let result = |(index, score): (usize, f32)| {
-        let mut result = json!({ "index": index, "relevance_score": logistic(score) });
+        let mut result = json!({ "index": index, "relevance_score": shown(exchange.model, score) });
         if with_text {
             result["document"] = json!({ "text": documents[index] });
         }

@@ -149,6 +149,8 @@ fn main_endpoint(app: &App) -> Endpoint {
         Endpoint::Predict
     } else if outputs.has(Output::Sparse) && !outputs.has(Output::Dense) {
         Endpoint::EmbedSparse
+    } else if outputs.has(Output::MultiVector) && !outputs.has(Output::Dense) {
+        Endpoint::EmbedAll
     } else {
         Endpoint::Embed
     }

@@ -21,8 +21,9 @@ use super::openai::served;
 use super::pass::{Passed, Work};
 use super::rerank::check;
 use super::score::ranked;
+use super::scoring::scores;
 use super::wire::Wire;
-use crate::engine::{Output, OutputSet, Row};
+use crate::engine::{OutputSet, Row};
 use crate::error::{ApiError, Reason};
 use crate::respond::Shape;
 use crate::state::Model;
@@ -168,11 +169,14 @@ pub(super) async fn score(mut exchange: Exchange<'_>, body: Bytes) -> Result<Res
     let (query_id, query) = query.0.read("query", "query")?;
     let (ids, texts) = body::read(items)?;
     check(&query, &texts, "items")?;
-    let pairs = texts.into_iter().map(|text| (query.clone(), text)).collect();
+    if instruction.is_some() && model.presets.max_sim.is_some() {
+        let message = "instruction: this model has prompts of its own for queries and documents; leave it out";
+        return Err(ApiError::new(Reason::InvalidInput, message).param("instruction"));
+    }
     // As CrossEncoder does, whose scores SIE gives.
     let truncate = Some(options.truncate.unwrap_or(true));
-    let work = Work::Pairs(pairs, options.prompt(model, instruction));
-    let passed = exchange.pass(work, truncate, (Output::Score, Row::score)).await?;
+    let prompt = options.prompt(model, instruction);
+    let passed = scores(&mut exchange, (&query, &texts), prompt, truncate).await?;
     let scores = passed.rows.into_iter().flat_map(|score| model.defined(vec![score])).collect();
     let entry = |(rank, (index, score)): (usize, (usize, f32))| {
         let item_id = ids[index].clone().unwrap_or_else(|| format!("item-{index}"));

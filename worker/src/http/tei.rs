@@ -19,6 +19,7 @@ use super::pass::{Passed, Times, Work};
 use super::prompt::prompt;
 use super::rerank::{self, check};
 use super::score::{logistic, ranked, softmax};
+use super::scoring::{scores, shown};
 use crate::engine::{Output, Row};
 use crate::error::{ApiError, Reason};
 use crate::respond::Shape;
@@ -132,15 +133,13 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     right(body.truncation_direction.as_deref())?;
     check(&body.query, &body.texts, "texts")?;
     let characters = body.texts.iter().map(|text| text.chars().count()).sum();
-    let pairs = body.texts.iter().map(|text| (body.query.clone(), text.clone())).collect();
-    let passed = exchange
-        .pass(Work::Pairs(pairs, exchange.model.default_prompt()), body.truncate, (Output::Score, Row::score))
-        .await?;
+    let prompt = exchange.model.default_prompt();
+    let passed = scores(&mut exchange, (&body.query, &body.texts), prompt, body.truncate).await?;
     let head = head(&exchange, &passed, characters);
     let rank = |(index, score): (usize, f32)| Rank {
         index,
         text: body.return_text.then(|| body.texts[index].clone()),
-        score: if body.raw_scores { score } else { logistic(score) },
+        score: if body.raw_scores { score } else { shown(exchange.model, score) },
     };
     let ranks: Vec<Rank> = ranked(passed.rows).into_iter().map(rank).collect();
     Ok((head, Json(ranks)).into_response())

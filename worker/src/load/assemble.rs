@@ -1,19 +1,21 @@
 //! Puts a model together out of its weights, as its purpose asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use belfry_crds::contract::load_failure::LoadFailure;
+use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 
-use crate::device::Device;
-use crate::failure::Result;
+use crate::device::{Device, one_line};
+use crate::failure::{Result, failure};
 use crate::folder::Folder;
 use crate::model::engine::TorchEngine;
 use crate::model::family::Family;
 use crate::model::heads::{Head, HeadKind};
 use crate::model::m3::M3;
-use crate::model::pipeline::{Presets, Purpose};
+use crate::model::pipeline::{Presets, Purpose, Skiplist};
 use crate::model::steps::{Step, StepConfig};
+use crate::model::tokens::TokenVectors;
 use crate::model::weights::Weights;
+use crate::tokenize::Tokenizer;
 
 /// What a model is made of.
 pub(super) struct Parts<'a> {
@@ -23,8 +25,9 @@ pub(super) struct Parts<'a> {
     pub(super) place: &'a Folder,
     pub(super) family: &'a Family,
     pub(super) device: &'a Device,
-    /// Ids of the special tokens that have a setting, such as `cls_token`, by its name.
-    pub(super) special: BTreeMap<&'static str, u32>,
+    pub(super) tokenizer: &'a Tokenizer,
+    /// The special tokens that have a setting, such as `cls_token`, by its name.
+    pub(super) named: &'a BTreeMap<&'static str, String>,
 }
 
 /// A model that was put together.
@@ -45,7 +48,9 @@ impl Parts<'_> {
                 let hidden = self.family.hidden_size();
                 let (steps, dimensions) = self.steps(&steps, pooling.dimensions(hidden))?;
                 presets.pooling = pooling.name();
-                let heads = M3::read(self.place, hidden, self.device, &self.special)?;
+                let special =
+                    self.named.iter().filter_map(|(setting, token)| Some((*setting, self.tokenizer.id(token)?)));
+                let heads = M3::read(self.place, hidden, self.device, &special.collect())?;
                 (TorchEngine::new(self.family.encoder(&mut weights)?, pooling, steps).with(heads), dimensions)
             }
             Purpose::Words(pooling, weight) => {
@@ -61,6 +66,18 @@ impl Parts<'_> {
                 presets.labels = self.family.labels().to_vec();
                 (TorchEngine::of_sequence(encoder, head), self.family.hidden_size())
             }
+            Purpose::Tokens { steps, inline, skiplist } => {
+                let own = if inline { Some(self.inline(&mut weights)?) } else { None };
+                let width = own.as_ref().map_or(self.family.hidden_size(), |(_, width)| *width);
+                let (steps, dimensions) = self.steps(&steps, width)?;
+                let steps = own.into_iter().map(|(step, _)| step).chain(steps).collect();
+                let Skiplist { words, queries, documents } = skiplist;
+                let ids: HashSet<i64> =
+                    words.iter().filter_map(|word| self.tokenizer.id(word)).map(i64::from).collect();
+                let of = |role: bool| if role { ids.clone() } else { HashSet::new() };
+                let vectors = TokenVectors::new(steps, of(queries), of(documents));
+                (TorchEngine::of_tokens(self.family.encoder(&mut weights)?, vectors), dimensions)
+            }
         };
         Ok(Assembled { engine, dimensions, bytes: weights.taken() })
     }
@@ -75,6 +92,18 @@ impl Parts<'_> {
             width = out;
         }
         Ok((steps, width))
+    }
+
+    /// The linear layer of the original ColBERT, which lies among the network's weights; and the length of what it gives.
+    fn inline(&self, weights: &mut Weights) -> Result<(Step, usize)> {
+        const NAME: &str = "linear.weight";
+        let width = weights.rows(NAME);
+        let weight = weights.take(NAME, &[width, self.family.hidden_size()])?;
+        let step = Step::linear(weight, None).map_err(|error| {
+            let why = format!("{}: tensor {NAME}: {}", self.place.path(""), one_line(&error));
+            failure(LoadFailureReason::OutOfMemory, why)
+        })?;
+        Ok((step, width))
     }
 
     fn other_head(&self) -> LoadFailure {

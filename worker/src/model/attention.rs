@@ -114,14 +114,17 @@ impl Pattern {
     /// Computes the pattern for a batch. `positions` are those of the tokens in their texts, on the model's device.
     pub(super) fn scene<'a>(&'a self, packed: &'a Packed, positions: &Tensor, kind: Kind) -> TorchResult<Scene<'a>> {
         let angles = self.rotary.as_ref().map(|rotary| rotary.angles(positions, kind)).transpose()?;
-        let masks = packed.runs.iter().map(|run| self.mask(run.length, positions.device(), kind));
+        let masks = packed.runs.iter().map(|run| self.mask(run, positions.device(), kind));
         Ok(Scene { pattern: self, runs: &packed.runs, masks: masks.collect::<TorchResult<_>>()?, angles })
     }
 
-    fn mask(&self, length: i64, device: Device, kind: Kind) -> TorchResult<Mask> {
+    fn mask(&self, run: &Run, device: Device, kind: Kind) -> TorchResult<Mask> {
+        let Run { length, seen, .. } = *run;
         let reach = self.reach.within(length);
         Ok(match (reach, &self.bias) {
             (Reach::ALL, None) => Mask::Everything,
+            // A query with tokens that are not seen; it has few.
+            _ if seen < length => Mask::Whole(self.tensor(reach, (0, length), (0, seen), (kind, device))?),
             (Reach::CAUSAL, None) => Mask::Before,
             _ if self.heads() * length * length > MASK_LIMIT || reach.near() && length > 2 * NEAR_PIECE => {
                 Mask::Pieces(reach)
@@ -216,7 +219,7 @@ impl SelfAttention {
             Some(angles) => (angles.turn(&q)?, angles.turn(&k)?),
             None => (q, k),
         };
-        let parts = scene.runs.iter().zip(&scene.masks).map(|(Run { offset, texts, length }, mask)| {
+        let parts = scene.runs.iter().zip(&scene.masks).map(|(Run { offset, texts, length, seen }, mask)| {
             let run = |x: &Tensor, heads: i64| {
                 let run = x.f_narrow(0, *offset, texts * length)?.f_reshape([*texts, *length, heads, size])?;
                 run.f_transpose(1, 2)
@@ -225,7 +228,8 @@ impl SelfAttention {
                 1 => Ok(x),
                 times => x.f_repeat_interleave_self_int(times, 1, None::<i64>),
             };
-            let (k, v) = (repeated(run(&k, keys)?)?, repeated(run(&v, keys)?)?);
+            let seen = |x: &Tensor| run(x, keys)?.f_narrow(2, 0, *seen);
+            let (k, v) = (repeated(seen(&k)?)?, repeated(seen(&v)?)?);
             let context = self.attend(&run(&q, queries)?, &k, &v, (scene.pattern, mask))?;
             context.f_transpose(1, 2)?.f_reshape([texts * length, queries * size])
         });
@@ -247,7 +251,7 @@ impl SelfAttention {
         }
     }
 
-    /// Attention of one run; all are `[texts, heads, length, size]`.
+    /// Attention of one run: queries `[texts, heads, length, size]`, and keys and values of the tokens that are seen.
     fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor, (pattern, mask): (&Pattern, &Mask)) -> TorchResult<Tensor> {
         let product = |q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, causal: bool| {
             Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, causal, self.scale, false)
@@ -309,6 +313,33 @@ mod tests {
         assert_eq!(Reach { back: Some(5), ahead: Some(2) }.within(3), Reach::ALL);
     }
 
+    #[test]
+    fn a_token_that_is_not_seen_changes_no_other_and_sees_those_that_are() {
+        tch::manual_seed(1);
+        let random = |shape: [i64; 2]| Tensor::randn(shape, (Kind::Float, CPU));
+        let linear = |out: i64| Linear { weight: random([out, 4]), bias: None };
+        let attention =
+            SelfAttention { qkv: linear(12), out: linear(4), heads: Heads::equal(2, 2), norms: None, scale: None };
+        let x = random([3, 4]);
+        for pattern in
+            [Pattern::OPEN, Pattern { reach: Reach { back: Some(1), ahead: Some(1) }, bias: None, rotary: None }]
+        {
+            let of = |x: &Tensor, seen: i64| {
+                let length = x.size()[0];
+                let mut packed = Packed::new(&[&vec![1; length as usize]]);
+                packed.runs[0].seen = seen;
+                let positions = Tensor::arange(length, (Kind::Int64, CPU));
+                let scene = pattern.scene(&packed, &positions, Kind::Float).unwrap();
+                attention.forward(x, &scene).unwrap()
+            };
+            let (whole, apart) = (of(&x, 3), of(&x, 2));
+            let alone = of(&x.narrow(0, 0, 2), 2);
+            let difference = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+            assert!(difference(&apart.narrow(0, 0, 2), &alone) < 1e-6);
+            assert!(difference(&apart.narrow(0, 2, 1), &whole.narrow(0, 2, 1)) > 1e-6);
+        }
+    }
+
     /// Long texts are computed in pieces of fewer queries and keys.
     #[test]
     fn pieces_are_what_the_whole_is() {
@@ -332,7 +363,8 @@ mod tests {
             let pattern = Pattern { reach, bias, rotary: None };
             let whole = pattern.tensor(reach, (0, length), (0, length), (Kind::Float, CPU)).unwrap();
             let attend = |mask: &Mask| attention.attend(&q, &k, &v, (&pattern, mask)).unwrap();
-            assert!(matches!(pattern.mask(length, CPU, Kind::Float).unwrap(), Mask::Pieces(_)), "{reach:?}");
+            let run = Run { offset: 0, texts: 1, length, seen: length };
+            assert!(matches!(pattern.mask(&run, CPU, Kind::Float).unwrap(), Mask::Pieces(_)), "{reach:?}");
             let difference = attend(&Mask::Whole(whole)) - attend(&Mask::Pieces(reach));
             assert!(difference.abs().max().double_value(&[]) < 1e-5, "{reach:?}");
         }

@@ -43,6 +43,11 @@ impl TorchEngine {
         Self { vectors: heads.vectors.or(self.vectors), weights: heads.weights, ..self }
     }
 
+    /// An engine for late interaction: vectors of tokens, and none of texts.
+    pub fn of_tokens(encoder: Box<dyn Encoder>, vectors: TokenVectors) -> Self {
+        Self { vectors: Some(vectors), ..Self::bare(encoder) }
+    }
+
     /// An engine that classifies or scores texts.
     pub fn of_sequence(encoder: Box<dyn Encoder>, head: SequenceHead) -> Self {
         Self { sequence: Some(head), ..Self::bare(encoder) }
@@ -149,7 +154,7 @@ mod tests {
         let linear = Linear { weight: Tensor::from_slice(&[0.5_f32, 0.0]).reshape([1, 2]), bias: None };
         let heads = M3 {
             weights: Some(TokenWeights { linear, without: HashSet::from([2, 3]) }),
-            vectors: Some(TokenVectors { first: 1, steps: vec![Step::Normalize] }),
+            vectors: Some(TokenVectors { first: 1, steps: vec![Step::Normalize], ..TokenVectors::default() }),
         };
         let mut engine = TorchEngine::new(encoder, Pooling::new(vec![Mode::Cls]), Vec::new()).with(heads);
         let all = OutputSet::of([Output::Dense, Output::Sparse, Output::MultiVector]);

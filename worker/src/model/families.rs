@@ -51,6 +51,11 @@ pub(super) trait Settings: Debug {
     /// Builds the head that predicts words; the builder stands at the encoder's root.
     fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead>;
 
+    /// Whether the network computes tokens that no other token sees.
+    fn has_unseen_tokens(&self) -> bool {
+        true
+    }
+
     /// Whether the table of words and that head share weights, if config.json does not say.
     fn tied(&self) -> bool {
         true

@@ -31,6 +31,9 @@ struct HeadFields {
     tie_word_embeddings: Option<bool>,
 }
 
+/// The architecture of the original ColBERT: the encoder of any family, and a linear layer.
+const COLBERT: &str = "HF_ColBERT";
+
 /// Most labels of a head.
 const LABELS_LIMIT: usize = 1 << 20;
 
@@ -64,8 +67,8 @@ impl Kind {
 
     fn entry(&self) -> Option<&'static Entry> {
         FAMILIES.iter().find(|entry| match self.architectures.first() {
-            Some(name) => entry.has(name),
-            None => entry.model_type == self.model_type,
+            Some(name) if name != COLBERT => entry.has(name),
+            _ => entry.model_type == self.model_type,
         })
     }
 }
@@ -128,6 +131,11 @@ impl Family {
     /// Most tokens of a text: the number of positions of the model.
     pub fn max_tokens(&self) -> usize {
         self.settings.max_tokens()
+    }
+
+    /// Whether the network computes tokens that no other token sees, as the fill of a query for late interaction may be.
+    pub fn has_unseen_tokens(&self) -> bool {
+        self.settings.has_unseen_tokens()
     }
 
     /// Names of the labels of sequence classification, in the order of its numbers.

@@ -50,13 +50,13 @@ impl Summary {
     /// `[texts, hidden]`.
     fn of(self, hidden: &Tensor, packed: &Packed) -> TorchResult<Tensor> {
         if self == Self::Mean {
-            let means = packed.runs.iter().map(|Run { offset, texts, length }| {
+            let means = packed.runs.iter().map(|Run { offset, texts, length, .. }| {
                 let run = hidden.f_narrow(0, *offset, texts * length)?.f_reshape([*texts, *length, -1])?;
                 run.f_mean_dim([1].as_slice(), false, hidden.kind())
             });
             return Tensor::f_cat(&means.collect::<TorchResult<Vec<_>>>()?, 0);
         }
-        let texts = packed.runs.iter().flat_map(|Run { offset, texts, length }| {
+        let texts = packed.runs.iter().flat_map(|Run { offset, texts, length, .. }| {
             (0..*texts).map(move |text| (offset + text * length, offset + (text + 1) * length))
         });
         let rows: Vec<i64> = texts.map(|(from, end)| self.row(&packed.ids, from, end)).collect();
@@ -134,10 +134,9 @@ impl VocabularyHead {
         pooling: WordPooling,
         weight: WordWeight,
     ) -> TorchResult<Tensor> {
-        let texts = packed
-            .runs
-            .iter()
-            .flat_map(|Run { offset, texts, length }| (0..*texts).map(move |text| (offset + text * length, *length)));
+        let texts = packed.runs.iter().flat_map(|Run { offset, texts, length, .. }| {
+            (0..*texts).map(move |text| (offset + text * length, *length))
+        });
         let rows = texts.map(|(from, length)| self.text(&hidden.f_narrow(0, from, length)?, pooling, weight));
         Tensor::f_stack(&rows.collect::<TorchResult<Vec<_>>>()?, 0)
     }

@@ -76,7 +76,8 @@ impl M3 {
         if place.has(COLBERT) {
             let Linear { weight, bias } = linear(place, COLBERT, device, (|weights| weights.rows("weight"), hidden))?;
             let dense = Step::Dense { weight, bias, activation: Activation::Identity, residual: Residual::None };
-            heads.vectors = Some(TokenVectors { first: 1, steps: vec![dense, Step::Normalize] });
+            heads.vectors =
+                Some(TokenVectors { first: 1, steps: vec![dense, Step::Normalize], ..TokenVectors::default() });
         }
         Ok(heads)
     }

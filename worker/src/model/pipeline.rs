@@ -1,6 +1,7 @@
 //! The files of sentence-transformers: what follows the encoder, and what a request gets that says nothing about it.
 
 mod labels;
+mod late;
 mod pooled;
 mod presets;
 mod texts;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 pub use self::labels::Activation;
 pub(crate) use self::labels::logistic;
 use self::labels::{Network, activation};
+pub use self::late::{Expansion, LateTexts, Skiplist, Strategy};
 use self::pooled::modes;
 pub use self::presets::Presets;
 use self::presets::{SavedBy, presets};
@@ -40,6 +42,8 @@ pub struct Pipeline {
     pub texts: Texts,
     /// What a request gets that says nothing.
     pub presets: Presets,
+    /// How queries differ from documents, in a model for late interaction.
+    pub late: Option<LateTexts>,
 }
 
 /// What follows the encoder, and so what the model is for.
@@ -56,6 +60,15 @@ pub enum Purpose {
     Words(WordPooling, WordWeight),
     /// One number per label for a text or a pair of texts.
     Labels(Activation),
+    /// One vector per token that counts, for late interaction.
+    Tokens {
+        /// What is done with the encoder's vectors, each with the folder of its files.
+        steps: Vec<(String, StepConfig)>,
+        /// Whether a linear layer goes before them that lies among the network's own weights.
+        inline: bool,
+        /// Tokens that have no vector.
+        skiplist: Skiplist,
+    },
 }
 
 #[derive(Deserialize)]
@@ -93,6 +106,7 @@ impl Pipeline {
             (Purpose::Vectors { .. }, task) => task == Task::Embedding,
             (Purpose::Words(..), task) => task == Task::SparseEmbedding,
             (Purpose::Labels(_), task) => matches!(task, Task::Rerank | Task::Classification),
+            (Purpose::Tokens { .. }, task) => matches!(task, Task::Embedding | Task::Rerank),
         };
         if fits {
             return Ok(pipeline);
@@ -101,6 +115,7 @@ impl Pipeline {
             Purpose::Vectors { .. } => "embedding",
             Purpose::Words(..) => "sparse-embedding",
             Purpose::Labels(_) => "rerank or classification",
+            Purpose::Tokens { .. } => "embedding or rerank",
         };
         let name = if folder.has(MODULES) { MODULES } else { CONFIG };
         Err(folder.unsupported(name, format!("the model is for {is}, and another task is asked for")))
@@ -108,6 +123,14 @@ impl Pipeline {
 
     fn with_modules(folder: &Folder, modules: Vec<Module>) -> Result<Self> {
         let (mut presets, saved_by) = presets(folder)?;
+        if let Some((index, module)) = modules.iter().enumerate().skip(1).find(|(_, module)| !module.kwargs.is_empty())
+        {
+            let why = format!("module {index} ({}) has kwargs, which are not supported", module.name());
+            return Err(folder.unsupported(MODULES, why));
+        }
+        if saved_by == SavedBy::MultiVectorEncoder {
+            return late::pipeline(folder, modules, presets);
+        }
         let mut modules = modules.into_iter();
         let first = modules.next().ok_or_else(|| folder.corrupt(MODULES, "it lists no module"))?;
         if !matches!(first.name(), "Transformer" | "MLMTransformer") {
@@ -117,10 +140,6 @@ impl Pipeline {
         let (texts, task) = texts(&folder.within(&first.path)?)?;
         let words = first.name() == "MLMTransformer" || task == TransformerTask::FillMask;
         let modules: Vec<Module> = modules.collect();
-        if let Some((index, module)) = modules.iter().enumerate().find(|(_, module)| !module.kwargs.is_empty()) {
-            let why = format!("module {} ({}) has kwargs, which are not supported", index + 1, module.name());
-            return Err(folder.unsupported(MODULES, why));
-        }
         let purpose = match (saved_by, task) {
             (SavedBy::CrossEncoder, _) | (_, TransformerTask::SequenceClassification) => {
                 if let Some(module) = modules.first() {
@@ -129,14 +148,14 @@ impl Pipeline {
                 Purpose::Labels(activation(&folder.within(&first.path)?)?)
             }
             (SavedBy::SparseEncoder, _) => splade(folder, &modules)?,
-            (SavedBy::SentenceTransformer, _) if words => splade(folder, &modules)?,
-            (SavedBy::SentenceTransformer, _) => vectors(folder, modules, &mut presets)?,
+            (SavedBy::SentenceTransformer | SavedBy::MultiVectorEncoder, _) if words => splade(folder, &modules)?,
+            (SavedBy::SentenceTransformer | SavedBy::MultiVectorEncoder, _) => vectors(folder, modules, &mut presets)?,
         };
         if matches!(purpose, Purpose::Words(..)) && !words {
             let why = "a SpladePooling module needs a Transformer with the task fill-mask";
             return Err(folder.unsupported(MODULES, why));
         }
-        Ok(Self { place: first.path, purpose, texts, presets })
+        Ok(Self { place: first.path, purpose, texts, presets, late: None })
     }
 
     /// What sentence-transformers makes of a folder of transformers: a CrossEncoder where the network has a head for labels, else a
@@ -150,6 +169,9 @@ impl Pipeline {
         }
         let network: Network = folder.json(CONFIG)?;
         let architecture = network.architectures.first().map_or("", String::as_str);
+        if architecture == late::STANFORD {
+            return late::stanford(folder);
+        }
         let has_labels = architecture.ends_with("ForSequenceClassification");
         let purpose = match task {
             Task::SparseEmbedding => Purpose::Words(WordPooling::Max, WordWeight::Log),
@@ -168,7 +190,7 @@ impl Pipeline {
             return Err(folder.unsupported(MODULES, why));
         }
         let presets = Presets { pool_prompt: true, ..Presets::default() };
-        Ok(Self { place: String::new(), purpose, texts: Texts::default(), presets })
+        Ok(Self { place: String::new(), purpose, texts: Texts::default(), presets, late: None })
     }
 }
 
@@ -202,8 +224,13 @@ fn vectors(folder: &Folder, modules: Vec<Module>, presets: &mut Presets) -> Resu
             }
             // Dropout does nothing outside of training.
             ("Dropout", Some(_)) => settings::check(&place, CONFIG, settings::DROPOUT)?,
-            ("Normalize", Some(_)) => steps.push((module.path, StepConfig::Normalize)),
-            ("Dense", Some(_)) => steps.push((module.path, StepConfig::dense(&place)?)),
+            ("Normalize", Some(_)) => {
+                if place.has(CONFIG) {
+                    settings::check(&place, CONFIG, settings::NORMALIZE_OF_TEXTS)?;
+                }
+                steps.push((module.path, StepConfig::Normalize));
+            }
+            ("Dense", Some(_)) => steps.push((module.path, StepConfig::dense(&place, &[])?)),
             ("LayerNorm", Some(_)) => steps.push((module.path, StepConfig::layer_norm(&place)?)),
             _ => return Err(unsupported_module(folder, index + 1, &module, SUPPORTED)),
         }

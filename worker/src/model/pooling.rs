@@ -94,14 +94,14 @@ impl Pooling {
     pub fn pool(&self, hidden: &Tensor, packed: &Packed) -> Result<Tensor, TchError> {
         let mut rows = Vec::new();
         let mut row = 0;
-        for Run { offset, texts, length } in &packed.runs {
+        for Run { offset, texts, length, seen } in &packed.runs {
             // Texts side by side that leave out equally much.
             let mut done = 0;
             while done < *texts {
                 let skipped = packed.skipped[row];
                 let alike =
                     packed.skipped[row..].iter().take((texts - done) as usize).take_while(|s| **s == skipped).count();
-                let run = Run { offset: offset + done * length, texts: alike as i64, length: *length };
+                let run = Run { offset: offset + done * length, texts: alike as i64, length: *length, seen: *seen };
                 rows.push(self.run(hidden, run, skipped)?);
                 done += alike as i64;
                 row += alike;
@@ -110,7 +110,7 @@ impl Pooling {
         Tensor::f_cat(&rows, 0)
     }
 
-    fn run(&self, hidden: &Tensor, Run { offset, texts, length }: Run, skipped: i64) -> Result<Tensor, TchError> {
+    fn run(&self, hidden: &Tensor, Run { offset, texts, length, .. }: Run, skipped: i64) -> Result<Tensor, TchError> {
         let tokens = hidden.f_narrow(0, offset, texts * length)?.f_reshape([texts, length, -1])?;
         let tokens = tokens.f_narrow(1, skipped, length - skipped)?.f_to_kind(Kind::Float)?;
         let parts = self.0.iter().map(|mode| mode.pool(&tokens, skipped)).collect::<Result<Vec<_>, _>>()?;

@@ -53,6 +53,21 @@ pub const DENSE: &[Setting] = &[
     ("init_bias", Refused),
 ];
 
+/// The same of a model for late interaction, where the names of input and output differ.
+pub const DENSE_OF_TOKENS: &[Setting] =
+    &[("module_input_name", Only("token_embeddings")), ("module_output_name", Only("token_embeddings"))];
+
+/// `config.json` of a Normalize module.
+pub const NORMALIZE: &[Setting] = &[("module_input_name", Honoured), ("module_output_name", Honoured)];
+
+/// The same where only the vectors of texts are brought to length 1.
+pub const NORMALIZE_OF_TEXTS: &[Setting] =
+    &[("module_input_name", Only("sentence_embedding")), ("module_output_name", Only("sentence_embedding"))];
+
+/// `config.json` of a MultiVectorMask module.
+pub const MASK: &[Setting] =
+    &[("skiplist_words", Honoured), ("skiplist_tasks", Honoured), ("keep_only_token_ids", Refused)];
+
 /// `config.json` of a SpladePooling module.
 pub const SPLADE: &[Setting] = &[
     ("pooling_strategy", Honoured),
@@ -89,6 +104,36 @@ pub const SENTENCE: &[Setting] = &[
     ("tokenizer_name_or_path", Refused),
     ("backend", Only("torch")),
     ("model_name_or_path", Refused),
+];
+
+/// What `sentence_bert_config.json` says about queries and documents; honoured for models for late interaction.
+pub const LATE_TEXTS: &[Setting] =
+    &[("query_length", Honoured), ("document_length", Honoured), ("query_expansion", Honoured)];
+
+/// What `config_sentence_transformers.json` of a model for late interaction has beside the usual settings, most of it from PyLate.
+pub const LATE: &[Setting] = &[
+    ("query_length", Honoured),
+    ("document_length", Honoured),
+    ("query_expansion", Honoured),
+    ("do_query_expansion", Honoured),
+    ("attend_to_expansion_tokens", Honoured),
+    ("attend_to_mask_tokens", Honoured),
+    ("query_prefix", Honoured),
+    ("document_prefix", Honoured),
+    ("skiplist_words", Honoured),
+    ("truncate_dim", Refused),
+];
+
+/// `artifact.metadata` of the original ColBERT. It holds all settings of a run of training; those that are not here are about
+/// training, indexing and searching.
+pub const ARTIFACT: &[Setting] = &[
+    ("query_token_id", Honoured),
+    ("doc_token_id", Honoured),
+    ("query_maxlen", Honoured),
+    ("doc_maxlen", Honoured),
+    ("attend_to_mask_tokens", Honoured),
+    ("mask_punctuation", Honoured),
+    ("similarity", Only("cosine")),
 ];
 
 /// `config_sentence_transformers.json`.
@@ -175,9 +220,14 @@ pub const CONFIG: &[Setting] = &[
 
 /// Checks a file whose names are all known: one that is not known may be of a newer library that acts on it.
 pub fn check(folder: &Folder, name: &str, table: &[Setting]) -> Result<()> {
+    check_in(folder, name, &[table])
+}
+
+/// The same with several tables, of which the first that has a setting counts.
+pub fn check_in(folder: &Folder, name: &str, tables: &[&[Setting]]) -> Result<()> {
     let settings: Map<String, Value> = folder.json(name)?;
     for (key, value) in &settings {
-        let Some((_, treatment)) = table.iter().find(|(known, _)| known == key) else {
+        let Some((_, treatment)) = tables.iter().copied().flatten().find(|(known, _)| known == key) else {
             let why = format!("{key} is not known; remove it if it changes nothing, or use a release that knows it");
             return Err(folder.unsupported(name, why));
         };

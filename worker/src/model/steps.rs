@@ -4,7 +4,7 @@ use belfry_crds::contract::load_failure::LoadFailureReason as Reason;
 use serde::Deserialize;
 use tch::{Kind, TchError, Tensor};
 
-use super::settings;
+use super::settings::{self, Setting};
 use super::weights::Weights;
 use crate::device::Device;
 use crate::failure::{Result, failure};
@@ -93,8 +93,9 @@ struct LayerNormConfig {
 }
 
 impl StepConfig {
-    pub(super) fn dense(place: &Folder) -> Result<Self> {
-        settings::check(place, CONFIG, settings::DENSE)?;
+    /// Reads a Dense module; `special` has the settings that are treated otherwise than usually.
+    pub(super) fn dense(place: &Folder, special: &[Setting]) -> Result<Self> {
+        settings::check_in(place, CONFIG, &[special, settings::DENSE])?;
         let config: DenseConfig = place.json(CONFIG)?;
         if Activation::named(&config.activation_function).is_none() {
             let why = format!(
@@ -178,6 +179,13 @@ pub(crate) enum Step {
 }
 
 impl Step {
+    /// A linear layer alone, in 32-bit floats; the weight is `[out, in]`.
+    pub(crate) fn linear(weight: Tensor, bias: Option<Tensor>) -> std::result::Result<Self, TchError> {
+        let weight = weight.f_to_kind(Kind::Float)?;
+        let bias = bias.map(|bias| bias.f_to_kind(Kind::Float)).transpose()?;
+        Ok(Self::Dense { weight, bias, activation: Activation::Identity, residual: Residual::None })
+    }
+
     /// From `[texts, width]` to `[texts, width of the step]`.
     pub(crate) fn apply(&self, x: &Tensor) -> std::result::Result<Tensor, TchError> {
         match self {

@@ -15,17 +15,35 @@ pub struct TokenVectors {
     pub(super) first: usize,
     /// What is done with the encoder's vectors.
     pub(super) steps: Vec<Step>,
+    /// Tokens that have no vector in the result.
+    pub(super) without: Without,
+}
+
+/// Tokens without a vector, by their ids.
+#[derive(Debug, Default)]
+pub struct Without {
+    pub(super) queries: HashSet<i64>,
+    pub(super) documents: HashSet<i64>,
 }
 
 impl TokenVectors {
+    /// Vectors for late interaction: these steps on the encoder's, and none for these tokens.
+    pub(crate) fn new(steps: Vec<Step>, queries: HashSet<i64>, documents: HashSet<i64>) -> Self {
+        Self { first: 0, steps, without: Without { queries, documents } }
+    }
+
     /// For each text of the batch its vectors, in the order of its tokens, from the encoder's `[tokens, hidden]`.
     pub fn of(&self, hidden: &Tensor, packed: &Packed) -> TorchResult<Vec<Vec<Vec<f32>>>> {
         let mut vectors = hidden.f_to_kind(Kind::Float)?;
         for step in &self.steps {
             vectors = step.apply(&vectors)?;
         }
-        let mut vectors = rows(&vectors)?.into_iter();
-        let texts = lengths(packed).map(|length| vectors.by_ref().take(length).skip(self.first).collect());
+        let mut tokens = packed.ids.iter().zip(rows(&vectors)?);
+        let texts = lengths(packed).zip(&packed.queries).map(|(length, is_query)| {
+            let without = if *is_query { &self.without.queries } else { &self.without.documents };
+            let counted = tokens.by_ref().take(length).skip(self.first).filter(|(id, _)| !without.contains(*id));
+            counted.map(|(_, vector)| vector).collect()
+        });
         Ok(texts.collect())
     }
 }
@@ -92,9 +110,20 @@ mod tests {
             plain,
             [vec![vec![3.0, 4.0], vec![0.0, 2.0], vec![1.0, 0.0]], vec![vec![0.0, -1.0], vec![5.0, 12.0]]]
         );
-        let shaped = TokenVectors { first: 1, steps: vec![Step::Normalize] }.of(&hidden, &packed).unwrap();
+        let shaped = TokenVectors { first: 1, steps: vec![Step::Normalize], ..TokenVectors::default() }
+            .of(&hidden, &packed)
+            .unwrap();
         assert_eq!(shaped[0], [vec![0.0, 1.0], vec![1.0, 0.0]]);
         assert!((shaped[1][0][0] - 5.0 / 13.0).abs() < 1e-6, "{shaped:?}");
+    }
+
+    #[test]
+    fn tokens_of_the_skiplist_have_no_vector_in_documents_and_may_have_one_in_queries() {
+        let (hidden, mut packed) = batch();
+        packed.queries = vec![false, true];
+        let vectors =
+            TokenVectors::new(Vec::new(), HashSet::from([9]), HashSet::from([7])).of(&hidden, &packed).unwrap();
+        assert_eq!(vectors, [vec![vec![3.0, 4.0]], vec![vec![0.0, -1.0]]]);
     }
 
     #[test]

@@ -170,6 +170,11 @@ impl Class {
         matches!(self, Self::Albert)
     }
 
+    /// Whether padding goes before a text, where tokenizer_config.json does not say.
+    pub(super) const fn pads_start(self) -> bool {
+        matches!(self, Self::Gemma)
+    }
+
     /// Whether the class makes its mask token take the space before it.
     pub(super) const fn mask_takes_space(self) -> bool {
         matches!(self, Self::MpNet | Self::Camembert)

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
-use tokenizers::{DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, PreTokenizerWrapper};
 
 use super::class::{Class, Options};
+use super::readable::readable;
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::settings;
@@ -32,6 +31,8 @@ pub struct Resolved {
     pub max_tokens: Option<usize>,
     /// Cut a text that is too long at its start instead of its end.
     pub cut_start: bool,
+    /// Padding would go before a text.
+    pub pads_start: bool,
     /// Special tokens in a text are text.
     pub special_is_text: bool,
     /// The special tokens that the files or the class name.
@@ -78,6 +79,7 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         // 1e30 stands for no limit.
         max_tokens: length.filter(|length| (1.0..1e9).contains(length)).map(|length| length as usize),
         cut_start,
+        pads_start: files.config.get("padding_side").map_or(class.pads_start(), |side| side == "left"),
         special_is_text: files.flag("split_special_tokens")?.unwrap_or(false),
         special: files.special_names(class),
         named: files.named(class),
@@ -309,39 +311,6 @@ impl<'a> Files<'a> {
             }))
         };
         decoder.iter().map(token).collect::<Result<Vec<_>>>().map(Some)
-    }
-}
-
-/// Checks a whole tokenizer.json, also the parts that a class replaces: a file with a part that the library does not know is
-/// of another kind than it seems. The words of most vocabularies are left out, which saves the time of reading them twice.
-fn readable(json: &Value) -> std::result::Result<(), String> {
-    let parts = json.as_object().ok_or("it is not an object")?;
-    if parts.get("added_tokens").is_some_and(|tokens| !tokens.is_array()) {
-        return Err("added_tokens is not a list".to_owned());
-    }
-    let model = parts.get("model").and_then(Value::as_object).ok_or("it has no model")?;
-    // A Unigram model can't be without words, and one without a type is known by them.
-    let without_words =
-        model.get("type").is_some_and(|kind| kind != "Unigram") && model.get("vocab").is_some_and(Value::is_object);
-    let part = |(name, value): (&String, &Value)| match name.as_str() {
-        "vocab" if without_words => (name.clone(), json!({})),
-        "merges" if without_words => (name.clone(), json!([])),
-        _ => (name.clone(), value.clone()),
-    };
-    let small = Value::Object(model.iter().map(part).collect());
-    known::<ModelWrapper>("model", Some(&small))?;
-    known::<NormalizerWrapper>("normalizer", parts.get("normalizer"))?;
-    known::<PreTokenizerWrapper>("pre_tokenizer", parts.get("pre_tokenizer"))?;
-    known::<PostProcessorWrapper>("post_processor", parts.get("post_processor"))?;
-    known::<DecoderWrapper>("decoder", parts.get("decoder"))?;
-    super::template::check(parts.get("post_processor"))
-}
-
-/// Whether a part is missing, or of a kind that the library knows.
-fn known<T: DeserializeOwned>(name: &str, part: Option<&Value>) -> std::result::Result<(), String> {
-    match part {
-        None | Some(Value::Null) => Ok(()),
-        Some(part) => T::deserialize(part).map(drop).map_err(|_| format!("its {name} is of no kind that is known")),
     }
 }
 

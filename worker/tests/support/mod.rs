@@ -12,6 +12,7 @@ use belfry_worker::Args;
 use belfry_worker::batch::Packed;
 use belfry_worker::engine::{Engine, EngineError, Output, OutputSet, Outputs};
 use belfry_worker::lane::lane;
+use belfry_worker::model::late::MaxSim;
 use belfry_worker::model::pipeline::Presets;
 use belfry_worker::state::{About, App, Model};
 use belfry_worker::tokenize::Tokenizer;
@@ -134,6 +135,11 @@ impl Engine for FakeEngine {
 }
 
 fn model<const N: usize>(outputs: [Output; N]) -> Model {
+    model_with(outputs, Presets::default())
+}
+
+/// A model with these presets, and those of a model for vectors and labels.
+fn model_with<const N: usize>(outputs: [Output; N], presets: Presets) -> Model {
     let tokenizer = Tokenizer::new(include_bytes!("tokenizer.json"), 8, 14).unwrap().for_pairs().unwrap();
     let text = || "fake".to_owned();
     let about = About { architecture: text(), dtype: text(), device: text(), revision: text(), digest: text() };
@@ -146,7 +152,7 @@ fn model<const N: usize>(outputs: [Output; N]) -> Model {
             pool_prompt: true,
             pooling: "mean".to_owned(),
             labels: vec!["no".to_owned(), "yes".to_owned()],
-            ..Presets::default()
+            ..presets
         },
         about,
     )
@@ -173,6 +179,18 @@ impl Fake {
         Self::of(outputs, flags, false)
     }
 
+    /// A loaded model for late interaction, whose queries have a prompt of one token.
+    pub fn late(flags: &str) -> Self {
+        let prompts = [("query", "w9 "), ("document", "")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let presets = Presets {
+            prompts: prompts.into(),
+            default_prompt: Some("document".to_owned()),
+            max_sim: Some(MaxSim::Sum),
+            ..Presets::default()
+        };
+        Self::with(model_with([Output::MultiVector], presets), flags, false)
+    }
+
     /// Before the model is loaded.
     pub fn loading() -> Self {
         let args = args("--model /models/tiny");
@@ -184,14 +202,18 @@ impl Fake {
     }
 
     fn of<const N: usize>(outputs: [Output; N], flags: &str, held: bool) -> Self {
+        Self::with(model(outputs), flags, held)
+    }
+
+    fn with(model: Model, flags: &str, held: bool) -> Self {
         let args = args(&format!("--model /models/tiny {flags}"));
         let app = Arc::new(App::new(args.name(), args.limits, 1).unwrap());
-        app.ready(model(outputs));
+        let outputs = model.outputs;
+        app.ready(model);
         let (send, receive) = channel();
         let (permits, receive) = if held { (Some(send), Some(receive)) } else { (None, None) };
         let shared = Arc::clone(&app);
         let lane = std::thread::spawn(move || {
-            let outputs = OutputSet::of(outputs);
             lane(&shared, &mut FakeEngine { permits: receive, outputs });
         });
         Self { app, permits, lane: Some(lane) }

@@ -218,7 +218,10 @@ impl Options {
     /// documents, if the request says which its texts are; then the prompt of a request that says nothing.
     pub(super) fn prompt(self, model: &Model, instruction: Option<String>) -> Prompt {
         match (instruction, self.is_query) {
-            (Some(instruction), _) => model.prompt(instructed(instruction)),
+            (Some(instruction), is_query) => {
+                let query = is_query == Some(true) && model.presets.max_sim.is_some();
+                Prompt { query, ..model.prompt(instructed(instruction)) }
+            }
             (None, None) => model.default_prompt(),
             (None, Some(true)) => model.prompt_named("query").unwrap_or_default(),
             // In the order in which sentence-transformers looks for them.

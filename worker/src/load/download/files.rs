@@ -14,6 +14,7 @@ const SETTINGS: &[&str] = &[
     "vocab.txt",
     "adapter_config.json",
     "chat_template.jinja",
+    "artifact.metadata",
 ];
 
 /// The folder and the name of a file, if the folder is the model's own or a module's: `1_Pooling` and the like.

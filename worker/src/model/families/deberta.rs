@@ -232,6 +232,11 @@ impl Settings for Deberta {
         self.positions
     }
 
+    /// The reference takes such tokens out of its embeddings and out of both sides of attention.
+    fn has_unseen_tokens(&self) -> bool {
+        false
+    }
+
     fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
         let embeddings = self.embeddings(builder)?;
         let relative = self.relative.as_ref();

@@ -88,7 +88,7 @@ pub(in crate::model) struct Deberta {
 impl Deberta {
     fn attention(&self, block: &Block, x: &Tensor, runs: &[(Run, Option<Rows>)]) -> TorchResult<Tensor> {
         let qkv = block.qkv.forward(x)?;
-        let parts = runs.iter().map(|(Run { offset, texts, length }, rows)| {
+        let parts = runs.iter().map(|(Run { offset, texts, length, .. }, rows)| {
             let run = qkv.f_narrow(0, *offset, texts * length)?.f_reshape([*texts, *length, 3, self.heads, -1])?;
             let run = run.f_permute([2, 0, 3, 1, 4])?;
             let (q, k, v) = (run.f_select(0, 0)?, run.f_select(0, 1)?, run.f_select(0, 2)?);

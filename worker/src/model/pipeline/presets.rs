@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::labels::Activation;
+use super::late;
 use crate::failure::Result;
 use crate::folder::Folder;
-use crate::model::settings;
+use crate::model::late::MaxSim;
+use crate::model::settings::{self, Setting};
 
 const MODEL: &str = "config_sentence_transformers.json";
 
@@ -30,8 +32,30 @@ pub struct Presets {
     pub pooling: String,
     /// Names of the labels of such a head.
     pub labels: Vec<String>,
-    /// How the model wants vectors to be compared: cosine, dot, euclidean or manhattan.
+    /// How the model wants vectors to be compared: cosine, dot, euclidean, manhattan, or maxsim.
     pub similarity: Option<String>,
+    /// How the vectors of tokens are compared, in a model for late interaction. Its queries are encoded with the prompt `query`.
+    pub max_sim: Option<MaxSim>,
+}
+
+impl Presets {
+    /// Puts a text before the prompt of this name, and returns it if it is not empty.
+    pub(super) fn begin(&mut self, name: &str, prefix: &str) -> Option<String> {
+        let prompt = self.prompts.remove(name).unwrap_or_default();
+        let rest = prompt.strip_prefix(prefix).unwrap_or(&prompt);
+        self.prompts.insert(name.to_owned(), format!("{prefix}{rest}"));
+        (!prefix.is_empty()).then(|| prefix.to_owned())
+    }
+
+    /// Prompts of a model for late interaction: those for queries and documents are always there, and that for documents is what a
+    /// request gets that says nothing.
+    pub(super) fn of_two_roles(mut self) -> Self {
+        for name in ["query", "document"] {
+            self.prompts.entry(name.to_owned()).or_default();
+        }
+        let similarity = if self.max_sim == Some(MaxSim::Mean) { "meanmaxsim" } else { "maxsim" };
+        Self { default_prompt: Some("document".to_owned()), similarity: Some(similarity.to_owned()), ..self }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -50,6 +74,7 @@ pub(super) enum SavedBy {
     SentenceTransformer,
     SparseEncoder,
     CrossEncoder,
+    MultiVectorEncoder,
 }
 
 pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
@@ -57,7 +82,9 @@ pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
     if !folder.has(MODEL) {
         return Ok((presets, SavedBy::SentenceTransformer));
     }
-    settings::check(folder, MODEL, settings::MODEL)?;
+    let is_late = late::is_late(&folder.json(MODEL)?);
+    let special: &[Setting] = if is_late { settings::LATE } else { &[] };
+    settings::check_in(folder, MODEL, &[special, settings::MODEL])?;
     let config: ModelConfig = folder.json(MODEL)?;
     presets.prompts = config.prompts.into_iter().map(|(name, text)| (name, text.unwrap_or_default())).collect();
     // Two names are always there, and empty.
@@ -72,6 +99,7 @@ pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
     presets.dimensions = config.truncate_dim;
     presets.similarity = config.similarity_fn_name;
     let saved_by = match config.model_type.as_deref() {
+        _ if is_late => SavedBy::MultiVectorEncoder,
         None | Some("SentenceTransformer") => SavedBy::SentenceTransformer,
         Some("SparseEncoder") => SavedBy::SparseEncoder,
         Some("CrossEncoder") => SavedBy::CrossEncoder,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Result;
 use crate::folder::Folder;
-use crate::model::settings;
+use crate::model::settings::{self, Setting};
 
 /// Names of the file beside the network that sentence-transformers tries, in this order; the first that says something counts.
 const SENTENCE: &[&str] = &[
@@ -59,14 +59,19 @@ pub(super) enum TransformerTask {
     FillMask,
 }
 
-/// The first file that is there and not empty.
+/// The texts and the task of a Transformer.
 pub(super) fn texts(place: &Folder) -> Result<(Texts, TransformerTask)> {
+    read(place, &[settings::SENTENCE]).map(|(texts, task, _)| (texts, task))
+}
+
+/// Reads the first file that is there and not empty. `tables` say which settings are known; the first that has one counts.
+pub(super) fn read(place: &Folder, tables: &[&[Setting]]) -> Result<(Texts, TransformerTask, Map<String, Value>)> {
     for name in SENTENCE {
         let raw: Map<String, Value> = place.optional_json(name)?.unwrap_or_default();
         if raw.is_empty() {
             continue;
         }
-        settings::check(place, name, settings::SENTENCE)?;
+        settings::check_in(place, name, tables)?;
         let config: SentenceConfig = place.json(name)?;
         let (max_tokens, at_most) = (config.max_seq_length, config.processing_kwargs.text.max_length);
         if [max_tokens, at_most].contains(&Some(0)) {
@@ -78,7 +83,7 @@ pub(super) fn texts(place: &Folder) -> Result<(Texts, TransformerTask)> {
             Some("fill-mask") => TransformerTask::FillMask,
             Some(other) => return Err(place.unsupported(name, format!("transformer_task {other} is not supported"))),
         };
-        return Ok((Texts { max_tokens, at_most, lower: config.do_lower_case }, task));
+        return Ok((Texts { max_tokens, at_most, lower: config.do_lower_case }, task, raw));
     }
     Ok(Default::default())
 }
