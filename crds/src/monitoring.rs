@@ -58,6 +58,9 @@ pub struct Relabeling {
     /// Labels that are read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_labels: Vec<String>,
+    /// Regular expression of the labels, or of the values, that the action is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regex: Option<String>,
     /// Label that is written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target_label: Option<String>,

@@ -74,8 +74,9 @@ struct Kind {
     kind: ChildKind,
     name: String,
     definition: Value,
-    /// Objects that the operator will not write again.
-    objects: Vec<Value>,
+    /// Objects that the operator will not write again, each with the name under which its owner applied it. Under another
+    /// name the owner's next apply would be a conflict.
+    objects: Vec<(String, Value)>,
 }
 
 impl Kind {
@@ -87,11 +88,12 @@ impl Kind {
         let objects = list["items"].as_array().cloned().unwrap_or_default();
         let others = objects.iter().filter(|object| object["metadata"]["ownerReferences"].is_null());
         let objects = others.map(|object| {
+            let manager = manager(object).context("no one applied the object")?;
             let mut object = portable(object)?;
             // Items of a list do not name their kind.
             object["apiVersion"] = json!(resource.api_version);
             object["kind"] = json!(resource.kind);
-            Ok(object)
+            Ok((manager, object))
         });
         Ok(Self { kind, name, definition, objects: objects.collect::<Result<_>>()? })
     }
@@ -120,12 +122,16 @@ impl Kind {
             Ok(())
         })
         .await?;
-        for object in &self.objects {
-            let namespace = object["metadata"]["namespace"].as_str();
-            let what = format!("{} {}", self.name, object["metadata"]["name"]);
+        for (manager, object) in &self.objects {
+            let (namespace, name) = (object["metadata"]["namespace"].as_str(), object["metadata"]["name"].as_str());
+            let name = name.context("an object without a name")?;
+            let address = format!("{}/{name}?fieldManager={manager}&force=true", collection(self.kind, namespace));
             // The API server learns of a kind a moment after it is established.
-            wait::until(&what, secs(30), async || create(cluster, &collection(self.kind, namespace), object).await)
-                .await?;
+            wait::until(&format!("{} {name}", self.name), secs(30), async || {
+                let apply = Request::patch(&address).header("content-type", "application/apply-patch+yaml");
+                cluster.send(apply.body(serde_json::to_vec(object)?)?).await?.ok().map(drop)
+            })
+            .await?;
         }
         Ok(())
     }
@@ -148,6 +154,13 @@ fn collection(kind: ChildKind, namespace: Option<&str>) -> String {
     let resource = kind.api_resource();
     let scope = namespace.map(|namespace| format!("/namespaces/{namespace}")).unwrap_or_default();
     format!("/apis/{}{scope}/{}", resource.api_version, resource.plural)
+}
+
+/// The name under which an object was applied last.
+fn manager(object: &Value) -> Option<String> {
+    let fields = object["metadata"]["managedFields"].as_array()?;
+    let applied = fields.iter().filter(|entry| entry["operation"] == *"Apply" && entry["subresource"].is_null());
+    applied.last().and_then(|entry| entry["manager"].as_str()).map(str::to_owned)
 }
 
 /// An object without what the API server adds.

@@ -35,12 +35,17 @@ pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
                 path: path.into(),
                 interval: model.monitoring.interval.as_str().into(),
                 scrape_timeout: model.monitoring.interval.as_str().into(),
-                relabelings: vec![Relabeling {
-                    action: "replace".into(),
-                    target_label: Some("model".into()),
-                    replacement: Some(model.name.clone()),
-                    source_labels: vec![],
-                }],
+                relabelings: vec![
+                    Relabeling {
+                        action: "replace".into(),
+                        target_label: Some("model".into()),
+                        replacement: Some(model.name.clone()),
+                        ..Relabeling::default()
+                    },
+                    // The Prometheus Operator's label with the name of the port would take the place of the worker's label
+                    // with the route, which would then be `exported_endpoint`.
+                    Relabeling { action: "labeldrop".into(), regex: Some("endpoint".into()), ..Relabeling::default() },
+                ],
             }],
             sample_limit: Some(limit),
         },

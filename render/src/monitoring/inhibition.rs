@@ -16,7 +16,7 @@ use super::alert::{Alert, AlertRules};
 use super::alerts::{
     connections_saturated, error_budget_burn, high_error_rate, high_latency, latency_budget_burn, model_down,
     model_outage, model_stuck, operator_no_leader, operator_queue_stuck, probe_failing, queue_saturated,
-    requests_rejected, worker_down,
+    requests_rejected, targets_absent, worker_down,
 };
 
 /// A row of the table.
@@ -66,6 +66,21 @@ pub const TABLE: &[InhibitionRow] = &[
             &latency_budget_burn::ALERT,
         ]),
         why: "Most requests fail, and callers that gave up have waited long, too: both spend the budgets.",
+    },
+    InhibitionRow {
+        sources: &[&probe_failing::ALERT],
+        targets: Silenced::Alerts(&[&high_error_rate::ALERT, &error_budget_burn::ALERT]),
+        why: "A model that can't answer its own question fails its requests, too.",
+    },
+    InhibitionRow {
+        sources: &[&requests_rejected::ALERT],
+        targets: Silenced::Alerts(&[&high_latency::ALERT, &latency_budget_burn::ALERT, &queue_saturated::ALERT]),
+        why: "A model that refuses most requests has full queues, and those that it takes wait in them.",
+    },
+    InhibitionRow {
+        sources: &[&targets_absent::ALERT],
+        targets: Silenced::Alerts(&[&worker_down::ALERT]),
+        why: "No pod answers the scrape, so each of them does not.",
     },
     InhibitionRow {
         sources: &[

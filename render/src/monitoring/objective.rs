@@ -76,7 +76,7 @@ impl Burn {
 }
 
 /// Windows of the failures that alerts read.
-const WINDOWS: &[&str] = &["1m", "2m", "5m", "10m"];
+const WINDOWS: &[&str] = &["1m", "2m", "5m", "10m", "1h"];
 
 /// The window of the times that alerts read.
 pub(super) const TIMES: &str = "10m";
@@ -233,14 +233,14 @@ pub(super) fn failed(series: &SeriesOf) -> Total {
     series.counter(&metrics::REQUESTS).matching("status", "5..")
 }
 
-/// Seconds after which a caller that left without an answer has been failed: the strictest objective of latency, else
+/// Seconds after which a caller that left without an answer has been failed: the strictest objective of latency, and at most
 /// [`PATIENCE`].
 pub(super) fn patience(model: &ValidModel) -> f64 {
     let thresholds = model.monitoring.objectives.iter().filter_map(|objective| match objective.indicator {
         ValidIndicator::Availability => None,
         ValidIndicator::Latency { seconds, .. } => Some(seconds),
     });
-    thresholds.reduce(f64::min).unwrap_or(PATIENCE)
+    thresholds.fold(PATIENCE, f64::min)
 }
 
 /// The same, for people.

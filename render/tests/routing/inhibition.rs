@@ -47,8 +47,10 @@ fn stories(row: &InhibitionRow) -> Vec<Story> {
         let of_targets = |targets: &[&Alert]| {
             let of_one = |target: &&Alert| {
                 let target = ringing(target, target.severities[0].as_str(), row);
-                // An alert that a model made less than critical silences nothing.
-                let mut others = vec![with(&critical, "severity", "warning")];
+                // An alert that a model made less than critical silences nothing. One that has both severities is held back
+                // by its own critical one, which is another row.
+                let mut others = vec![];
+                others.extend((!holds_its_own_warning(source)).then(|| with(&critical, "severity", "warning")));
                 if row.is_about_models() {
                     others.extend([with(&target, "model", "other"), with(&target, "namespace", "elsewhere")]);
                 }
@@ -67,6 +69,12 @@ fn stories(row: &InhibitionRow) -> Vec<Story> {
         }
     };
     row.sources.iter().flat_map(of_source).collect()
+}
+
+/// Whether the alert, while it is critical, silences itself where it is less.
+fn holds_its_own_warning(alert: &Alert) -> bool {
+    let rows = TABLE.iter().filter(|row| matches!(row.targets, Silenced::LessSevere));
+    rows.flat_map(|row| row.sources).any(|source| source.name == alert.name)
 }
 
 /// Alertmanager judges alerts in the order in which they come. Once the last of them is held back by the one before it, all

@@ -53,7 +53,12 @@ fn refusing(model: &ValidModel) -> Firing {
     let share = format!("{rate} / ({rate} + ({answered} or 0 * {rate}))");
     Firing {
         severity: AlertSeverity::Critical,
-        expr: format!("{share} > 0.05 and {} >= {LEAST_ERRORS}", by_model("sum", refused.increase("5m"))),
+        expr: format!(
+            "{share} > 0.05 and {} >= {LEAST_ERRORS} and {} > 0",
+            by_model("sum", refused.increase("5m")),
+            // A burst that is over pages no one.
+            by_model("sum", refused.increase("1m"))
+        ),
         for_: Some("1m"),
         keep_firing_for: Some("2m"),
         labels: vec![],

@@ -4,12 +4,12 @@
 use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
-use crate::model::{ValidIndicator, ValidModel};
+use crate::model::{Objective, ValidIndicator, ValidModel};
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::objective::{self, LEAST_ERRORS};
+use crate::monitoring::objective::{self, BURNS, LEAST_ERRORS};
 use crate::monitoring::promql::{Record, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
@@ -28,28 +28,38 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     if !objective::counts_failures(model) {
         return vec![];
     }
-    let mut objectives = model.monitoring.objectives.iter();
-    if objectives.any(|objective| objective.indicator == ValidIndicator::Availability) {
+    if model.monitoring.objectives.iter().any(pages_by_its_budget) {
         return vec![firing(model, AlertSeverity::Info, 5)];
     }
     vec![firing(model, AlertSeverity::Critical, 20), firing(model, AlertSeverity::Warning, 5)]
 }
 
+/// Whether the fastest pair of windows of an objective pages before a fifth fails. That of a weak objective does not.
+fn pages_by_its_budget(objective: &Objective) -> bool {
+    objective.indicator == ValidIndicator::Availability && BURNS[0].threshold(objective) <= 0.2
+}
+
 fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
     let series = SeriesOf::model(model);
-    let (requests, failures) = (series.traffic(&Record::Requests("5m")), series.traffic(&Record::Failures("5m")));
+    let (requests, failures) =
+        (|window| series.traffic(&Record::Requests(window)), |window| series.traffic(&Record::Failures(window)));
     let share = f64::from(percent) / 100.0;
+    let exceeds = |window| format!("{} / {} > {share}", failures(window), requests(window));
+    // What is over is not reported any more.
+    let fast = format!("{} and {} >= {LEAST_ERRORS} and {} > 0", exceeds("5m"), failures("5m"), failures("2m"));
+    // A model that few ask needs longer for as many failures.
+    let slow = format!("{} and {} and {} >= {LEAST_ERRORS}", exceeds("1h"), exceeds("10m"), failures("1h"));
     Firing {
         severity,
-        expr: format!("{failures} / {requests} > {share} and {failures} >= {LEAST_ERRORS}"),
+        expr: format!("({fast}) or ({slow})"),
         for_: Some("3m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests fail"
             .into(),
         description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} failed within the \
-             last 5 minutes, and it has been more than {percent}% for 3 minutes."
+            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} failed, more \
+             than {percent}% in the last 5 minutes, or in the last hour and still in 10 minutes."
         ),
     }
 }
@@ -57,9 +67,9 @@ fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
 fn runbook() -> Runbook {
     Runbook {
         meaning: format!(
-            "More than 5 % of the requests of the last five minutes failed, and at least {LEAST_ERRORS}; it pages from 20 % on. A request \
-             fails with a 5xx, or when its caller leaves after waiting longer than the strictest latency objective, or 5 s where there is \
-             none. A model with an objective of availability pages by its budget (InferenceErrorBudgetBurn), and this alert is a note."
+            "More than 5 % of the requests of the last five minutes, or of the last hour and still of ten minutes, failed, and at least \
+             {LEAST_ERRORS}; it pages from 20 % on. A request \
+             fails with a 5xx, or when its caller leaves after waiting longer than the strictest latency objective, and at most 5 s. A model with an objective of availability pages by its budget (InferenceErrorBudgetBurn), and this alert is a note."
         ),
         diagnosis: vec![
             query("Which reason, and from which pod?", |series| {
@@ -92,7 +102,7 @@ fn failing(share: &str) -> Expected {
         &[],
         &format!("search/minilm: {share} of requests fail"),
         &format!(
-            "{share} of the requests to search/minilm failed within the last 5 minutes, and it has been more than 5% for 3 minutes."
+            "{share} of the requests to search/minilm failed, more than 5% in the last 5 minutes, or in the last hour and still in 10 minutes."
         ),
     )
 }
@@ -111,7 +121,7 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         )
         .quiet("9m")
         .fires("15m", &[failing("10%")])
-        .quiet("25m"),
+        .quiet("29m"),
         story("stays quiet when few fail", grow(&[(147, 80)]), grow(&[(3, 80)])).quiet("10m").quiet("19m"),
         story(
             "stays quiet when four requests of a quiet model fail",

@@ -44,14 +44,15 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let ready = replicas(&series, "ready");
     let wanted_for = |window: &str| format!("{} > 0", by_model("min", desired.over_time("min", window)));
     let planned = if is_without_replicas_in_a_rollout(model) {
-        format!("unless {}\n  ", rolls_out(&series))
+        format!("unless {}\n  ", rolls_out(model, &series))
     } else {
         String::new()
     };
     let expr = format!(
         "{wanted} > 0 and {now} == 0 and (\n  ({was_ready} > 0 and {minute}\n  or {before} > 0 and {grace})\n  {planned}or {ringing}\n)",
-        wanted = by_model("max", &desired),
-        now = by_model("max", &ready),
+        // One missed scrape of the operator ends no page.
+        wanted = by_model("max", desired.over_time("last", "1m")),
+        now = by_model("max", ready.over_time("last", "1m")),
         was_ready = by_model("max", ready.over_time("max", "1m")),
         minute = wanted_for("1m"),
         before = by_model("max", desired.before(GRACE)),
@@ -84,10 +85,13 @@ fn is_without_replicas_in_a_rollout(model: &ValidModel) -> bool {
 }
 
 /// The rollout goes on, and its deadline has not passed.
-fn rolls_out(series: &SeriesOf) -> String {
+fn rolls_out(model: &ValidModel, series: &SeriesOf) -> String {
     let going_on = [Reason::RollingOut.as_str(), Reason::Pending.as_str()];
     let progressing = condition(series, ConditionType::Progressing, ConditionStatus::True).one_of("reason", &going_on);
-    format!("{} == 1", by_model("max", progressing))
+    // Kubernetes counts no deadline for pods that it is not let make, so the time without a replica is bounded here, too.
+    let deadline = format!("{}s", model.rollout.progress_deadline_seconds);
+    let was_ready = by_model("max", replicas(series, "ready").over_time("max", &deadline));
+    format!("({} == 1 and {was_ready} > 0)", by_model("max", progressing))
 }
 
 fn runbook() -> Runbook {

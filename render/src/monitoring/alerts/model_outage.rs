@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::{self, POD_A};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::{self, LEAST_ERRORS};
-use crate::monitoring::promql::{Record, SeriesOf, Total, by};
+use crate::monitoring::promql::{Record, SeriesOf, Total, by, by_model};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -23,6 +23,9 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
+/// Requests of ten minutes of which none was answered, for an alert.
+const LEAST_GIVEN_UP: u32 = 10;
+
 fn rules(model: &ValidModel) -> Vec<Firing> {
     if !objective::counts_failures(model) {
         return vec![];
@@ -32,14 +35,22 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         (|window| series.traffic(&Record::Requests(window)), |window| series.traffic(&Record::Failures(window)));
     let most = format!("{} / {} > 0.5 and {} >= {LEAST_ERRORS}", failures("1m"), requests("1m"), failures("2m"));
     // A model that few ask needs minutes for as many failures; then no request may have been answered meanwhile.
-    let every = format!("{} / {} > 0.99 and {0} >= {LEAST_ERRORS}", failures("10m"), requests("10m"));
+    let every = format!(
+        "{} / {} > 0.99 and {0} >= {LEAST_ERRORS} and {} > 0",
+        failures("10m"),
+        requests("10m"),
+        failures("5m")
+    );
+    // Where callers wait for less than that, none of them is ever failed by a late answer, and none gets one.
+    let unanswered = series.counter(&metrics::REQUESTS).matching("status", "5..|499").increase("10m");
+    let none = format!("{} / {} > 0.99 and {1} >= {LEAST_GIVEN_UP}", by_model("sum", unanswered), requests("10m"));
     let lost = match model.engine {
         None => format!("with a 5xx, or without an answer after {}", objective::patience_text(model)),
         Some(_) => "with a 5xx".to_owned(),
     };
     vec![Firing {
         severity: AlertSeverity::Critical,
-        expr: format!("({most}) or ({every})"),
+        expr: format!("({most}) or ({every}) or ({none})"),
         for_: Some("30s"),
         // With little traffic, the share crosses the threshold in both directions; that is one incident.
         keep_firing_for: Some("2m"),
@@ -58,7 +69,8 @@ fn runbook() -> Runbook {
         meaning: format!(
             "More than half of the requests of the last minute failed, and at least {LEAST_ERRORS} within two minutes; or every request of the \
              last ten minutes failed, and at least {LEAST_ERRORS}. Every 5xx counts, 503 while loading or draining too, and so does a caller \
-             who left (499) after waiting longer than the strictest latency objective, or 5 s where there is none. Other 4xx do not count."
+             who left (499) after waiting longer than the strictest latency objective, and at most 5 s. Other 4xx do not count. It also rings \
+             when none of at least {LEAST_GIVEN_UP} requests of ten minutes got an answer, however soon their callers left."
         ),
         diagnosis: vec![
             query(
@@ -103,7 +115,7 @@ fn runbook() -> Runbook {
                 "The worker is stuck; its liveness probe restarts it. If not, delete the pod.",
             ),
         ],
-        resolves: "Two minutes after fewer than half of the requests fail, or after traffic stops.".into(),
+        resolves: "Two minutes after fewer than half of the requests fail, or after traffic stops; on a quiet model within eight minutes.".into(),
     }
 }
 
@@ -211,6 +223,12 @@ fn look_alikes(model: &ValidModel) -> Vec<Case> {
         failed(ok(Case::new("stays quiet without traffic"), hold(&[("4000", 40)])), hold(&[("12", 40)]))
             .quiet("5m")
             .quiet("9m"),
+        ok(Case::new("fires when every caller gives up early, and none gets an answer"), grow(&[(150, 20), (0, 60)]))
+            .with(example::requests(model, "499", "client_closed_request"), grow(&[(0, 20), (150, 60)]))
+            .with(left(model), grow(&[(0, 20), (150, 60)]))
+            .with(left_within(model), grow(&[(0, 20), (150, 60)]))
+            .quiet("12m")
+            .fires("17m", &[outage("100%")]),
         failed(
             ok(
                 Case::new("stays quiet when a worker is restarted and its counters begin anew"),

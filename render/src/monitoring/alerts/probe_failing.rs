@@ -5,7 +5,7 @@ use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
-use crate::monitoring::case::{Case, Expected, expected, hold};
+use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::{POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by, by_model};
@@ -24,9 +24,22 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
-    // A worker that loads or has failed to load is another alert's.
-    let loaded = format!("{} == 1", series.gauge(&metrics::MODEL_LOADED));
-    let failing = by_model("count", format!("{} == 0 and {loaded}", series.gauge(&metrics::PROBE_SUCCESS)));
+    // A worker that loads or has failed to load is another alert's. One that answers its callers is not asked.
+    let loaded = series.gauge(&metrics::MODEL_LOADED);
+    let answers = by(
+        "sum",
+        &["namespace", "model", "pod"],
+        series.counter(&metrics::REQUESTS).eq("status", "200").increase("1m"),
+    );
+    let failing = by_model(
+        "count",
+        format!(
+            "({} == 0 unless on (namespace, model, pod) {answers} > 0) and {loaded} == 1",
+            series.gauge(&metrics::PROBE_SUCCESS)
+        ),
+    );
+    // A pod whose scrape is missed once still counts as one that answers.
+    let all = by_model("count", format!("{} == 1", loaded.over_time("last", "1m")));
     let firing = |severity, expr, for_, number: &str| Firing {
         severity,
         expr,
@@ -44,7 +57,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     vec![
         firing(
             AlertSeverity::Critical,
-            format!("{failing} >= {}", by_model("count", &loaded)),
+            format!("{failing} >= {all}"),
             "30s",
             "every replica ({{ $value | humanize }})",
         ),
@@ -131,6 +144,20 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         )
         .quiet("5m15s")
         .quiet("8m"),
+        pods(
+            "stays quiet while a worker that failed once answers its callers",
+            [(always, &[("1", 20), ("0", 40)]), (always, always)],
+        )
+        .with(
+            series
+                .counter(&metrics::REQUESTS)
+                .eq("pod", POD_A)
+                .eq("endpoint", metrics::ENDPOINTS[0])
+                .eq("status", "200")
+                .eq("reason", "ok"),
+            grow(&[(150, 60)]),
+        )
+        .quiet("10m"),
         Case::new("stays quiet when the model is scaled to zero").quiet("10m"),
     ]
 }
