@@ -99,7 +99,8 @@ fn the_alert_helps(alert: &Alert, namespace: &str) -> Result<()> {
         ensure!(found == Some(expected), "label {label} is {found:?}, and not {expected}");
     }
     let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
-    ensure!(runbook.ends_with("/InferenceModelDown.md"), "runbook_url is {runbook:?}");
+    let page = format!("/InferenceModelDown.md?namespace={namespace}&model=minilm");
+    ensure!(runbook.ends_with(&page), "runbook_url is {runbook:?}");
     let summary = alert.annotations.get("summary").map_or("", String::as_str);
     ensure!(summary.contains(namespace) && !summary.contains("{{"), "summary is {summary:?}");
     Ok(())

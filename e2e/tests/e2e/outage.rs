@@ -43,7 +43,8 @@ async fn failing_requests_page_until_they_succeed_again() -> TestResult {
         ensure!(traffic.good.load(Ordering::Relaxed) > 0, "no good text was answered in the meantime");
         ensure!(alert.labels.get("severity").is_some_and(|s| s == "critical"), "labels {:?}", alert.labels);
         let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
-        ensure!(runbook.ends_with("/InferenceModelOutage.md"), "runbook_url is {runbook:?}");
+        let page = format!("/InferenceModelOutage.md?namespace={}&model=minilm", ns.name);
+        ensure!(runbook.ends_with(&page), "runbook_url is {runbook:?}");
 
         let mended = Instant::now();
         beside(traffic.good(), model.until_resolved(ALERT, TRAFFIC)).await?;
