@@ -115,16 +115,21 @@ async fn check(model: &Served<'_>, case: &Case, request: &Request) -> Result<()>
     Ok(())
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 struct Word {
     index: usize,
     value: f32,
 }
 
-/// The same words with the same weights. A text may have none.
+/// The same weight for each word. A text may have none.
 fn same_words(own: &[Word], other: &[(usize, f32)]) -> Result<()> {
-    let is_same = |(own, other): (&Word, &(usize, f32))| own.index == other.0 && (own.value - other.1).abs() < 1e-3;
-    ensure!(own.len() == other.len() && own.iter().zip(other).all(is_same), "words {own:?}, and not {other:?}");
+    let (own, other): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        (own.iter().map(|word| (word.index, word.value)).collect(), other.iter().copied().collect());
+    for word in own.keys().chain(other.keys()) {
+        let weight = |words: &BTreeMap<usize, f32>| words.get(word).copied().unwrap_or_default();
+        let (own, other) = (weight(&own), weight(&other));
+        ensure!((own - other).abs() < 1e-3, "word {word} weighs {own}, and not {other}");
+    }
     Ok(())
 }
 
