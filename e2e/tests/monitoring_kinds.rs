@@ -159,8 +159,8 @@ fn collection(kind: ChildKind, namespace: Option<&str>) -> String {
 /// The name under which an object was applied last.
 fn manager(object: &Value) -> Option<String> {
     let fields = object["metadata"]["managedFields"].as_array()?;
-    let applied = fields.iter().filter(|entry| entry["operation"] == *"Apply" && entry["subresource"].is_null());
-    applied.last().and_then(|entry| entry["manager"].as_str()).map(str::to_owned)
+    let mut applied = fields.iter().filter(|entry| entry["operation"] == *"Apply" && entry["subresource"].is_null());
+    applied.next_back().and_then(|entry| entry["manager"].as_str()).map(str::to_owned)
 }
 
 /// An object without what the API server adds.
