@@ -52,7 +52,7 @@ impl Operator {
         Settings {
             worker_image: self.worker_image.clone(),
             runbook_base_url: self.runbook_base_url.clone(),
-            grafana_url: self.grafana_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+            grafana_url: self.grafana_url.clone(),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn runbook(args: &Args) -> anyhow::Result<String> {
     let Some(name) = &args.alert else { return Ok(list()) };
     let alert = find(name)?;
     Ok(match (&args.namespace, &args.model) {
-        (Some(namespace), Some(model)) => runbook_pages::page_about(alert, &checked(namespace)?, &checked(model)?),
+        (Some(namespace), Some(model)) => runbook_pages::page_about(alert, checked(namespace)?, checked(model)?),
         _ => runbook_pages::page(alert),
     })
 }
@@ -38,14 +38,11 @@ fn find(name: &str) -> anyhow::Result<&'static Alert> {
     }
 }
 
-/// The value becomes a part of commands, so that only what Kubernetes takes for a name is let through.
-fn checked(name: &str) -> anyhow::Result<String> {
-    let is_name = !name.is_empty()
-        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
-    if !is_name {
+fn checked(name: &str) -> anyhow::Result<&str> {
+    if !runbook_pages::is_name(name) {
         bail!("{name:?} is no name of an object of Kubernetes: take it from the labels of the alert");
     }
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 fn list() -> String {

@@ -1,6 +1,7 @@
 //! The files of a folder, sent whole or in ranges: what the servers have in common that models are downloaded from.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -8,6 +9,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -28,17 +30,19 @@ impl Server {
     /// Serves to pods.
     pub async fn start(router: Router) -> Result<Self> {
         let (listener, port) = listen().await?;
-        // Serving ends with the handle; until then an error shows as a failed download.
-        let task = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
-        Ok(Self { port, task })
+        Ok(Self::of(listener, port, router))
     }
 
     /// Serves to pods that trust the certificate.
     pub async fn start_protected(router: Router, certificate: &Certificate) -> Result<Self> {
         let (listener, port) = listen().await?;
-        let listener = certificate.protect(listener);
+        Ok(Self::of(certificate.protect(listener), port, router))
+    }
+
+    fn of<L: Listener<Addr: Debug>>(listener: L, port: u16, router: Router) -> Self {
+        // Serving ends with the handle; until then an error shows as a failed download.
         let task = tokio::spawn(async move { drop(axum::serve(listener, router).await) });
-        Ok(Self { port, task })
+        Self { port, task }
     }
 }
 

@@ -119,11 +119,10 @@ impl Args {
     /// The part that reaches the children.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        let grafana_url = self.grafana_url.as_ref().map(|url| url.to_string().trim_end_matches('/').to_owned());
         Settings {
             worker_image: self.worker_image.clone(),
             runbook_base_url: self.runbook_base_url.clone(),
-            grafana_url,
+            grafana_url: self.grafana_url.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -137,7 +137,6 @@ fn label(labels: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{PodRequests, Stage};
     use axum::Router;
     use axum::routing::get;
     use tokio::net::TcpListener;
@@ -155,21 +154,7 @@ mod tests {
     }
 
     fn pod(name: &str, restarts: i32) -> PodReport {
-        PodReport {
-            name: name.into(),
-            stage: Stage::Taken,
-            is_ready: true,
-            is_terminating: false,
-            obstacle: None,
-            failure: None,
-            waiting: None,
-            restarts,
-            address: Some("127.0.0.1".parse().unwrap()),
-            image: String::new(),
-            sha256: None,
-            node: None,
-            requests: PodRequests::default(),
-        }
+        PodReport { restarts, address: Some("127.0.0.1".parse().unwrap()), ..PodReport::ready(name) }
     }
 
     fn key() -> ModelKey {

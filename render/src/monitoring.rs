@@ -17,6 +17,7 @@ mod dashboard;
 mod dashboard_name;
 mod engine_records;
 mod example;
+mod failing;
 pub mod inhibition;
 pub mod labels;
 mod objective;

@@ -9,7 +9,7 @@ pub struct Settings {
     pub worker_image: String,
     /// Base address of the runbooks, if the specification names no other.
     pub runbook_base_url: String,
-    /// Address of Grafana, without a slash at the end; `None` if it is not known, and pages then link no dashboard.
+    /// Address of Grafana; `None` if it is not known, and pages then link no dashboard.
     pub grafana_url: Option<String>,
 }
 

@@ -87,6 +87,28 @@ impl PodReport {
     }
 }
 
+#[cfg(test)]
+impl PodReport {
+    /// A pod that answers requests, for tests.
+    pub(crate) fn ready(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            stage: Stage::Taken,
+            is_ready: true,
+            is_terminating: false,
+            obstacle: None,
+            failure: None,
+            waiting: None,
+            restarts: 0,
+            address: None,
+            image: String::new(),
+            sha256: None,
+            node: None,
+            requests: PodRequests::default(),
+        }
+    }
+}
+
 /// Reads a pod.
 #[must_use]
 pub fn report(pod: &Pod) -> PodReport {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use axum::extract::{Path, Query};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
+use belfry_render::monitoring::runbook_pages::is_name;
 use belfry_render::monitoring::{alerts, runbook_html};
 
 /// The pages hold neither scripts nor anything from elsewhere.
@@ -28,12 +29,6 @@ pub(super) async fn of_alert(Path(name): Path<String>, Query(query): Query<HashM
         return (StatusCode::BAD_REQUEST, message).into_response();
     }
     page(runbook_html::page(alert, subject.map(|(namespace, model)| (namespace.as_str(), model.as_str()))))
-}
-
-/// A value becomes a part of commands that people copy.
-fn is_name(text: &str) -> bool {
-    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
-    (1..=253).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 fn page(text: String) -> Response {

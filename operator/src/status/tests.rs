@@ -14,7 +14,7 @@ use super::*;
 use crate::apply::{Refusal, RefusalCause};
 use crate::drift::Summary;
 use crate::loaded::Identities;
-use crate::observe::{DeploymentState, PodReport, PodRequests, ScalerReport, Stage, report};
+use crate::observe::{DeploymentState, PodReport, ScalerReport, Stage, report};
 use crate::scaling::MetricsAvailability;
 use belfry_render::children::child;
 use belfry_render::deployed::FromImage;
@@ -50,21 +50,8 @@ fn deployment(replicas: i32, updated: i32) -> DeploymentState {
 }
 
 fn ready_pods(count: i32) -> Vec<PodReport> {
-    let pod = |number| PodReport {
-        name: format!("minilm-{number}"),
-        stage: Stage::Taken,
-        is_ready: true,
-        is_terminating: false,
-        obstacle: None,
-        failure: None,
-        waiting: None,
-        restarts: 0,
-        address: None,
-        image: Settings::default().worker_image,
-        sha256: None,
-        node: None,
-        requests: PodRequests::default(),
-    };
+    let pod =
+        |number| PodReport { image: Settings::default().worker_image, ..PodReport::ready(&format!("minilm-{number}")) };
     (0..count).map(pod).collect()
 }
 

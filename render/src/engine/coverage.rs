@@ -68,18 +68,16 @@ fn admits(matcher: &Matcher, mapping: &Mapping) -> bool {
     if ["namespace", "model", "pod"].contains(&matcher.name.as_str()) {
         return true;
     }
-    if matcher.name == "le" {
-        // A whole bound is asked for in both its spellings, `1|1\.0`.
-        let value = matcher.value.rsplit('|').next().unwrap_or_default().replace('\\', "");
-        return mapping.has_bound(&value);
-    }
-    let value = mapping.labels.get(&matcher.name).map_or("", String::as_str);
-    match &matcher.op {
+    let passes = |value: &str| match &matcher.op {
         MatchOp::Equal => value == matcher.value,
         MatchOp::NotEqual => value != matcher.value,
         MatchOp::Re(regex) => regex.find(value).is_some_and(|found| found.len() == value.len()),
         MatchOp::NotRe(regex) => regex.find(value).is_none_or(|found| found.len() != value.len()),
+    };
+    if matcher.name == "le" {
+        return mapping.bounds().any(|bound| passes(&bound));
     }
+    passes(mapping.labels.get(&matcher.name).map_or("", String::as_str))
 }
 
 #[cfg(test)]

@@ -106,9 +106,9 @@ impl Mapping {
         }
     }
 
-    /// Whether Belfry's histogram has a bucket with this bound, as Prometheus writes it.
-    #[must_use]
-    pub fn has_bound(&self, le: &str) -> bool {
-        le == "+Inf" || self.thresholds.iter().filter_map(|t| threshold_seconds(t)).any(|s| Histogram::le(s) == le)
+    /// The bounds that Belfry's histogram has, as Prometheus 3 writes them.
+    pub fn bounds(&self) -> impl Iterator<Item = String> {
+        let thresholds = self.thresholds.iter().filter_map(|threshold| threshold_seconds(threshold)).map(Histogram::le);
+        std::iter::once("+Inf".to_owned()).chain(thresholds)
     }
 }

@@ -1,5 +1,6 @@
 //! `spec.engine`, with the defaults of its type applied.
 
+use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::EngineType;
 
 use crate::engine::{Mapping, coverage};
@@ -32,5 +33,14 @@ impl ValidEngine {
     #[must_use]
     pub fn offers(&self, expression: &str) -> bool {
         coverage::offers(&self.mappings, expression)
+    }
+
+    /// The bounds of the engine's histogram of whole requests that are thresholds of the API, as the API spells them.
+    pub fn latency_thresholds(&self) -> impl Iterator<Item = &String> {
+        let of_total = self.mappings.iter().filter(|mapping| {
+            mapping.ours.name == metrics::REQUEST_DURATION.name
+                && mapping.labels.get("phase").is_some_and(|phase| phase == "total")
+        });
+        of_total.flat_map(|mapping| &mapping.thresholds)
     }
 }

@@ -93,12 +93,14 @@ pub(super) fn traffic(model: &ValidModel) -> Vec<Rule> {
         ..Rule::default()
     };
     let slow = slow(model);
-    let requests = |window| by_model("sum", series.counter(&metrics::REQUESTS).increase(window));
     let mut rules: Vec<_> = WINDOWS
         .iter()
         .flat_map(|window| {
             let failures = failures(&series, model, Total::increase, window);
-            [record(Record::Requests(window), requests(window)), record(Record::Failures(window), failures)]
+            [
+                record(Record::Requests(window), requests(&series, Total::increase, window)),
+                record(Record::Failures(window), failures),
+            ]
         })
         .collect();
     rules.push(record(Record::Timed(TIMES), total(&series, model, &slow, Total::increase, TIMES)));
@@ -122,12 +124,7 @@ fn slow(model: &ValidModel) -> Objective {
 /// The time from which a request is slow, as text and in seconds; `None` for an engine that does not say.
 pub(super) fn slow_from(model: &ValidModel) -> Option<(String, f64)> {
     let Some(engine) = &model.engine else { return Some(("5s".to_owned(), PATIENCE)) };
-    let of_total = engine.mappings.iter().filter(|mapping| {
-        mapping.ours.name == metrics::REQUEST_DURATION.name
-            && mapping.labels.get("phase").is_some_and(|phase| phase == "total")
-    });
-    let bounds = of_total.flat_map(|mapping| &mapping.thresholds);
-    let bounds = bounds.filter_map(|bound| Some((bound.clone(), threshold_seconds(bound)?)));
+    let bounds = engine.latency_thresholds().filter_map(|bound| Some((bound.clone(), threshold_seconds(bound)?)));
     bounds.filter(|(_, seconds)| *seconds >= PATIENCE).min_by(|a, b| a.1.total_cmp(&b.1))
 }
 
@@ -186,7 +183,7 @@ pub(super) fn total(
     window: &str,
 ) -> String {
     match objective.indicator {
-        ValidIndicator::Availability => by_model("sum", growth(&series.counter(&metrics::REQUESTS), window)),
+        ValidIndicator::Availability => requests(series, growth, window),
         ValidIndicator::Latency { seconds, .. } => {
             let served = served(series, growth, window);
             match late(series, model, seconds, growth, window) {
@@ -219,7 +216,7 @@ pub(super) fn errors(
 /// Requests that failed their callers: those that were answered with a 5xx, and those whose callers left after they had waited
 /// for too long. Without a failure there is no series yet; that means 0, not unknown.
 pub(super) fn failures(series: &SeriesOf, model: &ValidModel, growth: Growth, window: &str) -> String {
-    let all = by_model("sum", growth(&series.counter(&metrics::REQUESTS), window));
+    let all = requests(series, growth, window);
     let failed = by_model("sum", growth(&failed(series), window));
     match late(series, model, patience(model), growth, window) {
         Some(late) => format!("({failed} or 0 * {all}) + ({late} or 0 * {all})"),
@@ -247,6 +244,11 @@ pub(super) fn patience(model: &ValidModel) -> f64 {
 pub(super) fn patience_text(model: &ValidModel) -> String {
     let seconds = patience(model);
     if seconds < 1.0 { format!("{} ms", seconds * 1000.0) } else { format!("{seconds} s") }
+}
+
+/// Every request, whatever became of it.
+fn requests(series: &SeriesOf, growth: Growth, window: &str) -> String {
+    by_model("sum", growth(&series.counter(&metrics::REQUESTS), window))
 }
 
 fn served(series: &SeriesOf, growth: Growth, window: &str) -> String {

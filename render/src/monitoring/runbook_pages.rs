@@ -14,6 +14,13 @@ pub fn page(alert: &Alert) -> String {
     written(alert, None)
 }
 
+/// Whether a text may stand for a namespace or a model in a page. It becomes a part of commands that people copy.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';
+    (1..=253).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
 /// The page of an alert about this model: what it would have the reader fill in is there.
 #[must_use]
 pub fn page_about(alert: &Alert, namespace: &str, model: &str) -> String {

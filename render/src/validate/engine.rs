@@ -103,11 +103,7 @@ fn gap(engine: &ValidEngine, index: usize, indicator: &ValidIndicator) -> Option
             })
         }
         ValidIndicator::Latency { threshold, .. } => {
-            let total = engine.mappings.iter().filter(|mapping| {
-                mapping.ours.name == metrics::REQUEST_DURATION.name
-                    && mapping.labels.get("phase").is_some_and(|phase| phase == "total")
-            });
-            let bounds: Vec<_> = total.flat_map(|mapping| mapping.thresholds.iter().cloned()).collect();
+            let bounds: Vec<_> = engine.latency_thresholds().cloned().collect();
             (!bounds.contains(threshold)).then(|| {
                 let cure = match bounds.as_slice() {
                     [] => {

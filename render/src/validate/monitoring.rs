@@ -53,7 +53,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
             .unwrap_or_else(|| settings.runbook_base_url.clone())
             .trim_end_matches('/')
             .to_owned(),
-        grafana_url: settings.grafana_url.clone(),
+        grafana_url: settings.grafana_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
         routing,
     })

@@ -8,6 +8,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::burn_rate;
 use crate::monitoring::case::{Case, grow, hold};
 use crate::monitoring::example;
+use crate::monitoring::failing;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective;
 use crate::monitoring::promql::{Record, by};
@@ -34,9 +35,7 @@ fn runbook() -> Runbook {
     Runbook {
         meaning: burn_rate::meaning(),
         diagnosis: vec![
-            query("Which reason, and from which pod?", |series| {
-                by("sum", &["pod", "status", "reason"], objective::failed(series).rate("5m"))
-            }),
+            failing::by_reason(),
             query("Since when?", |series| {
                 format!(
                     "{} / {}",
@@ -47,16 +46,13 @@ fn runbook() -> Runbook {
             runbook::conditions(),
             runbook::logs(),
         ],
-        mitigation: vec![
-            cause("Most requests fail.", "Go on with [InferenceModelOutage](InferenceModelOutage.md)."),
-            cause(
-                "One pod carries the failures.",
-                "Delete it; if its successor on the same node fails too, cordon the node.",
-            ),
-            cause("It began with a change of the InferenceModel.", "Apply the previous specification."),
-            cause("`deadline_exceeded`.", "The model has more to do than it can: raise `spec.replicas`."),
-            cause("The budget is spent.", "Make no risky changes to this model until it has recovered."),
-        ],
+        mitigation: failing::causes()
+            .into_iter()
+            .chain([
+                cause("`deadline_exceeded`.", "The model has more to do than it can: raise `spec.replicas`."),
+                cause("The budget is spent.", "Make no risky changes to this model until it has recovered."),
+            ])
+            .collect(),
         resolves: burn_rate::resolves(),
     }
 }

@@ -8,6 +8,7 @@ use crate::model::{Objective, ValidIndicator, ValidModel};
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example;
+use crate::monitoring::failing;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::{self, BURNS, LEAST_ERRORS};
 use crate::monitoring::promql::{Record, SeriesOf, by};
@@ -72,28 +73,20 @@ fn runbook() -> Runbook {
              fails with a 5xx, or when its caller leaves after waiting longer than the strictest latency objective, and at most 5 s. A model with an objective of availability pages by its budget (InferenceErrorBudgetBurn), and this alert is a note."
         ),
         diagnosis: vec![
-            query("Which reason, and from which pod?", |series| {
-                by("sum", &["pod", "status", "reason"], objective::failed(series).rate("5m"))
-            }),
+            failing::by_reason(),
             query("Do callers give up, and how many in a second?", |series| {
                 by("sum", &["pod"], series.count(&metrics::ABANDONED_DURATION).rate("5m"))
             }),
             runbook::pods(),
             runbook::logs(),
         ],
-        mitigation: vec![
-            cause("Most requests fail.", "Go on with [InferenceModelOutage](InferenceModelOutage.md)."),
-            cause(
-                "One pod carries the failures.",
-                "Delete it; if its successor on the same node fails too, cordon the node.",
-            ),
-            cause("It began with a change of the InferenceModel.", "Apply the previous specification."),
+        mitigation: failing::causes().into_iter().chain([
             cause(
                 "`deadline_exceeded`, or callers give up.",
                 "The model has more to do than it can: raise `spec.replicas`.",
             ),
-        ],
-        resolves: "Two minutes after fewer than 5 % of the last five minutes' requests failed.".into(),
+        ]).collect(),
+        resolves: "Two minutes after fewer than 5 % of the last five minutes' requests failed; on a quiet model, of the last ten.".into(),
     }
 }
 
