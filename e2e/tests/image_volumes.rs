@@ -63,6 +63,21 @@ impl Setting {
         .await
     }
 
+    /// Waits until the cluster has done its part, whose steps the operator repeats in the status, and nothing goes on.
+    async fn until_quiet(&self, name: &str) -> Result<()> {
+        let deployments = Api::<Deployment>::default_namespaced(self.client.clone());
+        wait::until(&format!("the pods of {name} are made"), PATIENCE, async || {
+            let deployment = deployments.get(name).await?;
+            let status = deployment.status.context("no status")?;
+            ensure!(status.observed_generation == deployment.metadata.generation, "{status:?}");
+            // Without a node no pod gets further.
+            ensure!(status.updated_replicas == Some(1) && status.unavailable_replicas == Some(1), "{status:?}");
+            ensure!(self.proxy.idle() >= SILENCE, "requests go on, the last one: {}", self.proxy.last());
+            Ok(())
+        })
+        .await
+    }
+
     /// The pods of the model.
     async fn pod(&self, name: &str) -> Result<PodSpec> {
         let deployment = Api::<Deployment>::default_namespaced(self.client.clone()).get(name).await?;
@@ -86,10 +101,12 @@ async fn a_folder_of_an_image_is_copied_where_it_can_not_be_mounted() -> Result<
     ensure!(deployments == 2, "one write to find out and one that copies, and not {deployments}: {}", list(&writes));
 
     // What was found out is not forgotten.
+    setting.until_quiet("folder").await?;
     setting.operator.kill()?;
     let mark = setting.proxy.mark();
     setting.operator.start().await?;
     setting.until_accepted("folder", "True").await?;
+    setting.until_quiet("folder").await?;
     let writes = setting.proxy.writes_since(mark);
     ensure!(writes.is_empty(), "a restart wrote {}", list(&writes));
 
