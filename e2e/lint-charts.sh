@@ -13,3 +13,7 @@ count() { grep -c "^kind: $1$" || true; }
 render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not grant nodes" >&2; exit 1; }
 ! render --set 'namespaces={a}' | grep -q 'resources: \[nodes\]' || { echo "a Role grants nodes, which are in no namespace" >&2; exit 1; }
 ! render --set imagee.tag=1 >/dev/null 2>&1 || { echo "values.schema.json lets a misspelt value pass" >&2; exit 1; }
+two=$(render --set replicas=2)
+[ "$(count PodDisruptionBudget <<<"$two")" = 1 ] && grep -q podAntiAffinity <<<"$two" || { echo "two operators have no budget, or may stand on one node" >&2; exit 1; }
+[ "$(render | count PodDisruptionBudget)" = 0 ] || { echo "the budget of a single operator would hold drains up" >&2; exit 1; }
+! render --set replicas=2 --set affinity.nodeAffinity.a=b | grep -q podAntiAffinity || { echo "an affinity of the user is not taken as it is" >&2; exit 1; }

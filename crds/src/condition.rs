@@ -24,7 +24,7 @@ pub enum ConditionType {
     /// Every ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig that the specification asks for is in the
     /// cluster.
     MonitoringReady,
-    /// The operator's passes over the model end. Only there while they don't.
+    /// The operator's passes over the model end, and what they write stays. Only there while that is not so.
     Reconciled,
 }
 
@@ -176,6 +176,9 @@ reasons! {
     NameConflict;
     /// The operator's pass over the model broke off again and again; the message has the error. It is repeated.
     ReconcileFailed;
+    /// Another manager changes a child again and again, and the operator sets it back, every 15 s at most; the message names
+    /// both.
+    Contested;
 }
 
 /// The condition of this type, if it exists.

@@ -27,7 +27,7 @@ const SHAPES: &[&str] = &[
 
 /// Kinds of which the chart has objects.
 const KINDS: &str = "deployments,services,serviceaccounts,configmaps,roles,rolebindings,clusterroles,clusterrolebindings,\
-    servicemonitors,prometheusrules,validatingadmissionpolicies,validatingadmissionpolicybindings";
+    poddisruptionbudgets,servicemonitors,prometheusrules,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
 /// The one APIService that the operator may make.
 const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
@@ -47,6 +47,7 @@ async fn every_change_of_values_goes_up_down_and_back_and_an_uninstall_leaves_no
         chart.walk(server_side).with_context(|| format!("--server-side={server_side}"))?;
         chart.the_operator_makes_one_api_service_and_no_other().await?;
         chart.a_namespace_goes().await?;
+        chart.the_budget_is_about_the_operators(server_side).await?;
         chart.helm(&["uninstall", "belfry", "--namespace", NAMESPACE])?;
         let label = "app.kubernetes.io/name=belfry-operator";
         let left = chart.kubectl(&["get", KINDS, "--all-namespaces", "--selector", label, "--output=name"])?;
@@ -100,6 +101,27 @@ impl Chart<'_> {
         })
         .await?;
         create("external.metrics.k8s.io").map(drop)
+    }
+
+    /// Two operators have a budget that counts both, and one has none.
+    async fn the_budget_is_about_the_operators(&self, server_side: &str) -> Result<()> {
+        let budget = || {
+            let get = ["get", "poddisruptionbudget", "belfry-operator", "--namespace", NAMESPACE, "--ignore-not-found"];
+            self.kubectl(
+                &[get.as_slice(), &["--output=jsonpath={.status.expectedPods} {.status.desiredHealthy}"]].concat(),
+            )
+        };
+        self.upgrade(SHAPES[1], server_side)?;
+        wait::until("the budget", secs(30), async || {
+            let budget = budget()?;
+            ensure!(budget == "2 1", "{budget:?}");
+            Ok(())
+        })
+        .await?;
+        self.upgrade(SHAPES[0], server_side)?;
+        let left = budget()?;
+        ensure!(left.is_empty(), "a single operator has a budget: {left}");
+        Ok(())
     }
 
     async fn a_namespace_goes(&self) -> Result<()> {

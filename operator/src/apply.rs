@@ -3,13 +3,17 @@
 //! A child is sent only when it differs from what the cache knows: an apply that changes nothing
 //! would still be a request (invariant 2).
 
+mod disputes;
 mod handover;
 mod requests;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use belfry_crds::status::ChildState;
 use tracing::info;
 
+pub use disputes::{Dispute, Disputes};
 pub use handover::HANDOVER_MANAGER;
 
 use crate::drift::{Desired, Drift, Summary};
@@ -28,6 +32,10 @@ pub struct Applied {
     pub refused: Vec<Refusal>,
     /// The Deployment as the API server returned it, when it was written.
     pub deployment: Option<DeploymentState>,
+    /// Children that another manager changes again and again.
+    pub disputes: Vec<Dispute>,
+    /// Time until another pass has something to do that no watch will show: a child whose turn comes, or a dispute that ends.
+    pub again_in: Option<Duration>,
 }
 
 /// A child that could not be applied, although the API server answered.
@@ -85,6 +93,14 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             continue;
         }
         let live = observed.children.get(&(kind, wanted.name.clone()));
+        let is_set_back = was_applied(&wanted, role, observed);
+        if is_set_back
+            && plan(wanted.hash.as_deref(), live, &model.uid) != Plan::Keep
+            && let Some(wait) = context.disputes.wait(context.key, role, Instant::now())
+        {
+            applied.wake(wait);
+            continue;
+        }
         let plan = match plan(wanted.hash.as_deref(), live, &model.uid) {
             Plan::Look => match requests.look(kind, &wanted.name, observed).await {
                 Ok(live) => plan(wanted.hash.as_deref(), live.as_ref(), &model.uid),
@@ -100,8 +116,14 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             continue;
         }
         let child = rendered.map_or_else(|| context.drift.render(role, desired), Ok)?;
+        // Asked before the write, which takes the fields from the other manager.
+        let is_near = is_set_back && context.disputes.is_near(context.key, role);
+        let rival = if is_near { requests.rival(kind, &wanted.name).await } else { None };
         match requests.carry_out(plan, child).await {
             Ok(deployment) => {
+                if is_set_back {
+                    context.disputes.set_back(context.key, (role, &wanted.name), rival, Instant::now());
+                }
                 let (kind_name, namespace, name) = (kind.as_str(), &model.namespace, &wanted.name);
                 info!(kind = kind_name, namespace, name, ?plan, cause = %context.cause, "Wrote a child");
                 applied.written.push(role);
@@ -111,7 +133,26 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             Err(Failure::Transient(error)) => return Err(error.into()),
         }
     }
+    applied.disputes = context.disputes.of(context.key, Instant::now());
+    for ends_in in applied.disputes.iter().map(|dispute| dispute.ends_in).collect::<Vec<_>>() {
+        // A moment later, so that it has ended.
+        applied.wake(ends_in + Duration::from_secs(1));
+    }
     Ok(applied)
+}
+
+impl Applied {
+    fn wake(&mut self, pause: Duration) {
+        self.again_in = Some(self.again_in.map_or(pause, |earlier| earlier.min(pause)));
+    }
+}
+
+/// Whether the status says that just this child was applied, so that a difference is the work of others.
+fn was_applied(wanted: &Summary, role: Role, observed: &Observed) -> bool {
+    let children = observed.model.status.iter().flat_map(|status| &status.children);
+    let kind = role.kind().as_str();
+    let mut applied = children.filter(|child| child.state == ChildState::Applied);
+    applied.any(|child| child.kind == kind && child.name == wanted.name && Some(&child.hash) == wanted.hash.as_ref())
 }
 
 /// What the requests need.
@@ -124,6 +165,8 @@ pub struct Context<'a> {
     pub drift: &'a Drift,
     /// The operator's metrics.
     pub metrics: &'a crate::metrics::Metrics,
+    /// Which children are changed again and again.
+    pub disputes: &'a Disputes,
     /// Why the pass began, for the log.
     pub cause: crate::observe::Cause,
     /// The model.

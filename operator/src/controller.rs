@@ -19,7 +19,7 @@ use kube::runtime::events::Recorder;
 use tokio::task::{self, JoinSet};
 use tracing::{debug, info, warn};
 
-use crate::apply;
+use crate::apply::{self, Disputes};
 use crate::drift::Drift;
 use crate::fleet::Fleet;
 use crate::loaded::Loaded;
@@ -53,6 +53,8 @@ pub struct Context {
     pub cache: Arc<Cache>,
     /// What the children should look like.
     pub drift: Arc<Drift>,
+    /// Which children are changed again and again.
+    pub disputes: Disputes,
     /// The series about models.
     pub fleet: Arc<Fleet>,
     /// The operator's metrics.
@@ -219,6 +221,7 @@ impl Passes {
             Ok(Ended { outcome: Outcome::Refused, .. }) => {
                 return Some((self.backoff.next(key, Setback::Refusal), Urgency::Children, Cause::Refusal));
             }
+            Ok(Ended { again_in: Some(pause), .. }) => Some((*pause, Urgency::Children, Cause::Dispute)),
             Ok(_) => Some((jittered(RESYNC, key, 0), Urgency::Status, Cause::Resync)),
             Err(error) => return Some((self.backoff.next(key, error.setback()), Urgency::Children, Cause::Failure)),
         };

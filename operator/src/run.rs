@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{info, warn};
 
+use crate::apply::Disputes;
 use crate::args::Args;
 use crate::client::connect;
 use crate::controller::{self, Context, Upgrades};
@@ -70,9 +71,17 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let reporter = Reporter { controller: MANAGER.into(), instance: None };
     let recorder = Recorder::new(client.clone(), reporter);
-    let (scaling_of_models, loaded) = (scaling.clone(), Loaded::new(watches.trigger.clone()));
-    let context =
-        Arc::new(Context { client, cache, drift, fleet, metrics, scaling: scaling_of_models, loaded, recorder });
+    let context = Arc::new(Context {
+        client,
+        cache,
+        drift,
+        disputes: Disputes::default(),
+        fleet,
+        metrics,
+        scaling: scaling.clone(),
+        loaded: Loaded::new(watches.trigger.clone()),
+        recorder,
+    });
     let ended = async { ended.await.unwrap_or(()) };
     let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
     tokio::select! {

@@ -145,22 +145,41 @@ async fn labels_and_annotations_of_a_model_are_not_copied() -> TestResult {
 }
 
 #[tokio::test]
-async fn a_fight_with_another_manager_does_not_keep_other_models_back() -> TestResult {
+async fn a_fight_with_another_manager_slows_down_is_named_and_keeps_no_other_model_back() -> TestResult {
     fault_test("fight", async |test| {
         let expected = one_model(test).await?;
-        let begun = Instant::now();
         let other = async |test: &FaultTest<'_>| -> Result<()> {
             test.apply(&variant("other", 0)).await?;
             test.until_condition("other", "SpecAccepted", "True", secs(5)).await?;
-            test.delete("other").await
+            test.delete("other").await?;
+            let named = "False Contested: another-manager changes Deployment m again and again";
+            test.until_condition("m", "Reconciled", named, secs(30)).await?;
+            set_back(test).await?;
+            let begun = Instant::now();
+            set_back(test).await?;
+            ensure!(
+                begun.elapsed() >= secs(12),
+                "a fight of one round a second is set back after {:?}",
+                begun.elapsed()
+            );
+            Ok(())
         };
         tokio::select! {
             ended = fight(test) => ended?,
             done = other(test) => done?,
         }
-        report(&format!("a model beside a fight is accepted after {:.1} s", begun.elapsed().as_secs_f64()));
         // The fight ends, and what is wanted is there.
         test.until_same(&expected, PATIENCE).await
+    })
+    .await
+}
+
+/// Waits until the operator sets the Deployment back once more.
+async fn set_back(test: &FaultTest<'_>) -> Result<()> {
+    let mark = test.proxy.mark();
+    wait::until("a set-back", secs(30), async || {
+        ensure!(test.proxy.writes_since(mark).iter().any(|call| call.resource == "deployments"), "not yet");
+        Ok(())
     })
     .await
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{FIELD_MANAGER, report};
-use belfry_operator::apply::{self, apply};
+use belfry_operator::apply::{self, Disputes, apply};
 use belfry_operator::drift::Drift;
 use belfry_operator::metrics::Metrics;
 use belfry_operator::observe::{Cache, Cause, Compare as _, Content, ModelKey};
@@ -201,7 +201,10 @@ impl Scene {
         let desired = self.drift.validate(&observed.model, observed.deployed());
         let desired = desired.map_err(|problems| anyhow!("{problems:?}"))?;
         let (client, cache, drift, metrics) = (&self.client, &self.cache, &self.drift, &self.metrics);
-        let context = apply::Context { client, cache, drift, metrics, cause: Cause::Resync, key: &self.key };
+        // A new one, so that no edit waits.
+        let disputes = &Disputes::default();
+        let cause = Cause::Resync;
+        let context = apply::Context { client, cache, drift, metrics, disputes, cause, key: &self.key };
         let applied = apply(&desired, &observed, &context).await?;
         ensure!(applied.refused.is_empty(), "refused: {:?}", applied.refused);
         Ok(applied.written)

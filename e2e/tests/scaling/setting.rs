@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use belfry_crds::InferenceModel;
 use belfry_e2e::{FIELD_MANAGER, secs, wait};
+use belfry_operator::apply::Disputes;
 use belfry_operator::controller;
 use belfry_operator::drift::Drift;
 use belfry_operator::fleet::Fleet;
@@ -110,6 +111,7 @@ impl Operator {
             fleet: Fleet::new(cache.clone()),
             cache,
             drift,
+            disputes: Disputes::default(),
             metrics: metrics.clone(),
             scaling: scaling.clone(),
             loaded: Loaded::new(watches.trigger.clone()),

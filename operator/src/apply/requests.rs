@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
@@ -63,6 +63,19 @@ impl ChildRequests<'_> {
             drift.holds(key, (kind, object), &observed.model, observed.deployed())
         });
         Ok(cache.child(key, kind, name))
+    }
+
+    /// The other field manager that changed a child last. It is for people: `None` when the API server does not say.
+    pub(super) async fn rival(&self, kind: ChildKind, name: &str) -> Option<String> {
+        let resource = kind.api_resource();
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
+        let found = api.get_metadata_opt(name).await.ok().flatten()?;
+        let is_other = |entry: &&ManagedFieldsEntry| {
+            entry.subresource.as_deref() != Some("status") && entry.manager.as_deref() != Some(MANAGER)
+        };
+        let others = found.managed_fields().iter().filter(is_other);
+        others.max_by_key(|entry| entry.time.as_ref().map(|time| time.0))?.manager.clone()
     }
 
     /// An apply that can only make a new object. One that is there has another version, so that the API server answers

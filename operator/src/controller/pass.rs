@@ -1,5 +1,7 @@
 //! One pass: `observe → validate → apply → status`. [`reconcile`] is the only place that sees every step.
 
+use std::time::Duration;
+
 use belfry_crds::InferenceModel;
 use belfry_crds::contract::outcome::Outcome;
 use k8s_openapi::jiff::Timestamp;
@@ -19,21 +21,24 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     /// Whether the pass found out something that children depend on, so that the next one follows at once.
     pub(super) found_out_more: bool,
+    /// Time until the model needs another pass, although no watch will show anything.
+    pub(super) again_in: Option<Duration>,
 }
 
 impl Ended {
     const fn with(outcome: Outcome) -> Self {
-        Self { outcome, found_out_more: false }
+        Self { outcome, found_out_more: false, again_in: None }
     }
 }
 
 /// The steps, and nothing else.
 pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -> Result<Ended, Error> {
-    let again = Ended { outcome: Outcome::Applied, found_out_more: true };
+    let again = Ended { found_out_more: true, ..Ended::with(Outcome::Applied) };
     let Some(observed) = context.cache.observed(key).filter(|observed| !is_being_deleted(&observed.model)) else {
         // The children are owned by the model, and the garbage collector takes them.
         context.drift.forget(key);
         context.loaded.forget(key);
+        context.disputes.forget(key);
         return Ok(Ended::with(Outcome::Gone));
     };
     let Observed { model, pods, .. } = &observed;
@@ -55,8 +60,8 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     }
     let pass = match context.drift.validate(model, observed.deployed()) {
         Ok(desired) => {
-            let Context { client, cache, drift, metrics, .. } = context;
-            let requests = apply::Context { client, cache, drift, metrics, key, cause };
+            let Context { client, cache, drift, metrics, disputes, .. } = context;
+            let requests = apply::Context { client, cache, drift, metrics, disputes, key, cause };
             let applied = apply(&desired, &observed, &requests).await?;
             if has_another_choice(&desired, &applied, model, context) {
                 return Ok(again);
@@ -78,7 +83,7 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, identities };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
-    Ok(Ended::with(pass.outcome()))
+    Ok(Ended { again_in: pass.again_in(), ..Ended::with(pass.outcome()) })
 }
 
 fn is_being_deleted(model: &InferenceModel) -> bool {
@@ -103,6 +108,13 @@ impl Pass {
     /// Another engine does not say what it has loaded.
     fn has_own_worker(&self) -> bool {
         matches!(self, Self::Applied { model, .. } if model.engine.is_none())
+    }
+
+    fn again_in(&self) -> Option<Duration> {
+        match self {
+            Self::Applied { applied, .. } => applied.again_in,
+            Self::Invalid(_) => None,
+        }
     }
 
     fn outcome(&self) -> Outcome {

@@ -45,6 +45,8 @@ pub enum Cause {
     Discovery,
     /// The API server refused a child in the pass before.
     Refusal,
+    /// A child in dispute may be set back again, or is in dispute no more.
+    Dispute,
     /// The pass before failed.
     Failure,
     /// The regular look at every model.
@@ -67,6 +69,7 @@ impl fmt::Display for Cause {
             Self::Upgrade => "staged upgrade",
             Self::Discovery => "the pass before found out more",
             Self::Refusal => "a child was refused",
+            Self::Dispute => "a child in dispute",
             Self::Failure => "the pass before failed",
             Self::Resync => "resync",
         };

@@ -5,7 +5,7 @@ use belfry_crds::status::LoadedModel;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, refusal};
-use crate::apply::{Refusal, RefusalCause};
+use crate::apply::{Dispute, Refusal, RefusalCause};
 use crate::observe::{Obstacle, PodReport, Stage};
 use belfry_render::deployed::FromImage;
 use belfry_render::model::{ValidModel, ValidSource};
@@ -48,7 +48,23 @@ pub(super) fn all(facts: &Facts<'_>, loaded_models: &[LoadedModel]) -> Vec<(Cond
         (ConditionType::Progressing, progressing),
         (ConditionType::MonitoringReady, monitoring),
     ];
-    always.into_iter().chain(scaling.map(|verdict| (ConditionType::ScalingReady, verdict))).collect()
+    let scaling = scaling.map(|verdict| (ConditionType::ScalingReady, verdict));
+    let contested = contested(&applied.disputes).map(|verdict| (ConditionType::Reconciled, verdict));
+    always.into_iter().chain(scaling).chain(contested).collect()
+}
+
+/// Children that another manager changes again and again. Without a count, so that a round of the dispute writes no status.
+fn contested(disputes: &[Dispute]) -> Option<Verdict> {
+    let line = |Dispute { role, name, rival, .. }: &Dispute| {
+        let (kind, name) = (role.kind().as_str(), name);
+        match rival {
+            Some(rival) => format!("{rival} changes {kind} {name} again and again"),
+            None => format!("{kind} {name} is changed or deleted again and again"),
+        }
+    };
+    let lines: Vec<_> = disputes.iter().map(line).collect();
+    let what_to_do = "the operator sets it back, every 15 s at most: take the object out of the other manager, or say what it should be in the InferenceModel";
+    (!lines.is_empty()).then(|| verdict(False, Reason::Contested, format!("{}; {what_to_do}", lines.join("; "))))
 }
 
 /// A specification with problems is not acted on: what runs goes on, and nothing is known of the rest.

@@ -6,6 +6,7 @@ use belfry_crds::status::{ChildState, MovedFrom};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+mod contested;
 mod foreign_scalers;
 mod loaded;
 mod pods;

@@ -94,7 +94,7 @@ const fn condition(type_: ConditionType) -> &'static str {
             "ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for."
         }
         ConditionType::Reconciled => {
-            "The operator's passes over the model end. The condition is there only while they don't."
+            "The operator's passes over the model end, and what they write stays. The condition is there only while that is not so."
         }
     }
 }

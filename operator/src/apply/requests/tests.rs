@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::apply::Disputes;
 use crate::drift::Drift;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, Cause, ModelKey};
@@ -69,7 +70,16 @@ async fn create_beside(owner: Option<&'static str>) -> (Outcome, Vec<&'static st
     let (metrics, model, key) = (Metrics::new().unwrap(), model(), ModelKey::default());
     let drift = Drift::new(Settings::default());
     let cause = Cause::Start;
-    let context = Context { client: &client, cache: &cache, drift: &drift, metrics: &metrics, key: &key, cause };
+    let disputes = Disputes::default();
+    let context = Context {
+        client: &client,
+        cache: &cache,
+        drift: &drift,
+        metrics: &metrics,
+        disputes: &disputes,
+        key: &key,
+        cause,
+    };
     let shell = ChildRequests { model: &model, context: &context };
     let outcome = shell.carry_out(Plan::Create, child(Role::Address, &model).unwrap()).await;
     let asked = asked.lock().clone();

@@ -59,6 +59,20 @@ fn rules() -> Vec<Firing> {
              conditions name them and the reason.",
         ),
         firing(
+            "contested",
+            format!(
+                "{} == 1",
+                by_model(
+                    "max",
+                    condition(&series, ConditionType::Reconciled, ConditionStatus::False).eq("reason", "Contested")
+                )
+            ),
+            "15m",
+            "{{ $labels.namespace }}/{{ $labels.model }}: another manager undoes what the operator writes",
+            "For 15 minutes, another manager has changed an object of {{ $labels.namespace }}/{{ $labels.model }} again and again, and the \
+             operator has set it back. The condition Reconciled names both.",
+        ),
+        firing(
             "undecodable",
             format!("{} > 0", by_model("max", series.gauge(&metrics::MODEL_UNDECODABLE))),
             "5m",
@@ -71,8 +85,9 @@ fn rules() -> Vec<Firing> {
 
 fn runbook() -> Runbook {
     Runbook {
-        meaning: "The label `cause` has one of three values. `not-observed`: the specification changed, and no pass over it has ended for ten minutes. \
-            `objects-refused`: the API server has refused objects of the model for fifteen minutes. `undecodable`: the operator can't read the \
+        meaning: "The label `cause` has one of four values. `not-observed`: the specification changed, and no pass over it has ended for ten minutes. \
+            `objects-refused`: the API server has refused objects of the model for fifteen minutes. `contested`: another manager changes an object of the model again and again, and the \
+            operator sets it back, every 15 seconds at most. `undecodable`: the operator can't read the \
             model, and does nothing for it."
             .into(),
         diagnosis: vec![
@@ -95,10 +110,11 @@ fn runbook() -> Runbook {
             cause("`FieldConflict`.", "Another manager applies the same field: `kubectl get -o yaml --show-managed-fields` names it. Make one of the two stop."),
             cause("`Forbidden`.", "The operator's Role is older than the operator: install the chart of the same version."),
             cause("No pass ends, and the log has its error.", "Go on with [InferenceOperatorReconcileErrors](InferenceOperatorReconcileErrors.md)."),
+            cause("`contested`: the condition Reconciled names the object and the other manager.", "Make one of the two stop: take the object out of the other manager (an Argo CD application, a policy that mutates, a script), or put what it wants into the InferenceModel."),
             cause("`undecodable`: the log names the field.", "The CRD and the operator have different versions: install the charts `belfry-crds` and `belfry` of the same version."),
             cause("It is being deleted.", "A finalizer holds it: the controller that set the finalizer has to remove it."),
         ],
-        resolves: "When a pass over the present specification ends, and when no object is refused any more.".into(),
+        resolves: "When a pass over the present specification ends, when no object is refused any more, and ten minutes after another manager has left the objects alone.".into(),
     }
 }
 
@@ -123,11 +139,65 @@ fn undecodable(name: &'static str, values: &[(&str, u32)]) -> Case {
     Case::new(name).with(of_model(SeriesOf::job(OPERATOR_JOB).gauge(&metrics::MODEL_UNDECODABLE)), hold(values))
 }
 
+fn contested(name: &'static str, values: &[(&str, u32)]) -> Case {
+    let series = condition(&SeriesOf::job(OPERATOR_JOB), ConditionType::Reconciled, ConditionStatus::False);
+    Case::new(name).with(of_model(series).eq("reason", "Contested"), hold(values))
+}
+
 fn stuck(cause: &'static str, summary: &str, description: &str) -> Expected {
     expected(&[("cause", cause), ("namespace", "search"), ("model", "minilm")], summary, description)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {
+    [stuck_cases(), contested_cases(), undecodable_cases()].concat()
+}
+
+fn contested_cases() -> Vec<Case> {
+    let rival = stuck(
+        "contested",
+        "search/minilm: another manager undoes what the operator writes",
+        "For 15 minutes, another manager has changed an object of search/minilm again and again, and the operator has set it back. \
+         The condition Reconciled names both.",
+    );
+    vec![
+        contested(
+            "fires for a fight of 15 minutes, and resolves with the condition",
+            &[("_", 20), ("1", 80), ("stale", 1)],
+        )
+        .quiet("19m45s")
+        .fires("20m", std::slice::from_ref(&rival))
+        .fires("24m45s", &[rival])
+        .quiet("25m15s"),
+        contested(
+            "stays quiet for a fight that a person ends within a few minutes",
+            &[("_", 20), ("1", 52), ("stale", 1)],
+        )
+        .quiet("17m")
+        .quiet("21m"),
+    ]
+}
+
+fn undecodable_cases() -> Vec<Case> {
+    let unreadable = stuck(
+        "undecodable",
+        "search/minilm: the operator can't decode it",
+        "For 5 minutes, the operator has left search/minilm as it is, because it can't decode what is stored. Its log names the field.",
+    );
+    vec![
+        undecodable(
+            "fires five minutes after a model can't be decoded, and resolves when it can",
+            &[("_", 20), ("1", 40), ("stale", 1)],
+        )
+        .quiet("9m45s")
+        .fires("10m", std::slice::from_ref(&unreadable))
+        .fires("14m45s", &[unreadable])
+        .quiet("15m15s"),
+        undecodable("stays quiet when a definition is mended within a minute", &[("_", 20), ("1", 4), ("stale", 1)])
+            .quiet("12m"),
+    ]
+}
+
+fn stuck_cases() -> Vec<Case> {
     let unseen = |generation: u32| {
         stuck(
             "not-observed",
@@ -141,11 +211,6 @@ fn cases(_: &ValidModel) -> Vec<Case> {
         "objects-refused",
         "search/minilm: refused objects: 1",
         "The API server has refused objects of search/minilm for 15 minutes, now 1. Its conditions name them and the reason.",
-    );
-    let unreadable = stuck(
-        "undecodable",
-        "search/minilm: the operator can't decode it",
-        "For 5 minutes, the operator has left search/minilm as it is, because it can't decode what is stored. Its log names the field.",
     );
     vec![
         generation(
@@ -186,15 +251,5 @@ fn cases(_: &ValidModel) -> Vec<Case> {
             .quiet("9m")
             .quiet("24m"),
         refused(&[("0", 120)], "stays quiet where the kinds of the Prometheus Operator are missing").quiet("29m"),
-        undecodable(
-            "fires five minutes after a model can't be decoded, and resolves when it can",
-            &[("_", 20), ("1", 40), ("stale", 1)],
-        )
-        .quiet("9m45s")
-        .fires("10m", std::slice::from_ref(&unreadable))
-        .fires("14m45s", &[unreadable])
-        .quiet("15m15s"),
-        undecodable("stays quiet when a definition is mended within a minute", &[("_", 20), ("1", 4), ("stale", 1)])
-            .quiet("12m"),
     ]
 }

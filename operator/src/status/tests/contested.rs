@@ -1,0 +1,35 @@
+//! A child that another manager changes again and again.
+
+use std::time::Duration;
+
+use super::*;
+use crate::apply::Dispute;
+
+fn disputed(rival: Option<&str>) -> InferenceModelStatus {
+    let ends_in = Duration::from_secs(600);
+    let dispute = Dispute { role: Role::Workers, name: "m".into(), rival: rival.map(Into::into), ends_in };
+    let applied = Applied { disputes: vec![dispute], ..Applied::default() };
+    let pass = Pass::Applied { model: Box::new(model(&json!({}))), applied: Box::new(applied) };
+    let scaling = ScalingFacts::default();
+    let facts =
+        Facts { generation: Some(1), pass: &pass, deployment: None, scaling: &scaling, pods: &[], identities: None };
+    status(&facts, None, Timestamp::UNIX_EPOCH)
+}
+
+#[test]
+fn a_child_in_dispute_is_named_with_its_rival() {
+    let status = disputed(Some("argocd-controller"));
+    assert_eq!(seen(&status, ConditionType::Reconciled), is("False", "Contested"));
+    let message = &find(&status.conditions, ConditionType::Reconciled).unwrap().message;
+    assert!(
+        message.starts_with("argocd-controller changes Deployment m again and again; the operator sets"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_child_that_is_deleted_again_and_again_has_no_rival_with_a_name() {
+    let status = disputed(None);
+    let message = &find(&status.conditions, ConditionType::Reconciled).unwrap().message;
+    assert!(message.starts_with("Deployment m is changed or deleted again and again; "), "{message}");
+}
