@@ -11,7 +11,7 @@ pub mod snapshot;
 pub mod specs;
 mod cluster;
 
-pub use cluster::{FaultCluster, MONITORING_KINDS, VALUES, definition, definition_name, roles};
+pub use cluster::{EXTERNAL_METRICS, FaultCluster, MONITORING_KINDS, VALUES, definition, definition_name, roles};
 pub use fault_test::{FaultTest, PATIENCE, SILENCE, fault_test, list};
 pub use process::{Operator, present};
 pub use snapshot::Snapshot;

@@ -171,10 +171,17 @@ pub fn definition(kind: ChildKind) -> Value {
 /// Values with which the chart grants all that the operator may need.
 pub const VALUES: &str = "replicas=2,monitoring.authentication=true";
 
+/// With this, too, what the operator needs to serve external metrics. A cluster has one place for them.
+pub const EXTERNAL_METRICS: &str = "externalMetrics.enabled=true";
+
 /// The operator's roles, as the chart grants them with these values.
 pub fn roles(namespace: &str, values: &str) -> Result<String> {
     let mut helm = Command::new(tool("helm"));
     helm.args(["template", OPERATOR, "--namespace", namespace, "--show-only", "templates/rbac.yaml", "--set", values]);
+    // Helm does not show a template that renders nothing.
+    if values.contains(EXTERNAL_METRICS) {
+        helm.args(["--show-only", "templates/external-metrics.yaml"]);
+    }
     helm.arg(manifest("charts/belfry"));
     run(helm, "")
 }

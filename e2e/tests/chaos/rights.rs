@@ -1,12 +1,13 @@
 //! The rights that the chart grants are those that the operator uses, as the audit log shows: no more and no less.
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use belfry_crds::InferenceModel;
 use belfry_e2e::audit::{Audit, Entry};
 use belfry_e2e::chaos::specs::{PAGED, SCALED, variant};
-use belfry_e2e::chaos::{FaultTest, PATIENCE, VALUES, fault_test, roles};
+use belfry_e2e::chaos::{EXTERNAL_METRICS, FaultTest, PATIENCE, VALUES, fault_test, roles};
 use belfry_e2e::{OPERATOR, SYSTEM_NAMESPACE, TestResult, wait};
 use belfry_render::children::children;
 use belfry_render::settings::Settings;
@@ -24,19 +25,28 @@ const UNSEEN: &[(&str, &str, &str)] = &[("belfry.dev", "inferencemodels/finalize
 /// Rights that an operator in the namespaces of others must not have.
 const DANGEROUS: &[&str] = &["*", "escalate", "bind", "impersonate"];
 
+const API_SERVICE: &str = "v1beta1.external.metrics.k8s.io";
+
+/// The role, and all that comes with it.
+const EXTERNAL_METRICS_ROLE: &str = "belfry-operator-external-metrics";
+
 #[tokio::test]
 async fn every_right_that_is_granted_is_used_and_every_right_that_is_used_is_granted() -> TestResult {
     fault_test("rights", async |test| {
         let audit = Audit::at_end(test.cluster.control_plane.audit_log())?;
         let user = format!("system:serviceaccount:{SYSTEM_NAMESPACE}:{OPERATOR}");
-        everything_that_it_does(test).await?;
+        let roles = roles(SYSTEM_NAMESPACE, &format!("{VALUES},{EXTERNAL_METRICS}"))?;
+        test.cluster.kubectl(&["apply", "--server-side", "--filename", "-"], &roles)?;
+        let done = everything_that_it_does(test).await;
+        without_external_metrics(test)?;
+        done?;
         let entries = audit.of_user(&user)?;
         let refused: Vec<_> =
             entries.iter().filter(|entry| entry.response_status.code == 403).map(|e| &e.uri).collect();
         ensure!(refused.is_empty(), "a right is missing: {refused:?}");
 
         let used: BTreeSet<Right> = entries.iter().flat_map(rights_of).collect();
-        let granted = granted(test)?;
+        let granted = granted(test, &roles)?;
         let more: Vec<_> = used.difference(&granted).collect();
         ensure!(more.is_empty(), "used by a right that the chart does not grant: {more:?}");
         let is_seen = |right: &&Right| !UNSEEN.contains(&(&right.0, &right.1, &right.2));
@@ -57,11 +67,31 @@ async fn every_right_that_is_granted_is_used_and_every_right_that_is_used_is_gra
 async fn everything_that_it_does(test: &mut FaultTest<'_>) -> Result<()> {
     test.cluster.kubectl(&["delete", "lease", OPERATOR, "--namespace", SYSTEM_NAMESPACE, "--ignore-not-found"], "")?;
     let election = ["--leader-election", "--own-namespace", SYSTEM_NAMESPACE, "--identity", "one"];
-    test.operator.with(&[&election[..], &["--metrics-authentication"]].concat());
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let scaling = [
+        format!("--external-metrics-listen=127.0.0.1:{port}"),
+        format!("--external-metrics-service={SYSTEM_NAMESPACE}/{OPERATOR}"),
+        format!("--external-metrics-role={EXTERNAL_METRICS_ROLE}"),
+    ];
+    let scaling = scaling.each_ref().map(String::as_str);
+    test.operator.with(&[&election[..], &scaling, &["--metrics-authentication"]].concat());
     test.operator.start().await?;
     let token = test.cluster.token(&test.namespace, "default")?;
     test.operator.get_with("/metrics", &format!("Authorization: Bearer {token}"))?;
 
+    // Its certificate is put back when it is taken away.
+    let bundle = || {
+        let get = ["get", "apiservice", API_SERVICE, "--output=jsonpath={.spec.caBundle}"];
+        test.cluster.kubectl(&get, "")
+    };
+    let trusted = async || {
+        ensure!(!bundle()?.is_empty(), "the API server trusts no certificate");
+        Ok(())
+    };
+    wait::until("the APIService", PATIENCE, trusted).await?;
+    let untrusted = r#"{"spec": {"caBundle": null}}"#;
+    test.cluster.kubectl(&["patch", "apiservice", API_SERVICE, "--type=merge", "--patch", untrusted], "")?;
+    wait::until("the certificate", PATIENCE, trusted).await?;
     test.expected(&[variant("m", 1)]).await?;
     test.apply(&variant("m", PAGED)).await?;
     test.settled(PATIENCE).await?;
@@ -112,6 +142,13 @@ async fn everything_that_it_does(test: &mut FaultTest<'_>) -> Result<()> {
     test.operator.terminate(PATIENCE).await.map(drop)
 }
 
+/// Leaves the cluster with the rights that the other tests expect.
+fn without_external_metrics(test: &FaultTest<'_>) -> Result<()> {
+    let kinds = "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding";
+    test.cluster.kubectl(&["delete", kinds, EXTERNAL_METRICS_ROLE], "")?;
+    test.cluster.kubectl(&["delete", "rolebinding", EXTERNAL_METRICS_ROLE, "--namespace", "kube-system"], "").map(drop)
+}
+
 /// Objects without an owner that have the names of a model's children.
 fn namesakes(namespace: &str, model: &Value) -> Result<Vec<Value>> {
     let mut model: InferenceModel = serde_json::from_value(model.clone())?;
@@ -141,20 +178,22 @@ fn rights_of(entry: &Entry) -> Vec<Right> {
 }
 
 /// What the roles grant that the chart binds to the operator.
-fn granted(test: &FaultTest<'_>) -> Result<BTreeSet<Right>> {
-    let text = roles(SYSTEM_NAMESPACE, VALUES)?;
-    let objects = serde_yaml::Deserializer::from_str(&text).map(Value::deserialize).collect::<Result<Vec<_>, _>>()?;
-    let bound = objects.iter().filter(|object| is_binding(object)).map(|object| &object["roleRef"]);
+fn granted(test: &FaultTest<'_>, roles: &str) -> Result<BTreeSet<Right>> {
+    let objects = serde_yaml::Deserializer::from_str(roles).map(Value::deserialize).collect::<Result<Vec<_>, _>>()?;
     let mut granted = BTreeSet::new();
-    for reference in bound {
+    for binding in objects.iter().filter(|object| is_binding(object)) {
+        let reference = &binding["roleRef"];
         let is_it =
             |object: &&Value| object["kind"] == reference["kind"] && object["metadata"]["name"] == reference["name"];
         let role = match objects.iter().find(is_it) {
             Some(role) => role.clone(),
             // One of Kubernetes itself.
             None => {
-                let name = reference["name"].as_str().context("a binding of no role")?;
-                serde_json::from_str(&test.cluster.kubectl(&["get", "clusterrole", name, "--output=json"], "")?)?
+                let word = |field: &str| reference[field].as_str().context("a binding of no role");
+                // A ClusterRole is in no namespace.
+                let namespace = binding["metadata"]["namespace"].as_str().unwrap_or_default();
+                let get = ["get", word("kind")?, word("name")?, "--output=json", "--namespace", namespace];
+                serde_json::from_str(&test.cluster.kubectl(&get, "")?)?
             }
         };
         for rule in role["rules"].as_array().into_iter().flatten() {
