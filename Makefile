@@ -41,7 +41,7 @@ unit: target libtorch model ## Unit and golden tests
 	worker/clients/run.sh --quick
 
 .PHONY: e2e
-e2e: target libtorch cluster install ## Tests on the local cluster, and a short form of `make chaos`
+e2e: target libtorch cluster install engine-images ## Tests on the local cluster, and a short form of `make chaos`
 	cargo build --locked --package belfry-operator
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
 
@@ -127,6 +127,10 @@ kubeconfig: ## Print the path of a kubeconfig for the local cluster
 .PHONY: images
 images: libtorch ## Build the images of operator and worker, and import them into the local cluster
 	@e2e/images.sh
+
+.PHONY: engine-images
+engine-images: ## Build images of other engines and models for them, and import the images into the local cluster
+	@e2e/engines/images.sh
 
 .PHONY: install
 install: model images ## Install the charts into the cluster of KUBECONFIG, by default the local one

@@ -38,6 +38,7 @@ def images(variant: str) -> dict[str, Callable[[], tuple[tuple[Layer, ...], str,
         "belfry-operator": lambda: program("belfry-operator"),
         "belfry-worker": lambda: worker(variant),
         "alertmanager": lambda: tool("alertmanager", "github.com/prometheus/alertmanager"),
+        "llama-cpp": llama_cpp,
         "pause": lambda: tool("pause", None),
         "prometheus": lambda: tool("prometheus", "github.com/prometheus/prometheus"),
         "prometheus-config-reloader": lambda: tool("prometheus-config-reloader", PROMETHEUS_OPERATOR),
@@ -87,6 +88,22 @@ def tool(name: str, module: str | None) -> tuple[tuple[Layer, ...], str, str]:
     return (Layer("accounts", ACCOUNTS), app(binary, "/bin")), f"/bin/{name}", version
 
 
+def llama_cpp() -> tuple[tuple[Layer, ...], str, str]:
+    """The server of llama.cpp loads its own libraries from ../lib, and backends from its own folder."""
+    script = ROOT / "e2e" / "engines" / "llama_cpp.sh"
+    version = pinned(script)
+    folder = existing(CACHE / "engines" / f"llama.cpp-{version}", "run e2e/engines/llama_cpp.sh")
+    server = folder / "bin" / "llama-server"
+    found = [path for path in libraries(server) if folder not in path.resolve().parents]
+    return (base(found), tree(f"llama.cpp at {version}", folder, "/app")), "/app/bin/llama-server", version
+
+
+def tree(comment: str, folder: Path, target: str) -> Layer:
+    """A folder with all that is in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return Layer(comment, tuple(Entry(f"{target}/{path.relative_to(folder)}", path, path.stat().st_mode & 0o777) for path in files))
+
+
 def base(found: list[Path]) -> Layer:
     bundle = existing(Path(CA_BUNDLE), "install ca-certificates")
     # Under the path that the loader asked for, but with the content behind the links: a distribution's
@@ -119,12 +136,16 @@ def libraries(binary: Path, *search: Path) -> list[Path]:
 
 
 def libtorch() -> Path:
-    """The version is in worker/libtorch.sh alone."""
-    script = ROOT / "worker" / "libtorch.sh"
+    version = pinned(ROOT / "worker" / "libtorch.sh")
+    return existing(CACHE / f"libtorch-{version}" / "lib", "run worker/libtorch.sh")
+
+
+def pinned(script: Path) -> str:
+    """The version of what a script fetches. It stands there alone."""
     version = re.search(r"^version=(\S+)", script.read_text(), re.MULTILINE)
     if version is None:
-        raise Unbuildable(f"{script} has no line version=…, which names the libtorch of the worker's image")
-    return existing(CACHE / f"libtorch-{version[1]}" / "lib", "run worker/libtorch.sh")
+        raise Unbuildable(f"{script} has no line version=…, which names what the image holds")
+    return version[1]
 
 
 def compiled(name: str) -> Path:

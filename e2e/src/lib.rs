@@ -16,6 +16,7 @@ pub mod cluster;
 mod cluster_lock;
 pub mod describe;
 pub mod embed;
+pub mod exposition;
 pub mod files;
 pub mod hub;
 pub mod model;

@@ -82,7 +82,12 @@ impl Volume {
 
     /// Adds a whole model under that name.
     pub fn add(&self, name: &str) -> Result<Folder> {
-        let folder = Folder { path: self.path.join(name), model_dir: self.model_dir.clone() };
+        self.add_from(&self.model_dir, name)
+    }
+
+    /// Adds a folder of this machine under that name.
+    pub fn add_from(&self, folder: &Path, name: &str) -> Result<Folder> {
+        let folder = Folder { path: self.path.join(name), model_dir: folder.to_owned() };
         link_all(&folder.model_dir, &folder.path)?;
         Ok(folder)
     }

@@ -1,5 +1,8 @@
-//! The server of llama.cpp with `--metrics`. Names: tools/server/README.md of ggml-org/llama.cpp. It counts neither answers
-//! nor their time, so no objective can be measured.
+//! The server of llama.cpp with `--metrics`. Names: `to_metrics` in tools/server/server-task.cpp of ggml-org/llama.cpp. It counts
+//! neither answers nor their time, so no objective can be measured.
+//!
+//! Each text of a request is a task of its own, so both gauges count texts. Numbers have six digits: of more than a million
+//! tokens the counter moves in steps of ten, of more than a billion in steps of ten thousand.
 
 use belfry_crds::contract::metrics;
 
