@@ -171,7 +171,8 @@ impl<'a> FaultTest<'a> {
     /// Deletes all models, and waits until their children are gone.
     pub async fn clear(&self) -> Result<()> {
         self.models().delete_collection(&DeleteParams::background(), &ListParams::default()).await?;
-        self.until_same(&Snapshot::new(), PATIENCE).await
+        // Kubernetes' garbage collector takes them, which pauses for up to half a minute after a kind was defined.
+        self.until_same(&Snapshot::new(), 2 * PATIENCE).await
     }
 
     /// Deletes all models but one.

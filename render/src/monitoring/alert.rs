@@ -63,6 +63,9 @@ pub struct Firing {
     pub description: String,
 }
 
+/// How the templates of summaries and descriptions name the model.
+const SUBJECT: &str = "{{ $labels.namespace }}/{{ $labels.model }}";
+
 impl Alert {
     /// The alert's rules for one model; empty for an alert about the operator, and for an alert that the model does not have.
     #[must_use]
@@ -125,9 +128,14 @@ impl Alert {
     fn annotations(&self, firing: &Firing, model: Option<&ValidModel>) -> BTreeMap<String, String> {
         let monitoring = model.map(|model| &model.monitoring);
         let base = monitoring.map_or(defaults::RUNBOOK_BASE_URL, |m| m.runbook_base_url.as_str());
+        // A rule of one model knows its name, and is shorter by it.
+        let named = |template: &str| match model {
+            Some(model) => template.replace(SUBJECT, &format!("{}/{}", model.namespace, model.name)),
+            None => template.to_owned(),
+        };
         let mut annotations = BTreeMap::from([
-            ("summary".to_owned(), firing.summary.clone()),
-            ("description".to_owned(), firing.description.clone()),
+            ("summary".to_owned(), named(&firing.summary)),
+            ("description".to_owned(), named(&firing.description)),
             ("impact".to_owned(), text(self.impact)),
             ("runbook_url".to_owned(), text(&format!("{base}/{}{}", self.runbook_file(), subject(model)))),
         ]);
@@ -135,15 +143,11 @@ impl Alert {
             annotations.insert("contact".into(), text(contact));
         }
         if let Some(model) = model.filter(|model| model.monitoring.dashboard_labels.is_some()) {
-            let uid = dashboard_name::uid(model);
-            annotations.extend(
-                model
-                    .monitoring
-                    .grafana_url
-                    .iter()
-                    .map(|grafana| ("dashboard_url".to_owned(), text(&format!("{grafana}/d/{uid}")))),
-            );
-            annotations.insert("dashboard_uid".into(), uid);
+            let grafana = model.monitoring.grafana_url.iter();
+            annotations.extend(grafana.map(|grafana| {
+                let address = format!("{grafana}/d/{}", dashboard_name::uid(model));
+                ("dashboard_url".to_owned(), text(&address))
+            }));
         }
         annotations
     }

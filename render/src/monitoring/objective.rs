@@ -12,7 +12,7 @@ use belfry_crds::contract::{metrics, threshold_seconds};
 use belfry_crds::inference_model::ScrapeInterval;
 use belfry_crds::monitoring::Rule;
 
-use super::promql::{Record, SeriesOf, Total, by_model};
+use super::promql::{Record, SeriesOf, Total, all};
 use crate::model::{Objective, ValidIndicator, ValidModel};
 
 /// Minimum number of failures for an alert.
@@ -187,7 +187,7 @@ pub(super) fn total(
         ValidIndicator::Latency { seconds, .. } => {
             let served = served(series, growth, window);
             match late(series, model, seconds, growth, window) {
-                Some(late) => format!("{served} + ({late} or 0 * {served})"),
+                Some(late) => format!("{served} + ({late} or vector(0))"),
                 None => served,
             }
         }
@@ -207,7 +207,7 @@ pub(super) fn errors(
         // Without a fallback: a missing bucket must not look like an objective that is met.
         ValidIndicator::Latency { seconds, .. } => {
             let fast = series.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
-            let fast = by_model("sum", growth(&fast, window));
+            let fast = all("sum", growth(&fast, window));
             format!("{} - {fast}", total(series, model, objective, growth, window))
         }
     }
@@ -216,11 +216,10 @@ pub(super) fn errors(
 /// Requests that failed their callers: those that were answered with a 5xx, and those whose callers left after they had waited
 /// for too long. Without a failure there is no series yet; that means 0, not unknown.
 pub(super) fn failures(series: &SeriesOf, model: &ValidModel, growth: Growth, window: &str) -> String {
-    let all = requests(series, growth, window);
-    let failed = by_model("sum", growth(&failed(series), window));
+    let failed = all("sum", growth(&failed(series), window));
     match late(series, model, patience(model), growth, window) {
-        Some(late) => format!("({failed} or 0 * {all}) + ({late} or 0 * {all})"),
-        None => format!("{failed} or 0 * {all}"),
+        Some(late) => format!("({failed} or vector(0)) + ({late} or vector(0))"),
+        None => format!("{failed} or vector(0)"),
     }
 }
 
@@ -248,17 +247,17 @@ pub(super) fn patience_text(model: &ValidModel) -> String {
 
 /// Every request, whatever became of it.
 fn requests(series: &SeriesOf, growth: Growth, window: &str) -> String {
-    by_model("sum", growth(&series.counter(&metrics::REQUESTS), window))
+    all("sum", growth(&series.counter(&metrics::REQUESTS), window))
 }
 
 fn served(series: &SeriesOf, growth: Growth, window: &str) -> String {
-    by_model("sum", growth(&series.count(&metrics::REQUEST_DURATION).eq("phase", "total"), window))
+    all("sum", growth(&series.count(&metrics::REQUEST_DURATION).eq("phase", "total"), window))
 }
 
 /// Requests whose callers left after they had waited for longer. `None` for other engines, which do not say how long. A caller
 /// that leaves at once has changed its mind.
 fn late(series: &SeriesOf, model: &ValidModel, seconds: f64, growth: Growth, window: &str) -> Option<String> {
-    let sum = |total: &Total| by_model("sum", growth(total, window));
+    let sum = |total: &Total| all("sum", growth(total, window));
     let all = series.count(&metrics::ABANDONED_DURATION);
     let early = series.bucket(&metrics::ABANDONED_DURATION, seconds);
     model.engine.is_none().then(|| format!("({} - {})", sum(&all), sum(&early)))

@@ -299,6 +299,12 @@ pub fn by_model(aggregation: &str, expression: impl fmt::Display) -> String {
     by(aggregation, &["namespace", "model"], expression)
 }
 
+/// An aggregation that leaves one value without labels, for a rule of one model, whose own labels name the model.
+#[must_use]
+pub fn all(aggregation: &str, expression: impl fmt::Display) -> String {
+    format!("{aggregation}({expression})")
+}
+
 /// An aggregation that leaves one value for each combination of the labels.
 #[must_use]
 pub fn by(aggregation: &str, labels: &[&str], expression: impl fmt::Display) -> String {

@@ -77,7 +77,7 @@ fn every_alert_names_its_model_and_says_what_to_do() {
             assert_eq!(rule.labels["model"], model.name, "{rule:?}");
             if rule.alert.is_some() {
                 assert!(
-                    rule.annotations["summary"].starts_with("{{ $labels.namespace }}/{{ $labels.model }}: "),
+                    rule.annotations["summary"].starts_with(&format!("{}/{}: ", model.namespace, model.name)),
                     "{rule:?}"
                 );
                 assert_eq!(rule.labels.get("team"), model.monitoring.team.as_ref(), "{rule:?}");

@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::LEAST_ERRORS;
-use crate::monitoring::promql::{SeriesOf, by, by_model};
+use crate::monitoring::promql::{SeriesOf, all, by};
 use crate::monitoring::runbook::{Runbook, cause, pods, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -33,7 +33,7 @@ fn filling(model: &ValidModel) -> Firing {
     let fill = format!("{} / {}", series.gauge(&metrics::OPEN_CONNECTIONS), series.gauge(&metrics::CONNECTIONS_LIMIT));
     Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} > 0.8", by_model("max", fill)),
+        expr: format!("{} > 0.8", all("max", fill)),
         for_: Some("2m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
@@ -48,16 +48,16 @@ fn filling(model: &ValidModel) -> Firing {
 fn refusing(model: &ValidModel) -> Firing {
     let series = SeriesOf::model(model);
     let refused = series.counter(&metrics::CONNECTIONS_REFUSED);
-    let rate = by_model("sum", refused.rate("5m"));
-    let answered = by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"));
-    let share = format!("{rate} / ({rate} + ({answered} or 0 * {rate}))");
+    let rate = all("sum", refused.rate("5m"));
+    let answered = all("sum", series.counter(&metrics::REQUESTS).rate("5m"));
+    let share = format!("{rate} / ({rate} + ({answered} or vector(0)))");
     Firing {
         severity: AlertSeverity::Critical,
         expr: format!(
             "{share} > 0.05 and {} >= {LEAST_ERRORS} and {} > 0",
-            by_model("sum", refused.increase("5m")),
+            all("sum", refused.increase("5m")),
             // A burst that is over pages no one.
-            by_model("sum", refused.increase("1m"))
+            all("sum", refused.increase("1m"))
         ),
         for_: Some("1m"),
         keep_firing_for: Some("2m"),

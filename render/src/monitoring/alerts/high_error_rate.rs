@@ -46,8 +46,7 @@ fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
         (|window| series.traffic(&Record::Requests(window)), |window| series.traffic(&Record::Failures(window)));
     let share = f64::from(percent) / 100.0;
     let exceeds = |window| format!("{} / {} > {share}", failures(window), requests(window));
-    // What is over is not reported any more.
-    let fast = format!("{} and {} >= {LEAST_ERRORS} and {} > 0", exceeds("5m"), failures("5m"), failures("2m"));
+    let fast = format!("{} and {} >= {LEAST_ERRORS}", exceeds("5m"), failures("5m"));
     // A model that few ask needs longer for as many failures.
     let slow = format!("{} and {} and {} >= {LEAST_ERRORS}", exceeds("1h"), exceeds("10m"), failures("1h"));
     Firing {

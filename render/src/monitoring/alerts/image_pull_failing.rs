@@ -7,7 +7,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by, by_model};
+use crate::monitoring::promql::{SeriesOf, all, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::waiting;
 
@@ -30,7 +30,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let missing = waiting(&SeriesOf::model(model)).one_of("reason", NO_IMAGE);
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} > 0", by_model("sum", by("max", &["namespace", "model", "reason"], missing))),
+        expr: format!("{} > 0", all("sum", by("max", &["reason"], missing))),
         for_: Some("5m"),
         keep_firing_for: None,
         labels: vec![],

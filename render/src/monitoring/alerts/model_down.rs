@@ -8,7 +8,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by_model};
+use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::{condition, replicas};
 
@@ -42,7 +42,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     let desired = replicas(&series, "desired");
     let ready = replicas(&series, "ready");
-    let wanted_for = |window: &str| format!("{} > 0", by_model("min", desired.over_time("min", window)));
+    let wanted_for = |window: &str| format!("{} > 0", all("min", desired.over_time("min", window)));
     let planned = if is_without_replicas_in_a_rollout(model) {
         format!("unless {}\n  ", rolls_out(model, &series))
     } else {
@@ -51,13 +51,13 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let expr = format!(
         "{wanted} > 0 and {now} == 0 and (\n  ({was_ready} > 0 and {minute}\n  or {before} > 0 and {grace})\n  {planned}or {ringing}\n)",
         // One missed scrape of the operator ends no page.
-        wanted = by_model("max", desired.over_time("last", "1m")),
-        now = by_model("max", ready.over_time("last", "1m")),
-        was_ready = by_model("max", ready.over_time("max", "1m")),
+        wanted = all("max", desired.over_time("last", "1m")),
+        now = all("max", ready.over_time("last", "1m")),
+        was_ready = all("max", ready.over_time("max", "1m")),
         minute = wanted_for("1m"),
-        before = by_model("max", desired.before(GRACE)),
+        before = all("max", desired.before(GRACE)),
         grace = wanted_for(GRACE),
-        ringing = by_model("max", series.alerts().eq("alertname", DOWN)),
+        ringing = all("max", series.alerts().eq("alertname", DOWN)),
     );
     vec![Firing {
         severity: AlertSeverity::Critical,
@@ -90,8 +90,8 @@ fn rolls_out(model: &ValidModel, series: &SeriesOf) -> String {
     let progressing = condition(series, ConditionType::Progressing, ConditionStatus::True).one_of("reason", &going_on);
     // Kubernetes counts no deadline for pods that it is not let make, so the time without a replica is bounded here, too.
     let deadline = format!("{}s", model.rollout.progress_deadline_seconds);
-    let was_ready = by_model("max", replicas(series, "ready").over_time("max", &deadline));
-    format!("({} == 1 and {was_ready} > 0)", by_model("max", progressing))
+    let was_ready = all("max", replicas(series, "ready").over_time("max", &deadline));
+    format!("({} == 1 and {was_ready} > 0)", all("max", progressing))
 }
 
 fn runbook() -> Runbook {

@@ -32,7 +32,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let failed = condition(&SeriesOf::model(model), ConditionType::ModelLoaded, ConditionStatus::False);
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], failed.one_of("reason", &reasons))),
+        expr: format!("{} == 1", by("max", &["reason"], failed.one_of("reason", &reasons))),
         for_: None,
         // Between two attempts the condition's reason is Loading; that does not end the failure.
         keep_firing_for: Some("5m"),

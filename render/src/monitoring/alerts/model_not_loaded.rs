@@ -26,7 +26,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let loaded = SeriesOf::model(model).gauge(&metrics::MODEL_LOADED);
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} == 0", by("max", &["namespace", "model", "pod"], loaded)),
+        expr: format!("{} == 0", by("max", &["pod"], loaded)),
         for_: Some("10m"),
         keep_firing_for: None,
         labels: vec![],

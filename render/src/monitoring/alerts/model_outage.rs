@@ -33,10 +33,12 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     let (requests, failures) =
         (|window| series.traffic(&Record::Requests(window)), |window| series.traffic(&Record::Failures(window)));
-    let most = format!("{} / {} > 0.5 and {} >= {LEAST_ERRORS}", failures("1m"), requests("1m"), failures("2m"));
     // A model that few ask needs minutes for as many failures; then no request may have been answered meanwhile.
-    let every = format!(
-        "{} / {} > 0.99 and {0} >= {LEAST_ERRORS} and {} > 0",
+    let failing = format!(
+        "{} / {} > 0.5 and {} >= {LEAST_ERRORS} or {} / {} > 0.99 and {3} >= {LEAST_ERRORS} and {} > 0",
+        failures("1m"),
+        requests("1m"),
+        failures("2m"),
         failures("10m"),
         requests("10m"),
         failures("5m")
@@ -50,7 +52,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     };
     vec![Firing {
         severity: AlertSeverity::Critical,
-        expr: format!("({most}) or ({every}) or ({none})"),
+        expr: format!("{failing} or {none}"),
         for_: Some("30s"),
         // With little traffic, the share crosses the threshold in both directions; that is one incident.
         keep_firing_for: Some("2m"),

@@ -8,7 +8,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::{POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by, by_model};
+use crate::monitoring::promql::{SeriesOf, all, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -26,20 +26,13 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     // A worker that loads or has failed to load is another alert's. One that answers its callers is not asked.
     let loaded = series.gauge(&metrics::MODEL_LOADED);
-    let answers = by(
-        "sum",
-        &["namespace", "model", "pod"],
-        series.counter(&metrics::REQUESTS).eq("status", "200").increase("1m"),
-    );
-    let failing = by_model(
+    let answers = by("sum", &["pod"], series.counter(&metrics::REQUESTS).eq("status", "200").increase("1m"));
+    let failing = all(
         "count",
-        format!(
-            "({} == 0 unless on (namespace, model, pod) {answers} > 0) and {loaded} == 1",
-            series.gauge(&metrics::PROBE_SUCCESS)
-        ),
+        format!("({} == 0 unless on (pod) {answers} > 0) and {loaded} == 1", series.gauge(&metrics::PROBE_SUCCESS)),
     );
     // A pod whose scrape is missed once still counts as one that answers.
-    let all = by_model("count", format!("{} == 1", loaded.over_time("last", "1m")));
+    let loaded = all("count", format!("{} == 1", loaded.over_time("last", "1m")));
     let firing = |severity, expr, for_, number: &str| Firing {
         severity,
         expr,
@@ -57,7 +50,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     vec![
         firing(
             AlertSeverity::Critical,
-            format!("{failing} >= {all}"),
+            format!("{failing} >= {loaded}"),
             "30s",
             "every replica ({{ $value | humanize }})",
         ),

@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::overload;
-use crate::monitoring::promql::{SeriesOf, by_model};
+use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::Runbook;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -29,7 +29,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let fill = format!("{} / {}", series.gauge(&metrics::QUEUE_DEPTH), series.gauge(&metrics::QUEUE_CAPACITY));
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} > 0.8", by_model("max", fill)),
+        expr: format!("{} > 0.8", all("max", fill)),
         for_: Some("5m"),
         keep_firing_for: Some("2m"),
         labels: vec![],

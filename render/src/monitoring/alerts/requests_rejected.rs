@@ -10,7 +10,7 @@ use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::LEAST_ERRORS;
 use crate::monitoring::overload;
-use crate::monitoring::promql::{SeriesOf, Total, by_model};
+use crate::monitoring::promql::{SeriesOf, Total, all};
 use crate::monitoring::runbook::Runbook;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -32,10 +32,10 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     let share = format!(
         "{} / {}",
-        by_model("sum", rejected(&series).rate("5m")),
-        by_model("sum", series.counter(&metrics::REQUESTS).rate("5m"))
+        all("sum", rejected(&series).rate("5m")),
+        all("sum", series.counter(&metrics::REQUESTS).rate("5m"))
     );
-    let enough = format!("{} >= {LEAST_ERRORS}", by_model("sum", rejected(&series).increase("5m")));
+    let enough = format!("{} >= {LEAST_ERRORS}", all("sum", rejected(&series).increase("5m")));
     let firing = |severity, most: &str, text: &str, for_| {
         Firing {
         severity,

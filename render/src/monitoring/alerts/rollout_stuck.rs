@@ -28,7 +28,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let stuck = condition(&SeriesOf::model(model), ConditionType::Progressing, ConditionStatus::False);
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} == 1", by("max", &["namespace", "model", "reason"], stuck)),
+        expr: format!("{} == 1", by("max", &["reason"], stuck)),
         // The Deployment's own deadline has already passed.
         for_: Some("1m"),
         keep_firing_for: None,

@@ -7,7 +7,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by_model};
+use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::replicas;
 
@@ -25,13 +25,13 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// The rule reads `ready` and not `desired`: pods that do not exist, or have no address yet, are no fault of the scrape.
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
-    let ready = by_model("max", replicas(&series, "ready"));
+    let ready = all("max", replicas(&series, "ready"));
     vec![Firing {
         severity: AlertSeverity::Critical,
         expr: format!(
-            "{ready} > 0 and on (namespace, model) (absent({}) or {} == 0)",
+            "{ready} > 0 and on () (absent({}) or {} == 0)",
             series.up(),
-            by_model("max", series.up())
+            all("max", series.up())
         ),
         for_: Some("3m"),
         keep_firing_for: None,

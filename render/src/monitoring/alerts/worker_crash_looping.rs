@@ -8,7 +8,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by_model};
+use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 use crate::monitoring::series::waiting;
 
@@ -29,7 +29,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let looping = waiting(&SeriesOf::model(model)).eq("reason", "CrashLoopBackOff");
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} > 0", by_model("max", looping.over_time("max", "90s"))),
+        expr: format!("{} > 0", all("max", looping.over_time("max", "90s"))),
         for_: Some("2m"),
         keep_firing_for: None,
         labels: vec![],
@@ -54,7 +54,7 @@ fn runbook() -> Runbook {
             ),
             shell("What did it say last?", runbook::kubectl("logs", "--prefix --previous --tail=50")),
             query("How often did containers restart in the last hour?", |series| {
-                by_model("sum", series.counter(&metrics::MODEL_RESTARTS).increase("1h"))
+                all("sum", series.counter(&metrics::MODEL_RESTARTS).increase("1h"))
             }),
         ],
         mitigation: vec![

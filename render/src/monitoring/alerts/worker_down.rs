@@ -8,7 +8,7 @@ use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{Level, SeriesOf, by, by_model};
+use crate::monitoring::promql::{Level, SeriesOf, all, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -32,13 +32,9 @@ const MEMORY: &str = "30m";
 fn rules(model: &ValidModel) -> Vec<Firing> {
     let series = SeriesOf::model(model);
     let (down, answered) = (format!("{} == 0", series.up()), format!("{} == 1", series.up().over_time("max", MEMORY)));
-    let waiting = |series: Level| by_model("sum", by("max", &["namespace", "model", "reason"], series));
-    let unexplained = |targets: String, waiting: String| {
-        format!(
-            "({targets} unless on (namespace, model) {waiting} >= on (namespace, model) {})",
-            by_model("count", &targets)
-        )
-    };
+    let waiting = |series: Level| all("sum", by("max", &["reason"], series));
+    let unexplained =
+        |targets: String, waiting: String| format!("({targets} unless on () {waiting} >= {})", all("count", &targets));
     let crashing = series.gauge(&metrics::MODEL_WAITING).eq("reason", "CrashLoopBackOff");
     let expr = format!(
         "{}\nor {}",

@@ -7,7 +7,7 @@ use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::promql::{SeriesOf, by_model};
+use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -24,7 +24,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 fn rules(model: &ValidModel) -> Vec<Firing> {
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("{} > 0", by_model("max", SeriesOf::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE))),
+        expr: format!("{} > 0", all("max", SeriesOf::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE))),
         for_: Some("10m"),
         keep_firing_for: None,
         labels: vec![],
@@ -47,7 +47,7 @@ fn runbook() -> Runbook {
                 "kubectl describe nodes | grep -A 12 'Allocated resources'",
             ),
             shell("Does the claim exist, and where?", "kubectl -n \"$NAMESPACE\" get persistentvolumeclaims -o wide"),
-            query("How many pods, since when?", |series| by_model("max", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
+            query("How many pods, since when?", |series| all("max", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
         ],
         mitigation: vec![
             cause(
