@@ -48,22 +48,24 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         ranker = head_folder(minilm, Path(folder) / "ranker", ["score"])
         classifier = head_folder(minilm, Path(folder) / "classifier", ["no", "yes", "maybe"])
+        tagger = head_folder(minilm, Path(folder) / "tagger", ["O", "B-PER", "I-PER"], "TokenClassification")
         keys = Path(folder) / "keys"
         keys.write_text(f"sk-another-one-here\n{KEY}\n")
         with (
             Worker(binary, minilm, "minilm") as dense,
             Worker(binary, ranker, "ranker") as rerank,
             Worker(binary, classifier, "classifier") as classify,
+            Worker(binary, tagger, "tagger") as tag,
             Worker(binary, minilm, "minilm", "--api-key-file", str(keys)) as locked,
             Worker(binary, minilm, "minilm", "--drain-delay-seconds", "0", "--drain-timeout-seconds", "60") as ending,
         ):
-            for worker in [dense, rerank, classify, locked, ending]:
+            for worker in [dense, rerank, classify, tag, locked, ending]:
                 worker.ready()
             with ThreadPoolExecutor(16) as pool:
                 waiting = [] if "--quick" in flags else [pool.submit(run, row) for row in pauses.rows(dense)]
                 held = ending.drain()
                 waiting += [pool.submit(run, row) for row in errors.draining(ending)]
-                rows = embedding.rows(dense) + ranking.rows(rerank, classify) + sie.rows(dense, rerank)
+                rows = embedding.rows(dense) + ranking.rows(rerank, classify, tag) + sie.rows(dense, rerank)
                 rows += errors.rows(dense, rerank)
                 results = [run(row) for row in rows + errors.keys(locked, KEY)]
                 results += [one.result() for one in waiting]

@@ -74,12 +74,34 @@ def hub_classify(url, _):
     return f"{len(got)} labels, equal scores"
 
 
-def rows(ranker, classifier):
+def hub_tokens(url, _):
+    from huggingface_hub import InferenceClient
+    client, text = InferenceClient(model=url), DOCUMENTS[2]
+    plain = requests.post(f"{url}/predict", json={"inputs": text, "parameters": {"ignore_labels": []}}).json()
+    got = client.token_classification(text, ignore_labels=[])
+    assert [(row.entity, row.word, row.start, row.end) for row in got] == [
+        (row["entity"], row["word"], row["start"], row["end"]) for row in plain
+    ], (got, plain)
+    assert all(abs(one.score - two["score"]) < 1e-5 for one, two in zip(got, plain))
+    groups = client.token_classification(text, aggregation_strategy="first", ignore_labels=[])
+    assert 0 < len(groups) <= len(got) and all(row.entity_group in ("O", "PER") for row in groups), groups
+    assert (groups[0].start, groups[-1].end) == (0, len(text)), groups
+    try:
+        client.token_classification(text, stride=2, aggregation_strategy="simple")
+    except Exception as error:
+        assert "stride" in str(error), error
+    else:
+        raise AssertionError("stride was not refused")
+    return f"{len(got)} tokens in {len(groups)} groups; stride is refused by name"
+
+
+def rows(ranker, classifier, tagger):
     checks = [
         ("cohere", "ClientV2.rerank", cohere_v2, ranker),
         ("cohere", "AsyncClientV2.rerank", cohere_async, ranker),
         ("cohere", "Client.rerank (v1)", cohere_v1, ranker),
         ("infinity_client", "rerank", infinity, ranker),
         ("huggingface_hub", "InferenceClient.text_classification", hub_classify, classifier),
+        ("huggingface_hub", "InferenceClient.token_classification", hub_tokens, tagger),
     ]
     return [(package, call, check, worker.url, worker.name) for package, call, check, worker in checks]

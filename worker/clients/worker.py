@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 
 
-def head_folder(minilm, folder, labels):
+def head_folder(minilm, folder, labels, head="SequenceClassification"):
     """A small BERT with a head and random weights, and the tokenizer of the other model. One label is a reranker."""
     hidden, inner, layers, vocabulary, positions = 32, 64, 2, 30522, 128
     folder.mkdir(parents=True)
     for name in ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"]:
         shutil.copy(minilm / name, folder / name)
     config = {
-        "architectures": ["BertForSequenceClassification"], "model_type": "bert", "vocab_size": vocabulary,
+        "architectures": [f"BertFor{head}"], "model_type": "bert", "vocab_size": vocabulary,
         "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": 4, "intermediate_size": inner,
         "hidden_act": "gelu", "max_position_embeddings": positions, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
         "pad_token_id": 0, "id2label": dict(enumerate(labels)), "label2id": {l: i for i, l in enumerate(labels)},

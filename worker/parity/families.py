@@ -304,16 +304,16 @@ FAMILIES = {
     "nomic": family(nomic, "wordpiece", "BertTokenizer"),
     "nomic-published": family(
         nomic_old, "wordpiece", "BertTokenizer", model=nomic_published.NomicBertModel,
-        sequence=heads.NomicBertForSequenceClassification, vocabulary=heads.NomicBertForMaskedLM,
+        sequence=heads.NomicBertForSequenceClassification, vocabulary=heads.NomicBertForMaskedLM, tokens=heads.NomicBertForTokenClassification,
     ),
     "gte": family(gte, "unigram", "XLMRobertaTokenizer"),
     "new": family(
         new, "unigram", "XLMRobertaTokenizer", model=gte_new.NewModel, sequence=heads.NewForSequenceClassification,
-        vocabulary=heads.NewForMaskedLM,
+        vocabulary=heads.NewForMaskedLM, tokens=heads.NewForTokenClassification,
     ),
     "jina": family(
         jina, "wordpiece", "BertTokenizer", model=jina_bert.JinaBertModel, sequence=heads.JinaBertForSequenceClassification,
-        vocabulary=heads.JinaBertForMaskedLM,
+        vocabulary=heads.JinaBertForMaskedLM, tokens=heads.JinaBertForTokenClassification,
     ),
     "deberta-v2": family(deberta, "unigram", "DebertaV2Tokenizer", special=BERT),
     "qwen3": family(qwen3, "byte_level"),

@@ -35,7 +35,7 @@ def module(name: str) -> pathlib.Path:
 def encoder(source: str) -> str:
     """The code without the classes of other tasks than this worker's."""
     parts = re.split(r"^(?=class |def |@)", source, flags=re.M)
-    other = re.compile(r"class \w+For(QuestionAnswering|MultipleChoice|TokenClassification|NextSentence|PreTraining|Conditional)")
+    other = re.compile(r"class \w+For(QuestionAnswering|MultipleChoice|NextSentence|PreTraining|Conditional)")
     return "".join(part for part in parts if not other.match(part))
 
 

@@ -23,6 +23,7 @@ import transformers
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from tokenizers import AddedToken
 
+import entities
 import late
 import vocab
 import weights
@@ -99,10 +100,13 @@ def network(case: Case, tokenizer) -> None:
         "vectors": transformers.AutoModel,
         "tokens": transformers.AutoModel,
         "labels": transformers.AutoModelForSequenceClassification,
+        "entities": transformers.AutoModelForTokenClassification,
         "words": transformers.AutoModelForMaskedLM,
     }[case.purpose].from_config
     if case.purpose == "labels":
         config.num_labels = case.pick("labels", [1, 1, 3])
+    if case.purpose == "entities":
+        entities.labels(case, config)
     keep(case, build(config), case.pick("dtype", ["F32", "F32", "F16", "BF16"]))
     if case.purpose == "labels":
         activation = case.pick("activation", [None, "Sigmoid", "Identity"])
@@ -111,7 +115,8 @@ def network(case: Case, tokenizer) -> None:
             case.files["config.json"]["sbert_ce_default_activation_function"] = path
         elif activation:
             case.files["config.json"]["sentence_transformers"] = {"activation_fn": path, "version": "5.0.0"}
-    elif case.maybe(0.2, "no architectures"):
+    # What a network with a head is for is known by its architecture alone.
+    elif case.purpose != "entities" and case.maybe(0.2, "no architectures"):
         case.files["config.json"].pop("architectures", None)
 
 
@@ -255,6 +260,8 @@ def labels_or_words(case: Case) -> None:
 
 def modules(case: Case) -> None:
     """modules.json and the folders of the modules."""
+    if case.purpose == "entities":
+        return None
     if case.purpose in ("labels", "words"):
         return labels_or_words(case)
     rng, hidden = case.rng, case.files["config.json"].get("hidden_size") or case.files["config.json"].get("dim")
@@ -420,6 +427,8 @@ def reference(case: Case) -> list[dict]:
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         write(case, folder)
+        if case.purpose == "entities":
+            return entities.answers(folder, case, TEXTS)
         classes = {"vectors": SentenceTransformer, "labels": CrossEncoder, "words": SparseEncoder, "tokens": MultiVectorEncoder}
         model = classes[case.purpose](str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
         if case.purpose == "labels":
@@ -491,13 +500,14 @@ def words(model) -> dict:
     return {"ids": ids, "sparse": sparse}
 
 
-def draw(seed: int, index: int, families: list[str]) -> dict | str:
+def draw(seed: int, index: int, families: list[str], purpose: str | None) -> dict | str:
     """One case, or why the reference has no answer."""
     rng = random.Random(f"{seed}/{index}")
     case = Case(rng, families[index % len(families)])
     # Networks that continue texts have no head for words.
-    kinds = ["vectors"] * 6 + ["labels"] * 2 + ["tokens"] * 2 + (["words"] if case.family not in ("qwen3", "gemma3") else [])
-    case.purpose = rng.choice(kinds)
+    kinds = ["vectors"] * 6 + ["labels"] * 2 + ["tokens"] * 2
+    kinds += ["words", "entities", "entities"] if case.family not in ("qwen3", "gemma3") else []
+    case.purpose = purpose or rng.choice(kinds)
     case.traits.append(case.purpose)
     torch.manual_seed(index)
     tokenizer = tokenizer_files(case)
@@ -536,13 +546,14 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=500)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--families", default=",".join(name for name in FAMILIES if name not in ALONE))
+    parser.add_argument("--purpose", help="only cases of this purpose, such as vectors or entities")
     parser.add_argument("out", type=pathlib.Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     refused: collections.Counter = collections.Counter()
     written = 0
     for index in range(args.first, args.first + args.count):
-        case = draw(args.seed, index, args.families.split(","))
+        case = draw(args.seed, index, args.families.split(","), args.purpose)
         if isinstance(case, str):
             refused[case] += 1
             continue

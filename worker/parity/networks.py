@@ -56,7 +56,9 @@ HEADS = {
     None: ("model", transformers.AutoModel),
     "sequence": ("sequence", transformers.AutoModelForSequenceClassification),
     "vocabulary": ("vocabulary", transformers.AutoModelForMaskedLM),
+    "tokens": ("tokens", transformers.AutoModelForTokenClassification),
 }
+# Families that continue texts; the worker has no head for tokens for them.
 CAUSAL = ("qwen3", "gemma3")
 
 
@@ -64,7 +66,7 @@ def network(rng: random.Random, family: str, head: str | None):
     """A model with random settings."""
     config = FAMILIES[family]["config"](rng, rng.randint(40, 120))
     name, auto = HEADS[head]
-    if head == "sequence":
+    if head in ("sequence", "tokens"):
         config.num_labels = rng.choice([1, 1, 2, 3])
     if head == "vocabulary":
         # A table of words that is narrower than the blocks can't be shared with some heads.
@@ -84,6 +86,8 @@ def computed(head: str | None, output) -> list[list[float]]:
     logits = output.logits[0]
     if head == "sequence":
         return [numbers(logits)]
+    if head == "tokens":
+        return [numbers(logits[0]), numbers(logits[-1]), numbers(logits.max(0).values)]
     weights = logits.relu().log1p()
     return [numbers(logits[0]), numbers(weights.max(0).values), numbers(weights.log1p().sum(0))]
 
@@ -124,7 +128,7 @@ def main() -> None:
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     for family in [args.only] if args.only else FAMILIES:
-        for head in HEADS:
+        for head in [head for head in HEADS if head != "tokens" or family not in CAUSAL]:
             for seed in range(args.seed, args.seed + args.count):
                 made = case(family, head, seed)
                 (args.out / f"{made['name']}.json").write_text(json.dumps(made, separators=(",", ":")) + "\n")

@@ -4,6 +4,7 @@ mod access;
 mod call;
 mod cors;
 pub mod docs;
+mod entities;
 pub mod input;
 mod kserve;
 mod openai;

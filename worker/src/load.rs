@@ -58,7 +58,11 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
     let Plan { pipeline, place, family, tokenizer: resolved } = plan(&folder, args.task)?;
     let limit = pipeline::max_tokens(pipeline.texts, resolved.max_tokens, family.max_tokens());
     let tokenizer = Tokenizer::resolved(&resolved, limit, family.vocab_size())
-        .and_then(|own| if matches!(pipeline.purpose, Purpose::Labels(_)) { own.for_pairs() } else { Ok(own) })
+        .and_then(|own| match pipeline.purpose {
+            Purpose::Labels(_) => own.for_pairs(),
+            Purpose::TokenLabels => own.for_pieces(),
+            _ => Ok(own),
+        })
         .map_err(|error| {
             place.corrupt(if place.has("tokenizer.json") { "tokenizer.json" } else { "vocab.txt" }, error)
         })?;

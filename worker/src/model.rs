@@ -3,6 +3,7 @@
 mod attention;
 mod builder;
 pub mod engine;
+pub mod entities;
 mod families;
 pub mod family;
 pub mod heads;

@@ -3,15 +3,17 @@
 
 mod class;
 mod encoded;
+mod pieces;
 mod readable;
 mod resolve;
 mod template;
 
 use std::collections::HashSet;
 
-use tokenizers::{TruncationDirection, TruncationParams, TruncationStrategy};
+use tokenizers::{ModelWrapper, TruncationDirection};
 
 pub use self::encoded::{Encoded, Fill, Queries};
+pub use self::pieces::Piece;
 pub use self::resolve::{Hints, Resolved, resolve};
 use crate::plain;
 
@@ -21,6 +23,11 @@ const BYTES_PER_TOKEN: usize = 64;
 /// Bytes between the last token that counts and the place where a long text was cut. What comes after the cut can change
 /// tokens near it, but none so far away.
 const MARGIN: usize = 4096;
+
+/// Bytes of a text that are tokenized first, if so many tokens count.
+fn first_part(limit: usize) -> usize {
+    limit.saturating_mul(BYTES_PER_TOKEN).saturating_add(MARGIN)
+}
 
 /// Why a text has no [`Encoded`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,10 +73,14 @@ pub struct Tokenizer {
     named: HashSet<u32>,
     /// The model is given the types of tokens.
     token_types: bool,
-    /// The same, cutting pairs by itself; only for models of pairs.
+    /// The same, cutting by itself; only for models of pairs and for places of tokens.
     cutting: Option<tokenizers::Tokenizer>,
     /// How queries are made; `None` if as documents.
     queries: Option<Queries>,
+    /// The token of words that the vocabulary lacks.
+    unknown: Option<u32>,
+    /// Tokens that go on with a word have a mark, such as `##`.
+    marks_rest: bool,
 }
 
 /// A token as it is shown.
@@ -101,6 +112,11 @@ impl Tokenizer {
         // model's.
         inner.with_padding(None).with_truncation(None).map_err(|error| error.to_string())?;
         let (side, named) = (TruncationDirection::Right, HashSet::new());
+        let marks_rest = match inner.get_model() {
+            ModelWrapper::WordPiece(model) => !model.continuing_subword_prefix.is_empty(),
+            ModelWrapper::BPE(model) => model.continuing_subword_prefix.as_ref().is_some_and(|mark| !mark.is_empty()),
+            _ => false,
+        };
         Ok(Self {
             inner,
             max_tokens,
@@ -111,6 +127,8 @@ impl Tokenizer {
             token_types: true,
             cutting: None,
             queries: None,
+            unknown: None,
+            marks_rest,
         })
     }
 
@@ -121,6 +139,7 @@ impl Tokenizer {
         tokenizer.inner.set_encode_special_tokens(resolved.special_is_text);
         tokenizer.token_types = resolved.token_types;
         tokenizer.named = resolved.special.iter().filter_map(|token| tokenizer.inner.token_to_id(token)).collect();
+        tokenizer.unknown = resolved.named.get("unk_token").and_then(|token| tokenizer.inner.token_to_id(token));
         if resolved.cut_start {
             tokenizer.side = TruncationDirection::Left;
         }
@@ -201,9 +220,10 @@ impl Tokenizer {
     }
 
     fn within(&self, limit: usize, text: &str, truncate: bool) -> Result<Encoded, Refused> {
-        let (mut encoding, whole) = self.start(text, limit, truncate)?;
+        let (mut encoding, bytes) = self.start(text, limit, truncate)?;
         let tokens = encoding.len() + self.special;
         if tokens > limit && !truncate {
+            let whole = bytes == text.len();
             return Err(Refused::TooManyTokens { tokens, whole, limit });
         }
         // Cut before the special tokens are added, so that those stay at the ends.
@@ -218,11 +238,12 @@ impl Tokenizer {
         let encoding = match &self.cutting {
             Some(cutting) if truncate => cutting.encode_fast((first, second), true).map_err(|_| Refused::Tokenizer)?,
             _ => {
-                let ((one, _), (two, whole)) =
+                let ((one, _), (two, bytes)) =
                     (self.start(first, self.max_tokens, false)?, self.start(second, self.max_tokens, false)?);
                 let special = self.special_of_pair();
                 let tokens = one.len() + two.len() + special;
                 if tokens > self.max_tokens {
+                    let whole = bytes == second.len();
                     return Err(Refused::TooManyTokens { tokens, whole, limit: self.max_tokens });
                 }
                 self.inner.post_process(one, Some(two), true).map_err(|_| Refused::Tokenizer)?
@@ -249,7 +270,7 @@ impl Tokenizer {
 
     /// Prepares for pairs, which the library itself cuts: which of two texts loses a token depends on how far it reads a
     /// text that is too long.
-    pub fn for_pairs(mut self) -> Result<Self, String> {
+    pub fn for_pairs(self) -> Result<Self, String> {
         if self.max_tokens <= self.special_of_pair() {
             return Err(format!(
                 "it adds {} tokens to a pair, and the model takes {}",
@@ -257,16 +278,7 @@ impl Tokenizer {
                 self.max_tokens
             ));
         }
-        let mut cutting = self.inner.clone();
-        let params = TruncationParams {
-            max_length: self.max_tokens,
-            strategy: TruncationStrategy::LongestFirst,
-            stride: 0,
-            direction: self.side,
-        };
-        cutting.with_truncation(Some(params)).map_err(|error| error.to_string())?;
-        self.cutting = Some(cutting);
-        Ok(self)
+        self.for_pieces()
     }
 
     /// The tokens of a text as they are shown: id, text, whether it is special, and its place in the text in characters.
@@ -290,11 +302,11 @@ impl Tokenizer {
         self.inner.decode(ids, skip_special).map_err(|_| Refused::Tokenizer)
     }
 
-    /// Tokenizes a text, or of a long one as much from its start as decides the tokens that count; says whether that is
-    /// the whole text. A text of 8 MB would otherwise take seconds, of which a few hundred tokens are kept.
-    fn start(&self, text: &str, limit: usize, truncate: bool) -> Result<(tokenizers::Encoding, bool), Refused> {
+    /// Tokenizes a text, or of a long one as much from its start as decides the tokens that count; says how many bytes that
+    /// is. A text of 8 MB would otherwise take seconds, of which a few hundred tokens are kept.
+    fn start(&self, text: &str, limit: usize, truncate: bool) -> Result<(tokenizers::Encoding, usize), Refused> {
         let encode = |part: &str| self.inner.encode_fast(part, false).map_err(|_| Refused::Tokenizer);
-        let mut bytes = limit.saturating_mul(BYTES_PER_TOKEN).saturating_add(MARGIN);
+        let mut bytes = first_part(limit);
         // The end of a text that is cut at its start is known only when all of it is tokenized.
         let from_start = !truncate || self.side == TruncationDirection::Right;
         while from_start && bytes < text.len() {
@@ -305,11 +317,11 @@ impl Tokenizer {
             let part = self.inner.encode(&text[..cut], false).map_err(|_| Refused::Tokenizer)?;
             let last = limit.saturating_sub(self.special);
             if part.get_offsets().get(last).is_some_and(|(_, end)| end + MARGIN / 2 <= cut) {
-                return Ok((part, false));
+                return Ok((part, cut));
             }
             bytes = bytes.saturating_mul(2);
         }
-        Ok((encode(text)?, true))
+        Ok((encode(text)?, text.len()))
     }
 
     /// Takes ids unchanged: the caller has added the special tokens, or wants none.

@@ -263,6 +263,50 @@ async fn a_request_of_late_interaction_with_more_texts_than_the_queue_holds_pass
     assert_eq!((status, ranks.as_array().map(Vec::len)), (StatusCode::OK, Some(200)));
 }
 
+/// Every token has the second label, `yes`.
+#[tokio::test]
+async fn a_model_that_classifies_tokens_answers_with_entities_as_hugging_face_does() {
+    let fake = Fake::giving([Output::TokenClasses], "");
+    let ask = async |body: serde_json::Value| send(&fake, post("/predict", body.to_string())).await;
+    let (status, _, body) = ask(json!({ "inputs": "w0 w1" })).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let score = &body[0]["score"];
+    assert!((score.as_f64().unwrap() - 0.731_058_6).abs() < 1e-6, "{body}");
+    let one = |index: usize, word: &str, start: usize| json!({ "entity": "yes", "score": score, "index": index, "word": word, "start": start, "end": start + 2 });
+    assert_eq!(body, json!([one(1, "w0", 0), one(2, "w1", 3)]));
+    let simple = json!({ "aggregation_strategy": "simple" });
+    for inputs in [json!(["w0 w1", "w2"]), json!([["w0 w1"], ["w2"]])] {
+        let (_, _, body) = ask(json!({ "inputs": inputs, "parameters": simple })).await;
+        let group = |word: &str, end: usize| json!({ "entity_group": "yes", "score": score, "word": word, "start": 0, "end": end });
+        assert_eq!(body, json!([[group("w0 w1", 5)], [group("w2", 2)]]));
+    }
+    let (_, _, body) = ask(json!({ "inputs": "w0", "parameters": { "ignore_labels": ["yes"] } })).await;
+    assert_eq!(body, json!([]));
+    let (_, _, body) = send(&fake, post("/", r#"{"inputs": "w0"}"#)).await;
+    assert_eq!(body.as_array().unwrap().len(), 1);
+    for (wrong, says) in [
+        (json!({ "inputs": "w0", "parameters": { "stride": 2 } }), "stride"),
+        (json!({ "inputs": ["w0"], "parameters": { "is_split_into_words": true } }), "is_split_into_words"),
+        (json!({ "inputs": "w0", "parameters": { "top_k": 1 } }), "top_k"),
+        (json!({ "inputs": "w0", "parameters": [] }), "parameters"),
+        (json!({ "inputs": "" }), "is empty"),
+        (json!({ "inputs": [] }), "is empty"),
+        (json!({ "inputs": [1, 2] }), "array"),
+        (json!({ "inputs": "w0", "raw_scores": true }), "raw_scores"),
+        (json!({ "inputs": [["w0", "w1"]] }), "array"),
+        (json!({ "inputs": "w0", "parameters": { "aggregation_strategy": "best" } }), "expected `none`, `simple`"),
+        (json!({ "inputs": "w0 w1 w2 w3 w4 w5 w6 w7" }), "at most 8"),
+    ] {
+        let (status, _, body) = ask(wrong.clone()).await;
+        assert!([StatusCode::BAD_REQUEST, StatusCode::UNPROCESSABLE_ENTITY].contains(&status), "{wrong}: {status}");
+        assert!(body["error"].as_str().unwrap().contains(says), "{wrong}: {body}");
+    }
+    let (status, _, body) = ask(json!({ "inputs": "w0 w1 w2 w3 w4 w5 w6 w7", "truncate": true })).await;
+    assert_eq!((status, body.as_array().unwrap().len()), (StatusCode::OK, 6), "the first six words");
+    let harmless = json!({ "is_split_into_words": false, "stride": null });
+    assert_eq!(ask(json!({ "inputs": "w0", "parameters": harmless })).await.0, StatusCode::OK);
+}
+
 #[tokio::test]
 async fn tokens_are_shown_and_read_back() {
     let fake = Fake::ready("");

@@ -38,13 +38,14 @@ const DIFFERENCE: f64 = 2e-4;
 struct Case {
     name: String,
     family: String,
-    /// `sequence`, `vocabulary`, or none.
+    /// `sequence`, `vocabulary`, `tokens`, or none.
     head: Option<String>,
     config: Value,
     tensors: BTreeMap<String, Tensor>,
     texts: Vec<Vec<u32>>,
-    /// For each text: without a head, first token, largest, mean and last, side by side; the logits of its sequence; or
-    /// the logits of its first token, and the weights of all words, pooled in two ways.
+    /// For each text: without a head, first token, largest, mean and last, side by side; the logits of its sequence;
+    /// the logits of its first token, and the weights of all words, pooled in two ways; or the logits of its first token and its
+    /// last, and the largest.
     computed: Vec<Vec<Vec<f32>>>,
 }
 
@@ -98,7 +99,11 @@ fn open(case: &Case, dtype: &str) -> Result<Network, String> {
         let loaded = load(&args, &device, &Metrics::new().unwrap()).map_err(|failure| failure.message)?;
         return Ok(Network::Engine(Box::new(loaded.engine)));
     };
-    let kind = if head == "sequence" { HeadKind::Sequence } else { HeadKind::Vocabulary };
+    let kind = match head.as_str() {
+        "sequence" => HeadKind::Sequence,
+        "tokens" => HeadKind::Tokens,
+        _ => HeadKind::Vocabulary,
+    };
     let headed = || {
         let folder = Folder::open(dir.path())?;
         let family = Family::read(&folder)?;
@@ -108,6 +113,7 @@ fn open(case: &Case, dtype: &str) -> Result<Network, String> {
     Ok(match head {
         Head::Sequence(head) => Network::Engine(Box::new(TorchEngine::of_sequence(encoder, head))),
         Head::Vocabulary(head) => Network::Words(encoder, head),
+        Head::Tokens(head) => Network::Engine(Box::new(TorchEngine::of_token_classes(encoder, head))),
     })
 }
 
@@ -117,6 +123,9 @@ fn computed(network: &mut Network, texts: &[&[u32]]) -> Vec<Vec<Vec<f32>>> {
     let rows: Vec<Vec<Vec<f32>>> = match network {
         Network::Engine(engine) => {
             let outputs = engine.pass(&packed, engine.outputs()).unwrap();
+            if let Some(tokens) = outputs.token_classes {
+                return ordered(tokens.into_iter().map(|rows| first_last_largest(&rows)).collect(), &packed);
+            }
             let scores = outputs.scores.map(|scores| scores.into_iter().map(|score| vec![score]).collect());
             outputs.dense.or(outputs.classes).or(scores).unwrap().into_iter().map(|row| vec![row]).collect()
         }
@@ -132,11 +141,21 @@ fn computed(network: &mut Network, texts: &[&[u32]]) -> Vec<Vec<Vec<f32>>> {
             first.zip(max).zip(sum).map(|(((_, first), max), sum)| vec![first, max, sum]).collect()
         }
     };
-    let mut ordered = vec![Vec::new(); texts.len()];
+    ordered(rows, &packed)
+}
+
+/// Rows in the order of the texts.
+fn ordered(rows: Vec<Vec<Vec<f32>>>, packed: &Packed) -> Vec<Vec<Vec<f32>>> {
+    let mut ordered = vec![Vec::new(); rows.len()];
     for (row, index) in rows.into_iter().zip(&packed.order) {
         ordered[*index] = row;
     }
     ordered
+}
+
+fn first_last_largest(rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    let largest = |column: usize| rows.iter().map(|row| row[column]).fold(f32::NEG_INFINITY, f32::max);
+    vec![rows[0].clone(), rows[rows.len() - 1].clone(), (0..rows[0].len()).map(largest).collect()]
 }
 
 /// Cosine, and the largest difference as a share of the largest number, or of 0.1.
@@ -220,6 +239,7 @@ fn an_engine_gives_the_outputs_of_its_head() {
             (None, Output::Dense) => outputs.dense.is_some(),
             (Some("sequence"), Output::Score) => outputs.scores.is_some(),
             (Some("sequence"), Output::Classes) => outputs.classes.is_some(),
+            (Some("tokens"), Output::TokenClasses) => outputs.token_classes.is_some(),
             (Some("vocabulary"), Output::Sparse) => {
                 for (row, index) in outputs.sparse.unwrap().into_iter().zip(&packed.order) {
                     let expected = &case.computed[*index][1];
@@ -235,7 +255,8 @@ fn an_engine_gives_the_outputs_of_its_head() {
         assert!(given, "{}: {output}", case.name);
         seen.push(output);
     }
-    assert!([Output::Dense, Output::Score, Output::Classes, Output::Sparse].iter().all(|output| seen.contains(output)));
+    let kinds = [Output::Dense, Output::Score, Output::Classes, Output::Sparse, Output::TokenClasses];
+    assert!(kinds.iter().all(|output| seen.contains(output)));
 }
 
 /// Networks of a few dimensions lose more to rounding than real ones, and most in the few numbers of a head; so this finds
@@ -251,7 +272,11 @@ fn every_family_runs_in_16_bit_floats_and_is_near_the_reference() {
             let rows = computed(&mut network, &texts).into_iter().flatten();
             for (got, expected) in rows.zip(case.computed.iter().flatten()) {
                 let (cosine, difference) = compare(&got, expected);
-                let near = if case.head.as_deref() == Some("sequence") { difference < 1.0 } else { cosine > 0.99 };
+                let near = if matches!(case.head.as_deref(), Some("sequence" | "tokens")) {
+                    difference < 1.0
+                } else {
+                    cosine > 0.99
+                };
                 assert!(near, "{} in {dtype}: cosine {cosine}, difference {difference}", case.name);
             }
         }

@@ -8,7 +8,7 @@
 mod cases;
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use belfry_worker::device::{Device, own_this_thread};
 use belfry_worker::engine::{Engine, Output, OutputSet, Row};
 use belfry_worker::load::{Loaded, load};
 use belfry_worker::metrics::Metrics;
+use belfry_worker::model::entities::{Aggregation, Wanted, entities};
 use belfry_worker::respond::Shape;
 use cases::Tensor;
 use serde::Deserialize;
@@ -49,6 +50,7 @@ impl Case {
             Purpose::Labels => " labels",
             Purpose::Words => " words",
             Purpose::Tokens => " tokens",
+            Purpose::Entities => " entities",
         };
         format!("{}{purpose}", self.family)
     }
@@ -62,6 +64,7 @@ enum Purpose {
     Labels,
     Words,
     Tokens,
+    Entities,
 }
 
 #[derive(Deserialize)]
@@ -84,6 +87,13 @@ struct Request {
     /// The score of each text as a document for itself as a query.
     #[serde(default)]
     max_sim: Vec<f32>,
+    /// How entities are made, the labels that are left out, and the entities.
+    #[serde(default)]
+    aggregation: Aggregation,
+    #[serde(default)]
+    ignored: HashSet<String>,
+    #[serde(default)]
+    entities: Vec<Vec<Value>>,
 }
 
 /// What became of a case.
@@ -192,6 +202,7 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
         Purpose::Vectors => Output::Dense,
         Purpose::Words => Output::Sparse,
         Purpose::Tokens => Output::MultiVector,
+        Purpose::Entities => Output::TokenClasses,
         Purpose::Labels if model.outputs.has(Output::Score) => Output::Score,
         Purpose::Labels => Output::Classes,
     }];
@@ -211,6 +222,7 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
                 Row::Classes(numbers) => close(&model.defined(numbers), &labels[*index]),
                 Row::Sparse(words) => near(&spread(&words, vocabulary), &spread(&sparse[*index], vocabulary)),
                 Row::MultiVector(vectors) => all_near(&vectors, &multi[*index]),
+                Row::TokenClasses(numbers) => same_entities(case, loaded, request, (*index, &numbers)),
             };
             match near {
                 Ok(cosine) => least = least.min(cosine),
@@ -219,6 +231,39 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
         }
     }
     Verdict::Equal(least)
+}
+
+/// Entities that are alike but for the rounding of their scores.
+fn same_entities(
+    case: &Case,
+    loaded: &Loaded,
+    request: &Request,
+    (index, numbers): (usize, &[Vec<f32>]),
+) -> Result<f64, String> {
+    let Loaded { model, .. } = loaded;
+    let wanted = Wanted { labels: &model.presets.labels, aggregation: request.aggregation, ignored: &request.ignored };
+    let pieces = model.tokenizer.pieces(&case.texts[index]).map_err(|refused| refused.to_string())?;
+    if pieces.len() != numbers.len() {
+        return Err(format!("{} pieces of {} tokens", pieces.len(), numbers.len()));
+    }
+    let own = entities(&pieces, numbers, &wanted, |tokens| model.tokenizer.joined(tokens));
+    let (mut own, mut other) = (json!(own), json!(request.entities[index]));
+    let scores = |entities: &mut Value| -> Vec<f32> {
+        let each = entities.as_array_mut().unwrap().iter_mut();
+        each.map(|entity| entity["score"].take().as_f64().unwrap() as f32).collect()
+    };
+    let scores = (scores(&mut own), scores(&mut other));
+    if own != other {
+        let (own, other) = (own.as_array().unwrap(), other.as_array().unwrap());
+        let first = (0..own.len().max(other.len())).find(|place| own.get(*place) != other.get(*place)).unwrap();
+        return Err(format!(
+            "{:?}: entity {first} is {:?}, not {:?}",
+            request.aggregation,
+            own.get(first),
+            other.get(first)
+        ));
+    }
+    close(&scores.0, &scores.1)
 }
 
 /// Weights of some words, as a vector over all of them.

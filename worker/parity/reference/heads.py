@@ -3,7 +3,7 @@
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.activations import ACT2FN
-from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput
+from transformers.modeling_outputs import MaskedLMOutput, SequenceClassifierOutput, TokenClassifierOutput
 
 from . import gte_new, jina_bert, nomic_published
 
@@ -28,6 +28,20 @@ class Sequence(PreTrainedModel):
         encoder = getattr(self, self.base_model_prefix)
         first = encoder(input_ids, attention_mask).last_hidden_state[:, 0]
         return SequenceClassifierOutput(logits=self.classifier(encoder.pooler.dense(first).tanh()))
+
+
+class Tokens(PreTrainedModel):
+    """A linear layer on each token."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        setattr(self, self.base_model_prefix, self.encoder_class(config))
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask, **_):
+        encoder = getattr(self, self.base_model_prefix)
+        return TokenClassifierOutput(logits=self.classifier(encoder(input_ids, attention_mask).last_hidden_state))
 
 
 class Vocabulary(PreTrainedModel):
@@ -66,6 +80,10 @@ class NewForSequenceClassification(Sequence):
     config_class, base_model_prefix, encoder_class = gte_new.NewConfig, "new", gte_new.NewModel
 
 
+class NewForTokenClassification(Tokens):
+    config_class, base_model_prefix, encoder_class = gte_new.NewConfig, "new", gte_new.NewModel
+
+
 class NewForMaskedLM(Vocabulary):
     config_class, base_model_prefix, encoder_class = gte_new.NewConfig, "new", gte_new.NewModel
     parts = {"dense": "lm_head.dense", "norm": "lm_head.norm", "decoder": "lm_head.decoder"}
@@ -83,6 +101,10 @@ class NomicBertForSequenceClassification(Sequence):
     config_class, base_model_prefix, encoder_class = nomic_published.NomicConfig, "bert", nomic_published.NomicBertModel
 
 
+class NomicBertForTokenClassification(Tokens):
+    config_class, base_model_prefix, encoder_class = nomic_published.NomicConfig, "bert", nomic_published.NomicBertModel
+
+
 class NomicBertForMaskedLM(Vocabulary):
     config_class, base_model_prefix, encoder_class = nomic_published.NomicConfig, "bert", nomic_published.NomicBertModel
     parts = BERT_PARTS | {"norm": "cls.predictions.transform.layer_norm"}
@@ -95,6 +117,10 @@ class NomicBertForMaskedLM(Vocabulary):
 
 
 class JinaBertForSequenceClassification(Sequence):
+    config_class, base_model_prefix, encoder_class = jina_bert.JinaBertConfig, "bert", jina_bert.JinaBertModel
+
+
+class JinaBertForTokenClassification(Tokens):
     config_class, base_model_prefix, encoder_class = jina_bert.JinaBertConfig, "bert", jina_bert.JinaBertModel
 
 

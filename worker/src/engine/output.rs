@@ -17,11 +17,14 @@ pub enum Output {
     Score,
     /// One number per class.
     Classes,
+    /// One number per class for each token.
+    TokenClasses,
 }
 
 impl Output {
     /// Every kind, in the order of their names above.
-    pub const ALL: [Self; 5] = [Self::Dense, Self::Sparse, Self::MultiVector, Self::Score, Self::Classes];
+    pub const ALL: [Self; 6] =
+        [Self::Dense, Self::Sparse, Self::MultiVector, Self::Score, Self::Classes, Self::TokenClasses];
 
     /// The name in messages.
     pub const fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Output {
             Self::MultiVector => "multi-vector",
             Self::Score => "score",
             Self::Classes => "classes",
+            Self::TokenClasses => "token-classes",
         }
     }
 }
@@ -80,6 +84,8 @@ pub struct Outputs {
     pub scores: Option<Vec<f32>>,
     /// A number per class, in the model's order.
     pub classes: Option<Vec<Vec<f32>>>,
+    /// The same for each token of a text.
+    pub token_classes: Option<Vec<Vec<Vec<f32>>>>,
 }
 
 /// The result for one text.
@@ -95,6 +101,8 @@ pub enum Row {
     Score(f32),
     /// See [`Outputs::classes`].
     Classes(Vec<f32>),
+    /// See [`Outputs::token_classes`].
+    TokenClasses(Vec<Vec<f32>>),
 }
 
 impl Outputs {
@@ -117,6 +125,7 @@ impl Outputs {
             Output::MultiVector => self.multi_vector.as_ref().map(Vec::len),
             Output::Score => self.scores.as_ref().map(Vec::len),
             Output::Classes => self.classes.as_ref().map(Vec::len),
+            Output::TokenClasses => self.token_classes.as_ref().map(Vec::len),
         }
     }
 
@@ -129,6 +138,7 @@ impl Outputs {
             Output::MultiVector => taken(&mut self.multi_vector, row).map(Row::MultiVector),
             Output::Score => taken(&mut self.scores, row).map(Row::Score),
             Output::Classes => taken(&mut self.classes, row).map(Row::Classes),
+            Output::TokenClasses => taken(&mut self.token_classes, row).map(Row::TokenClasses),
         }
     }
 
@@ -139,6 +149,7 @@ impl Outputs {
             && self.multi_vector.finite()
             && self.scores.finite()
             && self.classes.finite()
+            && self.token_classes.finite()
     }
 }
 
@@ -215,6 +226,14 @@ impl Row {
             _ => None,
         }
     }
+
+    /// The numbers of the labels for each token, if this is such a row.
+    pub fn token_classes(self) -> Option<Vec<Vec<f32>>> {
+        match self {
+            Self::TokenClasses(numbers) => Some(numbers),
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +247,7 @@ mod tests {
             multi_vector: Some(vec![vec![vec![1.0]], vec![vec![1.0], vec![f32::NAN]]]),
             scores: Some(vec![1.0, f32::NAN]),
             classes: Some(vec![vec![1.0, 2.0], vec![0.0, f32::NEG_INFINITY]]),
+            token_classes: Some(vec![vec![vec![1.0]], vec![vec![1.0], vec![f32::NAN]]]),
         }
     }
 

@@ -86,6 +86,7 @@ fn described(model: &Model, output: Output) -> Value {
         Output::MultiVector => json!([-1, -1, model.dimensions]),
         Output::Score => json!([-1, 1]),
         Output::Classes => json!([-1, model.presets.labels.len()]),
+        Output::TokenClasses => json!([-1, -1, model.presets.labels.len()]),
     };
     let name = sie::name(output).unwrap_or(output.name());
     json!({ "name": name, "datatype": "FP32", "shape": shape })

@@ -119,6 +119,8 @@ fn kind(model: &Model) -> serde_json::Value {
         json!({ "reranker": ids })
     } else if model.outputs.has(Output::Classes) {
         json!({ "classifier": ids })
+    } else if model.outputs.has(Output::TokenClasses) {
+        json!({ "token-classification": ids })
     } else if model.outputs.has(Output::Sparse) && !model.outputs.has(Output::Dense) {
         json!({ "embedding": { "pooling": "splade" } })
     } else if model.presets.max_sim.is_some() {

@@ -145,7 +145,7 @@ fn main_endpoint(app: &App) -> Endpoint {
     let outputs = app.model().map(|model| model.outputs).unwrap_or_default();
     if outputs.has(Output::Score) {
         Endpoint::Rerank
-    } else if outputs.has(Output::Classes) {
+    } else if outputs.has(Output::Classes) || outputs.has(Output::TokenClasses) {
         Endpoint::Predict
     } else if outputs.has(Output::Sparse) && !outputs.has(Output::Dense) {
         Endpoint::EmbedSparse

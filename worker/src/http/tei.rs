@@ -13,6 +13,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::call::Exchange;
+use super::entities;
 use super::input::{self, Input};
 use super::openai::dimensions;
 use super::pass::{Passed, Times, Work};
@@ -44,7 +45,7 @@ impl Texts {
 }
 
 /// Ignoring another side would silently give other results than the caller asked for.
-fn right(side: Option<&str>) -> Result<(), ApiError> {
+pub(super) fn right(side: Option<&str>) -> Result<(), ApiError> {
     match side {
         Some(side) if !side.eq_ignore_ascii_case("right") => {
             let message =
@@ -210,6 +211,9 @@ struct Prediction {
 
 /// `POST /predict`: the labels of a text or a pair, the likeliest first.
 pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
+    if exchange.model.outputs.has(Output::TokenClasses) {
+        return entities::predict(exchange, body).await;
+    }
     let body: Predict = input::parse(&body)?;
     right(body.truncation_direction.as_deref())?;
     let (sequences, is_batch) = match body.inputs {
@@ -311,7 +315,7 @@ pub(super) async fn embed_or_compare(exchange: Exchange<'_>, body: Bytes) -> Res
 }
 
 /// The headers in which that server reports the cost of a request; times are in milliseconds.
-fn head<T>(exchange: &Exchange<'_>, passed: &Passed<T>, characters: usize) -> HeaderMap {
+pub(super) fn head<T>(exchange: &Exchange<'_>, passed: &Passed<T>, characters: usize) -> HeaderMap {
     let Times { tokenize, queue, inference } = passed.times;
     let total = exchange.began.elapsed().as_millis();
     let device = if exchange.model.about.device == "cpu" { "cpu" } else { "gpu" };

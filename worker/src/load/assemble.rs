@@ -66,6 +66,12 @@ impl Parts<'_> {
                 presets.labels = self.family.labels().to_vec();
                 (TorchEngine::of_sequence(encoder, head), self.family.hidden_size())
             }
+            Purpose::TokenLabels => {
+                let (encoder, head) = self.family.encoder_with_head(&mut weights, HeadKind::Tokens)?;
+                let Head::Tokens(head) = head else { return Err(self.other_head()) };
+                presets.labels = self.family.labels().to_vec();
+                (TorchEngine::of_token_classes(encoder, head), self.family.hidden_size())
+            }
             Purpose::Tokens { steps, inline, skiplist } => {
                 let own = if inline { Some(self.inline(&mut weights)?) } else { None };
                 let width = own.as_ref().map_or(self.family.hidden_size(), |(_, width)| *width);

@@ -3,11 +3,11 @@
 use tch::TchError;
 
 use super::Encoder;
-use super::heads::{SequenceHead, VocabularyHead, WordPooling, WordWeight};
+use super::heads::{SequenceHead, TokenHead, VocabularyHead, WordPooling, WordWeight};
 use super::m3::M3;
 use super::pooling::Pooling;
 use super::steps::Step;
-use super::tokens::{TokenVectors, TokenWeights, rows};
+use super::tokens::{TokenVectors, TokenWeights, by_text, rows};
 use crate::batch::Packed;
 use crate::device::one_line;
 use crate::engine::{Engine, EngineError, Output, OutputSet, Outputs};
@@ -23,13 +23,15 @@ pub struct TorchEngine {
     weights: Option<TokenWeights>,
     /// Makes one number per label.
     sequence: Option<SequenceHead>,
+    /// Makes one number per label for each token.
+    tokens: Option<TokenHead>,
     /// Makes one weight per word of the vocabulary.
     words: Option<(VocabularyHead, WordPooling, WordWeight)>,
 }
 
 impl TorchEngine {
     fn bare(encoder: Box<dyn Encoder>) -> Self {
-        Self { encoder, dense: None, vectors: None, weights: None, sequence: None, words: None }
+        Self { encoder, dense: None, vectors: None, weights: None, sequence: None, tokens: None, words: None }
     }
 
     /// An engine of this encoder, this pooling, and the steps after it. Beside a text's vector it gives the encoder's vectors of
@@ -51,6 +53,11 @@ impl TorchEngine {
     /// An engine that classifies or scores texts.
     pub fn of_sequence(encoder: Box<dyn Encoder>, head: SequenceHead) -> Self {
         Self { sequence: Some(head), ..Self::bare(encoder) }
+    }
+
+    /// An engine that classifies tokens.
+    pub fn of_token_classes(encoder: Box<dyn Encoder>, head: TokenHead) -> Self {
+        Self { tokens: Some(head), ..Self::bare(encoder) }
     }
 
     /// An engine that weighs the words of the vocabulary.
@@ -83,6 +90,9 @@ impl TorchEngine {
                 outputs.classes = Some(logits);
             }
         }
+        if let Some(head) = self.tokens.as_ref().filter(|_| wanted.has(Output::TokenClasses)) {
+            outputs.token_classes = Some(by_text(rows(&head.logits(&hidden)?)?, packed));
+        }
         if let Some((head, pooling, weight)) = self.words.as_ref().filter(|_| wanted.has(Output::Sparse)) {
             let weights = rows(&head.weights(&hidden, packed, *pooling, *weight)?)?;
             outputs.sparse = Some(weights.into_iter().map(|row| positive(&row)).collect());
@@ -111,6 +121,7 @@ impl Engine for TorchEngine {
             self.vectors.as_ref().map(|_| Output::MultiVector),
             self.weights.as_ref().map(|_| Output::Sparse),
             self.sequence.as_ref().map(|_| self.of_head()),
+            self.tokens.as_ref().map(|_| Output::TokenClasses),
             self.words.as_ref().map(|_| Output::Sparse),
         ];
         OutputSet::of(has.into_iter().flatten())

@@ -18,8 +18,8 @@ mod rope;
 use std::fmt::Debug;
 
 use super::Encoder;
-use super::builder::{Builder, Tied};
-use super::heads::{SequenceHead, VocabularyHead};
+use super::builder::{Bias, Builder, Tied};
+use super::heads::{SequenceHead, TokenHead, VocabularyHead};
 use crate::failure::Result;
 use crate::folder::Folder;
 
@@ -47,6 +47,12 @@ pub(super) trait Settings: Debug {
 
     /// Builds the head of sequence classification, with so many labels; the builder stands at the encoder's root.
     fn sequence_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<SequenceHead>;
+
+    /// Builds the head of token classification, with so many labels; the builder stands at the encoder's root.
+    fn token_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<TokenHead> {
+        let out = builder.above().linear("classifier", (labels, self.hidden_size()), Bias::Yes)?;
+        Ok(TokenHead { dense: None, out })
+    }
 
     /// Builds the head that predicts words; the builder stands at the encoder's root.
     fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead>;

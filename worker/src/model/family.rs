@@ -138,7 +138,7 @@ impl Family {
         self.settings.has_unseen_tokens()
     }
 
-    /// Names of the labels of sequence classification, in the order of its numbers.
+    /// Names of the labels of a head for classes, in the order of its numbers.
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
@@ -159,6 +159,7 @@ impl Family {
         let words = Tied { table: encoder.words(), tied: self.tied };
         let head = match kind {
             HeadKind::Sequence => Head::Sequence(self.settings.sequence_head(&mut builder, self.labels.len())?),
+            HeadKind::Tokens => Head::Tokens(self.settings.token_head(&mut builder, self.labels.len())?),
             HeadKind::Vocabulary => Head::Vocabulary(self.settings.vocabulary_head(&mut builder, words)?),
         };
         builder.finish()?;

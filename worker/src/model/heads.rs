@@ -46,6 +46,25 @@ impl SequenceHead {
     }
 }
 
+/// A head of token classification: one number per label for each token.
+pub struct TokenHead {
+    pub(super) dense: Option<(Linear, Activation, Norm)>,
+    pub(super) out: Linear,
+}
+
+impl TokenHead {
+    /// `[tokens, labels]` in 32-bit floats, from the encoder's `[tokens, hidden]`.
+    pub fn logits(&self, hidden: &Tensor) -> TorchResult<Tensor> {
+        let logits = match &self.dense {
+            Some((dense, activation, norm)) => {
+                self.out.forward(&norm.forward(&activation.apply(dense.forward(hidden)?)?)?)?
+            }
+            None => self.out.forward(hidden)?,
+        };
+        logits.f_to_kind(Kind::Float)
+    }
+}
+
 impl Summary {
     /// `[texts, hidden]`.
     fn of(self, hidden: &Tensor, packed: &Packed) -> TorchResult<Tensor> {
@@ -191,6 +210,8 @@ pub enum Head {
     Sequence(SequenceHead),
     /// Words of the vocabulary.
     Vocabulary(VocabularyHead),
+    /// Classes of each token.
+    Tokens(TokenHead),
 }
 
 /// Which head to build.
@@ -200,6 +221,8 @@ pub enum HeadKind {
     Sequence,
     /// See [`Head::Vocabulary`].
     Vocabulary,
+    /// See [`Head::Tokens`].
+    Tokens,
 }
 
 #[cfg(test)]

@@ -60,6 +60,8 @@ pub enum Purpose {
     Words(WordPooling, WordWeight),
     /// One number per label for a text or a pair of texts.
     Labels(Activation),
+    /// One number per label for each token of a text.
+    TokenLabels,
     /// One vector per token that counts, for late interaction.
     Tokens {
         /// What is done with the encoder's vectors, each with the folder of its files.
@@ -106,6 +108,7 @@ impl Pipeline {
             (Purpose::Vectors { .. }, task) => task == Task::Embedding,
             (Purpose::Words(..), task) => task == Task::SparseEmbedding,
             (Purpose::Labels(_), task) => matches!(task, Task::Rerank | Task::Classification),
+            (Purpose::TokenLabels, task) => task == Task::Classification,
             (Purpose::Tokens { .. }, task) => matches!(task, Task::Embedding | Task::Rerank),
         };
         if fits {
@@ -115,6 +118,7 @@ impl Pipeline {
             Purpose::Vectors { .. } => "embedding",
             Purpose::Words(..) => "sparse-embedding",
             Purpose::Labels(_) => "rerank or classification",
+            Purpose::TokenLabels => "classification",
             Purpose::Tokens { .. } => "embedding or rerank",
         };
         let name = if folder.has(MODULES) { MODULES } else { CONFIG };
@@ -173,7 +177,9 @@ impl Pipeline {
             return late::stanford(folder);
         }
         let has_labels = architecture.ends_with("ForSequenceClassification");
+        let has_token_labels = architecture.ends_with("ForTokenClassification");
         let purpose = match task {
+            Task::Auto | Task::Rerank | Task::Classification if has_token_labels => Purpose::TokenLabels,
             Task::SparseEmbedding => Purpose::Words(WordPooling::Max, WordWeight::Log),
             Task::Auto | Task::Rerank | Task::Classification if has_labels => Purpose::Labels(activation(folder)?),
             _ => Purpose::Vectors { pooling: Pooling::new(vec![without_pooling(architecture)]), steps: Vec::new() },
@@ -185,7 +191,9 @@ impl Pipeline {
             );
         }
         let config: Map<String, Value> = folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
-        if config.contains_key("chat_template") || folder.has("chat_template.jinja") {
+        let has_template = config.contains_key("chat_template") || folder.has("chat_template.jinja");
+        // The pipeline of transformers for token classification takes no messages.
+        if has_template && !matches!(purpose, Purpose::TokenLabels) {
             let why = "the model has a chat template and no modules.json, so texts would become messages of a chat; add modules.json";
             return Err(folder.unsupported(MODULES, why));
         }

@@ -78,6 +78,12 @@ impl TokenWeights {
     }
 }
 
+/// The rows of each text's tokens.
+pub(super) fn by_text(rows: Vec<Vec<f32>>, packed: &Packed) -> Vec<Vec<Vec<f32>>> {
+    let mut rows = rows.into_iter();
+    lengths(packed).map(|length| rows.by_ref().take(length).collect()).collect()
+}
+
 /// Tokens of each text of a batch.
 fn lengths(packed: &Packed) -> impl Iterator<Item = usize> {
     packed.runs.iter().flat_map(|Run { texts, length, .. }| (0..*texts).map(|_| *length as usize))

@@ -268,6 +268,29 @@ impl Class {
         }
     }
 
+    /// The decoder.
+    pub(super) fn decoder(self, options: &Options) -> Value {
+        let space = options.add_prefix_space.unwrap_or(true);
+        let metaspace = |otherwise: &str| {
+            let scheme = if space { "always" } else { otherwise };
+            json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": scheme, "split": true })
+        };
+        match self {
+            Self::AsWritten => Value::Null,
+            Self::Bert | Self::MpNet => json!({ "type": "WordPiece", "prefix": "##", "cleanup": true }),
+            Self::Roberta | Self::Qwen2 => {
+                json!({ "type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true })
+            }
+            Self::XlmRoberta | Self::Camembert | Self::Albert => metaspace("never"),
+            Self::DebertaV2 => metaspace("first"),
+            Self::Gemma => json!({ "type": "Sequence", "decoders": [
+                { "type": "Replace", "pattern": { "String": "▁" }, "content": " " },
+                { "type": "ByteFallback" },
+                { "type": "Fuse" },
+            ] }),
+        }
+    }
+
     /// The post-processor, or `None` where that of tokenizer.json stays.
     pub(super) fn post_processor(self, options: &Options, cls: Token<'_>, sep: Token<'_>) -> Option<Value> {
         let roberta = |trim: bool, space: bool| {

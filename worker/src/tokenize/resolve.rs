@@ -230,6 +230,7 @@ impl<'a> Files<'a> {
         let charsmap = charsmap(json.get("normalizer")).cloned();
         json["normalizer"] = class.normalizer(&options, charsmap.as_ref());
         json["pre_tokenizer"] = class.pre_tokenizer(&options);
+        json["decoder"] = class.decoder(&options);
         let (first, last) = class.ends();
         let token = |setting: &str| {
             let name = self.special(class, setting).unwrap_or_default().to_owned();

@@ -31,6 +31,24 @@ fn a_query_has_a_length_of_its_own_and_is_filled_up() {
 }
 
 #[test]
+fn pieces_are_the_tokens_of_a_text_with_their_places_in_characters() {
+    let pieces = tokenizer(8).for_pieces().unwrap().pieces("\u{e9} w0  w1").unwrap();
+    let shown: Vec<_> =
+        pieces.iter().map(|piece| (piece.text.as_str(), piece.start, piece.end, piece.special)).collect();
+    let expected = [
+        ("[CLS]", 0, 0, true),
+        ("[UNK]", 0, 1, false),
+        ("w0", 2, 4, false),
+        ("w1", 6, 8, false),
+        ("[SEP]", 0, 0, true),
+    ];
+    assert_eq!(shown, expected);
+    let long = tokenizer(4).for_pieces().unwrap().pieces(&format!("w0{}w1 w2", " ".repeat(1_000_000))).unwrap();
+    let shown: Vec<_> = long.iter().map(|piece| (piece.text.as_str(), piece.start)).collect();
+    assert_eq!(shown, [("[CLS]", 0), ("w0", 0), ("w1", 1_000_002), ("[SEP]", 0)]);
+}
+
+#[test]
 fn a_marker_that_the_vocabulary_has_is_made_one_token() {
     let whole = |text: &str| tokenizer(8).whole(&[text.to_owned()]).unwrap().text(&format!("{text}w1"), false).unwrap();
     assert_eq!(whole("w0 ").ids(), [2, 4, 5, 3]);

@@ -107,6 +107,9 @@ fn all(rows: &[Vec<f32>], wanted: OutputSet) -> Outputs {
         // A text with more tokens has a higher score.
         scores: wants(Output::Score).map(|()| rows.iter().map(|row| row[0] - 5.0).collect()),
         classes: wants(Output::Classes).map(|()| rows.iter().map(|row| vec![0.0, row[0]]).collect()),
+        // Every token has the second label.
+        token_classes: wants(Output::TokenClasses)
+            .map(|()| rows.iter().map(|row| vec![vec![0.0, 1.0]; row[0] as usize]).collect()),
     }
 }
 

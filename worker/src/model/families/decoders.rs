@@ -10,7 +10,7 @@ use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, QueryKeyNorm, Reach, SelfAttention};
 use crate::model::builder::{Bias, Builder, Tied, fits};
-use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
+use crate::model::heads::{SequenceHead, Summary, TokenHead, VocabularyHead};
 use crate::model::layers::{Activation, Mlp, Norm};
 use crate::model::network::pre_norm::{Block, PreNorm};
 use crate::model::rotary::{Around, Pairs, Rope, Rotary};
@@ -313,6 +313,10 @@ impl Settings for Decoder {
             norm: None,
             out: builder.above().linear("score", (labels, self.hidden), Bias::No)?,
         })
+    }
+
+    fn token_head(&self, builder: &mut Builder<'_>, _: usize) -> Result<TokenHead> {
+        Err(builder.unsupported("token classification of this family is not supported"))
     }
 
     fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {

@@ -10,7 +10,7 @@ use crate::folder::Folder;
 use crate::model::Encoder;
 use crate::model::attention::{Heads, Pattern, Reach, SelfAttention};
 use crate::model::builder::{Bias, Builder, Tied, fits};
-use crate::model::heads::{SequenceHead, Summary, VocabularyHead};
+use crate::model::heads::{SequenceHead, Summary, TokenHead, VocabularyHead};
 use crate::model::layers::{Activation, Mlp};
 use crate::model::network::pre_norm::{Block, PreNorm};
 use crate::model::rotary::{Around, Pairs, Rope, Rotary};
@@ -191,6 +191,14 @@ impl Settings for ModernBert {
             norm: Some(at.layer_norm("head.norm", self.hidden, self.eps, self.norm_bias)?),
             out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
         })
+    }
+
+    fn token_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<TokenHead> {
+        let mut at = builder.above();
+        let dense = at.linear("head.dense", (self.hidden, self.hidden), self.head_bias)?;
+        let norm = at.layer_norm("head.norm", self.hidden, self.eps, self.norm_bias)?;
+        let out = at.linear("classifier", (labels, self.hidden), Bias::Yes)?;
+        Ok(TokenHead { dense: Some((dense, self.head_activation, norm)), out })
     }
 
     fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
