@@ -508,6 +508,8 @@ def draw(seed: int, index: int, families: list[str], purpose: str | None) -> dic
     kinds = ["vectors"] * 6 + ["labels"] * 2 + ["tokens"] * 2
     kinds += ["words", "entities", "entities"] if case.family not in ("qwen3", "gemma3") else []
     case.purpose = purpose or rng.choice(kinds)
+    if case.purpose not in kinds:
+        return f"no {case.purpose} of {case.family}"
     case.traits.append(case.purpose)
     torch.manual_seed(index)
     tokenizer = tokenizer_files(case)

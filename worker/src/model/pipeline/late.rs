@@ -13,6 +13,7 @@ use crate::folder::Folder;
 use crate::model::late::MaxSim;
 use crate::model::settings;
 use crate::model::steps::StepConfig;
+use crate::plain;
 
 const MODEL: &str = "config_sentence_transformers.json";
 const ARTIFACT: &str = "artifact.metadata";
@@ -273,8 +274,7 @@ fn punctuation() -> Vec<String> {
 /// The texts of documents, and what differs for queries.
 fn roles(place: &Folder, texts: Texts, knobs: Map<String, Value>, prefixes: Vec<String>) -> Result<(Texts, LateTexts)> {
     let refuse = |why: String| -> LoadFailure { place.unsupported("sentence_bert_config.json", why) };
-    let knobs: Knobs = serde_json::from_value(Value::Object(knobs))
-        .map_err(|error| refuse(format!("query_length, document_length or query_expansion: {error}")))?;
+    let knobs: Knobs = plain::part(Value::Object(knobs)).map_err(refuse)?;
     if [knobs.query_length, knobs.document_length].contains(&Some(0)) {
         return Err(refuse("query_length or document_length is 0".to_owned()));
     }
