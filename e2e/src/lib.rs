@@ -26,6 +26,7 @@ pub mod operator;
 pub mod pager;
 pub mod process;
 pub mod prometheus;
+pub mod own_prometheus;
 pub mod proxy;
 pub mod control_plane;
 pub mod tls;

@@ -1,11 +1,15 @@
 //! Series about models, from the watches of a real API server: where pods run, what they request, and how long the series last.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
+use axum::routing::get;
 use belfry_e2e::control_plane::ControlPlane;
-use belfry_e2e::{secs, wait};
+use belfry_e2e::own_prometheus::OwnPrometheus;
+use belfry_e2e::{secs, tool, wait};
 use belfry_operator::drift::Drift;
 use belfry_operator::fleet::Fleet;
 use belfry_operator::metrics::Metrics;
@@ -13,7 +17,9 @@ use belfry_operator::observe::{self, Cache, WatchScope, Watches};
 use belfry_render::settings::Settings;
 use http::Request;
 use kube::Client;
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 const CRDS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 const MODELS: &str = "/apis/belfry.dev/v1alpha1/namespaces/default/inferencemodels";
@@ -85,6 +91,52 @@ impl Reader {
     }
 }
 
+/// The series of models as two Prometheus store them: one that leaves them their labels, as the chart asks, and one with
+/// `overrideHonorLabels`, which does not.
+async fn one_shape_for_every_prometheus(control_plane: &ControlPlane, exposition: String) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let target = listener.local_addr()?.to_string();
+    let router = axum::Router::new().route("/metrics", get(async move || exposition));
+    tokio::spawn(axum::serve(listener, router).into_future());
+    let relabelings = metric_relabelings()?;
+    let mut shapes = vec![];
+    for honors in [true, false] {
+        let own = json!({"namespace": "belfry-system", "pod": "belfry-operator-1"});
+        let scrape = json!({
+            "job_name": "belfry-operator", "scrape_interval": "1s", "honor_labels": honors,
+            "metric_relabel_configs": relabelings, "static_configs": [{"targets": [target], "labels": own}],
+        });
+        let folder = control_plane.place().0.join(format!("prometheus-{honors}"));
+        let prometheus = OwnPrometheus::start(&folder, &json!({"scrape_configs": [scrape]})).await?;
+        let stored = wait::until("the series are stored", secs(30), async || {
+            let stored = prometheus.query(r#"{model="minilm"}"#).await?;
+            ensure!(!stored.is_empty(), "none yet");
+            Ok(stored)
+        })
+        .await?;
+        let labels = stored.iter().map(|series| series["metric"].to_string());
+        shapes.push(labels.collect::<BTreeSet<_>>());
+    }
+    ensure!(shapes[0] == shapes[1], "{shapes:#?}");
+    ensure!(shapes[0].iter().all(|labels| labels.contains(r#""namespace":"default""#)), "{:#?}", shapes[0]);
+    Ok(())
+}
+
+/// What the chart's ServiceMonitor does to series, as Prometheus writes it.
+fn metric_relabelings() -> Result<Value> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/belfry");
+    let mut helm = Command::new(tool("helm"));
+    helm.args(["template", "belfry", "--show-only", "templates/monitoring.yaml", "--set", "monitoring.enabled=true"]);
+    let output = helm.arg(chart).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let objects = serde_yaml::Deserializer::from_slice(&output.stdout).map(Value::deserialize);
+    let objects = objects.collect::<Result<Vec<_>, _>>()?;
+    let monitor = objects.iter().find(|object| object["kind"] == "ServiceMonitor").context("no ServiceMonitor")?;
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    ensure!(endpoint["honorLabels"] == true, "{endpoint}");
+    Ok(endpoint["metricRelabelings"].clone())
+}
+
 #[tokio::test]
 async fn a_scrape_shows_where_pods_run_and_forgets_models_that_are_gone() -> Result<()> {
     let control_plane = ControlPlane::start("fleet")?;
@@ -104,6 +156,8 @@ async fn a_scrape_shows_where_pods_run_and_forgets_models_that_are_gone() -> Res
     whole.shows(&format!("belfry_model_placed_replicas{} 1", place("zone-a"))).await?;
     whole.shows(&format!("belfry_model_requested_cpu_cores{} 0.5", place("zone-a"))).await?;
     whole.shows(&format!("belfry_model_requested_memory_bytes{} 1073741824", place("zone-a"))).await?;
+
+    one_shape_for_every_prometheus(&control_plane, whole.scrape()).await?;
 
     let moved = json!({"metadata": {"labels": {"topology.kubernetes.io/zone": "zone-b"}}});
     send(&client, "PATCH", &format!("{NODES}/n1"), "application/merge-patch+json", &moved).await?;

@@ -32,7 +32,7 @@ const EXPORTERS: &[(Exporter, &str, &str)] = &[
     (
         Exporter::OperatorAboutModels,
         "The operator, about models",
-        "The series carry `namespace` and `model` themselves: the ServiceMonitor sets `honorLabels`.",
+        "The series carry `namespace` and `model` themselves: the ServiceMonitor sets `honorLabels`, and undoes `overrideHonorLabels`.",
     ),
     (Exporter::Operator, "The operator, about itself", "The target's label `job` is `belfry-operator`."),
 ];

@@ -1,12 +1,14 @@
 //! No replica answers. This is the only page that depends neither on traffic nor on objectives.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::{Replace, ValidModel};
+use crate::monitoring::OPERATOR_JOB;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, Expected, expected, hold};
-use crate::monitoring::example;
+use crate::monitoring::example::{self, POD_A};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
@@ -32,7 +34,8 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
 /// A model that still loads, for the first time or after it was scaled from zero, is not down: it
 /// answered no requests a moment ago. So the alert fires in two cases. Either a replica was ready
 /// within the last minute, and replicas were wanted all that minute; the alert then keeps firing by
-/// reading its own `ALERTS`. Or replicas were wanted throughout the grace period.
+/// reading its own `ALERTS`. Or replicas were wanted throughout the grace period, and the model is older than that, or was
+/// ready within it.
 ///
 /// A rollout that ends the only replica before it starts the next is planned. It is quiet for as long as it is within its own
 /// deadline, unless the model was down before it began.
@@ -49,15 +52,24 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         String::new()
     };
     let expr = format!(
-        "{wanted} > 0 and {now} == 0 and (\n  ({was_ready} > 0 and {minute}\n  or {before} > 0 and {grace})\n  {planned}or {ringing}\n)",
+        "{wanted} > 0 and {now} == 0 and (\n  ({was_ready} > 0 and {minute}\n  or {grace} and ({before} > 0 or {lately} > 0))\n  \
+         {planned}or {ringing}\n)\nor {last} > 0 and {firing} unless ({said} or {operator} == 1 or {loaded} == 1)",
         // One missed scrape of the operator ends no page.
         wanted = all("max", desired.over_time("last", "1m")),
         now = all("max", ready.over_time("last", "1m")),
         was_ready = all("max", ready.over_time("max", "1m")),
         minute = wanted_for("1m"),
+        // Of a model that is younger, or when the operator or Prometheus was away meanwhile.
+        lately = all("max", ready.over_time("max", GRACE)),
         before = all("max", desired.before(GRACE)),
         grace = wanted_for(GRACE),
         ringing = all("max", series.alerts().eq("alertname", DOWN)),
+        // While the operator is away the page stays, unless a worker says that it serves.
+        last = all("max", desired.over_time("last", "1h")),
+        firing = all("max", series.alerts().eq("alertname", DOWN).eq("alertstate", "firing")),
+        said = all("max", &desired),
+        operator = all("max", SeriesOf::job(OPERATOR_JOB).up()),
+        loaded = all("max", series.gauge(&metrics::MODEL_LOADED)),
     );
     vec![Firing {
         severity: AlertSeverity::Critical,
@@ -68,7 +80,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: 0 of {{ $value | humanize }} replicas are ready".into(),
         description:
             "No replica of {{ $labels.namespace }}/{{ $labels.model }} has been ready for at least 30 seconds; \
-            {{ $value | humanize }} wanted. Nothing answers requests."
+            {{ $value | humanize }} wanted. Nothing answers requests. While the operator is away, this is what it said last."
                 .into(),
     }]
 }
@@ -115,7 +127,7 @@ fn runbook() -> Runbook {
             cause("It began with a change of the InferenceModel.", "Apply the previous specification again. The operator undoes `kubectl rollout undo`, because the specification is what counts."),
             cause("All pods stood on one node.", "Drain or delete that node, so that the pods are started elsewhere; then raise `spec.replicas`."),
         ],
-        resolves: "As soon as one replica is ready, or when `spec.replicas` is 0. It also stops, wrongly, while the operator exports nothing.".into(),
+        resolves: "As soon as one replica is ready, or when `spec.replicas` is 0. While the operator exports nothing it goes on, for an hour at most, until a worker says that it has its model.".into(),
     }
 }
 
@@ -124,7 +136,8 @@ fn down(wanted: u32) -> Expected {
         &[],
         &format!("search/minilm: 0 of {wanted} replicas are ready"),
         &format!(
-            "No replica of search/minilm has been ready for at least 30 seconds; {wanted} wanted. Nothing answers requests."
+            "No replica of search/minilm has been ready for at least 30 seconds; {wanted} wanted. Nothing answers requests. \
+             While the operator is away, this is what it said last."
         ),
     )
 }
@@ -138,6 +151,7 @@ fn story(model: &ValidModel, name: &'static str, desired: &[(&str, u32)], ready:
 fn cases(model: &ValidModel) -> Vec<Case> {
     let mut cases = lost_replicas(model);
     cases.extend(wanted_replicas(model));
+    cases.extend(operator_away(model));
     cases
 }
 
@@ -175,6 +189,53 @@ fn lost_replicas(model: &ValidModel) -> Vec<Case> {
         )
         .quiet("6m")
         .quiet("9m"),
+    ]
+}
+
+/// The operator is away for a while.
+fn operator_away(model: &ValidModel) -> Vec<Case> {
+    let away = |name, replicas: [&[(&str, u32)]; 2]| {
+        let operator = SeriesOf::job(OPERATOR_JOB).up();
+        let up = hold(&[("1", 30), ("0", 20), ("1", 30)]);
+        story(model, name, replicas[0], replicas[1]).with(operator, up)
+    };
+    let loaded = SeriesOf::model(model).gauge(&metrics::MODEL_LOADED).eq("pod", POD_A);
+    vec![
+        away(
+            "goes on while the operator is away, of a model that is six minutes old, and resolves when it says so",
+            [
+                &[("_", 4), ("2", 26), ("stale", 1), ("_", 19), ("2", 30)],
+                &[("_", 4), ("2", 10), ("0", 16), ("stale", 1), ("_", 19), ("0", 20), ("2", 10)],
+            ],
+        )
+        .fires("7m", &[down(2)])
+        .fires("9m", &[down(2)])
+        .fires("12m15s", &[down(2)])
+        .fires("13m", &[down(2)])
+        .fires("17m15s", &[down(2)])
+        .quiet("17m30s"),
+        away(
+            "resolves while the operator is away, once a worker says that it has its model",
+            [&[("2", 30), ("stale", 1), ("_", 49)], &[("2", 14), ("0", 16), ("stale", 1), ("_", 49)]],
+        )
+        .with(loaded, hold(&[("1", 14), ("stale", 1), ("_", 25), ("1", 40)]))
+        .fires("9m", &[down(2)])
+        .quiet("10m15s"),
+        away(
+            "fires within a minute of the operator's return, when the last replica was lost meanwhile",
+            [
+                &[("_", 4), ("2", 26), ("stale", 1), ("_", 19), ("2", 30)],
+                &[("_", 4), ("2", 26), ("stale", 1), ("_", 19), ("0", 30)],
+            ],
+        )
+        .quiet("12m15s")
+        .fires("13m15s", &[down(2)]),
+        away(
+            "stays quiet when a model that never rang is deleted",
+            [&[("2", 30), ("stale", 1), ("_", 49)], &[("2", 30), ("stale", 1), ("_", 49)]],
+        )
+        .quiet("9m")
+        .quiet("15m"),
     ]
 }
 
