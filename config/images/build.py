@@ -43,6 +43,7 @@ def images(variant: str) -> dict[str, Callable[[], tuple[tuple[Layer, ...], str,
         "prometheus": lambda: tool("prometheus", "github.com/prometheus/prometheus"),
         "prometheus-config-reloader": lambda: tool("prometheus-config-reloader", PROMETHEUS_OPERATOR),
         "prometheus-operator": lambda: tool("prometheus-operator", PROMETHEUS_OPERATOR),
+        "triton": triton,
     }
 
 
@@ -90,18 +91,45 @@ def tool(name: str, module: str | None) -> tuple[tuple[Layer, ...], str, str]:
 
 def llama_cpp() -> tuple[tuple[Layer, ...], str, str]:
     """The server of llama.cpp loads its own libraries from ../lib, and backends from its own folder."""
-    script = ROOT / "e2e" / "engines" / "llama_cpp.sh"
-    version = pinned(script)
+    version = pinned(ROOT / "e2e" / "engines" / "llama_cpp.sh")
     folder = existing(CACHE / "engines" / f"llama.cpp-{version}", "run e2e/engines/llama_cpp.sh")
-    server = folder / "bin" / "llama-server"
-    found = [path for path in libraries(server) if folder not in path.resolve().parents]
-    return (base(found), tree(f"llama.cpp at {version}", folder, "/app")), "/app/bin/llama-server", version
+    return (base(outside(folder)), tree(f"llama.cpp at {version}", folder, "/app")), "/app/bin/llama-server", version
 
 
-def tree(comment: str, folder: Path, target: str) -> Layer:
+def triton() -> tuple[tuple[Layer, ...], str, str]:
+    """Triton with its Python backend, where it looks for it, and the Python that the backend runs on. Server and backend look
+    for their own libraries in a folder that the package named. This release changes the mode of the backend's program, and so
+    has to own it."""
+    version = pinned(ROOT / "e2e" / "engines" / "triton.sh")
+    python = subprocess.run(["/usr/bin/python3", "-c", PRINT_VERSION], capture_output=True, text=True, check=True).stdout.strip()
+    folder = existing(CACHE / "engines" / f"triton-{version}-py{python}", "run e2e/engines/triton.sh")
+    places = {"server": "/usr/local/bin", "libs": "/nvidia_pytriton.libs", "backend": "/opt/tritonserver/backends/python",
+              "python": f"/usr/lib/python{python}"}
+    layers = (tree(f"Triton {version}: {part}", folder / part, place, int(USER)) for part, place in places.items())
+    # The backend starts its program by way of a shell.
+    shell = existing(Path("/bin/bash"), "install bash")
+    extra = Layer("a shell, and a folder for temporary files", (Entry("/bin/bash", shell, 0o755), Entry("/tmp", None, 0o1777)))
+    return (base(sorted({*outside(folder), *libraries(shell)})), extra, *layers), "/usr/local/bin/tritonserver", version
+
+
+PRINT_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
+
+
+def outside(folder: Path) -> list[Path]:
+    """The libraries of the system that programs and libraries in a folder load."""
+    with_code = [path for path in folder.rglob("*") if path.is_file() and path.read_bytes()[:4] == b"\x7fELF"]
+    own = {library.parent for library in with_code}
+    # A name with links in it, as a loader prints it, is one of the folder too.
+    found = {path for code in with_code for path in libraries(code, *own) if folder.resolve() not in path.resolve().parents}
+    return sorted(found)
+
+
+def tree(comment: str, folder: Path, target: str, owner: int = 0) -> Layer:
     """A folder with all that is in it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return Layer(comment, tuple(Entry(f"{target}/{path.relative_to(folder)}", path, path.stat().st_mode & 0o777) for path in files))
+    return Layer(comment, tuple(
+        Entry(f"{target}/{path.relative_to(folder)}", path, path.stat().st_mode & 0o777, owner) for path in files
+    ))
 
 
 def base(found: list[Path]) -> Layer:

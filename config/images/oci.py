@@ -1,6 +1,6 @@
 """Writes container images that depend on nothing but their content.
 
-The same files give the same bytes on every machine: entries are sorted, belong to user 0, and carry no times. One tar
+The same files give the same bytes on every machine: entries are sorted, belong to the user they name, and carry no times. One tar
 holds both the OCI layout (containerd, skopeo) and Docker's manifest.json (docker load); both point to the same blobs.
 """
 
@@ -32,6 +32,7 @@ class Entry:
     path: str
     content: Path | bytes | None
     mode: int = 0o644
+    owner: int = 0
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def add_entry(tar: tarfile.TarFile, entry: Entry) -> None:
         add_bytes(tar, path, entry.content, entry.mode)
     else:
         with open(entry.content, "rb") as data:
-            tar.addfile(header(path, entry.mode, os.fstat(data.fileno()).st_size), data)
+            tar.addfile(header(path, entry.mode, os.fstat(data.fileno()).st_size, entry.owner), data)
 
 
 def add_bytes(tar: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -> None:
@@ -153,9 +154,9 @@ def add_json(tar: tarfile.TarFile, path: str, value: object) -> None:
     add_bytes(tar, path, canonical(value))
 
 
-def header(path: str, mode: int, size: int) -> tarfile.TarInfo:
+def header(path: str, mode: int, size: int, owner: int = 0) -> tarfile.TarInfo:
     info = tarfile.TarInfo(path)  # its defaults are time 0, user 0 and group 0
-    info.mode, info.size = mode, size
+    info.mode, info.size, info.uid = mode, size, owner
     return info
 
 

@@ -1,15 +1,19 @@
 //! Other engines as they are: their own servers in pods, under our arguments, probes, mappings and rules.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::inference_model::EngineType;
 use belfry_e2e::embed::cosine;
 use belfry_e2e::exposition::Exposition;
-use belfry_e2e::{Cluster, Namespace, Served, TestResult, in_namespace, operator, prometheus, sample, secs, wait};
+use belfry_e2e::{
+    Answer, Cluster, Namespace, Served, TestResult, in_namespace, operator, prometheus, sample, secs, wait,
+};
 use belfry_render::engine::{coverage, profile};
 use belfry_render::monitoring;
+use futures::future::join_all;
 use kube::ResourceExt;
 use promql_parser::parser::{self, VectorSelector};
 use serde_json::{Value, json};
@@ -37,12 +41,61 @@ async fn llama_cpp_embeds_and_ranks_and_exports_what_is_read_of_it() -> TestResu
         for model in [&embedding, &rerank] {
             exposes_what_was_recorded(model, EngineType::LlamaCpp, recorded).await?;
             prometheus_has_all_that_is_read_of_it(model).await?;
-            let tokens = value(model, "inference_tokens_total").await?;
+            let tokens = value(&ns.cluster, &format!("inference_tokens_total{{{}}}", of(model))).await?;
             ensure!(tokens >= 20.0, "{}: {tokens} tokens after a request", model.name);
         }
         rings_for_nothing(ns).await
     })
     .await
+}
+
+/// `docs/engines.md` says what of this Triton counts.
+#[tokio::test]
+async fn triton_answers_and_counts_what_we_say_that_it_counts() -> TestResult {
+    in_namespace("triton", async |ns| {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("engines/repository");
+        ns.volume().await?.add_from(&repository, "repository")?;
+        let engine = json!({"type": "Triton", "image": image(&ns.cluster, "triton")?});
+        let model = ns.serve(&described("letters", "Embedding", "repository", &engine)?).await?;
+        model.until_serving().await?;
+        model.until_scraped(1).await?;
+
+        let vector = ask(&model, "Abba").await?.ok()?.json()?["outputs"][0]["data"].take();
+        let vector: Vec<f32> = serde_json::from_value(vector)?;
+        ensure!(vector.len() == 26 && vector[..3] == [2.0, 2.0, 0.0], "{vector:?}");
+        let statuses = [ask(&model, "raise").await?.status, ask(&model, "refuse").await?.status];
+        ensure!(statuses == [500, 500], "statuses {statuses:?} of failures");
+        // One is in the model, two wait for more than 200 ms, and the rest find the queue full.
+        let crowd = join_all((0..6).map(|_| ask(&model, "wait"))).await.into_iter().collect::<Result<Vec<_>>>()?;
+        let refused = crowd.iter().filter(|answer| answer.status == 503).count();
+        let late = crowd.iter().filter(|answer| answer.body.contains("timeout expired")).count();
+        ensure!(refused > late && late > 0, "{crowd:?}");
+
+        exposes_what_was_recorded(&model, EngineType::Triton, include_str!("../../../render/tests/engines/triton.txt"))
+            .await?;
+        prometheus_has_all_that_is_read_of_it(&model).await?;
+        let answered = (7 - refused) as f64;
+        for (labels, wanted) in [
+            (r#"status="200""#, answered + 1.0),
+            (r#"reason="inference_failed""#, 1.0),
+            (r#"reason="deadline_exceeded""#, late as f64),
+        ] {
+            let series = format!("inference_requests_total{{{}{labels}}}", of(&model));
+            wait::until(&series, secs(30), async || {
+                let found = value(&ns.cluster, &series).await?;
+                ensure!((found - wanted).abs() < 0.5, "{found}, and not {wanted}");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn ask(model: &Served<'_>, text: &str) -> Result<Answer> {
+    let input = json!({"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [text]});
+    model.post("/v2/models/letters/infer", &json!({"inputs": [input]})).await
 }
 
 const CAT: &str = "A cat sits on the mat.";
@@ -124,10 +177,13 @@ fn of_engine(selector: &VectorSelector) -> Option<String> {
     (!is_of_others).then(|| VectorSelector { offset: None, at: None, ..selector.clone() }.to_string())
 }
 
-/// Sum of a series of the model.
-async fn value(model: &Served<'_>, series: &str) -> Result<f64> {
-    let labels = format!(r#"namespace="{}",model="{}""#, model.namespace.name, model.name);
-    let found = prometheus::query(&model.namespace.cluster, &format!("sum({series}{{{labels}}})")).await?;
+/// Labels of the model, for a selector.
+fn of(model: &Served<'_>) -> String {
+    format!(r#"namespace="{}",model="{}","#, model.namespace.name, model.name)
+}
+
+async fn value(cluster: &Cluster, series: &str) -> Result<f64> {
+    let found = prometheus::query(cluster, &format!("sum({series})")).await?;
     let Some(value) = found.first().and_then(|one| one["value"][1].as_str()) else { bail!("no {series}") };
     Ok(value.parse()?)
 }

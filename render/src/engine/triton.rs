@@ -1,5 +1,9 @@
-//! Triton Inference Server. Names: docs/user_guide/metrics.md of triton-inference-server/server; failures have a reason since
-//! release 24.06. Times are counters of microseconds without buckets, so no latency objective can be measured.
+//! Triton Inference Server. Names: src/metric_model_reporter.cc of triton-inference-server/core; failures have a reason since
+//! release 24.06, and each is there from the start, with 0. Times are counters of microseconds without buckets, so no latency
+//! objective can be measured.
+//!
+//! A request counts once it is in a queue: one that finds the queue full, one for an unknown model and one that is not valid
+//! count as nothing. A backend says itself whether a request failed, and the Python backend says so only of what is raised.
 
 use belfry_crds::contract::metrics;
 
@@ -15,8 +19,8 @@ pub(super) fn mappings() -> Vec<Mapping> {
         Mapping::new(&metrics::REQUESTS, EngineSeries::new("nv_inference_request_success"))
             .standing_for("status", "200")
             .standing_for("reason", "ok"),
-        // The scheduler dropped the request: its queue was full, or the request waited for too long.
-        failed("REJECTED", "503", "queue_full"),
+        // It waited for longer than the model's settings allow.
+        failed("REJECTED", "503", "deadline_exceeded"),
         failed("CANCELED", "499", "client_closed_request"),
         failed("BACKEND", "500", "inference_failed"),
         failed("OTHER", "500", "inference_failed"),

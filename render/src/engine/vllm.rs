@@ -1,5 +1,6 @@
-//! vLLM. Names: docs/design/metrics.md and vllm/v1/metrics/loggers.py of vllm-project/vllm; `http_requests_total` comes from
-//! its instrumentation of FastAPI, which counts by class of status only.
+//! vLLM. Names: vllm/v1/metrics/loggers.py of vllm-project/vllm; `http_requests_total` comes from its instrumentation of FastAPI,
+//! which counts by class of status only. What a handler raises counts there as 5xx, also where the answer is a 404 or a 400: an
+//! unknown model, for one. Everything else counts texts, of which a request may have several.
 
 use belfry_crds::contract::metrics;
 
