@@ -51,9 +51,13 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     } else {
         String::new()
     };
+    let loaded = all("max", series.gauge(&metrics::MODEL_LOADED));
+    // Most engines do not say it.
+    let says_so = model.engine.as_ref().is_none_or(|engine| engine.offers(&loaded));
+    let serves = if says_so { format!(" or {loaded} == 1") } else { String::new() };
     let expr = format!(
         "{wanted} > 0 and {now} == 0 and (\n  ({was_ready} > 0 and {minute}\n  or {grace} and ({before} > 0 or {lately} > 0))\n  \
-         {planned}or {ringing}\n)\nor {last} > 0 and {firing} unless ({said} or {operator} == 1 or {loaded} == 1)",
+         {planned}or {ringing}\n)\nor {last} > 0 and {firing} unless ({said} or {operator} == 1{serves})",
         // One missed scrape of the operator ends no page.
         wanted = all("max", desired.over_time("last", "1m")),
         now = all("max", ready.over_time("last", "1m")),
@@ -69,7 +73,6 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         firing = all("max", series.alerts().eq("alertname", DOWN).eq("alertstate", "firing")),
         said = all("max", &desired),
         operator = all("max", SeriesOf::job(OPERATOR_JOB).up()),
-        loaded = all("max", series.gauge(&metrics::MODEL_LOADED)),
     );
     vec![Firing {
         severity: AlertSeverity::Critical,
