@@ -24,6 +24,9 @@ pub enum ConditionType {
     /// Every ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig that the specification asks for is in the
     /// cluster.
     MonitoringReady,
+    /// A Prometheus of the Prometheus Operator selects the ServiceMonitor and the PrometheusRule. Only where the cluster knows
+    /// these kinds.
+    MonitorSelected,
     /// The operator's passes over the model end, and what they write stays. Only there while that is not so.
     Reconciled,
 }
@@ -148,6 +151,13 @@ reasons! {
     ReplicasAvailable;
     /// All monitoring objects are in the cluster.
     ObjectsApplied;
+    /// A Prometheus object selects the ServiceMonitor and the PrometheusRule; the message names it.
+    Selected;
+    /// No Prometheus object selects the ServiceMonitor or the PrometheusRule, so that nothing is scraped and no alert can
+    /// ring; the message names what is missing.
+    NotSelected;
+    /// There is no Prometheus object that the operator may read: whether anything reads the monitoring objects is not known.
+    PrometheusUnknown;
     /// The scaler reads its metrics, and it alone owns the number of replicas.
     ScalerActive;
     /// No metric is available: the number of replicas stays, or is raised to `spec.autoscaling.fallbackReplicas`.

@@ -39,9 +39,9 @@ async fn scenario(ns: &Namespace, kinds: &[Kind]) -> Result<()> {
     for kind in kinds {
         kind.take_away(&ns.cluster).await?;
     }
-    let mut model = sample("minilm")?;
-    model.spec.observability.get_or_insert_default().alertmanager = Some(Alertmanager::default());
-    let model = ns.serve(&model).await?;
+    let mut wanted = sample("minilm")?;
+    wanted.spec.observability.get_or_insert_default().alertmanager = Some(Alertmanager::default());
+    let model = ns.serve(&wanted).await?;
     model.until_serving().await?;
     model.embed(&["It answers without monitoring."]).await?;
     let missing = (ConditionType::MonitoringReady, ConditionStatus::False, Reason::CustomResourceDefinitionMissing);
@@ -59,7 +59,22 @@ async fn scenario(ns: &Namespace, kinds: &[Kind]) -> Result<()> {
     }
     let after = identity(&ns.cluster).await?;
     ensure!(after == before, "the operator was restarted: {before:?}, then {after:?}");
-    model.until_rules_loaded().await.map(drop)
+    model.until_rules_loaded().await?;
+
+    // The cluster's Prometheus selects by a label, and without it reads nothing.
+    let selected = (ConditionType::MonitorSelected, ConditionStatus::True, Reason::Selected);
+    let message = model.until(selected, secs(10)).await?.message;
+    ensure!(message.contains("monitoring/monitoring"), "the message does not name the Prometheus: {message}");
+    let mut passed_over = wanted.clone();
+    let monitor = &mut passed_over.spec.observability.get_or_insert_default().monitor;
+    monitor.as_mut().context("the sample sets no label")?.labels.clear();
+    ns.serve(&passed_over).await?;
+    for type_ in [ConditionType::MonitorSelected, ConditionType::MonitoringReady] {
+        let message = model.until((type_, ConditionStatus::False, Reason::NotSelected), secs(10)).await?.message;
+        ensure!(message.contains("release=monitoring"), "the message does not name the label: {message}");
+    }
+    ns.serve(&wanted).await?;
+    model.until(selected, secs(10)).await.map(drop)
 }
 
 /// UID and restarts of the operator's pod.

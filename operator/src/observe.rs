@@ -16,9 +16,10 @@ mod node_labels;
 mod nodes;
 mod optional;
 mod pauses;
-
 mod pod;
+mod prometheuses;
 mod scaler;
+mod selection;
 mod sink;
 mod trigger;
 mod watches;
@@ -40,7 +41,9 @@ pub use live_child::LiveChild;
 pub use node_labels::{Capacity, Place};
 pub use nodes::Nodes;
 pub use pod::{ContainerFailure, Obstacle, PodReport, PodRequests, Stage, Words, report};
+pub use prometheuses::Prometheuses;
 pub use scaler::{ScalerReport, scaler_report};
+pub use selection::Selection;
 pub use trigger::{Cause, Trigger, Triggers, Urgency};
 pub use watches::{Watches, start};
 

@@ -21,7 +21,7 @@ pub use scaling::{ScalingFacts, left_behind, released};
 
 use crate::apply::Applied;
 use crate::loaded::{Identities, Identity};
-use crate::observe::{DeploymentState, PodReport};
+use crate::observe::{DeploymentState, PodReport, Selection};
 use belfry_render::children::{metadata, service};
 use belfry_render::model::{ValidModel, ValidSource};
 use belfry_render::problem::Problem;
@@ -57,6 +57,8 @@ pub struct Facts<'a> {
     pub scaling: &'a ScalingFacts,
     /// What the pods say.
     pub pods: &'a [PodReport],
+    /// Who selects the monitoring objects.
+    pub selection: Selection,
     /// What the workers say that they have loaded, by the name of their pod; `None` while an answer is awaited.
     pub identities: Option<Identities>,
 }

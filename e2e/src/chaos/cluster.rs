@@ -67,6 +67,7 @@ impl FaultCluster {
         for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional()) {
             cluster.apply(&definition(*kind))?;
         }
+        cluster.apply(&definition_of(&prometheuses()))?;
         cluster.token = cluster.install_roles(SYSTEM_NAMESPACE, VALUES)?;
         Ok(cluster)
     }
@@ -153,13 +154,28 @@ pub fn definition_name(kind: ChildKind) -> String {
     format!("{plural}.{group}")
 }
 
+/// The kind of the Prometheus Operator that says what a Prometheus reads.
+fn prometheuses() -> ApiResource {
+    ApiResource {
+        group: "monitoring.coreos.com".into(),
+        version: "v1".into(),
+        api_version: "monitoring.coreos.com/v1".into(),
+        kind: "Prometheus".into(),
+        plural: "prometheuses".into(),
+    }
+}
+
 /// A definition of an optional kind that takes every object.
 pub fn definition(kind: ChildKind) -> Value {
-    let ApiResource { group, version, plural, kind: name, .. } = kind.api_resource();
+    definition_of(&kind.api_resource())
+}
+
+fn definition_of(resource: &ApiResource) -> Value {
+    let ApiResource { group, version, plural, kind: name, .. } = resource;
     let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": definition_name(kind)},
+        "metadata": {"name": format!("{plural}.{group}")},
         "spec": {
             "group": group, "scope": "Namespaced",
             "names": {"kind": name, "plural": plural, "singular": name.to_lowercase(), "listKind": format!("{name}List")},

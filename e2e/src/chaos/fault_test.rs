@@ -190,10 +190,33 @@ impl<'a> FaultTest<'a> {
         .await
     }
 
+    /// Waits until the status of each model repeats what Kubernetes' controllers have made of its Deployment. Else an operator
+    /// that is ended now leaves that to the next one.
+    async fn until_repeated(&self) -> Result<()> {
+        let deployments = self.children(ChildKind::Deployment);
+        wait::until("the status repeats the Deployment's", 2 * PATIENCE, async || {
+            for model in models(&self.client, &self.namespace).await? {
+                let name = model.name_any();
+                let Some(deployment) = deployments.get_opt(&name).await? else { continue };
+                let live = &deployment.data["status"];
+                let seen = live["observedGeneration"].as_i64();
+                ensure!(seen == deployment.metadata.generation, "Deployment {name} is seen at {seen:?}");
+                let pending = condition(&model, "Progressing")?;
+                ensure!(!pending.starts_with("True Pending"), "{name}: {pending}");
+                let replicas = |status: &Value| status["replicas"].as_i64().unwrap_or(0);
+                let (said, live) = (replicas(&model.data["status"]), replicas(live));
+                ensure!(said == live, "{name} says {said} replicas, and there are {live}");
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// A new process of the operator that finds nothing to do: what the old one left is complete, status included.
     pub async fn a_fresh_operator_writes_nothing(&mut self) -> Result<()> {
-        self.operator.kill()?;
         self.proxy.behave();
+        self.until_repeated().await?;
+        self.operator.kill()?;
         let mark = self.proxy.mark();
         self.operator.start().await?;
         self.settled(PATIENCE).await?;

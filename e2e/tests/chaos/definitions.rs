@@ -20,6 +20,8 @@ async fn with_definitions(name: &str, body: impl AsyncFnOnce(&mut FaultTest<'_>)
         for kind in MONITORING_KINDS {
             test.cluster.apply(&definition(kind))?;
         }
+        let prometheuses = "prometheuses.monitoring.coreos.com";
+        test.cluster.kubectl(&["delete", prometheuses, "--all", "--namespace", "default"], "")?;
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
     })
     .await
@@ -115,6 +117,41 @@ async fn monitoring_kinds_may_be_absent_come_and_go() -> TestResult {
             test.until_same(&expected, PATIENCE).await?;
         }
         test.a_fresh_operator_writes_nothing().await
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_model_says_which_prometheus_selects_it_as_they_come_change_and_go() -> TestResult {
+    with_definitions("selected", async |test| {
+        test.operator.start().await?;
+        test.expected(&[variant("m", 1)]).await?;
+        test.until_condition("m", "MonitorSelected", "Unknown PrometheusUnknown", PATIENCE).await?;
+        let prometheus = |selector: Value| {
+            let spec = json!({
+                "serviceMonitorSelector": selector, "serviceMonitorNamespaceSelector": {},
+                "ruleSelector": selector, "ruleNamespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "selected"}},
+            });
+            let metadata = json!({"name": "k8s", "namespace": "default"});
+            json!({
+                "apiVersion": "monitoring.coreos.com/v1", "kind": "Prometheus", "metadata": metadata, "spec": spec,
+            })
+        };
+        test.cluster.apply(&prometheus(json!({"matchLabels": {"release": "prom"}})))?;
+        let missing = test.until_condition("m", "MonitorSelected", "False NotSelected", PATIENCE).await?;
+        ensure!(missing.contains("default/k8s") && missing.contains("release=prom"), "{missing}");
+        test.until_condition("m", "MonitoringReady", "False NotSelected", PATIENCE).await?;
+        test.cluster.apply(&prometheus(json!({"matchLabels": {"app.kubernetes.io/managed-by": "belfry-operator"}})))?;
+        test.until_condition("m", "MonitorSelected", "True Selected", PATIENCE).await?;
+        test.until_condition("m", "MonitoringReady", "True", PATIENCE).await?;
+        // A new operator finds the same.
+        let mark = test.proxy.mark();
+        test.restart().await?;
+        test.settled(PATIENCE).await?;
+        let writes = test.proxy.writes_since(mark);
+        ensure!(writes.is_empty(), "a restart wrote {}", belfry_e2e::chaos::list(&writes));
+        test.cluster.kubectl(&["delete", "prometheuses.monitoring.coreos.com", "k8s", "--namespace", "default"], "")?;
+        test.until_condition("m", "MonitorSelected", "Unknown PrometheusUnknown", PATIENCE).await.map(drop)
     })
     .await
 }

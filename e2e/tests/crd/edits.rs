@@ -11,7 +11,7 @@ use belfry_e2e::{FIELD_MANAGER, report};
 use belfry_operator::apply::{self, Disputes, apply};
 use belfry_operator::drift::Drift;
 use belfry_operator::metrics::Metrics;
-use belfry_operator::observe::{Cache, Cause, Compare as _, Content, ModelKey};
+use belfry_operator::observe::{Cache, Cause, Compare as _, Content, ModelKey, Selection};
 use belfry_operator::scaling::MetricsAvailability;
 use belfry_operator::status::{Facts, Pass, ScalingFacts, status};
 use belfry_render::kind::ChildKind;
@@ -174,6 +174,7 @@ impl Scene {
             deployment: None,
             scaling: &scaling,
             pods: &[],
+            selection: Selection::Unknown,
             identities: None,
         };
         let status = status(&facts, None, Timestamp::now());

@@ -10,8 +10,9 @@ use super::{Context, Error, write_status};
 use crate::apply::{self, Applied, RefusalCause, apply};
 use crate::drift::Desired;
 use crate::loaded::Identities;
-use crate::observe::{Cause, DeploymentState, ModelKey, Observed};
+use crate::observe::{Cause, DeploymentState, ModelKey, Observed, Selection};
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, released, status};
+use belfry_render::children::metadata;
 use belfry_render::role::Role;
 
 /// How a pass ended that did not break off.
@@ -80,7 +81,8 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     };
     let identities = if pass.has_own_worker() { context.loaded.of(key, pods) } else { Some(Identities::new()) };
     let generation = model.metadata.generation;
-    let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, identities };
+    let selection = pass.selection(context);
+    let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, selection, identities };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok(Ended { again_in: pass.again_in(), ..Ended::with(pass.outcome()) })
@@ -108,6 +110,16 @@ impl Pass {
     /// Another engine does not say what it has loaded.
     fn has_own_worker(&self) -> bool {
         matches!(self, Self::Applied { model, .. } if model.engine.is_none())
+    }
+
+    /// Which Prometheus reads what was written.
+    fn selection(&self, context: &Context) -> Selection {
+        match self {
+            Self::Applied { model, .. } => {
+                context.cache.prometheuses().selection(&model.namespace, &metadata::monitoring_labels(model))
+            }
+            Self::Invalid(_) => Selection::Unknown,
+        }
     }
 
     fn again_in(&self) -> Option<Duration> {

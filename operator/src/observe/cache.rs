@@ -15,7 +15,8 @@ use parking_lot::RwLock;
 use super::live_child::version;
 use super::writes::{Ticket, Writes, WrittenObject};
 use super::{
-    DeploymentState, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, ScalerReport, Urgency, View,
+    DeploymentState, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, Prometheuses, ScalerReport,
+    Urgency, View,
 };
 use super::{report, scaler_report};
 
@@ -28,6 +29,7 @@ pub struct Cache {
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
     nodes: Nodes,
     foreign_scalers: ForeignScalers,
+    prometheuses: Prometheuses,
 }
 
 /// What is known of one model, or of objects that name it.
@@ -130,6 +132,12 @@ impl Cache {
     #[must_use]
     pub const fn foreign_scalers(&self) -> &ForeignScalers {
         &self.foreign_scalers
+    }
+
+    /// Who selects what is written for models.
+    #[must_use]
+    pub const fn prometheuses(&self) -> &Prometheuses {
+        &self.prometheuses
     }
 
     /// Objects that are kept: models, children, pods, nodes.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{ListParams, PartialObjectMeta};
 use kube::core::{ApiResource, DynamicObject, DynamicResourceScope, NamespaceResourceScope};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -17,6 +17,7 @@ use tracing::warn;
 use super::foreign_scaler::ScalersSink;
 use super::listing::Listing;
 use super::pauses::pauses;
+use super::prometheuses::{self, NamespacesSink, PrometheusesSink};
 use super::sink::{Children, Glimpses, Models, NodesSink, Pods, Sink};
 use super::{Cache, Compare, Guarded, Triggers};
 use crate::metrics::Metrics;
@@ -163,6 +164,19 @@ impl Feed {
         let sink = NodesSink::new(self.cache.clone());
         let (listed, _) = oneshot::channel();
         self.run("Node", watcher(api, config()), sink, listed).await;
+    }
+
+    /// Watches the Prometheus objects, and the labels of namespaces, by which these select.
+    pub(super) fn prometheuses(&self, tasks: &mut JoinSet<()>) -> Vec<Listed> {
+        let (namespaces_listed, namespaces) = oneshot::channel();
+        let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
+        let sink = NamespacesSink::new(self.cache.clone());
+        tasks.spawn(self.clone().run("Namespace", watcher(api, config()), sink, namespaces_listed));
+        let (listed, prometheuses) = oneshot::channel();
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &prometheuses::api_resource());
+        let sink = PrometheusesSink::new(self.cache.clone());
+        tasks.spawn(self.clone().run("Prometheus", watcher(api, config()), sink, listed));
+        vec![namespaces, prometheuses]
     }
 
     /// Takes the events of a watch into the cache, and sends a trigger for each model that they concern.

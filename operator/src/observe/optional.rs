@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use super::feed::{Feed, Listed, WatchScope, config};
 use super::pauses::pauses;
-use super::{Cause, Trigger, Urgency};
+use super::{Cause, Trigger, Urgency, prometheuses};
 use belfry_render::kind::ChildKind;
 
 /// Pause between two looks for a missing kind, where CRDs can't be watched.
@@ -25,6 +25,8 @@ const LOOK: Duration = Duration::from_secs(60);
 pub(super) struct OptionalKinds {
     feed: Feed,
     running: BTreeMap<ChildKind, JoinSet<()>>,
+    /// The watches of the Prometheus objects, while the cluster knows their kind.
+    prometheuses: Option<JoinSet<()>>,
 }
 
 impl OptionalKinds {
@@ -34,7 +36,7 @@ impl OptionalKinds {
         for kind in optional() {
             feed.cache.set_missing(kind, true);
         }
-        let kinds = Self { running: BTreeMap::new(), feed };
+        let kinds = Self { running: BTreeMap::new(), prometheuses: None, feed };
         match kinds.feed.scope {
             WatchScope::Cluster => tasks.spawn(kinds.by_definitions(ready)),
             // A Role can't grant the watch of CRDs, which are no object of a namespace.
@@ -58,11 +60,20 @@ impl OptionalKinds {
             match event {
                 Ok(watcher::Event::Apply(crd) | watcher::Event::InitApply(crd)) => {
                     // A CRD on its way out still sends changes; its kind can't be written any more.
-                    if let Some(kind) = names.get(&crd.name_any()).filter(|_| crd.meta().deletion_timestamp.is_none()) {
+                    if crd.meta().deletion_timestamp.is_some() {
+                        continue;
+                    }
+                    if crd.name_any() == prometheuses::DEFINITION {
+                        self.begin_prometheuses().await;
+                    }
+                    if let Some(kind) = names.get(&crd.name_any()) {
                         self.begin(*kind).await;
                     }
                 }
                 Ok(watcher::Event::Delete(crd)) => {
+                    if crd.name_any() == prometheuses::DEFINITION {
+                        self.end_prometheuses();
+                    }
                     if let Some(kind) = names.get(&crd.name_any()) {
                         self.end(*kind);
                     }
@@ -121,6 +132,30 @@ impl OptionalKinds {
             self.feed.cache.keep_children(kind, None, &Default::default());
             info!(kind = kind.as_str(), "Lost an optional kind");
             self.announce(kind, true);
+        }
+    }
+
+    /// Only with a ClusterRole: which Prometheus selects what, no Role can grant to know.
+    async fn begin_prometheuses(&mut self) {
+        if self.prometheuses.is_some() {
+            return;
+        }
+        let mut tasks = JoinSet::new();
+        for listed in self.feed.prometheuses(&mut tasks) {
+            if listed.await.is_err() {
+                return;
+            }
+        }
+        self.prometheuses = Some(tasks);
+    }
+
+    fn end_prometheuses(&mut self) {
+        if self.prometheuses.take().is_some() && self.feed.cache.prometheuses().clear() {
+            for key in self.feed.cache.keys() {
+                let trigger = Trigger { key, urgency: Urgency::Status, cause: Cause::PrometheusChanged };
+                // The receiver is gone only when the process ends.
+                let _ = self.feed.trigger.send(trigger);
+            }
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Cause {
     ForeignScaler,
     /// The metrics of a model that is scaled came or went.
     ScalingMetricsChanged,
+    /// A Prometheus selects other objects than before, or a namespace has other labels.
+    PrometheusChanged,
     /// A worker said what it has loaded.
     WorkerAnswered,
     /// A staged upgrade moves the model.
@@ -65,6 +67,7 @@ impl fmt::Display for Cause {
             Self::KindChanged(kind) => return write!(f, "kind {} changed", kind.as_str()),
             Self::ForeignScaler => "scaler of others changed",
             Self::ScalingMetricsChanged => "scaling metrics changed",
+            Self::PrometheusChanged => "a Prometheus or a namespace changed",
             Self::WorkerAnswered => "worker answered",
             Self::Upgrade => "staged upgrade",
             Self::Discovery => "the pass before found out more",

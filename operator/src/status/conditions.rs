@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::DeploymentStatus;
 
 use super::{Facts, Pass, refusal};
 use crate::apply::{Dispute, Refusal, RefusalCause};
-use crate::observe::{Obstacle, PodReport, Stage};
+use crate::observe::{Obstacle, PodReport, Selection, Stage};
 use belfry_render::deployed::FromImage;
 use belfry_render::model::{ValidModel, ValidSource};
 
@@ -38,7 +38,8 @@ pub(super) fn all(facts: &Facts<'_>, loaded_models: &[LoadedModel]) -> Vec<(Cond
     let available = available(&rollout);
     let progressing = progressing(&rollout);
     let ready = ready(&rollout, &[&accepted, &loaded, &available, &progressing]);
-    let monitoring = monitoring_ready(model, &applied.refused);
+    let selected = monitor_selected(&facts.selection, &applied.refused);
+    let monitoring = monitoring_ready(model, &applied.refused, selected.as_ref());
     let scaling = super::scaling::scaling_ready(model, facts.scaling, &applied.refused);
     let always = [
         (ConditionType::Ready, ready),
@@ -50,7 +51,8 @@ pub(super) fn all(facts: &Facts<'_>, loaded_models: &[LoadedModel]) -> Vec<(Cond
     ];
     let scaling = scaling.map(|verdict| (ConditionType::ScalingReady, verdict));
     let contested = contested(&applied.disputes).map(|verdict| (ConditionType::Reconciled, verdict));
-    always.into_iter().chain(scaling).chain(contested).collect()
+    let selected = selected.map(|verdict| (ConditionType::MonitorSelected, verdict));
+    always.into_iter().chain(scaling).chain(selected).chain(contested).collect()
 }
 
 /// Children that another manager changes again and again. Without a count, so that a round of the dispute writes no status.
@@ -322,9 +324,29 @@ fn ready(rollout: &Rollout<'_>, causes: &[&Verdict]) -> Verdict {
     verdict(True, Reason::Serving, numbers)
 }
 
-fn monitoring_ready(model: &ValidModel, refused: &[Refusal]) -> Verdict {
+/// Whether anything reads what was written. `None` where the cluster does not know the kinds.
+fn monitor_selected(selection: &Selection, refused: &[Refusal]) -> Option<Verdict> {
+    let is_missing = |refusal: &Refusal| refusal.role.is_monitoring() && refusal.cause == RefusalCause::KindMissing;
+    if refused.iter().any(is_missing) {
+        return None;
+    }
+    Some(match selection {
+        Selection::By(name) => verdict(True, Reason::Selected, format!("Prometheus {name} selects them")),
+        Selection::Missing(message) => verdict(False, Reason::NotSelected, message),
+        Selection::Unknown => verdict(
+            Unknown,
+            Reason::PrometheusUnknown,
+            "the operator sees no Prometheus object: another program may read the ServiceMonitor and the PrometheusRule",
+        ),
+    })
+}
+
+fn monitoring_ready(model: &ValidModel, refused: &[Refusal], selected: Option<&Verdict>) -> Verdict {
     let mut monitoring = refused.iter().filter(|refusal| refusal.role.is_monitoring());
     let Some(first) = monitoring.next() else {
+        if let Some(selected) = selected.filter(|selected| selected.status == False) {
+            return selected.clone();
+        }
         let dashboard = if model.monitoring.dashboard_labels.is_some() { ", dashboard" } else { "" };
         let routing = if model.monitoring.routing.is_some() { ", AlertmanagerConfig" } else { "" };
         let message = format!("ServiceMonitor, PrometheusRule{dashboard}{routing} are in the cluster");

@@ -10,6 +10,7 @@ mod contested;
 mod foreign_scalers;
 mod loaded;
 mod pods;
+mod selected;
 
 use super::*;
 use crate::apply::{Refusal, RefusalCause};
@@ -101,7 +102,15 @@ fn status_loaded(
     let applied = Applied { refused, wanted, ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model), applied: Box::new(applied) };
     let deployment = Some(deployment);
-    let facts = Facts { generation: Some(1), pass: &pass, deployment, scaling, pods, identities };
+    let facts = Facts {
+        generation: Some(1),
+        pass: &pass,
+        deployment,
+        scaling,
+        pods,
+        selection: Selection::Unknown,
+        identities,
+    };
     status(&facts, previous, Timestamp::UNIX_EPOCH)
 }
 

@@ -60,6 +60,14 @@ pub fn add_labels(metadata: &mut ObjectMeta, labels: &BTreeMap<String, String>) 
     }
 }
 
+/// Labels of the ServiceMonitor and the PrometheusRule, by which a Prometheus selects them.
+#[must_use]
+pub fn monitoring_labels(model: &ValidModel) -> BTreeMap<String, String> {
+    let mut metadata = object_meta(model, Component::Monitoring);
+    add_labels(&mut metadata, &model.monitoring.labels);
+    metadata.labels.unwrap_or_default()
+}
+
 /// Adds a user's annotations.
 pub fn add_annotations(metadata: &mut ObjectMeta, annotations: &BTreeMap<String, String>) {
     if !annotations.is_empty() {

@@ -2,7 +2,7 @@
 
 use belfry_crds::monitoring::PrometheusRule;
 
-use super::metadata::{Component, add_annotations, add_labels, object_meta};
+use super::metadata::{Component, add_annotations, monitoring_labels, object_meta};
 use crate::model::ValidModel;
 use crate::monitoring;
 
@@ -10,7 +10,7 @@ use crate::monitoring;
 #[must_use]
 pub fn prometheus_rule(model: &ValidModel) -> PrometheusRule {
     let mut metadata = object_meta(model, Component::Monitoring);
-    add_labels(&mut metadata, &model.monitoring.labels);
+    metadata.labels = Some(monitoring_labels(model));
     add_annotations(&mut metadata, &model.monitoring.annotations);
     PrometheusRule { metadata, spec: monitoring::rules(model) }
 }

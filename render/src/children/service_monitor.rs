@@ -4,7 +4,7 @@
 use belfry_crds::contract::{METRICS_PATH, METRICS_PORT_NAME, PORT_NAME};
 use belfry_crds::monitoring::{Endpoint, Relabeling, ServiceMonitor, ServiceMonitorSpec};
 
-use super::metadata::{Component, add_annotations, add_labels, object_meta, selector};
+use super::metadata::{Component, add_annotations, monitoring_labels, object_meta, selector};
 use crate::model::ValidModel;
 
 /// Limit on the series of a scrape. A worker exposes about 200; a scrape with ten times more is a fault and is dropped.
@@ -24,7 +24,7 @@ pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
         }
     };
     let mut metadata = object_meta(model, Component::Monitoring);
-    add_labels(&mut metadata, &model.monitoring.labels);
+    metadata.labels = Some(monitoring_labels(model));
     add_annotations(&mut metadata, &model.monitoring.annotations);
     ServiceMonitor {
         metadata,

@@ -91,7 +91,10 @@ const fn condition(type_: ConditionType) -> &'static str {
             "The scaler reads its metrics, and may move the number of replicas. Only with `spec.autoscaling`, or with a scaler of others."
         }
         ConditionType::MonitoringReady => {
-            "ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for."
+            "ServiceMonitor, PrometheusRule, dashboard and AlertmanagerConfig are in the cluster, as far as they are asked for, and no Prometheus is known to pass them over."
+        }
+        ConditionType::MonitorSelected => {
+            "A Prometheus object selects the ServiceMonitor and the PrometheusRule. Only where the cluster knows these kinds."
         }
         ConditionType::Reconciled => {
             "The operator's passes over the model end, and what they write stays. The condition is there only while that is not so."

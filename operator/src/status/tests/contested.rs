@@ -11,8 +11,15 @@ fn disputed(rival: Option<&str>) -> InferenceModelStatus {
     let applied = Applied { disputes: vec![dispute], ..Applied::default() };
     let pass = Pass::Applied { model: Box::new(model(&json!({}))), applied: Box::new(applied) };
     let scaling = ScalingFacts::default();
-    let facts =
-        Facts { generation: Some(1), pass: &pass, deployment: None, scaling: &scaling, pods: &[], identities: None };
+    let facts = Facts {
+        generation: Some(1),
+        pass: &pass,
+        deployment: None,
+        scaling: &scaling,
+        pods: &[],
+        selection: Selection::Unknown,
+        identities: None,
+    };
     status(&facts, None, Timestamp::UNIX_EPOCH)
 }
 
