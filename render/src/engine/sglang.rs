@@ -1,5 +1,5 @@
-//! SGLang with `--enable-metrics`. Names: docs/references/production_metrics.md of sgl-project/sglang. It counts no failed
-//! answers, so availability can't be measured: a count of successes alone would always read as 100 %.
+//! SGLang with `--enable-metrics`. Names: srt/observability/metrics_collector.py of the package sglang. Only newer releases count
+//! answers by status (`sglang:http_responses_total`), so availability is not measured: on an older one it would always read as 100 %.
 
 use belfry_crds::contract::metrics;
 

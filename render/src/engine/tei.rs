@@ -1,6 +1,9 @@
 //! text-embeddings-inference. Names: core/src/infer.rs, core/src/queue.rs and router/src of
 //! huggingface/text-embeddings-inference. Its duration buckets are powers of 1.5 and match no threshold of the API, so
 //! no latency objective can be measured.
+//!
+//! Successes are counted by request. Failures in tokenizer, queue and model are counted by text, so that a request can fail as often
+//! as it has texts: a share of failures is never too small. A counter is there from its first event on.
 
 use belfry_crds::contract::metrics;
 
@@ -12,6 +15,11 @@ pub(super) fn mappings() -> Vec<Mapping> {
             .standing_for("status", status)
             .standing_for("reason", reason)
     };
+    let refused = |errors: &str, status: &str, reason: &str| {
+        Mapping::new(&metrics::REQUESTS, EngineSeries::new("te_request_failure").like("err", errors))
+            .standing_for("status", status)
+            .standing_for("reason", reason)
+    };
     let time = |name: &str, phase: &str| {
         Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new(name)).standing_for("phase", phase)
     };
@@ -20,7 +28,7 @@ pub(super) fn mappings() -> Vec<Mapping> {
             .standing_for("status", "200")
             .standing_for("reason", "ok"),
         failed("overloaded", "429", "queue_full"),
-        failed("validation", "422", "invalid_input"),
+        refused("validation|model_type", "422", "invalid_input"),
         failed("tokenization", "422", "input_too_long"),
         failed("batch_size", "422", "too_many_inputs"),
         // Callers get a 424 for this, but the model is what failed.
