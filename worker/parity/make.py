@@ -270,7 +270,11 @@ def modules(case: Case) -> None:
     if case.maybe(0.08, "no modules.json"):
         return
     prefix = TYPES[case.pick("types", ["old", "new"])]
-    names = ["Transformer", "Pooling"]
+    static = "tokenizer.json" in case.files and case.maybe(0.08, "StaticEmbedding")
+    if static:
+        table(case)
+        hidden = 8
+    names = ["StaticEmbedding"] if static else ["Transformer", "Pooling"]
     if case.maybe(0.3, "dense"):
         names += ["Dense"] * rng.choice([1, 1, 2])
     if case.maybe(0.12, "layer norm"):
@@ -312,6 +316,9 @@ def modules(case: Case) -> None:
         elif name == "Dropout":
             case.files[f"{path}/config.json"] = {"dropout": 0.3}
     case.files["modules.json"] = rows
+    if static:
+        move_table(case, rows[0])
+        return settings(case, width)
     sentence: dict = {}
     if case.maybe(0.5, "max_seq_length"):
         sentence["max_seq_length"] = rng.choice([8, 16, 24])
@@ -327,6 +334,28 @@ def modules(case: Case) -> None:
     if sentence or rng.random() < 0.3:
         case.files[rng.choice(SENTENCE_CONFIGS)] = sentence
     settings(case, width)
+
+
+def table(case: Case) -> None:
+    """The files of StaticEmbedding: a tokenizer and a table, of sentence-transformers or of model2vec."""
+    tokenizer = case.files["tokenizer.json"]
+    size = len(tokenizer["model"]["vocab"]) + len(tokenizer["added_tokens"]) + case.rng.choice([0, 5])
+    case.files = {"tokenizer.json": tokenizer}
+    tensors = {"embedding.weight": [size, 8]}
+    if case.maybe(0.4, "model2vec"):
+        tensors = {"embeddings": [size, 8]} | ({"weights": [size]} if case.maybe(0.5, "weights") else {})
+        # Its settings say how the table was made, and nothing reads them.
+        case.files["config.json"] = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": True}
+    dtype = case.pick("table", ["F32", "F32", "F16"])
+    case.tensors = {"model.safetensors": {name: weights.spec(name, shape, dtype) for name, shape in tensors.items()}}
+
+
+def move_table(case: Case, module: dict) -> None:
+    """Where the files lie: beside modules.json, as model2vec writes that with a dot, or in a folder of their own."""
+    module["path"] = case.pick("table in", ["", ".", "0_StaticEmbedding"])
+    if module["path"] == "0_StaticEmbedding":
+        case.files["0_StaticEmbedding/tokenizer.json"] = case.files.pop("tokenizer.json")
+        case.tensors["0_StaticEmbedding/model.safetensors"] = case.tensors.pop("model.safetensors")
 
 
 def settings(case: Case, width: int) -> None:
@@ -347,7 +376,7 @@ def settings(case: Case, width: int) -> None:
 
 def place(case: Case) -> None:
     """Moves the network into a folder of its own, as old sentence-transformers do."""
-    if "modules.json" not in case.files or not case.maybe(0.08, "0_Transformer"):
+    if "modules.json" not in case.files or has_table(case) or not case.maybe(0.08, "0_Transformer"):
         return
     case.files["modules.json"][0]["path"] = "0_Transformer"
     own = ["config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", *set(SENTENCE_CONFIGS)]
@@ -357,13 +386,19 @@ def place(case: Case) -> None:
     case.tensors["0_Transformer/model.safetensors"] = case.tensors.pop("model.safetensors")
 
 
+def has_table(case: Case) -> bool:
+    return "StaticEmbedding" in case.traits
+
+
 def network_file(case: Case) -> str:
     return next(name for name in case.tensors if name in ("model.safetensors", "0_Transformer/model.safetensors"))
 
 
 def heads(case: Case) -> None:
     """The heads of BGE-M3, in files beside the network."""
-    if case.purpose != "vectors" or "modules.json" not in case.files or not case.maybe(0.2, "heads of BGE-M3"):
+    if case.purpose != "vectors" or "modules.json" not in case.files or has_table(case):
+        return
+    if not case.maybe(0.2, "heads of BGE-M3"):
         return
     place = network_file(case).removesuffix("model.safetensors")
     config = case.files[f"{place}config.json"]
@@ -382,6 +417,8 @@ def add_heads(case: Case, place: str, hidden: int, sizes: dict[str, int], kinds:
 
 def rename(case: Case) -> None:
     """Other names for the same tensors, which change nothing. The reference is computed before."""
+    if has_table(case):
+        return
     file = network_file(case)
     prefix = case.pick("prefix", [""] * 6 + ["model.", "auto_model.", "0.auto_model.", "module.", f"{case.family}."])
     # The linear layer of the original ColBERT stands beside the network, whatever that is called.
@@ -449,7 +486,7 @@ def reference(case: Case) -> list[dict]:
                 show_progress_bar=False,
             )
             prefix = model._resolve_prompt(request.get("prompt"), request.get("prompt_name")) or ""
-            ids = [model[0].preprocess([prefix + text])["input_ids"][0].tolist() for text in TEXTS]
+            ids = [model[0].preprocess([prefix + text])["input_ids"].flatten().tolist() for text in TEXTS]
             answers.append(request | {"ids": ids, "dense": [short(row) for row in rows]} | of_heads(model, folder, prefix))
         return answers
 

@@ -57,10 +57,10 @@ impl Folder {
         Ok(Self { shown, real, root, prefix: String::new(), blobs, revision, manifest })
     }
 
-    /// The folder of a module, by its path in modules.json; the model's own folder for an empty path.
+    /// The folder of a module, by its path in modules.json; the model's own folder for an empty path, or a dot.
     pub fn within(&self, path: &str) -> Result<Self> {
         let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
-        let path = path.trim_end_matches('/');
+        let path = if path == "." { "" } else { path.trim_end_matches('/') };
         if !path.is_empty() && !path.split('/').all(plain) {
             return Err(self.corrupt("modules.json", format!("path {path} leads out of the folder")));
         }

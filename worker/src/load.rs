@@ -30,7 +30,7 @@ use crate::model::m3;
 use crate::model::pipeline::{self, Pipeline, Purpose, Task};
 use crate::model::weights;
 use crate::state::{About, Model};
-use crate::tokenize::{Hints, Resolved, Tokenizer, resolve};
+use crate::tokenize::{Hints, Resolved, Tokenizer, resolve, resolve_alone};
 
 /// A loaded model: the part for requests, the engine for the lane, and the memory of its weights.
 pub struct Loaded {
@@ -118,6 +118,13 @@ fn plan(folder: &Folder, task: Task) -> Result<Plan> {
     if place.has(ADAPTER) {
         let why = "the folder holds an adapter beside or instead of a model, which is not supported; merge it with merge_and_unload() of peft";
         return Err(place.unsupported(ADAPTER, why));
+    }
+    if pipeline.is_table {
+        if let Some(head) = m3::files(&place).next() {
+            return Err(place.unsupported(head, "a head beside a table of words is not supported"));
+        }
+        let (family, tokenizer) = (Family::of_table(&place)?, resolve_alone(&place)?);
+        return Ok(Plan { pipeline, place, family, tokenizer });
     }
     let family = Family::read(&place)?;
     let TokenizerClass { tokenizer_class: class } = place.json("config.json")?;

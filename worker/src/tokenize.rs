@@ -14,7 +14,7 @@ use tokenizers::{ModelWrapper, TruncationDirection};
 
 pub use self::encoded::{Encoded, Fill, Queries};
 pub use self::pieces::Piece;
-pub use self::resolve::{Hints, Resolved, resolve};
+pub use self::resolve::{Hints, Resolved, resolve, resolve_alone};
 use crate::plain;
 
 /// Bytes of text per token of the limit that are tokenized first. Natural text has four or five bytes per token.

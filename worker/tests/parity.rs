@@ -46,6 +46,7 @@ impl Case {
     /// The line of the table.
     fn key(&self) -> String {
         let purpose = match self.purpose {
+            Purpose::Vectors if self.traits.iter().any(|name| name == "StaticEmbedding") => " table",
             Purpose::Vectors => "",
             Purpose::Labels => " labels",
             Purpose::Words => " words",

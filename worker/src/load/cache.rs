@@ -11,6 +11,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Component, Path, PathBuf};
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::trouble::Trouble;
@@ -23,6 +24,9 @@ const COMPLETE_BEFORE: &str = ".belfry-complete";
 
 /// The mark of a release that read no heads beside a network: what such a snapshot holds is served as it was.
 const COMPLETE_WITHOUT_HEADS: &str = ".belfry-complete-2";
+
+/// The file that names the parts of a model and their folders.
+const MODULES: &str = "modules.json";
 
 /// A file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +63,15 @@ impl Blob {
 /// An ETag without its quotation marks.
 fn bare(etag: &str) -> &str {
     etag.trim_start_matches("W/").trim_matches('"')
+}
+
+/// The folder of the network, or of what is in its place: modules.json names it, where there is one.
+fn first_module(folder: &Path) -> PathBuf {
+    let modules = fs::read(folder.join(MODULES)).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    let path = modules.as_ref().and_then(|modules| modules.get(0)?.get("path")?.as_str());
+    let inside =
+        |path: &&str| Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    folder.join(path.filter(inside).unwrap_or_default())
 }
 
 /// One model's part of a cache.
@@ -103,15 +116,16 @@ impl Store {
 
     /// The folder of a revision, if it looks like a model.
     pub(crate) fn usable(&self, revision: &str) -> Option<PathBuf> {
-        let weights = |folder: &PathBuf| {
-            folder.join("model.safetensors").exists() || folder.join("model.safetensors.index.json").exists()
-        };
         let has = |folder: &PathBuf, mark: &str| folder.join(mark).exists();
         let later = |folder: &PathBuf| has(folder, COMPLETE) || has(folder, COMPLETE_WITHOUT_HEADS);
         let older = |folder: &PathBuf| has(folder, COMPLETE_BEFORE) && !later(folder);
-        Some(self.snapshot(revision))
-            .filter(|folder| folder.join("config.json").exists() && !older(folder))
-            .filter(weights)
+        let whole = |folder: &PathBuf| {
+            // The first module has the weights. A table of words has no config.json, and its tokenizer says as much.
+            let place = first_module(folder);
+            let weights = has(&place, "model.safetensors") || has(&place, "model.safetensors.index.json");
+            weights && (has(&place, "config.json") || (has(folder, MODULES) && has(&place, "tokenizer.json")))
+        };
+        Some(self.snapshot(revision)).filter(|folder| whole(folder) && !older(folder))
     }
 
     pub(crate) fn blob(&self, blob: &Blob) -> PathBuf {

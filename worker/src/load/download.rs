@@ -185,8 +185,8 @@ fn needed(origin: &dyn Origin, names: &[String]) -> Result<Vec<String>> {
     }
     m3::warn_of_pickles(&origin.shown(), |name| names.iter().any(|own| own == name));
     let others: Vec<String> = names.iter().filter(|name| files::is_setting(name)).cloned().collect();
-    if !others.iter().any(|name| name.ends_with("config.json")) {
-        return missing("has no config.json, so it is not a model that can be served");
+    if !others.iter().any(|name| name.ends_with("config.json") || name == "modules.json") {
+        return missing("has neither config.json nor modules.json, so it is not a model that can be served");
     }
     let heads = names.iter().filter(|name| files::is_head(name)).cloned();
     Ok(others.into_iter().chain(heads).chain(weights).collect())

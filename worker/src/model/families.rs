@@ -14,6 +14,7 @@ mod modernbert;
 mod mpnet;
 mod nomic;
 mod rope;
+pub(super) mod table;
 
 use std::fmt::Debug;
 

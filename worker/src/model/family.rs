@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Encoder;
 use super::builder::{Builder, Tied};
-use super::families::{Entry, FAMILIES, NAME, Settings};
+use super::families::{Entry, FAMILIES, NAME, Settings, table};
 use super::heads::{Head, HeadKind};
 use super::weights::Weights;
 use crate::failure::Result;
@@ -33,6 +33,9 @@ struct HeadFields {
 
 /// The architecture of the original ColBERT: the encoder of any family, and a linear layer.
 const COLBERT: &str = "HF_ColBERT";
+
+/// What a table of words is called in place of an architecture.
+const TABLE: &str = "StaticEmbedding";
 
 /// Most labels of a head.
 const LABELS_LIMIT: usize = 1 << 20;
@@ -106,6 +109,12 @@ impl Family {
         let settings = (entry.read)(folder)?;
         let tied = heads.tie_word_embeddings.unwrap_or(settings.tied());
         Ok(Self { architecture, model_type: entry.model_type, settings, labels: heads.labels(), tied })
+    }
+
+    /// A table of words without a network, by its weights.
+    pub fn of_table(place: &Folder) -> Result<Self> {
+        let settings = table::read(place)?;
+        Ok(Self { architecture: TABLE.to_owned(), model_type: "static", settings, labels: Vec::new(), tied: true })
     }
 
     /// The architecture, as config.json names it.

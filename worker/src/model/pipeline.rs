@@ -44,6 +44,8 @@ pub struct Pipeline {
     pub presets: Presets,
     /// How queries differ from documents, in a model for late interaction.
     pub late: Option<LateTexts>,
+    /// A table of words is in place of a network.
+    pub is_table: bool,
 }
 
 /// What follows the encoder, and so what the model is for.
@@ -137,8 +139,23 @@ impl Pipeline {
         }
         let mut modules = modules.into_iter();
         let first = modules.next().ok_or_else(|| folder.corrupt(MODULES, "it lists no module"))?;
+        if first.name() == "StaticEmbedding" && saved_by == SavedBy::SentenceTransformer {
+            let mean = Some(Pooling::new(vec![Mode::Mean]));
+            let purpose = vectors(folder, (mean, modules.collect()), &mut presets)?;
+            return Ok(Self {
+                place: first.path,
+                purpose,
+                texts: Texts::default(),
+                presets,
+                late: None,
+                is_table: true,
+            });
+        }
         if !matches!(first.name(), "Transformer" | "MLMTransformer") {
-            let why = format!("module 0 is {}; only models that begin with a Transformer are supported", first.name());
+            let why = format!(
+                "module 0 is {}; only models that begin with a Transformer or a StaticEmbedding are supported",
+                first.name()
+            );
             return Err(folder.unsupported(MODULES, why));
         }
         let (texts, task) = texts(&folder.within(&first.path)?)?;
@@ -153,13 +170,15 @@ impl Pipeline {
             }
             (SavedBy::SparseEncoder, _) => splade(folder, &modules)?,
             (SavedBy::SentenceTransformer | SavedBy::MultiVectorEncoder, _) if words => splade(folder, &modules)?,
-            (SavedBy::SentenceTransformer | SavedBy::MultiVectorEncoder, _) => vectors(folder, modules, &mut presets)?,
+            (SavedBy::SentenceTransformer | SavedBy::MultiVectorEncoder, _) => {
+                vectors(folder, (None, modules), &mut presets)?
+            }
         };
         if matches!(purpose, Purpose::Words(..)) && !words {
             let why = "a SpladePooling module needs a Transformer with the task fill-mask";
             return Err(folder.unsupported(MODULES, why));
         }
-        Ok(Self { place: first.path, purpose, texts, presets, late: None })
+        Ok(Self { place: first.path, purpose, texts, presets, late: None, is_table: false })
     }
 
     /// What sentence-transformers makes of a folder of transformers: a CrossEncoder where the network has a head for labels, else a
@@ -198,7 +217,7 @@ impl Pipeline {
             return Err(folder.unsupported(MODULES, why));
         }
         let presets = Presets { pool_prompt: true, ..Presets::default() };
-        Ok(Self { place: String::new(), purpose, texts: Texts::default(), presets, late: None })
+        Ok(Self { place: String::new(), purpose, texts: Texts::default(), presets, late: None, is_table: false })
     }
 }
 
@@ -218,10 +237,14 @@ fn unsupported_module(folder: &Folder, index: usize, module: &Module, supported:
     folder.unsupported(MODULES, format!("module {index} is {}; supported: {supported}", module.name()))
 }
 
-/// The modules after the Transformer of a SentenceTransformer.
-fn vectors(folder: &Folder, modules: Vec<Module>, presets: &mut Presets) -> Result<Purpose> {
-    const SUPPORTED: &str = "Pooling, and after it Dense, LayerNorm, Dropout and Normalize";
-    let (mut pooling, mut steps) = (None, Vec::new());
+/// The modules after the first of a SentenceTransformer. `pooling` is that of a first module that pools by itself.
+fn vectors(
+    folder: &Folder,
+    (mut pooling, modules): (Option<Pooling>, Vec<Module>),
+    presets: &mut Presets,
+) -> Result<Purpose> {
+    const SUPPORTED: &str = "Pooling after a Transformer, and after it Dense, LayerNorm, Dropout and Normalize";
+    let mut steps = Vec::new();
     for (index, module) in modules.into_iter().enumerate() {
         let place = folder.within(&module.path)?;
         match (module.name(), &pooling) {

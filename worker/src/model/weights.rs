@@ -128,6 +128,23 @@ impl Weights {
     }
 }
 
+/// The shape of each tensor by its name, and its type if that is one which is not loaded, such as whole numbers.
+pub type Shapes = BTreeMap<String, (Vec<usize>, Option<Dtype>)>;
+
+/// Reads the shapes of all tensors, without their values.
+pub fn shapes(folder: &Folder) -> Result<Shapes> {
+    let mut shapes = Shapes::new();
+    for name in files(folder)? {
+        let (mut file, size) = folder.file(&name)?;
+        let (metadata, _) = header(folder, &name, &mut file, size)?;
+        shapes.extend(metadata.tensors().into_iter().map(|(name, info)| {
+            let odd = Some(info.dtype).filter(|dtype| kind(*dtype).is_none());
+            (name, (info.shape.clone(), odd))
+        }));
+    }
+    Ok(shapes)
+}
+
 /// Reads the files for the manifest only.
 pub fn hash(folder: &Folder) -> Result<()> {
     files(folder)?.iter().try_for_each(|name| hash_file(folder, name))

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::class::{Class, Options};
@@ -84,6 +85,34 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         special: files.special_names(class),
         named: files.named(class),
         token_types: files.gives_token_types(class),
+    })
+}
+
+/// A cut that tokenizer.json asks for.
+#[derive(Deserialize)]
+struct Truncation {
+    max_length: usize,
+    #[serde(default)]
+    direction: Option<String>,
+}
+
+/// tokenizer.json as the library `tokenizers` takes it alone: what other files say does not count, and no text gets special tokens.
+/// So StaticEmbedding of sentence-transformers uses it.
+pub fn resolve_alone(folder: &Folder) -> Result<Resolved> {
+    let mut json: Value = folder.json(TOKENIZER)?;
+    readable(&json).map_err(|why| folder.corrupt(TOKENIZER, why))?;
+    let truncation: Option<Truncation> = serde_json::from_value(json["truncation"].clone())
+        .map_err(|error| folder.corrupt(TOKENIZER, format!("truncation: {error}")))?;
+    json["post_processor"] = Value::Null;
+    Ok(Resolved {
+        json,
+        max_tokens: truncation.as_ref().map(|cut| cut.max_length),
+        cut_start: truncation.is_some_and(|cut| cut.direction.as_deref() == Some("Left")),
+        pads_start: false,
+        special_is_text: false,
+        special: BTreeSet::new(),
+        named: BTreeMap::new(),
+        token_types: false,
     })
 }
 

@@ -229,7 +229,14 @@ pub(super) fn pipeline(folder: &Folder, modules: Vec<Module>, mut presets: Prese
         ));
     }
     let purpose = Purpose::Tokens { steps, inline: false, skiplist: skiplist.unwrap_or_default() };
-    Ok(Pipeline { place: first.path, purpose, texts, presets: presets.of_two_roles(), late: Some(late) })
+    Ok(Pipeline {
+        place: first.path,
+        purpose,
+        texts,
+        presets: presets.of_two_roles(),
+        late: Some(late),
+        is_table: false,
+    })
 }
 
 /// The settings of the original ColBERT that change a result.
@@ -264,7 +271,14 @@ pub(super) fn stanford(folder: &Folder) -> Result<Pipeline> {
     let words = if artifact.mask_punctuation.unwrap_or(true) { punctuation() } else { Vec::new() };
     let steps = vec![(String::new(), StepConfig::Normalize)];
     let purpose = Purpose::Tokens { steps, inline: true, skiplist: Skiplist::of_documents(words) };
-    Ok(Pipeline { place: String::new(), purpose, texts, presets: presets.of_two_roles(), late: Some(late) })
+    Ok(Pipeline {
+        place: String::new(),
+        purpose,
+        texts,
+        presets: presets.of_two_roles(),
+        late: Some(late),
+        is_table: false,
+    })
 }
 
 fn punctuation() -> Vec<String> {
