@@ -43,6 +43,10 @@ fn every_expression_parses_and_reads_nothing_of_another_model() {
                     let mut named = selector.matchers.matchers.iter().filter(|m| m.name == name);
                     named.next().map(|m| m.value.clone())
                 };
+                // Whether the operator is away is no matter of a model.
+                if selector.name.as_deref() == Some("up") && value("job").as_deref() == Some("belfry-operator") {
+                    continue;
+                }
                 assert_eq!(value("namespace").as_deref(), Some("search"), "seed {seed}: {}", rule.expr);
                 assert_eq!(value("model").as_deref(), Some("drawn"), "seed {seed}: {}", rule.expr);
             }
