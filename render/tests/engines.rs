@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
+#[path = "support/tool.rs"]
+mod tool;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -252,7 +254,44 @@ fn a_recording_rule_keeps_the_pod_and_names_the_model() {
     assert_eq!(depth.expr, r#"sum by (pod) (homemade_waiting{namespace="search",model="homemade"})"#);
     assert_eq!((depth.labels["namespace"].as_str(), depth.labels["model"].as_str()), ("search", "homemade"));
     let bad = rules.iter().find(|rule| rule.labels.get("status").is_some_and(|status| status == "500")).unwrap();
-    assert_eq!(bad.expr, r#"sum by (pod) (homemade_answers_total{namespace="search",model="homemade",class="bad"})"#);
+    let counted = r#"sum by (pod) (homemade_answers_total{namespace="search",model="homemade",class="bad"})"#;
+    let born = r#"0 * sum by (pod) (up{namespace="search",model="homemade"} == 1)"#;
+    assert_eq!(bad.expr, format!("({counted} or {born})"));
+}
+
+/// The counter of vLLM's failures is born with the first of them, in a pod that has been scraped for long.
+#[test]
+fn the_first_failures_of_an_engine_are_seen_and_a_missed_scrape_is_none() {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-failures");
+    std::fs::create_dir_all(&folder).unwrap();
+    let spec = monitoring::rules(&valid(&sample("vllm")));
+    std::fs::write(folder.join("rules.yaml"), serde_yaml::to_string(&spec).unwrap()).unwrap();
+    let labels = &spec.groups[0].rules[0].labels;
+    let pod = format!(r#"namespace="{}",model="{}",pod="a""#, labels["namespace"], labels["model"]);
+    let answered = |status: &str| format!(r#"http_requests_total{{{pod},handler="/v1/embeddings",status="{status}"}}"#);
+    let failures = |time: &str, count: f64| {
+        json!({
+            "expr": r#"sum(increase(inference_requests_total{status="500"}[5m])) > bool 0"#, "eval_time": time,
+            "exp_samples": [{"labels": "{}", "value": count}],
+        })
+    };
+    let series = |series: String, values: &str| json!({"series": series, "values": values});
+    let test = json!({
+        "rule_files": ["rules.yaml"], "evaluation_interval": "15s",
+        "tests": [{
+            "interval": "15s",
+            "input_series": [
+                series(format!("up{{{pod}}}"), "1x12 0 1x60"),
+                series(answered("2xx"), "0+10x12 stale 140+10x60"),
+                series(answered("5xx"), "_x40 12x33"),
+            ],
+            "promql_expr_test": [failures("9m", 0.0), failures("11m", 1.0)],
+        }],
+    });
+    std::fs::write(folder.join("test.yaml"), test.to_string()).unwrap();
+    let mut promtool = std::process::Command::new(tool::program("promtool"));
+    let output = promtool.args(["test", "rules", "test.yaml"]).current_dir(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
