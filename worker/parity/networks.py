@@ -20,6 +20,7 @@ import transformers
 
 import weights
 from families import FAMILIES
+from rounding import moved
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -49,7 +50,7 @@ def pooled(states: torch.Tensor) -> list[float]:
 
 def numbers(values: torch.Tensor) -> list[float]:
     """As many digits as a 32-bit float has."""
-    return [float(f"{value:.7g}") for value in values.tolist()]
+    return [float(f"{value:.7g}") for value in values.float().tolist()]
 
 
 HEADS = {
@@ -106,8 +107,13 @@ def case(family: str, head: str | None, seed: int) -> dict:
         weights.write(root / "model.safetensors", tensors)
         model = type(model).from_pretrained(folder).eval()
     ids = texts(rng, config, longest(family, config))
-    with torch.no_grad():
-        alone = [model(torch.tensor([text]), attention_mask=torch.ones(1, len(text), dtype=torch.long)) for text in ids]
+
+    def compute(model):
+        with torch.no_grad():
+            alone = [model(torch.tensor([text]), attention_mask=torch.ones(1, len(text), dtype=torch.long)) for text in ids]
+        return [computed(head, output) for output in alone]
+
+    exact = compute(model)
     return {
         "name": f"{family}-{head or 'encoder'}-{seed}",
         "family": family,
@@ -115,7 +121,8 @@ def case(family: str, head: str | None, seed: int) -> dict:
         "config": settings,
         "tensors": tensors,
         "texts": ids,
-        "computed": [computed(head, output) for output in alone],
+        "computed": exact,
+        "moved": moved(model, compute, exact, seed),
     }
 
 

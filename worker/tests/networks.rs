@@ -47,6 +47,9 @@ struct Case {
     /// the logits of its first token, and the weights of all words, pooled in two ways; or the logits of its first token and its
     /// last, and the largest.
     computed: Vec<Vec<Vec<f32>>>,
+    /// For each 16-bit type, and each of those: how far they move if all in the reference is rounded. 1 - cosine, and the largest
+    /// difference (`parity/rounding.py`).
+    moved: BTreeMap<String, Vec<Vec<(f64, f64)>>>,
 }
 
 /// What the cases of a family came to.
@@ -162,7 +165,9 @@ fn first_last_largest(rows: &[Vec<f32>]) -> Vec<Vec<f32>> {
 fn compare(got: &[f32], expected: &[f32]) -> (f64, f64) {
     assert_eq!(got.len(), expected.len());
     let dot = |x: &[f32], y: &[f32]| x.iter().zip(y).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    let cosine = dot(got, expected) / (dot(got, got) * dot(expected, expected)).sqrt();
+    let lengths = (dot(got, got) * dot(expected, expected)).sqrt();
+    // Two without a direction have the same.
+    let cosine = if got == expected { 1.0 } else { dot(got, expected) / lengths };
     let largest = expected.iter().fold(0.1, |most: f64, x| most.max(f64::from(x.abs())));
     let difference = got.iter().zip(expected).fold(0.0, |most: f64, (x, y)| most.max(f64::from((x - y).abs())));
     // One number has no direction, and its sign may turn near 0.
@@ -259,26 +264,45 @@ fn an_engine_gives_the_outputs_of_its_head() {
     assert!(kinds.iter().all(|output| seen.contains(output)));
 }
 
-/// Networks of a few dimensions lose more to rounding than real ones, and most in the few numbers of a head; so this finds
-/// a step that has no 16-bit form or takes another type, and no wrong setting.
+/// Times that the reference may move by rounding, and that a network here may. Its steps are rounded in other places, and the
+/// reference ran only a few times. The cosine goes with the square.
+const ROUNDING: f64 = 2.0;
+
+/// What a number may differ by where the reference hardly moves, as a share of the largest: a few steps of bfloat16.
+const STEPS: f64 = 0.03;
+
+/// Networks of a few dimensions lose more to rounding than real ones, and some much more; so the bound is what rounding does to the
+/// reference. This finds a step that has no 16-bit form, takes another type, or is rounded where the reference is exact.
 #[test]
-fn every_family_runs_in_16_bit_floats_and_is_near_the_reference() {
+fn every_family_runs_in_16_bit_floats_and_is_as_near_as_rounding_lets_it() {
     let _no_grad = own_this_thread(1);
+    let mut faults = Vec::new();
+    let mut most = 0.0_f64;
     for path in paths() {
         let case: Case = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
         let texts: Vec<&[u32]> = case.texts.iter().map(Vec::as_slice).collect();
-        for dtype in ["bfloat16", "float16"] {
+        assert_eq!(case.moved.len(), 2, "{}: both 16-bit types", case.name);
+        for (dtype, moved) in &case.moved {
             let mut network = open(&case, dtype).unwrap();
             let rows = computed(&mut network, &texts).into_iter().flatten();
-            for (got, expected) in rows.zip(case.computed.iter().flatten()) {
+            let expected = case.computed.iter().flatten().zip(moved.iter().flatten());
+            for (got, (expected, (apart, moved))) in rows.zip(expected) {
                 let (cosine, difference) = compare(&got, expected);
-                let near = if matches!(case.head.as_deref(), Some("sequence" | "tokens")) {
-                    difference < 1.0
-                } else {
-                    cosine > 0.99
-                };
-                assert!(near, "{} in {dtype}: cosine {cosine}, difference {difference}", case.name);
+                let of_difference = difference / (ROUNDING * moved + STEPS);
+                let of_cosine = (1.0 - cosine) / (ROUNDING * ROUNDING * apart + STEPS * STEPS);
+                let share = of_difference.max(of_cosine);
+                most = most.max(share);
+                // What is no number is a fault, too.
+                if share.is_nan() || share > 1.0 {
+                    faults.push(format!(
+                        "{} in {dtype}: 1 - cosine {:e} and difference {difference}; the reference's own are {apart:e} and {moved}",
+                        case.name,
+                        1.0 - cosine
+                    ));
+                }
             }
         }
     }
+    println!("at most {most:.2} of what rounding may do");
+    assert!(faults.is_empty(), "{} faults\n{}", faults.len(), faults.join("\n"));
 }

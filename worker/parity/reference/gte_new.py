@@ -62,7 +62,7 @@ class Attention(nn.Module):
             parts = self.q_proj(x), self.k_proj(x), self.v_proj(x)
         q, k, v = (heads(part, self.config.num_attention_heads) for part in parts)
         q, k = rotate_halves(q, angles), rotate_halves(k, angles)
-        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias.to(q.dtype)
         return self.o_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 

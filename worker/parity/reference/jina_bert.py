@@ -58,7 +58,7 @@ class Attention(nn.Module):
         if self.normed:
             q, k = self.self.layer_norm_q(q), self.self.layer_norm_k(k)
         q, k, v = (heads(part, self.count) for part in (q, k, v))
-        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias
+        scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]) + bias.to(q.dtype)
         context = (scores.softmax(-1) @ v).transpose(1, 2).flatten(2)
         return self.output.LayerNorm(self.output.dense(context) + x)
 

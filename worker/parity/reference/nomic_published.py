@@ -39,7 +39,7 @@ class Attention(nn.Module):
         if angles is not None:
             rotate = rotate_neighbours if self.config.rotary_emb_interleaved else rotate_halves
             q, k = rotate(q, angles), rotate(k, angles)
-        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
+        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias.to(q.dtype)
         return self.out_proj((scores.softmax(-1) @ v).transpose(1, 2).flatten(2))
 
 
