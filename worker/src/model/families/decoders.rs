@@ -316,7 +316,9 @@ impl Settings for Decoder {
     }
 
     fn token_head(&self, builder: &mut Builder<'_>, _: usize) -> Result<TokenHead> {
-        Err(builder.unsupported("token classification of this family is not supported"))
+        Err(builder.unsupported(
+            "architectures in config.json asks for token classification, which is not supported for this family",
+        ))
     }
 
     fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
