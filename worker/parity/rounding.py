@@ -12,7 +12,7 @@ import torch
 
 # Bits of a number's fraction, the leading one among them.
 BITS = {"bfloat16": 8, "float16": 11}
-RUNS = 12
+RUNS = 6
 
 
 def rounded(values: torch.Tensor, bits: int, generator) -> torch.Tensor:
