@@ -204,8 +204,16 @@ impl<'a> FaultTest<'a> {
                 let pending = condition(&model, "Progressing")?;
                 ensure!(!pending.starts_with("True Pending"), "{name}: {pending}");
                 let replicas = |status: &Value| status["replicas"].as_i64().unwrap_or(0);
-                let (said, live) = (replicas(&model.data["status"]), replicas(live));
-                ensure!(said == live, "{name} says {said} replicas, and there are {live}");
+                let said = replicas(&model.data["status"]);
+                ensure!(said == replicas(live), "{name} says {said} replicas, and there are {}", replicas(live));
+                // Its pods are made one step later, unless they are refused or not to be made. A rollout stays at the first of
+                // them, since none becomes ready.
+                let spec = &deployment.data["spec"];
+                let conditions = live["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let is_held =
+                    spec["paused"] == true || conditions.iter().any(|found| found["type"] == "ReplicaFailure");
+                let made = live["updatedReplicas"].as_i64().unwrap_or(0);
+                ensure!(is_held || made > 0 || replicas(spec) == 0, "Deployment {name} has made no pods yet");
             }
             Ok(())
         })
