@@ -93,15 +93,13 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             continue;
         }
         let live = observed.children.get(&(kind, wanted.name.clone()));
-        let is_set_back = was_applied(&wanted, role, observed);
-        if is_set_back
-            && plan(wanted.hash.as_deref(), live, &model.uid) != Plan::Keep
-            && let Some(wait) = context.disputes.wait(context.key, role, Instant::now())
-        {
+        let first = plan(wanted.hash.as_deref(), live, &model.uid);
+        let is_set_back = first != Plan::Keep && was_applied(&wanted, role, observed);
+        if is_set_back && let Some(wait) = context.disputes.wait(context.key, role, Instant::now()) {
             applied.wake(wait);
             continue;
         }
-        let plan = match plan(wanted.hash.as_deref(), live, &model.uid) {
+        let plan = match first {
             Plan::Look => match requests.look(kind, &wanted.name, observed).await {
                 Ok(live) => plan(wanted.hash.as_deref(), live.as_ref(), &model.uid),
                 Err(Failure::Refused(cause)) => {
@@ -134,7 +132,7 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
         }
     }
     applied.disputes = context.disputes.of(context.key, Instant::now());
-    for ends_in in applied.disputes.iter().map(|dispute| dispute.ends_in).collect::<Vec<_>>() {
+    if let Some(ends_in) = applied.disputes.iter().map(|dispute| dispute.ends_in).min() {
         // A moment later, so that it has ended.
         applied.wake(ends_in + Duration::from_secs(1));
     }

@@ -41,7 +41,7 @@ pub use live_child::LiveChild;
 pub use node_labels::{Capacity, Place};
 pub use nodes::Nodes;
 pub use pod::{ContainerFailure, Obstacle, PodReport, PodRequests, Stage, Words, report};
-pub use prometheuses::Prometheuses;
+pub use prometheuses::{Prometheuses, prometheus_resource};
 pub use scaler::{ScalerReport, scaler_report};
 pub use selection::Selection;
 pub use trigger::{Cause, Trigger, Triggers, Urgency};

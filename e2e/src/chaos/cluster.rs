@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use belfry_operator::observe::prometheus_resource;
 use belfry_render::kind::ChildKind;
 use kube::Config;
 use kube::core::ApiResource;
@@ -67,7 +68,7 @@ impl FaultCluster {
         for kind in ChildKind::ALL.iter().filter(|kind| kind.is_optional()) {
             cluster.apply(&definition(*kind))?;
         }
-        cluster.apply(&definition_of(&prometheuses()))?;
+        cluster.apply(&definition_of(&prometheus_resource()))?;
         cluster.token = cluster.install_roles(SYSTEM_NAMESPACE, VALUES)?;
         Ok(cluster)
     }
@@ -152,17 +153,6 @@ impl FaultCluster {
 pub fn definition_name(kind: ChildKind) -> String {
     let ApiResource { group, plural, .. } = kind.api_resource();
     format!("{plural}.{group}")
-}
-
-/// The kind of the Prometheus Operator that says what a Prometheus reads.
-fn prometheuses() -> ApiResource {
-    ApiResource {
-        group: "monitoring.coreos.com".into(),
-        version: "v1".into(),
-        api_version: "monitoring.coreos.com/v1".into(),
-        kind: "Prometheus".into(),
-        plural: "prometheuses".into(),
-    }
 }
 
 /// A definition of an optional kind that takes every object.

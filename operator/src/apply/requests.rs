@@ -32,10 +32,13 @@ pub(super) struct ChildRequests<'a> {
 }
 
 impl ChildRequests<'_> {
+    fn api(&self, kind: ChildKind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &kind.api_resource())
+    }
+
     /// Sends what the plan asks for, and returns the state of a Deployment that was written.
     pub(super) async fn carry_out(&self, plan: Plan, mut child: Child) -> Outcome {
-        let resource = child.kind().api_resource();
-        let api = Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
+        let api = self.api(child.kind());
         match (plan, child.object.take()) {
             (Plan::Create, Some(object)) => self.create(&api, &child, object).await,
             (Plan::Apply, Some(object)) => {
@@ -55,10 +58,8 @@ impl ChildRequests<'_> {
         name: &str,
         observed: &Observed,
     ) -> Result<Option<LiveChild>, Failure> {
-        let Context { client, cache, key, drift, .. } = self.context;
-        let resource = kind.api_resource();
-        let api: Api<DynamicObject> = Api::namespaced_with((*client).clone(), &self.model.namespace, &resource);
-        let Some(object) = api.get_opt(name).await.map_err(failure)? else { return Ok(None) };
+        let Context { cache, key, drift, .. } = self.context;
+        let Some(object) = self.api(kind).get_opt(name).await.map_err(failure)? else { return Ok(None) };
         cache.child_seen(key, kind, (&object, Content::Whole(&object)), |_, object, _| {
             drift.holds(key, (kind, object), &observed.model, observed.deployed())
         });
@@ -67,10 +68,7 @@ impl ChildRequests<'_> {
 
     /// The other field manager that changed a child last. It is for people: `None` when the API server does not say.
     pub(super) async fn rival(&self, kind: ChildKind, name: &str) -> Option<String> {
-        let resource = kind.api_resource();
-        let api: Api<DynamicObject> =
-            Api::namespaced_with(self.context.client.clone(), &self.model.namespace, &resource);
-        let found = api.get_metadata_opt(name).await.ok().flatten()?;
+        let found = self.api(kind).get_metadata_opt(name).await.ok().flatten()?;
         let is_other = |entry: &&ManagedFieldsEntry| {
             entry.subresource.as_deref() != Some("status") && entry.manager.as_deref() != Some(MANAGER)
         };

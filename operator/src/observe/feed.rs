@@ -17,7 +17,7 @@ use tracing::warn;
 use super::foreign_scaler::ScalersSink;
 use super::listing::Listing;
 use super::pauses::pauses;
-use super::prometheuses::{self, NamespacesSink, PrometheusesSink};
+use super::prometheuses::{NamespacesSink, PrometheusesSink, prometheus_resource};
 use super::sink::{Children, Glimpses, Models, NodesSink, Pods, Sink};
 use super::{Cache, Compare, Guarded, Triggers};
 use crate::metrics::Metrics;
@@ -173,7 +173,7 @@ impl Feed {
         let sink = NamespacesSink::new(self.cache.clone());
         tasks.spawn(self.clone().run("Namespace", watcher(api, config()), sink, namespaces_listed));
         let (listed, prometheuses) = oneshot::channel();
-        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &prometheuses::api_resource());
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &prometheus_resource());
         let sink = PrometheusesSink::new(self.cache.clone());
         tasks.spawn(self.clone().run("Prometheus", watcher(api, config()), sink, listed));
         vec![namespaces, prometheuses]

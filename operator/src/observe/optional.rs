@@ -150,12 +150,10 @@ impl OptionalKinds {
     }
 
     fn end_prometheuses(&mut self) {
-        if self.prometheuses.take().is_some() && self.feed.cache.prometheuses().clear() {
-            for key in self.feed.cache.keys() {
-                let trigger = Trigger { key, urgency: Urgency::Status, cause: Cause::PrometheusChanged };
-                // The receiver is gone only when the process ends.
-                let _ = self.feed.trigger.send(trigger);
-            }
+        let is_news = self.prometheuses.take().is_some() && self.feed.cache.prometheuses().clear();
+        for trigger in prometheuses::all_models(&self.feed.cache, is_news) {
+            // The receiver is gone only when the process ends.
+            let _ = self.feed.trigger.send(trigger);
         }
     }
 

@@ -17,7 +17,8 @@ use super::{Cache, Cause, Trigger, Urgency};
 pub(super) const DEFINITION: &str = "prometheuses.monitoring.coreos.com";
 
 /// The kind of the Prometheus Operator that says what a Prometheus reads.
-pub(super) fn api_resource() -> ApiResource {
+#[must_use]
+pub fn prometheus_resource() -> ApiResource {
     ApiResource {
         group: "monitoring.coreos.com".into(),
         version: "v1".into(),
@@ -55,7 +56,7 @@ impl Prometheuses {
 }
 
 /// Every model is concerned.
-fn all_models(cache: &Cache, is_news: bool) -> Vec<Trigger> {
+pub(super) fn all_models(cache: &Cache, is_news: bool) -> Vec<Trigger> {
     let keys = if is_news { cache.keys() } else { vec![] };
     keys.into_iter().map(|key| Trigger { key, urgency: Urgency::Status, cause: Cause::PrometheusChanged }).collect()
 }

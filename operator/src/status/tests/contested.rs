@@ -2,25 +2,14 @@
 
 use std::time::Duration;
 
+use super::selected::status_after;
 use super::*;
 use crate::apply::Dispute;
 
 fn disputed(rival: Option<&str>) -> InferenceModelStatus {
     let ends_in = Duration::from_secs(600);
     let dispute = Dispute { role: Role::Workers, name: "m".into(), rival: rival.map(Into::into), ends_in };
-    let applied = Applied { disputes: vec![dispute], ..Applied::default() };
-    let pass = Pass::Applied { model: Box::new(model(&json!({}))), applied: Box::new(applied) };
-    let scaling = ScalingFacts::default();
-    let facts = Facts {
-        generation: Some(1),
-        pass: &pass,
-        deployment: None,
-        scaling: &scaling,
-        pods: &[],
-        selection: Selection::Unknown,
-        identities: None,
-    };
-    status(&facts, None, Timestamp::UNIX_EPOCH)
+    status_after(Applied { disputes: vec![dispute], ..Applied::default() }, Selection::Unknown)
 }
 
 #[test]

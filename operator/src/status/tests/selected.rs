@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn with(selection: Selection, refused: Vec<Refusal>) -> InferenceModelStatus {
-    let applied = Applied { refused, ..Applied::default() };
+/// The status of a model without pods, after its children were applied.
+pub(super) fn status_after(applied: Applied, selection: Selection) -> InferenceModelStatus {
     let pass = Pass::Applied { model: Box::new(model(&json!({}))), applied: Box::new(applied) };
     let scaling = ScalingFacts::default();
     let facts = Facts {
@@ -16,6 +16,10 @@ fn with(selection: Selection, refused: Vec<Refusal>) -> InferenceModelStatus {
         identities: None,
     };
     status(&facts, None, Timestamp::UNIX_EPOCH)
+}
+
+fn with(selection: Selection, refused: Vec<Refusal>) -> InferenceModelStatus {
+    status_after(Applied { refused, ..Applied::default() }, selection)
 }
 
 #[test]
