@@ -10,6 +10,7 @@ mod requests;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use belfry_crds::condition::{self, ConditionType, Reason};
 use belfry_crds::status::ChildState;
 use tracing::info;
 
@@ -34,6 +35,8 @@ pub struct Applied {
     pub deployment: Option<DeploymentState>,
     /// Children that another manager changes again and again.
     pub disputes: Vec<Dispute>,
+    /// The status names a dispute that an earlier operator saw, and it is not known to be over.
+    pub is_dispute_inherited: bool,
     /// Time until another pass has something to do that no watch will show: a child whose turn comes, or a dispute that ends.
     pub again_in: Option<Duration>,
 }
@@ -131,18 +134,35 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             Err(Failure::Transient(error)) => return Err(error.into()),
         }
     }
-    applied.disputes = context.disputes.of(context.key, Instant::now());
-    if let Some(ends_in) = applied.disputes.iter().map(|dispute| dispute.ends_in).min() {
-        // A moment later, so that it has ended.
-        applied.wake(ends_in + Duration::from_secs(1));
-    }
+    applied.look_for_disputes(observed, context);
     Ok(applied)
 }
 
 impl Applied {
+    fn look_for_disputes(&mut self, observed: &Observed, context: &Context<'_>) {
+        let now = Instant::now();
+        self.disputes = context.disputes.of(context.key, now);
+        let mut ends_in = self.disputes.iter().map(|dispute| dispute.ends_in).min();
+        if self.disputes.is_empty() && is_contested(observed) {
+            ends_in = context.disputes.inherited(context.key, now);
+            self.is_dispute_inherited = ends_in.is_some();
+        }
+        if let Some(ends_in) = ends_in {
+            // A moment later, so that it has ended.
+            self.wake(ends_in + Duration::from_secs(1));
+        }
+    }
+
     fn wake(&mut self, pause: Duration) {
         self.again_in = Some(self.again_in.map_or(pause, |earlier| earlier.min(pause)));
     }
+}
+
+/// Whether the status says that another manager changes children.
+fn is_contested(observed: &Observed) -> bool {
+    let conditions = observed.model.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    condition::find(conditions, ConditionType::Reconciled)
+        .is_some_and(|found| found.reason == Reason::Contested.as_str())
 }
 
 /// Whether the status says that just this child was applied, so that a difference is the work of others.

@@ -75,7 +75,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         client,
         cache,
         drift,
-        disputes: Disputes::default(),
+        disputes: Disputes::new(Instant::now()),
         fleet,
         metrics,
         scaling: scaling.clone(),

@@ -69,7 +69,7 @@ pub fn status(facts: &Facts<'_>, previous: Option<&InferenceModelStatus>, now: T
     let rollout = facts.deployment.map(|deployment| deployment.status.clone()).unwrap_or_default();
     let old = previous.map(|p| p.conditions.as_slice()).unwrap_or_default();
     let loaded_models = loaded(facts, previous.and_then(|previous| previous.model.as_ref()));
-    let conditions = conditions::all(facts, &loaded_models)
+    let conditions = conditions::all(facts, &loaded_models, old)
         .into_iter()
         .map(|(type_, verdict)| finished(type_, verdict, facts.generation, condition::find(old, type_), now))
         .collect();

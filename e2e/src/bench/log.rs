@@ -114,7 +114,7 @@ fn parse(line: &[u8], user: &str) -> Option<LoggedCall> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Line<'a> {
-        cluster: &'a str,
+        stage: &'a str,
         verb: &'a str,
         user: User,
         #[serde(default)]
@@ -139,7 +139,7 @@ fn parse(line: &[u8], user: &str) -> Option<LoggedCall> {
         code: u16,
     }
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
-    if line.user.username != user || line.verb == "watch" || line.cluster != "ResponseComplete" {
+    if line.user.username != user || line.verb == "watch" || line.stage != "ResponseComplete" {
         return None;
     }
     let Object { resource, subresource, name } = line.object_ref;
@@ -155,7 +155,7 @@ mod tests {
 
     fn line(user: &str, verb: &str, subresource: &str) -> String {
         format!(
-            r#"{{"kind":"Event","cluster":"ResponseComplete","requestURI":"/x","verb":"{verb}","user":{{"username":"{user}","groups":["g"]}},"objectRef":{{"resource":"models","namespace":"ns","name":"n","subresource":"{subresource}"}},"responseStatus":{{"metadata":{{}},"code":201}},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:06.678901Z"}}"#
+            r#"{{"kind":"Event","stage":"ResponseComplete","requestURI":"/x","verb":"{verb}","user":{{"username":"{user}","groups":["g"]}},"objectRef":{{"resource":"models","namespace":"ns","name":"n","subresource":"{subresource}"}},"responseStatus":{{"metadata":{{}},"code":201}},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:06.678901Z"}}"#
         )
     }
 
@@ -181,5 +181,15 @@ mod tests {
         assert_eq!(seen, BTreeMap::from([("delete models".to_owned(), 1), ("get models".to_owned(), 1)]));
         assert!(log.look().unwrap().is_empty());
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_line_of_an_api_server_is_understood() {
+        let line = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"8f5a236e","stage":"ResponseComplete","requestURI":"/api/v1/namespaces/warm-up/services/m-00008?force=true","verb":"patch","user":{"username":"system:serviceaccount:belfry-system:belfry-operator","uid":"947ec837","groups":["system:serviceaccounts"]},"sourceIPs":["127.0.0.1"],"objectRef":{"resource":"services","namespace":"warm-up","name":"m-00008","apiVersion":"v1"},"responseStatus":{"metadata":{},"code":201},"requestReceivedTimestamp":"2026-11-30T03:33:15.076343Z","stageTimestamp":"2026-11-30T03:33:15.149946Z","annotations":{"authorization.k8s.io/decision":"allow"}}"#;
+        let call = parse(line.as_bytes(), "system:serviceaccount:belfry-system:belfry-operator").unwrap();
+        assert_eq!((call.what.as_str(), call.name.as_str(), call.code), ("services", "m-00008", 201));
+        assert!(call.has_created());
+        let begun = line.replace("ResponseComplete", "ResponseStarted");
+        assert!(parse(begun.as_bytes(), "system:serviceaccount:belfry-system:belfry-operator").is_none());
     }
 }

@@ -168,8 +168,12 @@ async fn a_fight_with_another_manager_slows_down_is_named_and_keeps_no_other_mod
             ended = fight(test) => ended?,
             done = other(test) => done?,
         }
-        // The fight ends, and what is wanted is there.
-        test.until_same(&expected, PATIENCE).await
+        // The fight ends, and what is wanted is there. A new operator has not seen it, and does not take back what was said.
+        test.until_same(&expected, PATIENCE).await?;
+        test.a_fresh_operator_writes_nothing().await?;
+        let said = test.condition("m", "Reconciled").await?;
+        ensure!(said.starts_with("False Contested: another-manager"), "{said}");
+        Ok(())
     })
     .await
 }

@@ -15,6 +15,7 @@ mod lifetimes;
 mod outage;
 mod owners;
 mod random;
+mod reasons;
 mod refusals;
 mod rights;
 mod scope;

@@ -203,7 +203,7 @@ impl Scene {
         let desired = desired.map_err(|problems| anyhow!("{problems:?}"))?;
         let (client, cache, drift, metrics) = (&self.client, &self.cache, &self.drift, &self.metrics);
         // A new one, so that no edit waits.
-        let disputes = &Disputes::default();
+        let disputes = &Disputes::new(std::time::Instant::now());
         let cause = Cause::Resync;
         let context = apply::Context { client, cache, drift, metrics, disputes, cause, key: &self.key };
         let applied = apply(&desired, &observed, &context).await?;

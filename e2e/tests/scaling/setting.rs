@@ -111,7 +111,7 @@ impl Operator {
             fleet: Fleet::new(cache.clone()),
             cache,
             drift,
-            disputes: Disputes::default(),
+            disputes: Disputes::new(std::time::Instant::now()),
             metrics: metrics.clone(),
             scaling: scaling.clone(),
             loaded: Loaded::new(watches.trigger.clone()),

@@ -1,8 +1,9 @@
 //! One function for each condition.
 
-use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::condition::{self, ConditionStatus, ConditionType, Reason};
 use belfry_crds::status::LoadedModel;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Facts, Pass, refusal};
 use crate::apply::{Dispute, Refusal, RefusalCause};
@@ -28,7 +29,11 @@ fn verdict(status: ConditionStatus, reason: Reason, message: impl Into<String>) 
 use ConditionStatus::{False, True, Unknown};
 
 /// Every condition, in the order of the status.
-pub(super) fn all(facts: &Facts<'_>, loaded_models: &[LoadedModel]) -> Vec<(ConditionType, Verdict)> {
+pub(super) fn all(
+    facts: &Facts<'_>,
+    loaded_models: &[LoadedModel],
+    previous: &[Condition],
+) -> Vec<(ConditionType, Verdict)> {
     let Pass::Applied { model, applied } = facts.pass else {
         return invalid(facts);
     };
@@ -50,7 +55,8 @@ pub(super) fn all(facts: &Facts<'_>, loaded_models: &[LoadedModel]) -> Vec<(Cond
         (ConditionType::MonitoringReady, monitoring),
     ];
     let scaling = scaling.map(|verdict| (ConditionType::ScalingReady, verdict));
-    let contested = contested(&applied.disputes).map(|verdict| (ConditionType::Reconciled, verdict));
+    let inherited = || applied.is_dispute_inherited.then(|| still_contested(previous)).flatten();
+    let contested = contested(&applied.disputes).or_else(inherited).map(|verdict| (ConditionType::Reconciled, verdict));
     let selected = selected.map(|verdict| (ConditionType::MonitorSelected, verdict));
     always.into_iter().chain(scaling).chain(selected).chain(contested).collect()
 }
@@ -67,6 +73,12 @@ fn contested(disputes: &[Dispute]) -> Option<Verdict> {
     let lines: Vec<_> = disputes.iter().map(line).collect();
     let what_to_do = "the operator sets it back, every 15 s at most: take the object out of the other manager, or say what it should be in the InferenceModel";
     (!lines.is_empty()).then(|| verdict(False, Reason::Contested, format!("{}; {what_to_do}", lines.join("; "))))
+}
+
+/// A dispute that an earlier operator named, in its words.
+fn still_contested(previous: &[Condition]) -> Option<Verdict> {
+    let said = condition::find(previous, ConditionType::Reconciled)?;
+    Some(verdict(False, Reason::Contested, said.message.clone()))
 }
 
 /// A specification with problems is not acted on: what runs goes on, and nothing is known of the rest.

@@ -70,7 +70,7 @@ async fn create_beside(owner: Option<&'static str>) -> (Outcome, Vec<&'static st
     let (metrics, model, key) = (Metrics::new().unwrap(), model(), ModelKey::default());
     let drift = Drift::new(Settings::default());
     let cause = Cause::Start;
-    let disputes = Disputes::default();
+    let disputes = Disputes::new(std::time::Instant::now());
     let context = Context {
         client: &client,
         cache: &cache,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::selected::status_after;
+use super::selected::{status_after, status_from};
 use super::*;
 use crate::apply::Dispute;
 
@@ -28,4 +28,13 @@ fn a_child_that_is_deleted_again_and_again_has_no_rival_with_a_name() {
     let status = disputed(None);
     let message = &find(&status.conditions, ConditionType::Reconciled).unwrap().message;
     assert!(message.starts_with("Deployment m is changed or deleted again and again; "), "{message}");
+}
+
+#[test]
+fn a_dispute_that_an_earlier_operator_named_is_named_on_in_its_words() {
+    let named = disputed(Some("argocd-controller"));
+    let inherited = Applied { is_dispute_inherited: true, ..Applied::default() };
+    assert_eq!(status_from(Some(&named), inherited, Selection::Unknown), named);
+    let over = status_from(Some(&named), Applied::default(), Selection::Unknown);
+    assert_eq!(find(&over.conditions, ConditionType::Reconciled), None);
 }

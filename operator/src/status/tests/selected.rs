@@ -4,6 +4,15 @@ use super::*;
 
 /// The status of a model without pods, after its children were applied.
 pub(super) fn status_after(applied: Applied, selection: Selection) -> InferenceModelStatus {
+    status_from(None, applied, selection)
+}
+
+/// The same, where the previous status is known.
+pub(super) fn status_from(
+    previous: Option<&InferenceModelStatus>,
+    applied: Applied,
+    selection: Selection,
+) -> InferenceModelStatus {
     let pass = Pass::Applied { model: Box::new(model(&json!({}))), applied: Box::new(applied) };
     let scaling = ScalingFacts::default();
     let facts = Facts {
@@ -15,7 +24,7 @@ pub(super) fn status_after(applied: Applied, selection: Selection) -> InferenceM
         selection,
         identities: None,
     };
-    status(&facts, None, Timestamp::UNIX_EPOCH)
+    status(&facts, previous, Timestamp::UNIX_EPOCH)
 }
 
 fn with(selection: Selection, refused: Vec<Refusal>) -> InferenceModelStatus {
