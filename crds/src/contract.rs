@@ -11,6 +11,7 @@ pub mod load_failure;
 pub mod metric;
 pub mod metrics;
 pub mod outcome;
+pub mod status;
 
 /// TCP port on which a worker serves requests, probes and metrics.
 pub const PORT: u16 = 8080;

@@ -18,6 +18,7 @@ mod routes;
 mod score;
 mod scoring;
 mod sie;
+mod status;
 mod tei;
 mod tokens;
 mod wire;

@@ -54,6 +54,7 @@ pub mod probe;
 mod run;
 pub mod server;
 mod signals;
+pub mod status;
 
 pub use args::Args;
 pub use run::run;

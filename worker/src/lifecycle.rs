@@ -114,8 +114,13 @@ impl Lifecycle {
         (busy && still > limit).then(|| format!("no forward pass ended for {} s while texts wait", still.as_secs()))
     }
 
+    /// Time since the worker started.
+    pub fn elapsed(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
     fn millis(&self, now: Instant) -> u64 {
-        now.saturating_duration_since(self.began).as_millis() as u64
+        self.elapsed(now).as_millis() as u64
     }
 }
 

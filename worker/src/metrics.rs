@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use belfry_crds::contract::metric::{self, Kind, Metric};
 use belfry_crds::contract::metrics as contract;
 use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
 use prometheus::{
     Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
@@ -196,11 +197,16 @@ impl Metrics {
         self.last_progress.set(unix(now));
     }
 
+    /// Every series at this moment.
+    pub fn families(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
     /// The exposition, in Prometheus's text format.
     pub fn render(&self) -> Result<(String, Vec<u8>), prometheus::Error> {
         let encoder = TextEncoder::new();
         let mut text = Vec::new();
-        encoder.encode(&self.registry.gather(), &mut text)?;
+        encoder.encode(&self.families(), &mut text)?;
         Ok((encoder.format_type().to_owned(), text))
     }
 }

@@ -1,7 +1,8 @@
-//! The only file with unsafe code: two calls into the C library that Rust has no safe form of.
-#![allow(unsafe_code, reason = "dlopen and _exit have no safe form")]
+//! The only file with unsafe code: three calls into the C library that Rust has no safe form of.
+#![allow(unsafe_code, reason = "dlopen, _exit and clock_gettime have no safe form")]
 
 use std::ffi::CStr;
+use std::time::Duration;
 
 /// Loads a shared library for the rest of the process's life, with its symbols visible to all others.
 pub(crate) fn open_library(name: &CStr) -> Result<(), String> {
@@ -20,4 +21,15 @@ pub(crate) fn open_library(name: &CStr) -> Result<(), String> {
 pub(crate) fn exit_now(status: i32) -> ! {
     // SAFETY: _exit has no preconditions. Logs are written line by line, so nothing is lost in a buffer.
     unsafe { libc::_exit(status) }
+}
+
+/// CPU time of all threads of this process, those of libtorch among them; zero if the system does not say.
+pub(crate) fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a value of our own, which the call fills.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    if status != 0 {
+        return Duration::ZERO;
+    }
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -92,7 +92,8 @@ fn wait_passively() {
 fn start(args: &Args, began: Instant) -> Result<(), String> {
     let access = Access::read(&args.access)?;
     let threads = cpu::threads(args.compute.threads);
-    let app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
+    let mut app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
+    app.hf_repo.clone_from(&args.source.hf_repo);
     let app = Arc::new(app);
     app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,6 +4,7 @@ mod watched;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +18,8 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::ServiceExt;
 
@@ -76,7 +76,7 @@ pub async fn serve(
         callers: Arc::new(Semaphore::new(limits.max_connections)),
         reserved: Arc::new(Semaphore::new(RESERVED)),
         patience: Patience { idle: limits.keep_alive(), head: HEAD_TIMEOUT },
-        connections: GracefulShutdown::new(),
+        ending: watch::Sender::new(()),
         app: Arc::clone(&app),
         router,
     };
@@ -89,9 +89,11 @@ pub async fn serve(
         never = server.accept(&listener) => match never {},
         () = ending => {}
     }
-    // Idle connections close now; one that still writes its answer gets a moment.
+    // Idle connections close now; one that still writes its answer gets a moment, and so does a viewer.
     drop(listener);
-    drop(timeout(CLOSE_TIMEOUT, server.connections.shutdown()).await);
+    server.ending.send_replace(());
+    let closed = async { tokio::join!(app.feed.end(), server.ending.closed()) };
+    drop(timeout(CLOSE_TIMEOUT, closed).await);
 }
 
 struct Server {
@@ -102,7 +104,8 @@ struct Server {
     /// A permit for each connection beyond those.
     reserved: Arc<Semaphore>,
     patience: Patience,
-    connections: GracefulShutdown,
+    /// Changes when connections end, and is closed once they have.
+    ending: watch::Sender<()>,
 }
 
 impl Server {
@@ -142,11 +145,13 @@ impl Server {
         drop(stream.set_nodelay(true));
         let (app, router, phases) = (Arc::clone(&self.app), self.router.clone(), Arc::new(Phases::new()));
         let patience = if admission == Admission::Crowded { RESERVED_PATIENCE } else { self.patience };
-        let open = OpenConnection::new(Arc::clone(&self.app));
+        let held = Held(Arc::new((permit, OpenConnection::new(Arc::clone(&self.app)))));
+        let mut ending = self.ending.subscribe();
         let watched = Watched::new(stream, Arc::clone(&phases));
-        let asked = Arc::clone(&phases);
-        let service = service_fn(move |request: Request<Incoming>| {
+        let (asked, shared) = (Arc::clone(&phases), held.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
             let (app, router, phases) = (Arc::clone(&app), router.clone(), Arc::clone(&asked));
+            request.extensions_mut().insert(shared.clone());
             async move {
                 phases.asked();
                 let response = respond(&app, router, request.map(Body::new), admission).await;
@@ -157,20 +162,38 @@ impl Server {
         let serving = http1::Builder::new()
             .max_headers(HEADERS_LIMIT)
             .max_buf_size(HEAD_BYTES_LIMIT)
-            .serve_connection(TokioIo::new(watched), service);
-        let serving = self.connections.watch(serving);
+            .serve_connection(TokioIo::new(watched), service)
+            .with_upgrades();
         tokio::spawn(async move {
-            tokio::select! {
-                result = serving => if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "Connection broke");
-                },
-                // Dropping the connection closes it.
-                () = phases.expired(patience) => {}
+            let mut serving = pin!(serving);
+            let mut is_ending = false;
+            loop {
+                tokio::select! {
+                    result = &mut serving => {
+                        if let Err(error) = result {
+                            tracing::debug!(%peer, %error, "Connection broke");
+                        }
+                        break;
+                    }
+                    _ = ending.changed(), if !is_ending => {
+                        is_ending = true;
+                        serving.as_mut().graceful_shutdown();
+                    }
+                    // Dropping the connection closes it.
+                    () = phases.expired(patience) => break,
+                }
             }
-            drop((permit, open));
+            drop(held);
         });
     }
 }
+
+/// A connection's place among those that are open. A WebSocket lives on when the connection's requests have ended, and holds it.
+#[derive(Clone)]
+pub(crate) struct Held(
+    #[expect(dead_code, reason = "what it holds counts until it is dropped")]
+    Arc<(Option<OwnedSemaphorePermit>, OpenConnection)>,
+);
 
 /// Counts a connection while it is open.
 struct OpenConnection(Arc<App>);
@@ -202,8 +225,10 @@ async fn respond(
             router.oneshot(request).await?
         }
     };
-    // A caller of a worker that ends connects again, and then to another one.
-    if admission != Admission::Open || matches!(app.lifecycle.state(), State::Draining | State::Refusing) {
+    // A caller of a worker that ends connects again, and then to another one. A WebSocket has an end of its own.
+    let is_socket = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let is_ending = matches!(app.lifecycle.state(), State::Draining | State::Refusing);
+    if !is_socket && (admission != Admission::Open || is_ending) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)

@@ -12,6 +12,7 @@ use crate::inbox::Inbox;
 use crate::lifecycle::{Lifecycle, State};
 use crate::metrics::Metrics;
 use crate::model::pipeline::Presets;
+use crate::status::feed::Feed;
 use crate::tokenize::{Encoded, Refused, Tokenizer};
 
 /// Most KiB of request bodies in memory at once, over all connections.
@@ -33,6 +34,10 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// Where requests wait for their turn to be tokenized.
     pub tokenizing: Turns,
+    /// What viewers of the live status see.
+    pub feed: Feed,
+    /// Repository of a hub that the model comes from; `None` for another source, which is what a new app has.
+    pub hf_repo: Option<String>,
     model: OnceLock<Model>,
 }
 
@@ -167,6 +172,8 @@ impl App {
             lifecycle: Lifecycle::new(Instant::now()),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
             tokenizing: Turns::new(threads),
+            feed: Feed::new(),
+            hf_repo: None,
             model: OnceLock::new(),
             name,
             limits,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use belfry_crds::contract::status::STATUS_SOCKET_PATH;
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use sha2::{Digest, Sha256};
 
@@ -15,7 +16,7 @@ use super::request_id::RequestId;
 use super::{cors, docs, kserve, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
-use crate::error::{ApiError, Reason};
+use crate::error::{ApiError, Reason, body};
 use crate::state::App;
 
 /// Paths that need no key.
@@ -83,6 +84,11 @@ pub(super) async fn layer(
     let methods = routes::methods(path);
     if let Some(methods) = methods.filter(|_| request.method() == Method::OPTIONS) {
         return cors::preflight(methods, allowed, request.headers());
+    }
+    // A browser lets a page of every origin open a WebSocket, and leaves the decision to the server.
+    if path == STATUS_SOCKET_PATH && !cors::may_connect(&access.origins, request.headers()) {
+        let message = "pages of this origin may not watch this worker; name the origin in --cors-allow-origin";
+        return body(StatusCode::FORBIDDEN, "origin_not_allowed", message, None);
     }
     let mut response = match access.keys.check(request.headers()) {
         Err(message) if !OPEN.contains(&path) => refused(&app, &request, message),

@@ -41,6 +41,17 @@ pub(super) fn allowed(origins: &[Origin], headers: &HeaderMap) -> Allowed {
     }
 }
 
+/// Whether a request with these headers may open a WebSocket: it is of no page, of a page of this worker, or of a page that may ask.
+pub(super) fn may_connect(origins: &[Origin], headers: &HeaderMap) -> bool {
+    let Some(from) = headers.get(header::ORIGIN) else { return true };
+    let own = || {
+        let (_, from) = from.to_str().ok()?.split_once("://")?;
+        let host = headers.get(header::HOST)?.to_str().ok()?;
+        Some(from.eq_ignore_ascii_case(host))
+    };
+    matches!(allowed(origins, headers), Allowed::Origin(_)) || own() == Some(true)
+}
+
 /// The answer to `OPTIONS`. A browser sends it before a request; without the headers about origins it refuses the page,
 /// and says why.
 pub(super) fn preflight(methods: &[&str], allowed: Allowed, asked: &HeaderMap) -> Response {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use belfry_crds::contract::status::{STATUS_PATH, STATUS_SOCKET_PATH};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use super::call::{answer, wrong_method};
-use super::{docs, kserve, openai, openapi, probes, rerank, sie, tei, tokens};
+use super::{docs, kserve, openai, openapi, probes, rerank, sie, status, tei, tokens};
 use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::state::App;
@@ -94,6 +95,8 @@ pub const ROUTES: &[Route] = &[
     shows(kserve::LIVE, || get(kserve::live)),
     shows(kserve::READY, || get(kserve::ready)),
     shows("/v2/models/{*model}", || get(kserve::model)),
+    shows(STATUS_PATH, || get(status::snapshot)),
+    shows(STATUS_SOCKET_PATH, || get(status::socket)),
     shows("/health", || get(probes::ready)),
     shows("/ping", || get(probes::ready)),
     shows(LIVENESS_PATH, || get(probes::alive)),
