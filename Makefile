@@ -106,6 +106,7 @@ golden: target ## Rewrite generated files and golden files; then read the diff
 	@e2e/tools/build.sh prometheus
 	cargo test --locked --package belfry-crds --test crd -- $(WRITERS)
 	cargo test --locked --package belfry-render --test golden --test monitoring -- $(WRITERS)
+	cargo test --locked --package belfry-cli --bin belfry -- $(WRITERS)
 	# promtool reads the rules that the line above writes.
 	cargo test --locked --package belfry-render --test monitoring -- every_alert_fires
 

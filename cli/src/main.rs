@@ -3,13 +3,14 @@
 mod diff;
 mod render;
 mod runbook;
+mod top;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Works with InferenceModels outside the cluster.
+/// Works with InferenceModels and their workers from outside the cluster.
 #[derive(Parser)]
 #[command(name = "belfry", version)]
 struct Args {
@@ -26,6 +27,8 @@ enum Command {
     Diff(diff::Args),
     /// Print what to do about an alert.
     Runbook(runbook::Args),
+    /// Show workers as they are now: devices, models, and the last minute of each.
+    Top(top::Args),
 }
 
 fn main() -> ExitCode {
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         Command::Render(args) => render::render(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Diff(args) => diff::diff(&args),
         Command::Runbook(args) => runbook::runbook(&args).map(|text| (text, ExitCode::SUCCESS)),
+        Command::Top(args) => top::top(&args),
     };
     let written = output.and_then(|(text, code)| {
         std::io::stdout().write_all(text.as_bytes())?;

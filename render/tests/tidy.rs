@@ -199,7 +199,7 @@ fn the_command_line_and_the_pure_half_link_no_server_and_no_tls() {
         let tree = String::from_utf8(output.stdout).unwrap();
         let names: Vec<_> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
         assert!(names.contains(&"belfry-crds"), "{tree}");
-        for name in ["axum", "hyper", "rustls", "rcgen", "tokio", "reqwest", "ureq"] {
+        for name in ["axum", "hyper", "rustls", "rcgen", "tokio", "reqwest", "ureq", "native-tls", "openssl"] {
             assert!(!names.contains(&name), "{package} links {name}");
         }
     }

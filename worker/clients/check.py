@@ -1,11 +1,12 @@
 """Runs real clients against real workers, and prints a table: client, version, call, result.
 
-    check.py WORKER MODEL [--quick]
+    check.py WORKER BELFRY MODEL [--quick]
 
-WORKER is the binary, MODEL the folder of all-MiniLM-L6-v2. --quick leaves out the pauses of 12 s. The exit code is 1 if
+WORKER and BELFRY are the binaries, MODEL the folder of all-MiniLM-L6-v2. --quick leaves out the pauses of 12 s. The exit code is 1 if
 a row fails. Every client runs as it comes: no setting beside its address, its key and the model's name.
 """
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ import errors  # noqa: E402
 import pauses  # noqa: E402
 import ranking  # noqa: E402
 import sie  # noqa: E402
+import status  # noqa: E402
+import top  # noqa: E402
 from worker import Worker, head_folder  # noqa: E402
 
 KEY = "sk-belfry-clients-test"
@@ -41,9 +44,15 @@ def run(row):
     return package, call, " ".join(str(result).split()), good, time.monotonic() - began
 
 
+def released(package, belfry):
+    if package != "belfry top":
+        return version(package)
+    return subprocess.run([belfry, "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+
+
 def main():
     flags = [word for word in sys.argv[1:] if word.startswith("-")]
-    binary, minilm = [word for word in sys.argv[1:] if not word.startswith("-")]
+    binary, belfry, minilm = [word for word in sys.argv[1:] if not word.startswith("-")]
     minilm = Path(minilm)
     with tempfile.TemporaryDirectory() as folder:
         ranker = head_folder(minilm, Path(folder) / "ranker", ["score"])
@@ -57,21 +66,23 @@ def main():
             Worker(binary, classifier, "classifier") as classify,
             Worker(binary, tagger, "tagger") as tag,
             Worker(binary, minilm, "minilm", "--api-key-file", str(keys)) as locked,
+            Worker(binary, minilm, "minilm", "--drain-delay-seconds", "0") as returning,
             Worker(binary, minilm, "minilm", "--drain-delay-seconds", "0", "--drain-timeout-seconds", "60") as ending,
         ):
-            for worker in [dense, rerank, classify, tag, locked, ending]:
+            for worker in [dense, rerank, classify, tag, locked, returning, ending]:
                 worker.ready()
             with ThreadPoolExecutor(16) as pool:
                 waiting = [] if "--quick" in flags else [pool.submit(run, row) for row in pauses.rows(dense)]
                 held = ending.drain()
                 waiting += [pool.submit(run, row) for row in errors.draining(ending)]
                 rows = embedding.rows(dense) + ranking.rows(rerank, classify, tag) + sie.rows(dense, rerank)
-                rows += errors.rows(dense, rerank)
+                rows += errors.rows(dense, rerank) + status.rows(dense, locked, KEY)
+                rows += top.rows(belfry, dense, locked, returning)
                 results = [run(row) for row in rows + errors.keys(locked, KEY)]
                 results += [one.result() for one in waiting]
                 held.close()
     for package, call, result, good, took in sorted(results, key=lambda row: row[0]):
-        print(f"{package:<48} {version(package):<9} {call:<52} {took:5.1f} s  {result[:150] if good else result}")
+        print(f"{package:<48} {released(package, belfry):<9} {call:<52} {took:5.1f} s  {result[:150] if good else result}")
     failed = sum(not good for *_, good, _ in results)
     print(f"{len(results)} calls of {len({row[0] for row in results})} clients, {failed} failed")
     sys.exit(1 if failed else 0)

@@ -72,9 +72,12 @@ class Worker:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.url, self.name = f"http://127.0.0.1:{self.port}", name
-        command = [binary, "--model", str(folder), "--served-name", name, "--listen", f"127.0.0.1:{self.port}",
-                   "--dtype", "float32", "--threads", "1", *flags]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
+        self.command = [binary, "--model", str(folder), "--served-name", name, "--listen", f"127.0.0.1:{self.port}",
+                        "--dtype", "float32", "--threads", "1", *flags]
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
 
     def __enter__(self):
         return self
