@@ -190,7 +190,7 @@ fn an_engine_has_the_alerts_that_it_has_the_metrics_for() {
     assert_eq!(has("VLLM"), (true, false), "vLLM knows no 429 apart from other 4xx");
     assert_eq!(has("TEI"), (true, true));
     assert_eq!(has("Triton"), (true, false));
-    assert_eq!(has("SGLang"), (false, false));
+    assert_eq!(has("SGLang"), (true, false), "a full queue of SGLang is one of its 503");
     assert_eq!(has("LlamaCpp"), (false, false));
 }
 
@@ -209,7 +209,8 @@ fn an_objective_that_the_engine_can_t_show_is_refused_by_field_and_cure() {
     assert_eq!(with("VLLM", &available), Ok(()));
     assert_eq!(with("TEI", &available), Ok(()));
     assert_eq!(with("VLLM", &fast("500ms")), Ok(()));
-    let refusal = with("SGLang", &available).unwrap_err();
+    assert_eq!(with("SGLang", &available), Ok(()));
+    let refusal = with("LlamaCpp", &available).unwrap_err();
     assert!(refusal.contains("slos[0].indicator") && refusal.contains("remove the objective"), "{refusal}");
     let refusal = with("VLLM", &fast("250ms")).unwrap_err();
     assert!(refusal.contains("slos[0].threshold") && refusal.contains("use 500ms, 1s"), "{refusal}");
@@ -262,12 +263,8 @@ fn a_recording_rule_keeps_the_pod_and_names_the_model() {
 /// The counter of vLLM's failures is born with the first of them, in a pod that has been scraped for long.
 #[test]
 fn the_first_failures_of_an_engine_are_seen_and_a_missed_scrape_is_none() {
-    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-failures");
-    std::fs::create_dir_all(&folder).unwrap();
-    let spec = monitoring::rules(&valid(&sample("vllm")));
-    std::fs::write(folder.join("rules.yaml"), serde_yaml::to_string(&spec).unwrap()).unwrap();
-    let labels = &spec.groups[0].rules[0].labels;
-    let pod = format!(r#"namespace="{}",model="{}",pod="a""#, labels["namespace"], labels["model"]);
+    let model = valid(&sample("vllm"));
+    let pod = format!(r#"namespace="{}",model="{}",pod="a""#, model.namespace, model.name);
     let answered = |status: &str| format!(r#"http_requests_total{{{pod},handler="/v1/embeddings",status="{status}"}}"#);
     let failures = |time: &str, count: f64| {
         json!({
@@ -275,23 +272,49 @@ fn the_first_failures_of_an_engine_are_seen_and_a_missed_scrape_is_none() {
             "exp_samples": [{"labels": "{}", "value": count}],
         })
     };
-    let series = |series: String, values: &str| json!({"series": series, "values": values});
+    let series = [
+        (format!("up{{{pod}}}"), "1x12 0 1x60"),
+        (answered("2xx"), "0+10x12 stale 140+10x60"),
+        (answered("5xx"), "_x40 12x33"),
+    ];
+    promtool_agrees("first-failures", &model, &series, &[failures("9m", 0.0), failures("11m", 1.0)]);
+}
+
+/// The rules of the model give these results on these series.
+fn promtool_agrees(name: &str, model: &ValidModel, series: &[(String, &str)], expected: &[Value]) {
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("rules.yaml"), serde_yaml::to_string(&monitoring::rules(model)).unwrap()).unwrap();
+    let series: Vec<_> = series.iter().map(|(series, values)| json!({"series": series, "values": values})).collect();
     let test = json!({
         "rule_files": ["rules.yaml"], "evaluation_interval": "15s",
-        "tests": [{
-            "interval": "15s",
-            "input_series": [
-                series(format!("up{{{pod}}}"), "1x12 0 1x60"),
-                series(answered("2xx"), "0+10x12 stale 140+10x60"),
-                series(answered("5xx"), "_x40 12x33"),
-            ],
-            "promql_expr_test": [failures("9m", 0.0), failures("11m", 1.0)],
-        }],
+        "tests": [{"interval": "15s", "input_series": series, "promql_expr_test": expected}],
     });
     std::fs::write(folder.join("test.yaml"), test.to_string()).unwrap();
     let mut promtool = std::process::Command::new(tool::program("promtool"));
     let output = promtool.args(["test", "rules", "test.yaml"]).current_dir(&folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// vLLM opens its port when it has loaded. Before that its pod is not ready, and that is no fault.
+#[test]
+fn a_pod_of_an_engine_that_never_answered_is_down_only_if_it_is_ready() {
+    let model = valid(&sample("vllm"));
+    let of_model = format!(r#"namespace="{}",model="{}""#, model.namespace, model.name);
+    let rings = |time: &str, is_so: bool| {
+        let firing = format!(r#"count(ALERTS{{{of_model},alertname="InferenceWorkerDown",alertstate="firing"}})"#);
+        let samples = if is_so { json!([{"labels": "{}", "value": 1}]) } else { json!([]) };
+        json!({"expr": firing, "eval_time": time, "exp_samples": samples})
+    };
+    let story = |name: &str, up: &str, ready: &str, expected: &[Value]| {
+        let replicas = |state: &str| format!(r#"belfry_model_replicas{{{of_model},state="{state}"}}"#);
+        let pod = format!(r#"up{{{of_model},pod="a"}}"#);
+        let series = [(pod, up), (replicas("current"), "1x80"), (replicas("ready"), ready)];
+        promtool_agrees(name, &model, &series, expected);
+    };
+    story("loads", "0x40 1x40", "0x42 1x38", &[rings("5m", false), rings("9m45s", false)]);
+    story("is-not-reached", "0x80", "1x80", &[rings("1m", false), rings("5m", true)]);
+    story("hangs", "1x20 0x60", "1x20 0x60", &[rings("5m", false), rings("9m", true)]);
 }
 
 #[test]

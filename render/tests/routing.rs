@@ -85,7 +85,7 @@ fn each_receiver_learns_once_what_happened_where_to_look_and_how_long_it_lasted(
     let silence = "http://alertmanager.example.com/#/silences/new?filter=%7Bnamespace%3D%22search%22%2Cmodel%3D%22paging%22%2Calertname%3D%22InferenceModelDown%22%7D";
     for part in [
         &format!("Since {} UTC.", start_of(&down).strftime("%F %T")),
-        "Impact: Callers of this model get no answer at all.",
+        "Impact: Callers get no answer at all.",
         "/InferenceModelDown.md?namespace=search&model=paging\n",
         "Dashboard: https://grafana.example.com/d/belfry-",
         "Ask: #search-oncall\n",

@@ -1,13 +1,25 @@
-//! SGLang with `--enable-metrics`. Names: srt/observability/metrics_collector.py of the package sglang. Only newer releases count
-//! answers by status (`sglang:http_responses_total`), so availability is not measured: on an older one it would always read as 100 %.
+//! SGLang with `--enable-metrics`, from release 0.5.7 on. Names: srt/observability/metrics_collector.py of the package sglang; answers by
+//! status: `add_prometheus_track_response_middleware` of srt/utils/common.py, in older releases not there.
 
 use belfry_crds::contract::metrics;
 
 use super::{EngineSeries, Mapping};
 
+/// Routes that count as inference. SGLang counts all of its routes, that of the metrics too.
+const INFERENCE: &str =
+    "/generate|/encode|/classify|/v1/((chat/)?completions|responses|embeddings|classify|score|rerank)";
+
 pub(super) fn mappings() -> Vec<Mapping> {
+    let answered = |class: &str, status: &str| {
+        let series = EngineSeries::new("sglang:http_responses_total").like("endpoint", INFERENCE);
+        Mapping::new(&metrics::REQUESTS, series.like("status_code", class)).standing_for("status", status)
+    };
     let waiting = || EngineSeries::new("sglang:num_queue_reqs");
     vec![
+        answered("2..", "200"),
+        answered("4..", "400"),
+        // A full queue is a 503.
+        answered("5..", "500"),
         // The bucket bounds differ between releases; all of them have these two.
         Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new("sglang:e2e_request_latency_seconds"))
             .standing_for("phase", "total")

@@ -2,8 +2,9 @@
 //! huggingface/text-embeddings-inference. Its duration buckets are powers of 1.5 and match no threshold of the API, so
 //! no latency objective can be measured.
 //!
-//! Successes are counted by request. Failures in tokenizer, queue and model are counted by text, so that a request can fail as often
-//! as it has texts: a share of failures is never too small. A counter is there from its first event on.
+//! Failures in tokenizer, queue and model are counted by text, and so are the successes of `te_embed_success` and, for rerankers and
+//! classifiers, `te_predict_success`. `te_request_success` counts requests, and no `/predict` of a single text: a share of failures of it
+//! would be too large. A counter is there from its first event on.
 
 use belfry_crds::contract::metrics;
 
@@ -24,7 +25,8 @@ pub(super) fn mappings() -> Vec<Mapping> {
         Mapping::new(&metrics::REQUEST_DURATION, EngineSeries::new(name)).standing_for("phase", phase)
     };
     vec![
-        Mapping::new(&metrics::REQUESTS, EngineSeries::new("te_request_success"))
+        Mapping::new(&metrics::REQUESTS, EngineSeries::new("te_embed_success"))
+            .and(EngineSeries::new("te_predict_success"))
             .standing_for("status", "200")
             .standing_for("reason", "ok"),
         failed("overloaded", "429", "queue_full"),

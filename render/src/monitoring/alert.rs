@@ -59,8 +59,9 @@ pub struct Firing {
     pub labels: Vec<(&'static str, String)>,
     /// A template of one line: the model, and a number with its unit.
     pub summary: String,
-    /// A template for a person: what the alert means, and since when.
-    pub description: String,
+    /// A template for a person: what the alert means, and since when. `None` for alerts about models, whose rules must stay small:
+    /// what the summary does not say is in the runbook.
+    pub description: Option<String>,
 }
 
 /// How the templates of summaries and descriptions name the model.
@@ -128,17 +129,17 @@ impl Alert {
     fn annotations(&self, firing: &Firing, model: Option<&ValidModel>) -> BTreeMap<String, String> {
         let monitoring = model.map(|model| &model.monitoring);
         let base = monitoring.map_or(defaults::RUNBOOK_BASE_URL, |m| m.runbook_base_url.as_str());
-        // A rule of one model knows its name, and is shorter by it.
+        // A rule of one model knows its name. Its expression may have lost the labels that a template would read.
         let named = |template: &str| match model {
             Some(model) => template.replace(SUBJECT, &format!("{}/{}", model.namespace, model.name)),
             None => template.to_owned(),
         };
         let mut annotations = BTreeMap::from([
             ("summary".to_owned(), named(&firing.summary)),
-            ("description".to_owned(), named(&firing.description)),
             ("impact".to_owned(), text(self.impact)),
             ("runbook_url".to_owned(), text(&format!("{base}/{}{}", self.runbook_file(), subject(model)))),
         ]);
+        annotations.extend(firing.description.iter().map(|template| ("description".to_owned(), named(template))));
         if let Some(contact) = monitoring.and_then(|m| m.contact.as_ref()) {
             annotations.insert("contact".into(), text(contact));
         }

@@ -1,4 +1,4 @@
-//! Common parts of the alerts on objectives: a rule for each pair of windows, and the alerts that the cases expect.
+//! Common parts of the alerts on objectives: a rule for each severity, and the alerts that the cases expect.
 
 use belfry_crds::inference_model::AlertSeverity;
 
@@ -8,46 +8,60 @@ use super::objective::{BURNS, Burn, LEAST_ERRORS};
 use super::promql::{Record, SeriesOf};
 use crate::model::{Objective, ValidIndicator, ValidModel};
 
-/// A rule for each objective with a `fault` and each pair of windows. `fault` says what a bad request did; it is `None` for
+/// A rule for each objective with a `fault` and each severity. `fault` says what a bad request did; it is `None` for
 /// objectives of another alert.
 pub(super) fn firings(model: &ValidModel, fault: impl Fn(&ValidIndicator) -> Option<String>) -> Vec<Firing> {
     let objectives = model.monitoring.objectives.iter();
     objectives
         .filter_map(|objective| Some((objective, fault(&objective.indicator)?)))
-        .flat_map(|(objective, fault)| BURNS.iter().map(move |pair| burn(model, objective, pair, &fault)))
+        .flat_map(|(objective, fault)| [true, false].map(|critical| burn(model, objective, critical, &fault)))
         .collect()
 }
 
-/// There is no `for`: the long window is a wait already, and more would only delay the page.
-fn burn(model: &ValidModel, objective: &Objective, pair: &Burn, fault: &str) -> Firing {
-    let Burn { long, short, .. } = pair;
+/// Each pair of windows is an alert of its own, with labels from the expression. There is no `for`: the long window is a wait
+/// already, and more would only delay the page.
+fn burn(model: &ValidModel, objective: &Objective, critical: bool, fault: &str) -> Firing {
+    let pairs: Vec<_> = BURNS.iter().filter(|pair| pair.critical == critical).collect();
+    let exprs: Vec<_> = pairs.iter().map(|pair| pair.expr(model, objective)).collect();
     Firing {
-        severity: if pair.critical { AlertSeverity::Critical } else { AlertSeverity::Warning },
-        expr: pair.expr(model, objective),
+        severity: if critical { AlertSeverity::Critical } else { AlertSeverity::Warning },
+        expr: exprs.join("\nor "),
         for_: None,
         keep_firing_for: Some("5m"),
-        labels: vec![("slo", objective.name.clone()), ("long", (*long).into()), ("short", (*short).into())],
+        labels: vec![("slo", objective.name.clone())],
         summary: format!(
-            "{{{{ $labels.namespace }}}}/{{{{ $labels.model }}}}: {{{{ $value | humanizePercentage }}}} of requests {fault} in {long}, \
-             objective {} is {}%",
-            objective.name, objective.percent
-        ),
-        description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} {fault} within the \
-             last {long}, and it goes on in the last {short}. Objective {} promises {}% over 30 days; at this rate its budget is \
-             spent in {} or less.",
+            "{{{{ $labels.namespace }}}}/{{{{ $labels.model }}}}: {{{{ $value | humanizePercentage }}}} of requests {fault} in \
+             {{{{ $labels.long }}}}; objective {} is {}%, its budget lasts {}",
             objective.name,
             objective.percent,
-            pair.exhaustion(objective)
+            lasts(&pairs, objective)
         ),
+        description: None,
     }
+}
+
+/// A template for the time in which the budget is spent, for the pair that fires.
+fn lasts(pairs: &[&Burn], objective: &Objective) -> String {
+    let (last, others) = match pairs {
+        [others @ .., last] => (last.exhaustion(objective), others),
+        [] => return String::new(),
+    };
+    let others: String = others
+        .iter()
+        .filter(|pair| pair.exhaustion(objective) != last)
+        .map(|pair| {
+            format!("{{{{ if eq $labels.long \"{}\" }}}}{}{{{{ else }}}}", pair.long, pair.exhaustion(objective))
+        })
+        .collect();
+    let end = "{{ end }}".repeat(others.matches("{{ else }}").count());
+    format!("{others}{last}{end}")
 }
 
 pub(super) fn meaning() -> String {
     format!(
         "The share of bad requests is so high, in a long window and still in a short one (labels `long` and `short`), that the budget of \
-         30 days will not last. The description says how long it lasts. At least {LEAST_ERRORS} requests must have been bad, so that one \
-         failure on a quiet model does not page. `1h` and `6h` page; `1d` and `3d` can wait for the working day."
+         30 days will not last. The summary says how long it lasts at that rate, at most. At least {LEAST_ERRORS} requests must have been \
+         bad, so that one failure on a quiet model does not page. `1h` and `6h` page; `1d` and `3d` can wait for the working day."
     )
 }
 
@@ -55,8 +69,9 @@ pub(super) fn resolves() -> String {
     "Five minutes after the short window is below the threshold again: within ten minutes for `1h`, within hours for `3d`. The budget that was spent comes back only after 30 days.".into()
 }
 
-/// Labels and text of each pair of windows.
-const PAIRS: [(&str, &str); 4] = [("1h", "5m"), ("6h", "30m"), ("1d", "2h"), ("3d", "6h")];
+/// Labels of each pair of windows.
+const PAIRS: [[&str; 3]; 4] =
+    [["critical", "1h", "5m"], ["critical", "6h", "30m"], ["warning", "1d", "2h"], ["warning", "3d", "6h"]];
 
 const AVAILABILITY_LASTS: [&str; 4] = ["50 hours", "5 days", "10 days", "30 days"];
 
@@ -64,14 +79,12 @@ const AVAILABILITY_LASTS: [&str; 4] = ["50 hours", "5 days", "10 days", "30 days
 pub(super) fn expected(slo: [&'static str; 3], share: &str, pairs: std::ops::Range<usize>) -> Vec<Expected> {
     let [name, percent, fault] = slo;
     let burn = |index: usize| {
-        let (long, short) = PAIRS[index];
+        let [severity, long, short] = PAIRS[index];
         let lasts = AVAILABILITY_LASTS[index];
         case::expected(
-            &[("slo", name), ("long", long), ("short", short)],
-            &format!("search/minilm: {share} of requests {fault} in {long}, objective {name} is {percent}"),
+            &[("severity", severity), ("slo", name), ("long", long), ("short", short)],
             &format!(
-                "{share} of the requests to search/minilm {fault} within the last {long}, and it goes on in the last {short}. \
-                 Objective {name} promises {percent} over 30 days; at this rate its budget is spent in {lasts} or less."
+                "search/minilm: {share} of requests {fault} in {long}; objective {name} is {percent}, its budget lasts {lasts}"
             ),
         )
     };

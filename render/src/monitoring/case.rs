@@ -36,7 +36,8 @@ pub(super) struct Expected {
     /// Labels that come from the series, or that distinguish the rules of one alert.
     pub(super) labels: Vec<(&'static str, &'static str)>,
     pub(super) summary: String,
-    pub(super) description: String,
+    /// `None` where the rule has no annotation `description`.
+    pub(super) description: Option<String>,
 }
 
 impl Case {
@@ -96,7 +97,14 @@ pub(super) fn grow(parts: &[(u32, u32)]) -> String {
     values.join(" ")
 }
 
-/// An alert that fires with these labels and these two texts.
-pub(super) fn expected(labels: &[(&'static str, &'static str)], summary: &str, description: &str) -> Expected {
-    Expected { labels: labels.to_vec(), summary: summary.into(), description: description.into() }
+/// An alert that fires with these labels and this summary.
+pub(super) fn expected(labels: &[(&'static str, &'static str)], summary: &str) -> Expected {
+    Expected { labels: labels.to_vec(), summary: summary.into(), description: None }
+}
+
+impl Expected {
+    /// The same alert, with the annotation `description`.
+    pub(super) fn described(self, description: &str) -> Self {
+        Self { description: Some(description.into()), ..self }
+    }
 }

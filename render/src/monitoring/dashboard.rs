@@ -26,13 +26,14 @@ mod query;
 mod serving;
 
 pub(super) fn of_model(model: &ValidModel) -> Value {
-    let series = SeriesOf::model(model);
+    // The names stand in two variables and not in each query, where they would be most of a dashboard.
+    let series = SeriesOf::named("$ns", "$model");
     let workers = series.clone().selected_pods();
     let mut rows = vec![overview::row(model, &series), serving::traffic(model, &workers), serving::latency(&workers)];
     rows.extend([serving::batching(&workers), serving::capacity(&series, &workers)]);
     rows.extend([lifecycle::row(&series, &workers)]);
     rows.extend((!model.monitoring.objectives.is_empty()).then(|| objectives::row(model, &series)));
-    rows.push(overview::alerts(&series));
+    rows.push(overview::alerts(&SeriesOf::model(model)));
     if let Some(engine) = &model.engine {
         rows = rows.into_iter().filter_map(|row| row.keeping(&|expr| engine.offers(expr))).collect();
     }
@@ -43,7 +44,7 @@ pub(super) fn of_model(model: &ValidModel) -> Value {
         description: format!("{about} Written by Belfry; changes are overwritten."),
         runbooks: &model.monitoring.runbook_base_url,
         annotations: vec![firing(&series), rollouts(&series)],
-        variables: vec![pods(&series)],
+        variables: vec![constant("ns", &model.namespace), constant("model", &model.name), pods(&series)],
     }
     .around(rows)
 }
@@ -133,6 +134,14 @@ fn rollouts(series: &SeriesOf) -> Value {
     let rolling_out =
         condition(series, ConditionType::Progressing, ConditionStatus::True).eq("reason", Reason::RollingOut.as_str());
     annotation("Rollouts", "blue", &format!("{rolling_out} == 1"), "new pods replace old ones")
+}
+
+/// A variable that no one sees or changes.
+fn constant(name: &str, value: &str) -> Value {
+    json!({
+        "current": { "selected": true, "text": value, "value": value }, "hide": 2, "name": name, "query": value, "skipUrlSync": true,
+        "type": "constant",
+    })
 }
 
 /// The variable `pod`.

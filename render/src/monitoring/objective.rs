@@ -5,14 +5,15 @@
 //! method of the SRE workbook, with two changes. At least [`LEAST_ERRORS`] requests must have failed,
 //! because on a quiet model a single failure would look like a burn. And no threshold exceeds
 //! [`HIGHEST_RATIO`], because 14.4 times the budget of a 90 % objective is more than all requests.
-
-use std::collections::BTreeMap;
+//!
+//! Every expression on raw series is recorded once, and the availability of all objectives is that of the model: a
+//! PrometheusRule has to stay small ([`super::rules`]).
 
 use belfry_crds::contract::{metrics, threshold_seconds};
 use belfry_crds::inference_model::ScrapeInterval;
 use belfry_crds::monitoring::Rule;
 
-use super::promql::{Record, SeriesOf, Total, all};
+use super::promql::{Level, Record, SeriesOf, Total, all, by_model};
 use crate::model::{Objective, ValidIndicator, ValidModel};
 
 /// Minimum number of failures for an alert.
@@ -24,13 +25,15 @@ const PATIENCE: f64 = 5.0;
 /// A share of failures above this always counts as a burn.
 const HIGHEST_RATIO: f64 = 0.8;
 
-/// Windows over the worker's own series.
+/// Windows over the worker's own series, whose ratios are recorded.
 const RAW: &[&str] = &["5m", "30m", "1h"];
 
-/// Windows over recorded rates. Reading three days of every pod's counters at each evaluation would
-/// cost a hundred times more. The recorded rates blur times by five minutes, which does not matter for
-/// windows this long.
-const SMEARED: &[&str] = &["2h", "6h", "1d", "3d"];
+/// The window of the counts that longer windows are added up from. Reading three days of every pod's counters at each evaluation
+/// would cost a hundred times more. The counts blur times by five minutes, which does not matter for windows of two hours and more.
+const STEP: &str = "5m";
+
+/// The same, in seconds.
+pub(super) const STEP_SECONDS: u32 = 300;
 
 /// A pair of windows that are compared, and the factor by which the budget is spent too fast.
 #[derive(Clone, Copy, Debug)]
@@ -61,64 +64,130 @@ impl Burn {
         if hours < 72.0 { format!("{hours} hours") } else { format!("{} days", (hours / 24.0).round()) }
     }
 
-    /// The expression with which this pair fires.
+    /// The expression with which this pair fires. Its series have the labels `long` and `short`, so that one rule can have two
+    /// pairs.
     pub(super) fn expr(&self, model: &ValidModel, objective: &Objective) -> String {
         let series = SeriesOf::model(model);
-        let recorded = |record: Record| series.recorded(&record, &objective.name);
         let threshold = number(self.threshold(objective));
-        format!(
-            "{} > {threshold} and {} > {threshold} and {} >= {LEAST_ERRORS}",
-            recorded(Record::ErrorRatio(self.long)),
-            recorded(Record::ErrorRatio(self.short)),
-            recorded(Record::Errors(self.long)),
-        )
+        let exceeds = |window| format!("{} > {threshold}", ratio(&series, objective, window));
+        let burns = format!(
+            "{} and on () {} and on () {}",
+            exceeds(self.long),
+            exceeds(self.short),
+            self.guard(model, objective)
+        );
+        let named = |expr: &str, label: &str, window: &str| {
+            format!("label_replace({expr}, \"{label}\", \"{window}\", \"\", \"\")")
+        };
+        named(&named(&burns, "long", self.long), "short", self.short)
+    }
+
+    /// That enough requests were bad within the long window.
+    fn guard(&self, model: &ValidModel, objective: &Objective) -> String {
+        let series = SeriesOf::model(model);
+        if !RAW.contains(&self.long) {
+            // Each count stands for the interval in which it was made. If the interval has changed, the result is off by the same
+            // factor, which is good enough for a guard.
+            let least = LEAST_ERRORS * STEP_SECONDS / seconds(model.monitoring.interval);
+            return format!("{} >= {least}", counts(&series, objective)[0].over_time("sum", self.long));
+        }
+        let errors = match objective.indicator {
+            ValidIndicator::Availability => series.traffic(&Record::Failures(self.long)).to_string(),
+            ValidIndicator::Latency { .. } => {
+                let recorded = |record: Record| series.recorded(&record, &objective.name);
+                format!("{} * {}", recorded(Record::ErrorRatio(self.long)), recorded(Record::Total(self.long)))
+            }
+        };
+        format!("{errors} >= {LEAST_ERRORS}")
     }
 }
 
+/// Bad requests and all that count, of five minutes each.
+pub(super) fn counts(series: &SeriesOf, objective: &Objective) -> [Level; 2] {
+    match objective.indicator {
+        ValidIndicator::Availability => {
+            [Record::Failures(STEP), Record::Requests(STEP)].map(|record| series.traffic(&record))
+        }
+        ValidIndicator::Latency { .. } => {
+            [Record::Errors(STEP), Record::Total(STEP)].map(|record| series.recorded(&record, &objective.name))
+        }
+    }
+}
+
+/// Share of bad requests within a window: nothing, or no number, without requests.
+pub(super) fn ratio(series: &SeriesOf, objective: &Objective, window: &'static str) -> String {
+    if RAW.contains(&window) {
+        return series.recorded(&Record::ErrorRatio(window), &objective.name).to_string();
+    }
+    let [errors, total] = counts(series, objective).map(|count| count.over_time("sum", window));
+    format!("{errors} / {total}")
+}
+
 /// Windows of the failures that alerts read.
-const WINDOWS: &[&str] = &["1m", "2m", "5m", "10m", "1h"];
+const WINDOWS: &[&str] = &["1m", "2m", "5m", "10m", "30m", "1h"];
 
 /// The window of the times that alerts read.
 pub(super) const TIMES: &str = "10m";
 
-/// The recording rules about all requests of a model, without which several alerts would repeat the same long expressions.
+/// The recording rules about all requests of a model, without which several rules would repeat the same long expressions.
 pub(super) fn traffic(model: &ValidModel) -> Vec<Rule> {
     let series = SeriesOf::model(model);
-    let labels =
-        BTreeMap::from([("namespace".to_owned(), model.namespace.clone()), ("model".to_owned(), model.name.clone())]);
-    let record = |record: Record, expr: String| Rule {
-        record: Some(record.to_string()),
-        expr,
-        labels: labels.clone(),
-        ..Rule::default()
-    };
-    let slow = slow(model);
+    let record = |record: Record, expr: String| labelled(&record, expr, model, None);
+    let slow = slow_from(model).map_or(PATIENCE, |(_, seconds)| seconds);
     let mut rules: Vec<_> = WINDOWS
         .iter()
         .flat_map(|window| {
-            let failures = failures(&series, model, Total::increase, window);
+            let requests = by_model("sum", series.counter(&metrics::REQUESTS).increase(window));
+            let failures = failures(&series, model, window);
+            let refused = by_model("sum", refused(&series).increase(window));
             [
-                record(Record::Requests(window), requests(&series, Total::increase, window)),
+                kept(&Record::Requests(window), requests, None),
                 record(Record::Failures(window), failures),
+                kept(&Record::Refused(window), refused, None),
             ]
         })
         .collect();
-    rules.push(record(Record::Timed(TIMES), total(&series, model, &slow, Total::increase, TIMES)));
-    rules.push(record(Record::Slow(TIMES), errors(&series, model, &slow, Total::increase, TIMES)));
+    rules.push(record(Record::Timed(TIMES), timed(&series, model, slow, TIMES)));
+    let all = series.traffic(&Record::Timed(TIMES));
+    rules.push(record(Record::Slow(TIMES), format!("{all} - on () {}", fast(&series, slow, TIMES))));
     rules
+}
+
+/// A recording rule whose expression has lost the names of the model.
+fn labelled(record: &Record, expr: String, model: &ValidModel, objective: Option<&Objective>) -> Rule {
+    let mut rule = kept(record, expr, objective);
+    rule.labels.insert("namespace".into(), model.namespace.clone());
+    rule.labels.insert("model".into(), model.name.clone());
+    rule
+}
+
+/// A recording rule whose expression keeps the names of the model.
+fn kept(record: &Record, expr: String, objective: Option<&Objective>) -> Rule {
+    let slo = objective.map(|objective| ("slo".to_owned(), objective.name.clone()));
+    Rule { record: Some(record.to_string()), expr, labels: slo.into_iter().collect(), ..Rule::default() }
+}
+
+/// Whether a share of the requests was bad, and enough of them were: within five minutes; and within an hour and still in ten minutes,
+/// because a model that few ask needs longer for as many.
+pub(super) fn is_often_bad(series: &SeriesOf, bad: fn(&'static str) -> Record, share: f64) -> [String; 2] {
+    let bad = |window: &'static str| series.traffic(&bad(window));
+    let exceeds =
+        |window: &'static str| format!("{} / {} > {share}", bad(window), series.traffic(&Record::Requests(window)));
+    let fast = format!("{} and {} >= {LEAST_ERRORS}", exceeds("5m"), bad("5m"));
+    let slow = format!("{} and {} and {} >= {LEAST_ERRORS}", exceeds("1h"), exceeds("10m"), bad("1h"));
+    [fast, slow]
+}
+
+/// Whether the model's engine counts refused requests.
+pub(super) fn counts_refusals(model: &ValidModel) -> bool {
+    let refused = refused(&SeriesOf::model(model)).to_string();
+    model.engine.as_ref().is_none_or(|engine| engine.offers(&refused))
 }
 
 /// Whether the model's engine counts failed requests.
 pub(super) fn counts_failures(model: &ValidModel) -> bool {
-    let failures = failures(&SeriesOf::model(model), model, Total::increase, "5m");
+    let failures = failures(&SeriesOf::model(model), model, "5m");
     model.engine.as_ref().is_none_or(|engine| engine.offers(&failures))
-}
-
-/// Requests that took longer than five seconds; for an engine without that bound, longer than its next one.
-fn slow(model: &ValidModel) -> Objective {
-    let (threshold, seconds) = slow_from(model).unwrap_or_else(|| ("5s".to_owned(), PATIENCE));
-    let indicator = ValidIndicator::Latency { threshold, seconds };
-    Objective { name: String::new(), percent: String::new(), ratio: 0.0, indicator }
 }
 
 /// The time from which a request is slow, as text and in seconds; `None` for an engine that does not say.
@@ -131,93 +200,57 @@ pub(super) fn slow_from(model: &ValidModel) -> Option<(String, f64)> {
 /// The recording rules of one objective.
 pub(super) fn records(model: &ValidModel, objective: &Objective) -> Vec<Rule> {
     let series = SeriesOf::model(model);
-    let recorded = |record: Record| series.recorded(&record, &objective.name);
-    let record = |record: Record, expr: String| Rule {
-        record: Some(record.to_string()),
-        expr,
-        labels: BTreeMap::from([
-            ("namespace".to_owned(), model.namespace.clone()),
-            ("model".to_owned(), model.name.clone()),
-            ("slo".to_owned(), objective.name.clone()),
-        ]),
-        ..Rule::default()
+    let record = |record: Record, expr: String| labelled(&record, expr, model, Some(objective));
+    let target = record(Record::Objective, format!("vector({})", number(objective.ratio)));
+    let ratios = match objective.indicator {
+        ValidIndicator::Availability => RAW.iter().map(|window| availability(&series, objective, window)).collect(),
+        ValidIndicator::Latency { seconds, .. } => latency(&series, model, objective, seconds),
     };
-    let mut rules = vec![
-        record(Record::Objective, format!("vector({})", number(objective.ratio))),
-        record(Record::RequestRate, total(&series, model, objective, Total::rate, "5m")),
-        record(Record::ErrorRate, errors(&series, model, objective, Total::rate, "5m")),
-    ];
-    for window in RAW {
-        let errors = errors(&series, model, objective, Total::rate, window);
-        let total = total(&series, model, objective, Total::rate, window);
-        rules.push(record(Record::ErrorRatio(window), format!("({errors}) / ({total} > 0)")));
-    }
-    for window in SMEARED {
-        let errors = recorded(Record::ErrorRate).over_time("sum", window);
-        let total = recorded(Record::RequestRate).over_time("sum", window);
-        rules.push(record(Record::ErrorRatio(window), format!("{errors} / ({total} > 0)")));
-    }
-    for burn in BURNS {
-        let increase = if RAW.contains(&burn.long) {
-            errors(&series, model, objective, Total::increase, burn.long)
-        } else {
-            // The sum of rates, times the interval that each stands for. If the interval has changed, the result
-            // is off by the same factor, which is good enough for a guard.
-            let rates = recorded(Record::ErrorRate).over_time("sum", burn.long);
-            format!("{rates} * {}", seconds(model.monitoring.interval))
-        };
-        rules.push(record(Record::Errors(burn.long), increase));
-    }
-    rules
+    std::iter::once(target).chain(ratios).collect()
 }
 
-/// [`Total::rate`] or [`Total::increase`].
-pub(super) type Growth = fn(&Total, &str) -> String;
-
-/// Requests that count.
-pub(super) fn total(
-    series: &SeriesOf,
-    model: &ValidModel,
-    objective: &Objective,
-    growth: Growth,
-    window: &str,
-) -> String {
-    match objective.indicator {
-        ValidIndicator::Availability => requests(series, growth, window),
-        ValidIndicator::Latency { seconds, .. } => {
-            let served = served(series, growth, window);
-            match late(series, model, seconds, growth, window) {
-                Some(late) => format!("{served} + ({late} or vector(0))"),
-                None => served,
-            }
-        }
-    }
+fn availability(series: &SeriesOf, objective: &Objective, window: &'static str) -> Rule {
+    let [failures, requests] =
+        [Record::Failures(window), Record::Requests(window)].map(|record| series.traffic(&record));
+    kept(&Record::ErrorRatio(window), format!("{failures} / ({requests} > 0)"), Some(objective))
 }
 
-/// Requests that break the objective.
-pub(super) fn errors(
-    series: &SeriesOf,
-    model: &ValidModel,
-    objective: &Objective,
-    growth: Growth,
-    window: &str,
-) -> String {
-    match objective.indicator {
-        ValidIndicator::Availability => failures(series, model, growth, window),
-        // Without a fallback: a missing bucket must not look like an objective that is met.
-        ValidIndicator::Latency { seconds, .. } => {
-            let fast = series.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total");
-            let fast = all("sum", growth(&fast, window));
-            format!("{} - {fast}", total(series, model, objective, growth, window))
-        }
+/// Without a fallback: a missing bucket must not look like an objective that is met.
+fn latency(series: &SeriesOf, model: &ValidModel, objective: &Objective, seconds: f64) -> Vec<Rule> {
+    let recorded = |record: Record| series.recorded(&record, &objective.name);
+    let record = |record: Record, expr: String| labelled(&record, expr, model, Some(objective));
+    let total = |window: &'static str| timed(series, model, seconds, window);
+    let fast = |window: &'static str| fast(series, seconds, window);
+    let [errors, all] = [Record::Errors(STEP), Record::Total(STEP)].map(recorded);
+    vec![
+        record(Record::Total(STEP), total(STEP)),
+        record(Record::Errors(STEP), format!("{all} - on () {}", fast(STEP))),
+        kept(&Record::ErrorRatio(STEP), format!("{errors} / ({all} > 0)"), None),
+        record(Record::ErrorRatio("30m"), format!("1 - {} / ({} > 0)", fast("30m"), total("30m"))),
+        record(Record::Total("1h"), total("1h")),
+        record(Record::ErrorRatio("1h"), format!("1 - {} / on () ({} > 0)", fast("1h"), recorded(Record::Total("1h")))),
+    ]
+}
+
+/// Requests that were answered within this time.
+fn fast(series: &SeriesOf, seconds: f64, window: &str) -> String {
+    all("sum", series.bucket(&metrics::REQUEST_DURATION, seconds).eq("phase", "total").increase(window))
+}
+
+/// Requests whose time counts: those that were served, and those whose callers left after they had waited for longer.
+fn timed(series: &SeriesOf, model: &ValidModel, seconds: f64, window: &str) -> String {
+    let served = all("sum", series.count(&metrics::REQUEST_DURATION).eq("phase", "total").increase(window));
+    match late(series, model, seconds, window) {
+        Some(late) => format!("{served} + ({late} or vector(0))"),
+        None => served,
     }
 }
 
 /// Requests that failed their callers: those that were answered with a 5xx, and those whose callers left after they had waited
 /// for too long. Without a failure there is no series yet; that means 0, not unknown.
-pub(super) fn failures(series: &SeriesOf, model: &ValidModel, growth: Growth, window: &str) -> String {
-    let failed = all("sum", growth(&failed(series), window));
-    match late(series, model, patience(model), growth, window) {
+pub(super) fn failures(series: &SeriesOf, model: &ValidModel, window: &str) -> String {
+    let failed = all("sum", failed(series).increase(window));
+    match late(series, model, patience(model), window) {
         Some(late) => format!("({failed} or vector(0)) + ({late} or vector(0))"),
         None => format!("{failed} or vector(0)"),
     }
@@ -227,6 +260,11 @@ pub(super) fn failures(series: &SeriesOf, model: &ValidModel, growth: Growth, wi
 /// caller got no answer, and a Service sends no requests to workers that are not ready.
 pub(super) fn failed(series: &SeriesOf) -> Total {
     series.counter(&metrics::REQUESTS).matching("status", "5..")
+}
+
+/// Requests that were refused because a queue was full.
+fn refused(series: &SeriesOf) -> Total {
+    series.counter(&metrics::REQUESTS).eq("status", "429")
 }
 
 /// Seconds after which a caller that left without an answer has been failed: the strictest objective of latency, and at most
@@ -245,19 +283,10 @@ pub(super) fn patience_text(model: &ValidModel) -> String {
     if seconds < 1.0 { format!("{} ms", seconds * 1000.0) } else { format!("{seconds} s") }
 }
 
-/// Every request, whatever became of it.
-fn requests(series: &SeriesOf, growth: Growth, window: &str) -> String {
-    all("sum", growth(&series.counter(&metrics::REQUESTS), window))
-}
-
-fn served(series: &SeriesOf, growth: Growth, window: &str) -> String {
-    all("sum", growth(&series.count(&metrics::REQUEST_DURATION).eq("phase", "total"), window))
-}
-
 /// Requests whose callers left after they had waited for longer. `None` for other engines, which do not say how long. A caller
 /// that leaves at once has changed its mind.
-fn late(series: &SeriesOf, model: &ValidModel, seconds: f64, growth: Growth, window: &str) -> Option<String> {
-    let sum = |total: &Total| all("sum", growth(total, window));
+fn late(series: &SeriesOf, model: &ValidModel, seconds: f64, window: &str) -> Option<String> {
+    let sum = |total: &Total| all("sum", total.increase(window));
     let all = series.count(&metrics::ABANDONED_DURATION);
     let early = series.bucket(&metrics::ABANDONED_DURATION, seconds);
     model.engine.is_none().then(|| format!("({} - {})", sum(&all), sum(&early)))

@@ -62,7 +62,7 @@ fn rendered(rules: &[Rule], expected: &Expected) -> Option<ExpectedAlert> {
     exp_labels.extend(expected.labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let mut exp_annotations = rule.annotations.clone();
     exp_annotations.insert("summary".into(), expected.summary.clone());
-    exp_annotations.insert("description".into(), expected.description.clone());
+    exp_annotations.extend(expected.description.iter().map(|text| ("description".to_owned(), text.clone())));
     Some(ExpectedAlert { exp_labels, exp_annotations })
 }
 

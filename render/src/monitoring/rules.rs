@@ -1,4 +1,7 @@
 //! The table of alerts and the objectives → groups of rules.
+//!
+//! A model's rules need no rules but their own: neither those of the chart, nor those of another object. So they ring wherever
+//! they are loaded, also in the Prometheus of one namespace, and no alert waits for a record of another group.
 
 use belfry_crds::monitoring::{PrometheusRuleSpec, Rule, RuleGroup};
 
@@ -21,21 +24,24 @@ pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
             engine.mappings.iter().flat_map(|mapping| engine_records::records(model, mapping)).collect();
         groups.extend((!records.is_empty()).then(|| group("engine", records)));
     }
-    let alerts = model_alerts(model, |alert| alert.category != Category::Objective);
-    // Rules of one group are evaluated in order, so the alerts read values that were just recorded.
+    // Rules of one group are evaluated in order, so each reads values that were just recorded.
+    let rules = [model_alerts(model, |alert| alert.category != Category::Objective), objectives(model)].concat();
     let read = |record: &Rule| {
         let name = format!("{}{{", record.record.as_deref().unwrap_or_default());
-        alerts.iter().any(|alert| alert.expr.contains(&name))
+        rules.iter().any(|rule| rule.expr.contains(&name))
     };
     let records: Vec<_> = objective::traffic(model).into_iter().filter(read).collect();
-    groups.extend((!alerts.is_empty()).then(|| group("alerts", [records, alerts].concat())));
-    let mut objectives: Vec<_> =
-        model.monitoring.objectives.iter().flat_map(|objective| objective::records(model, objective)).collect();
-    if !objectives.is_empty() {
-        objectives.extend(model_alerts(model, |alert| alert.category == Category::Objective));
-        groups.push(group("objectives", objectives));
-    }
+    groups.extend((!rules.is_empty()).then(|| group("rules", [records, rules].concat())));
     PrometheusRuleSpec { groups }
+}
+
+fn objectives(model: &ValidModel) -> Vec<Rule> {
+    let objectives = model.monitoring.objectives.iter();
+    let records: Vec<_> = objectives.flat_map(|objective| objective::records(model, objective)).collect();
+    if records.is_empty() {
+        return records;
+    }
+    [records, model_alerts(model, |alert| alert.category == Category::Objective)].concat()
 }
 
 pub(super) fn of_operator() -> PrometheusRuleSpec {

@@ -26,7 +26,7 @@ pub(super) const TITLE: &str = concat!(
 macro_rules! body {
     () => {
         concat!(
-            "{{ range .Alerts }}{{ .Annotations.summary }}\n{{ .Annotations.description }}\n",
+            "{{ range .Alerts }}{{ .Annotations.summary }}\n",
             r#"{{ if eq .Status "firing" }}Since {{ .StartsAt.UTC.Format "2006-01-02 15:04:05" }} UTC."#,
             "{{ else }}Resolved; it lasted {{ (.EndsAt.Sub .StartsAt).Round 1000000000 }}.{{ end }}\n",
             "{{ with .Annotations.impact }}Impact: {{ . }}\n{{ end }}",

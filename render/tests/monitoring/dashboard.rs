@@ -114,11 +114,13 @@ fn every_panel_says_what_it_shows() {
             assert!(description.ends_with('.'), "{}: {description}", title(panel));
             let defaults = &panel["fieldConfig"]["defaults"];
             assert!(UNITS.contains(&defaults["unit"].as_str().unwrap()), "{}", title(panel));
-            assert!(defaults["thresholds"]["steps"][0]["value"].is_null(), "{}", title(panel));
-            let steps = defaults["thresholds"]["steps"].as_array().unwrap();
+            let kind = panel["type"].as_str().unwrap();
+            let steps = defaults["thresholds"]["steps"].as_array().cloned().unwrap_or_default();
+            // Grafana's own thresholds of a number are red from 80 on.
+            assert!(!steps.is_empty() || kind != "stat", "{}", title(panel));
+            assert!(steps.first().is_none_or(|step| step["value"].is_null()), "{}", title(panel));
             let values: Vec<_> = steps.iter().filter_map(|step| step["value"].as_f64()).collect();
             assert!(values.is_sorted(), "{}: {values:?}", title(panel));
-            let kind = panel["type"].as_str().unwrap();
             assert!(
                 ["timeseries", "stat", "table", "heatmap", "state-timeline", "alertlist"].contains(&kind),
                 "{kind}"
@@ -134,7 +136,8 @@ fn every_query_goes_through_the_variable_and_reads_only_series_that_exist() {
             monitoring::rules(model).groups.into_iter().flat_map(|group| group.rules).filter_map(|rule| rule.record);
         let sources = Sources::contract().prometheus().recorded(recorded);
         check_queries(&dashboard, &sources);
-        let pods = dashboard["templating"]["list"][1]["definition"].as_str().unwrap();
+        let variables = dashboard["templating"]["list"].as_array().unwrap();
+        let pods = variables.iter().find(|variable| variable["name"] == "pod").unwrap()["definition"].as_str().unwrap();
         check(pods.strip_prefix("label_values(").unwrap().strip_suffix(", pod)").unwrap(), &sources);
     }
 }
@@ -166,7 +169,7 @@ fn check_queries(dashboard: &Value, sources: &Sources) {
         assert_eq!(targets.is_empty(), panel["type"] == "alertlist", "{}", title(panel));
         let mut references = BTreeSet::new();
         for target in targets {
-            assert_eq!(target["datasource"]["uid"], "${datasource}", "{}", title(panel));
+            assert!(target.get("datasource").is_none(), "{}: its panel's is meant", title(panel));
             assert!(references.insert(target["refId"].as_str().unwrap()), "{}", title(panel));
             check(target["expr"].as_str().unwrap(), sources);
             let present = target["instant"].as_bool().unwrap_or(false);

@@ -9,14 +9,14 @@ use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example::{self, POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective::LEAST_ERRORS;
-use crate::monitoring::promql::{SeriesOf, all, by};
+use crate::monitoring::promql::{Record, SeriesOf, all, by};
 use crate::monitoring::runbook::{Runbook, cause, pods, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceConnectionsSaturated",
     category: Category::Saturation,
     component: AlertComponent::Worker,
-    impact: "A caller that opens one more connection gets 503, and no other metric counts its requests.",
+    impact: "New connections get 503, which no other metric counts.",
     severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
@@ -38,9 +38,7 @@ fn filling(model: &ValidModel) -> Firing {
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: a pod has {{ $value | humanizePercentage }} of the connections that it takes".into(),
-        description: "For 2 minutes a pod of {{ $labels.namespace }}/{{ $labels.model }} has had more than 80% of the connections that it \
-            takes, now {{ $value | humanizePercentage }}. At 100% new connections are refused with 503."
-            .into(),
+        description: None,
     }
 }
 
@@ -48,14 +46,13 @@ fn filling(model: &ValidModel) -> Firing {
 fn refusing(model: &ValidModel) -> Firing {
     let series = SeriesOf::model(model);
     let refused = series.counter(&metrics::CONNECTIONS_REFUSED);
-    let rate = all("sum", refused.rate("5m"));
-    let answered = all("sum", series.counter(&metrics::REQUESTS).rate("5m"));
-    let share = format!("{rate} / ({rate} + ({answered} or vector(0)))");
+    let lost = all("sum", refused.increase("5m"));
+    let answered = all("sum", series.traffic(&Record::Requests("5m")));
+    let share = format!("{lost} / ({lost} + ({answered} or vector(0)))");
     Firing {
         severity: AlertSeverity::Critical,
         expr: format!(
-            "{share} > 0.05 and {} >= {LEAST_ERRORS} and {} > 0",
-            all("sum", refused.increase("5m")),
+            "{share} > 0.05 and {lost} >= {LEAST_ERRORS} and {} > 0",
             // A burst that is over pages no one.
             all("sum", refused.increase("1m"))
         ),
@@ -63,9 +60,7 @@ fn refusing(model: &ValidModel) -> Firing {
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused for want of a connection".into(),
-        description: "{{ $value | humanizePercentage }} of the requests to {{ $labels.namespace }}/{{ $labels.model }} got 503 within the \
-            last 5 minutes because a pod had as many connections as it takes."
-            .into(),
+        description: None,
     }
 }
 
@@ -115,12 +110,7 @@ fn cases(model: &ValidModel) -> Vec<Case> {
             .with(example::requests(model, "200", "ok"), grow(answered))
             .with(series.counter(&metrics::CONNECTIONS_REFUSED).eq("pod", POD_A), grow(refused))
     };
-    let full = expected(
-        &[("severity", "warning")],
-        "search/minilm: a pod has 90% of the connections that it takes",
-        "For 2 minutes a pod of search/minilm has had more than 80% of the connections that it takes, now 90%. At 100% new connections \
-         are refused with 503.",
-    );
+    let full = expected(&[("severity", "warning")], "search/minilm: a pod has 90% of the connections that it takes");
     vec![
         open(
             "warns when one pod of two is nearly full, and resolves",
@@ -157,8 +147,5 @@ fn lost(share: &str) -> Expected {
     expected(
         &[("severity", "critical")],
         &format!("search/minilm: {share} of requests are refused for want of a connection"),
-        &format!(
-            "{share} of the requests to search/minilm got 503 within the last 5 minutes because a pod had as many connections as it takes."
-        ),
     )
 }

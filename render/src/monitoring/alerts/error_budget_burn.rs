@@ -11,14 +11,14 @@ use crate::monitoring::example;
 use crate::monitoring::failing;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::objective;
-use crate::monitoring::promql::{Record, by};
+use crate::monitoring::promql::{Record, SeriesOf, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceErrorBudgetBurn",
     category: Category::Objective,
     component: AlertComponent::Worker,
-    impact: "More callers of this model get a 5xx than its objective allows.",
+    impact: "More callers get a 5xx than the objective allows.",
     severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -93,14 +93,18 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         ok("reads no failure yet as 0, and not as unknown", grow(&[(150, 80)]))
             .quiet("10m")
             .value("10m", burn_rate::recorded(model, Record::ErrorRatio("5m"), "availability"), Some(("{}", 0.0)))
-            .value("10m", burn_rate::recorded(model, Record::Errors("1h"), "availability"), Some(("{}", 0.0))),
+            .value(
+                "10m",
+                format!("sum({})", SeriesOf::model(model).traffic(&Record::Failures("1h"))),
+                Some(("{}", 0.0)),
+            ),
         failed(
             ok("records no ratio without traffic, so that 0/0 spoils no average", hold(&[("4000", 80)])),
             hold(&[("12", 80)]),
         )
         .quiet("10m")
         .value("10m", burn_rate::recorded(model, Record::ErrorRatio("5m"), "availability"), None)
-        .value("10m", burn_rate::recorded(model, Record::ErrorRatio("3d"), "availability"), None),
+        .value("10m", burn_rate::recorded(model, Record::ErrorRatio("1h"), "availability"), None),
         Case::new("stays quiet when the model is scaled to zero").quiet("10m"),
         failed(
             ok(

@@ -18,7 +18,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceHighErrorRate",
     category: Category::Availability,
     component: AlertComponent::Worker,
-    impact: "A part of the callers of this model gets a 5xx, or no answer in time.",
+    impact: "Some callers get a 5xx, or no answer in time.",
     severities: &[AlertSeverity::Critical, AlertSeverity::Warning, AlertSeverity::Info],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -41,14 +41,7 @@ fn pages_by_its_budget(objective: &Objective) -> bool {
 }
 
 fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
-    let series = SeriesOf::model(model);
-    let (requests, failures) =
-        (|window| series.traffic(&Record::Requests(window)), |window| series.traffic(&Record::Failures(window)));
-    let share = f64::from(percent) / 100.0;
-    let exceeds = |window| format!("{} / {} > {share}", failures(window), requests(window));
-    let fast = format!("{} and {} >= {LEAST_ERRORS}", exceeds("5m"), failures("5m"));
-    // A model that few ask needs longer for as many failures.
-    let slow = format!("{} and {} and {} >= {LEAST_ERRORS}", exceeds("1h"), exceeds("10m"), failures("1h"));
+    let [fast, slow] = objective::is_often_bad(&SeriesOf::model(model), Record::Failures, f64::from(percent) / 100.0);
     Firing {
         severity,
         expr: format!("({fast}) or ({slow})"),
@@ -57,10 +50,7 @@ fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests fail"
             .into(),
-        description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} failed, more \
-             than {percent}% in the last 5 minutes, or in the last hour and still in 10 minutes."
-        ),
+        description: None,
     }
 }
 
@@ -90,13 +80,7 @@ fn runbook() -> Runbook {
 }
 
 fn failing(share: &str) -> Expected {
-    expected(
-        &[],
-        &format!("search/minilm: {share} of requests fail"),
-        &format!(
-            "{share} of the requests to search/minilm failed, more than 5% in the last 5 minutes, or in the last hour and still in 10 minutes."
-        ),
-    )
+    expected(&[], &format!("search/minilm: {share} of requests fail"))
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {

@@ -36,10 +36,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: replicas without their image: {{ $value | humanize }}"
             .into(),
-        description:
-            "Replicas of {{ $labels.namespace }}/{{ $labels.model }} have waited for their image for 5 minutes, now \
-            {{ $value | humanize }}, and pulling it fails."
-                .into(),
+        description: None,
     }]
 }
 
@@ -73,11 +70,7 @@ fn runbook() -> Runbook {
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
-    let fires = expected(
-        &[],
-        "search/minilm: replicas without their image: 1",
-        "Replicas of search/minilm have waited for their image for 5 minutes, now 1, and pulling it fails.",
-    );
+    let fires = expected(&[], "search/minilm: replicas without their image: 1");
     vec![
         Case::new("fires although the kubelet changes between two reasons, and resolves")
             .with(example::waiting(model, "ErrImagePull"), hold(&[("0", 20), ("1", 4), ("0", 8), ("1", 2), ("0", 40)]))

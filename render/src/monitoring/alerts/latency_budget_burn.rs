@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceLatencyBudgetBurn",
     category: Category::Objective,
     component: AlertComponent::Worker,
-    impact: "More callers of this model wait longer than its objective allows.",
+    impact: "More callers wait longer than the objective allows.",
     severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,

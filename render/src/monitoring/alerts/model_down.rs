@@ -24,7 +24,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: DOWN,
     category: Category::Availability,
     component: AlertComponent::Worker,
-    impact: "Callers of this model get no answer at all.",
+    impact: "Callers get no answer at all.",
     severities: &[AlertSeverity::Critical],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -81,10 +81,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: 0 of {{ $value | humanize }} replicas are ready".into(),
-        description:
-            "No replica of {{ $labels.namespace }}/{{ $labels.model }} has been ready for at least 30 seconds; \
-            {{ $value | humanize }} wanted. Nothing answers requests. While the operator is away, this is what it said last."
-                .into(),
+        description: None,
     }]
 }
 
@@ -135,14 +132,7 @@ fn runbook() -> Runbook {
 }
 
 fn down(wanted: u32) -> Expected {
-    expected(
-        &[],
-        &format!("search/minilm: 0 of {wanted} replicas are ready"),
-        &format!(
-            "No replica of search/minilm has been ready for at least 30 seconds; {wanted} wanted. Nothing answers requests. \
-             While the operator is away, this is what it said last."
-        ),
-    )
+    expected(&[], &format!("search/minilm: 0 of {wanted} replicas are ready"))
 }
 
 fn story(model: &ValidModel, name: &'static str, desired: &[(&str, u32)], ready: &[(&str, u32)]) -> Case {

@@ -20,7 +20,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelLoadFailed",
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
-    impact: "At least one replica is missing. If none was ready before, the model does not serve.",
+    impact: "A replica is missing. If none was ready before, the model does not serve.",
     severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -37,10 +37,9 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         // Between two attempts the condition's reason is Loading; that does not end the failure.
         keep_firing_for: Some("5m"),
         labels: vec![],
-        summary: "{{ $labels.namespace }}/{{ $labels.model }}: a replica can't load the model: {{ $labels.reason }}".into(),
-        description: "At least one replica of {{ $labels.namespace }}/{{ $labels.model }} ended because it could not load \
-            the model, with reason {{ $labels.reason }}. The condition ModelLoaded says which file or address. Pods try again by themselves."
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: a replica can't load the model: {{ $labels.reason }}"
             .into(),
+        description: None,
     }]
 }
 
@@ -67,14 +66,7 @@ fn runbook() -> Runbook {
 }
 
 fn load_failed(reason: &'static str) -> Expected {
-    expected(
-        &[("reason", reason)],
-        &format!("search/minilm: a replica can't load the model: {reason}"),
-        &format!(
-            "At least one replica of search/minilm ended because it could not load the model, with reason {reason}. The condition \
-             ModelLoaded says which file or address. Pods try again by themselves."
-        ),
-    )
+    expected(&[("reason", reason)], &format!("search/minilm: a replica can't load the model: {reason}"))
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {

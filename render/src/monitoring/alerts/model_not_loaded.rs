@@ -15,7 +15,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceModelNotLoaded",
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
-    impact: "One replica does not serve; the others carry its share. If it is the only one, the model does not serve.",
+    impact: "A replica does not serve. If it is the only one, the model does not.",
     severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -31,9 +31,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: pod {{ $labels.pod }} has been without its model for 10 minutes".into(),
-        description: "Pod {{ $labels.pod }} of {{ $labels.namespace }}/{{ $labels.model }} runs, and has not loaded the model \
-            in 10 minutes. It is slow, or it hangs."
-            .into(),
+        description: None,
     }]
 }
 
@@ -70,11 +68,7 @@ fn loaded(model: &ValidModel, pod: &str) -> Level {
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
-    let hangs = expected(
-        &[("pod", POD_B)],
-        "search/minilm: pod minilm-b has been without its model for 10 minutes",
-        "Pod minilm-b of search/minilm runs, and has not loaded the model in 10 minutes. It is slow, or it hangs.",
-    );
+    let hangs = expected(&[("pod", POD_B)], "search/minilm: pod minilm-b has been without its model for 10 minutes");
     vec![
         Case::new("fires for the one pod that hangs, and resolves when it has loaded")
             .with(loaded(model, POD_A), hold(&[("1", 100)]))

@@ -35,7 +35,7 @@ fn rules() -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![("cause", cause.to_owned())],
         summary: summary.into(),
-        description: description.into(),
+        description: Some(description.into()),
     };
     vec![
         firing(
@@ -145,7 +145,7 @@ fn contested(name: &'static str, values: &[(&str, u32)]) -> Case {
 }
 
 fn stuck(cause: &'static str, summary: &str, description: &str) -> Expected {
-    expected(&[("cause", cause), ("namespace", "search"), ("model", "minilm")], summary, description)
+    expected(&[("cause", cause), ("namespace", "search"), ("model", "minilm")], summary).described(description)
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {

@@ -30,9 +30,8 @@ fn rules() -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "Belfry's operator: 0 instances have answered Prometheus for 5 minutes".into(),
-        description: "No instance of the operator can be scraped. Models go on serving, but InferenceModelDown and every other alert that \
-            reads the operator's series are blind."
-            .into(),
+        description: Some("No instance of the operator can be scraped. Models go on serving, but InferenceModelDown and every other alert that \
+            reads the operator's series are blind.".into()),
     }]
 }
 
@@ -59,12 +58,8 @@ fn up(pod: &str) -> Level {
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {
-    let down = expected(
-        &[],
-        "Belfry's operator: 0 instances have answered Prometheus for 5 minutes",
-        "No instance of the operator can be scraped. Models go on serving, but InferenceModelDown and every other alert that reads \
-         the operator's series are blind.",
-    );
+    let down = expected(&[], "Belfry's operator: 0 instances have answered Prometheus for 5 minutes").described("No instance of the operator can be scraped. Models go on serving, but InferenceModelDown and every other alert that reads \
+         the operator's series are blind.");
     vec![
         Case::new("fires five minutes after the last target is lost, and resolves")
             .with(up("belfry-operator-a"), hold(&[("1", 20), ("stale", 1), ("_", 39), ("1", 20)]))

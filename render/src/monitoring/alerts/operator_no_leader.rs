@@ -32,9 +32,8 @@ fn rules() -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "Belfry's operator: 0 instances have worked for 3 minutes".into(),
-        description: "Instances of the operator answer Prometheus, and for 3 minutes none of them has worked: each waits for the Lease, or for \
-            its watches. Models go on serving as they are."
-            .into(),
+        description: Some("Instances of the operator answer Prometheus, and for 3 minutes none of them has worked: each waits for the Lease, or for \
+            its watches. Models go on serving as they are.".into()),
     }]
 }
 
@@ -64,12 +63,8 @@ fn leader(pod: &str) -> Level {
 }
 
 fn cases(_: &ValidModel) -> Vec<Case> {
-    let none = expected(
-        &[],
-        "Belfry's operator: 0 instances have worked for 3 minutes",
-        "Instances of the operator answer Prometheus, and for 3 minutes none of them has worked: each waits for the Lease, or for its \
-         watches. Models go on serving as they are.",
-    );
+    let none = expected(&[], "Belfry's operator: 0 instances have worked for 3 minutes").described("Instances of the operator answer Prometheus, and for 3 minutes none of them has worked: each waits for the Lease, or for its \
+         watches. Models go on serving as they are.");
     vec![
         Case::new("fires three minutes after the leader is gone and no other follows, and resolves with the next")
             .with(leader("belfry-operator-a"), hold(&[("1", 20), ("stale", 1), ("_", 59)]))

@@ -33,9 +33,8 @@ fn rules() -> Vec<Firing> {
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "Belfry's operator: a model has waited {{ $value | humanize }}s for its pass".into(),
-        description: "For 5 minutes, some model has always waited longer than a minute for its pass, now {{ $value | humanize }}s. The \
-            operator has more to do than it can, or its passes hang."
-            .into(),
+        description: Some("For 5 minutes, some model has always waited longer than a minute for its pass, now {{ $value | humanize }}s. The \
+            operator has more to do than it can, or its passes hang.".into()),
     }]
 }
 
@@ -72,14 +71,10 @@ fn age() -> Level {
 
 fn cases(_: &ValidModel) -> Vec<Case> {
     let waited = |seconds: &str| {
-        expected(
-            &[],
-            &format!("Belfry's operator: a model has waited {seconds}s for its pass"),
-            &format!(
+        expected(&[], &format!("Belfry's operator: a model has waited {seconds}s for its pass")).described(&format!(
                 "For 5 minutes, some model has always waited longer than a minute for its pass, now {seconds}s. The operator has more to do \
                  than it can, or its passes hang."
-            ),
-        )
+            ))
     };
     vec![
         Case::new("fires when the head of the queue waits, and resolves two minutes after it is taken")

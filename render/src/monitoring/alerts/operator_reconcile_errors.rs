@@ -37,9 +37,11 @@ fn rules() -> Vec<Firing> {
         labels: vec![],
         summary: "Belfry's operator: {{ $value | humanizePercentage }} of its passes over models failed in 10 minutes"
             .into(),
-        description: "More than 5% of the passes of the operator have been failing for 15 minutes, \
+        description: Some(
+            "More than 5% of the passes of the operator have been failing for 15 minutes, \
             {{ $value | humanizePercentage }} in the last 10. Its log names the models and the error."
-            .into(),
+                .into(),
+        ),
     }]
 }
 
@@ -73,14 +75,10 @@ fn passes(outcome: &str) -> Total {
 
 fn cases(_: &ValidModel) -> Vec<Case> {
     let fires = |share: &str| {
-        expected(
-            &[],
-            &format!("Belfry's operator: {share} of its passes over models failed in 10 minutes"),
-            &format!(
+        expected(&[], &format!("Belfry's operator: {share} of its passes over models failed in 10 minutes")).described(&format!(
                 "More than 5% of the passes of the operator have been failing for 15 minutes, {share} in the last 10. Its log names the \
                  models and the error."
-            ),
-        )
+            ))
     };
     vec![
         Case::new("fires when passes go on failing, and resolves ten minutes after the last failure")

@@ -36,9 +36,8 @@ fn rules() -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "Belfry's operator: the API server refused {{ $value | humanize }} of its requests in 10 minutes".into(),
-        description: "For 15 minutes, the API server has refused requests of the operator with 401, 403 or 429, {{ $value | humanize }} of \
-            them in the last 10."
-            .into(),
+        description: Some("For 15 minutes, the API server has refused requests of the operator with 401, 403 or 429, {{ $value | humanize }} of \
+            them in the last 10.".into()),
     }]
 }
 
@@ -74,13 +73,9 @@ fn requests(code: &str) -> Total {
 
 fn cases(_: &ValidModel) -> Vec<Case> {
     let refused = |count: &str| {
-        expected(
-            &[],
-            &format!("Belfry's operator: the API server refused {count} of its requests in 10 minutes"),
-            &format!(
+        expected(&[], &format!("Belfry's operator: the API server refused {count} of its requests in 10 minutes")).described(&format!(
                 "For 15 minutes, the API server has refused requests of the operator with 401, 403 or 429, {count} of them in the last 10."
-            ),
-        )
+            ))
     };
     vec![
         Case::new("fires when a right is missing, and resolves ten minutes after it is granted")

@@ -34,9 +34,8 @@ fn rules() -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "Belfry's operator: a watch broke off {{ $value | humanize }} times in 10 minutes".into(),
-        description: "For 15 minutes, watches of the operator have broken off more than once a minute, the worst {{ $value | humanize }} \
-            times in the last 10. It is blind in between."
-            .into(),
+        description: Some("For 15 minutes, watches of the operator have broken off more than once a minute, the worst {{ $value | humanize }} \
+            times in the last 10. It is blind in between.".into()),
     }]
 }
 
@@ -74,14 +73,10 @@ fn restarts(kind: &str) -> Total {
 
 fn cases(_: &ValidModel) -> Vec<Case> {
     let storm = |times: &str| {
-        expected(
-            &[],
-            &format!("Belfry's operator: a watch broke off {times} times in 10 minutes"),
-            &format!(
+        expected(&[], &format!("Belfry's operator: a watch broke off {times} times in 10 minutes")).described(&format!(
                 "For 15 minutes, watches of the operator have broken off more than once a minute, the worst {times} times in the last 10. It \
                  is blind in between."
-            ),
-        )
+            ))
     };
     vec![
         Case::new("fires once for all kinds when watches go on breaking off, and resolves when they hold")

@@ -15,7 +15,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceProbeFailing",
     category: Category::Availability,
     component: AlertComponent::Worker,
-    impact: "Callers get an error from the replicas that fail; if all of them do, the model is down although it is ready.",
+    impact: "Callers get errors from the replicas that fail, although they are ready.",
     severities: &[AlertSeverity::Critical, AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -42,10 +42,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         summary: format!(
             "{{{{ $labels.namespace }}}}/{{{{ $labels.model }}}}: {number} can't answer a question of its own"
         ),
-        description: format!(
-            "The model of {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} is loaded, and {number} could not answer the short text that \
-             an idle worker asks itself every 15 seconds."
-        ),
+        description: None,
     };
     vec![
         firing(
@@ -97,13 +94,7 @@ fn some(replicas: u32) -> Expected {
 }
 
 fn failing(severity: &'static str, number: &str) -> Expected {
-    expected(
-        &[("severity", severity)],
-        &format!("search/minilm: {number} can't answer a question of its own"),
-        &format!(
-            "The model of search/minilm is loaded, and {number} could not answer the short text that an idle worker asks itself every 15 seconds."
-        ),
-    )
+    expected(&[("severity", severity)], &format!("search/minilm: {number} can't answer a question of its own"))
 }
 
 /// Values that stay for some steps each.

@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceQueueSaturated",
     category: Category::Saturation,
     component: AlertComponent::Worker,
-    impact: "Callers wait in the queue; when it is full they are refused with 429.",
+    impact: "Callers wait; when the queue is full they are refused with 429.",
     severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
@@ -33,11 +33,10 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         for_: Some("5m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
-        summary: "{{ $labels.namespace }}/{{ $labels.model }}: the queue of a pod is {{ $value | humanizePercentage }} full".into(),
-        description:
-            "The fullest queue of {{ $labels.namespace }}/{{ $labels.model }} has been more than 80% full for 5 minutes, now \
-            {{ $value | humanizePercentage }}. More texts come in than go out."
+        summary:
+            "{{ $labels.namespace }}/{{ $labels.model }}: the queue of a pod is {{ $value | humanizePercentage }} full"
                 .into(),
+        description: None,
     }]
 }
 
@@ -62,11 +61,7 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         }
         case
     };
-    let full = expected(
-        &[],
-        "search/minilm: the queue of a pod is 95% full",
-        "The fullest queue of search/minilm has been more than 80% full for 5 minutes, now 95%. More texts come in than go out.",
-    );
+    let full = expected(&[], "search/minilm: the queue of a pod is 95% full");
     vec![
         story(
             "fires after five minutes, and resolves two minutes after the queues drain",

@@ -1,16 +1,15 @@
 //! Requests are refused because queues are full.
 
-use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
-use crate::monitoring::case::{Case, expected, grow, hold};
+use crate::monitoring::case::{Case, Expected, expected, grow, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
-use crate::monitoring::objective::LEAST_ERRORS;
+use crate::monitoring::objective::{self, LEAST_ERRORS};
 use crate::monitoring::overload;
-use crate::monitoring::promql::{SeriesOf, Total, all};
+use crate::monitoring::promql::{Record, SeriesOf};
 use crate::monitoring::runbook::Runbook;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -24,48 +23,46 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-fn rejected(series: &SeriesOf) -> Total {
-    series.counter(&metrics::REQUESTS).eq("status", "429")
-}
-
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let series = SeriesOf::model(model);
-    let share = format!(
-        "{} / {}",
-        all("sum", rejected(&series).rate("5m")),
-        all("sum", series.counter(&metrics::REQUESTS).rate("5m"))
-    );
-    let enough = format!("{} >= {LEAST_ERRORS}", all("sum", rejected(&series).increase("5m")));
-    let firing = |severity, most: &str, text: &str, for_| {
-        Firing {
-        severity,
-        expr: format!("{share} > {most} and {enough}"),
-        for_: Some(for_),
-        keep_firing_for: Some("2m"),
-        labels: vec![],
-        summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused with 429".into(),
-        description: format!(
-            "{{{{ $value | humanizePercentage }}}} of the requests to {{{{ $labels.namespace }}}}/{{{{ $labels.model }}}} were refused within \
-             the last 5 minutes because a queue was full, and it has been more than {text} for {} minutes.",
-            for_.trim_end_matches('m')
-        ),
+    if !objective::counts_refusals(model) {
+        return vec![];
     }
+    let requests = SeriesOf::model(model).traffic(&Record::Requests("5m"));
+    let firing = |severity, share: f64, for_| {
+        let [fast, slow] = objective::is_often_bad(&SeriesOf::model(model), Record::Refused, share);
+        // With more requests than this five minutes decide, so that an overload that is over ends the alert.
+        let few = f64::from(LEAST_ERRORS) / share;
+        Firing {
+            severity,
+            expr: format!("({fast}) or ({slow} and {requests} < {few})"),
+            for_: Some(for_),
+            keep_firing_for: Some("2m"),
+            labels: vec![],
+            summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused with 429"
+                .into(),
+            description: None,
+        }
     };
     // A refusal that comes again and again is no answer: for callers, a model that refuses most of them is down.
-    vec![firing(AlertSeverity::Critical, "0.5", "half", "10m"), firing(AlertSeverity::Warning, "0.05", "5%", "5m")]
+    vec![firing(AlertSeverity::Critical, 0.5, "10m"), firing(AlertSeverity::Warning, 0.05, "5m")]
 }
 
 fn runbook() -> Runbook {
     Runbook {
         meaning: format!(
-            "More than 5 % of the requests, and at least {LEAST_ERRORS}, were refused because a queue was full. Refusing is what keeps the \
+            "More than 5 % of the requests of the last five minutes, or of the last hour and still of ten minutes, were refused because a queue \
+             was full, and at least {LEAST_ERRORS}. Refusing is what keeps the \
              accepted requests fast; the alert says that it happens too often. It pages when more than half has been refused for ten \
              minutes. 429 does not spend the budget of an availability objective."
         ),
         diagnosis: overload::diagnosis(),
         mitigation: overload::cures(),
-        resolves: "Two minutes after fewer than 5 % of the requests of the last five minutes were refused.".into(),
+        resolves: "Two minutes after fewer than 5 % of the last five minutes' requests were refused; on a quiet model, of the last ten.".into(),
     }
+}
+
+fn every(severity: &'static str) -> Expected {
+    expected(&[("severity", severity)], "search/minilm: 100% of requests are refused with 429")
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
@@ -74,24 +71,9 @@ fn cases(model: &ValidModel) -> Vec<Case> {
             .with(example::requests(model, "200", "ok"), ok)
             .with(example::requests(model, "429", "queue_full"), refused)
     };
-    let mostly = expected(
-        &[("severity", "critical")],
-        "search/minilm: 80% of requests are refused with 429",
-        "80% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
-         than half for 10 minutes.",
-    );
-    let many = expected(
-        &[("severity", "warning")],
-        "search/minilm: 80% of requests are refused with 429",
-        "80% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
-         than 5% for 5 minutes.",
-    );
-    let fires = expected(
-        &[("severity", "warning")],
-        "search/minilm: 10% of requests are refused with 429",
-        "10% of the requests to search/minilm were refused within the last 5 minutes because a queue was full, and it has been more \
-         than 5% for 5 minutes.",
-    );
+    let mostly = expected(&[("severity", "critical")], "search/minilm: 80% of requests are refused with 429");
+    let many = expected(&[("severity", "warning")], "search/minilm: 80% of requests are refused with 429");
+    let fires = expected(&[("severity", "warning")], "search/minilm: 10% of requests are refused with 429");
     vec![
         story(
             "fires when a tenth is refused, and resolves",
@@ -117,6 +99,33 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         )
         .quiet("12m")
         .quiet("16m"),
+        story(
+            "pages when a quiet model refuses every request",
+            hold(&[("0", 140)]),
+            hold(&[
+                ("0", 20),
+                ("1", 8),
+                ("2", 8),
+                ("3", 8),
+                ("4", 8),
+                ("5", 8),
+                ("6", 8),
+                ("7", 8),
+                ("8", 8),
+                ("9", 8),
+                ("10", 48),
+            ]),
+        )
+        .quiet("16m")
+        .fires("24m", &[every("critical"), every("warning")])
+        .quiet("36m"),
+        story(
+            "stays quiet when four requests of a quiet model are refused",
+            hold(&[("0", 140)]),
+            hold(&[("0", 20), ("1", 8), ("2", 8), ("3", 8), ("4", 96)]),
+        )
+        .quiet("12m")
+        .quiet("30m"),
         story("stays quiet on a burst of two minutes", grow(&[(150, 80)]), grow(&[(0, 20), (15, 8), (0, 52)]))
             .quiet("8m")
             .quiet("12m"),

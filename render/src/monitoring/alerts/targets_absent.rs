@@ -15,7 +15,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceTargetsAbsent",
     category: Category::Telemetry,
     component: AlertComponent::Scrape,
-    impact: "Callers may well be served, but an outage, slow answers and a full queue would go unnoticed.",
+    impact: "Callers may be served, but an outage or slow answers would go unnoticed.",
     severities: &[AlertSeverity::Critical],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -37,9 +37,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: Prometheus scrapes none of {{ $value | humanize }} ready replicas".into(),
-        description: "The model {{ $labels.namespace }}/{{ $labels.model }} has {{ $value | humanize }} ready replicas, and for 3 minutes \
-            Prometheus has had no answer from any of them. Alerts about its requests can't ring."
-            .into(),
+        description: None,
     }]
 }
 
@@ -78,12 +76,7 @@ fn cases(model: &ValidModel) -> Vec<Case> {
     let story = |name: &'static str, ready: &[(&str, u32)]| {
         Case::new(name).with(example::replicas(model, "ready"), hold(ready))
     };
-    let absent = expected(
-        &[],
-        "search/minilm: Prometheus scrapes none of 2 ready replicas",
-        "The model search/minilm has 2 ready replicas, and for 3 minutes Prometheus has had no answer from any of them. \
-         Alerts about its requests can't ring.",
-    );
+    let absent = expected(&[], "search/minilm: Prometheus scrapes none of 2 ready replicas");
     vec![
         story(
             "fires 3 minutes after the last target of a serving model is lost, and resolves with the first",

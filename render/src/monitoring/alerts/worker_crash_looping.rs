@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerCrashLooping",
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
-    impact: "At least one replica is missing; the others carry its share.",
+    impact: "A replica is missing; the others carry its share.",
     severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
@@ -31,12 +31,12 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         severity: AlertSeverity::Warning,
         expr: format!("{} > 0", all("max", looping.over_time("max", "90s"))),
         for_: Some("2m"),
-        keep_firing_for: None,
+        // A container that runs for minutes between two ends is one incident. The kubelet forgets it after ten minutes, too.
+        keep_firing_for: Some("10m"),
         labels: vec![],
-        summary: "{{ $labels.namespace }}/{{ $labels.model }}: replicas in CrashLoopBackOff: {{ $value | humanize }}".into(),
-        description: "Containers of {{ $labels.namespace }}/{{ $labels.model }} have ended soon after each start for 2 minutes; replicas \
-            that wait for their next start: {{ $value | humanize }}."
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: replicas in CrashLoopBackOff: {{ $value | humanize }}"
             .into(),
+        description: None,
     }]
 }
 
@@ -64,24 +64,30 @@ fn runbook() -> Runbook {
             cause("Exit code 132, 134 or 139.", "libtorch crashed: the image may not suit the node's processor. Cordon the node if others are well."),
             cause("Exit code 2.", "A setting is refused: the first line of the log names it. Correct the specification."),
         ],
-        resolves: "90 seconds after no container waits for its next start any more.".into(),
+        resolves: "Eleven and a half minutes after the last container waited for its next start.".into(),
     }
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
     let looping = example::waiting(model, "CrashLoopBackOff");
-    let fires = expected(
-        &[],
-        "search/minilm: replicas in CrashLoopBackOff: 1",
-        "Containers of search/minilm have ended soon after each start for 2 minutes; replicas that wait for their next start: 1.",
-    );
+    let fires = expected(&[], "search/minilm: replicas in CrashLoopBackOff: 1");
     vec![
-        Case::new("fires although a scrape may see the container run, and resolves 90 seconds after the last wait")
-            .with(looping.clone(), hold(&[("0", 20), ("1", 1), ("0", 2), ("1", 2), ("0", 2), ("1", 13), ("0", 40)]))
-            .quiet("6m45s")
-            .fires("7m", std::slice::from_ref(&fires))
-            .fires("10m", &[fires])
-            .quiet("11m30s"),
+        Case::new(
+            "fires although a scrape may see the container run, and resolves once no container has waited for minutes",
+        )
+        .with(looping.clone(), hold(&[("0", 20), ("1", 1), ("0", 2), ("1", 2), ("0", 2), ("1", 13), ("0", 40)]))
+        .quiet("6m45s")
+        .fires("7m", std::slice::from_ref(&fires))
+        .fires("10m", std::slice::from_ref(&fires))
+        .fires("19m", std::slice::from_ref(&fires))
+        .quiet("22m"),
+        Case::new("is one incident when the container runs for five minutes between two ends")
+            .with(looping.clone(), hold(&[("0", 20), ("1", 20), ("0", 20), ("1", 20), ("0", 20), ("1", 20)]))
+            .fires("9m", std::slice::from_ref(&fires))
+            .fires("13m", std::slice::from_ref(&fires))
+            .fires("16m", std::slice::from_ref(&fires))
+            .fires("23m", std::slice::from_ref(&fires))
+            .fires("27m", &[fires]),
         Case::new("stays quiet when a container is restarted once")
             .with(looping.clone(), hold(&[("0", 20), ("1", 1), ("0", 40)]))
             .quiet("6m30s")

@@ -10,12 +10,13 @@ use crate::monitoring::example::{self, POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{Level, SeriesOf, all, by};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::series::replicas;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerDown",
     category: Category::Telemetry,
     component: AlertComponent::Scrape,
-    impact: "One replica answers neither Prometheus nor, most likely, its callers; the others carry its share.",
+    impact: "Most likely one replica answers no callers; the others carry its share.",
     severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
@@ -36,10 +37,17 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     let unexplained =
         |targets: String, waiting: String| format!("({targets} unless on () {waiting} >= {})", all("count", &targets));
     let crashing = series.gauge(&metrics::MODEL_WAITING).eq("reason", "CrashLoopBackOff");
+    let not_yet = match model.engine {
+        None => waiting(series.gauge(&metrics::MODEL_WAITING)),
+        // Belfry's worker listens from its first second on, other engines when they have loaded: until then they are not ready.
+        Some(_) => {
+            format!("({} - {})", all("max", replicas(&series, "current")), all("max", replicas(&series, "ready")))
+        }
+    };
     let expr = format!(
         "{}\nor {}",
         unexplained(format!("({down} and {answered})"), waiting(crashing)),
-        unexplained(format!("({down} unless {answered})"), waiting(series.gauge(&metrics::MODEL_WAITING))),
+        unexplained(format!("({down} unless {answered})"), not_yet),
     );
     vec![Firing {
         severity: AlertSeverity::Warning,
@@ -48,15 +56,15 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         keep_firing_for: Some("2m"),
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: pod {{ $labels.pod }} can't be scraped".into(),
-        description: "Prometheus has got no answer from pod {{ $labels.pod }} of {{ $labels.namespace }}/{{ $labels.model }} for 2 minutes."
-            .into(),
+        description: None,
     }]
 }
 
 fn runbook() -> Runbook {
     Runbook {
         meaning: "A worker's pod has an address and does not answer the scrape. Pods whose container waits, for its image or after a crash, \
-            are left to the alerts that name the reason."
+            are left to the alerts that name the reason, and so are pods of other engines that are not ready and never answered: many listen \
+            only when they have loaded."
             .into(),
         diagnosis: vec![
             runbook::pods(),
@@ -82,11 +90,7 @@ fn runbook() -> Runbook {
 }
 
 fn down(pod: &'static str) -> Expected {
-    expected(
-        &[("pod", pod)],
-        &format!("search/minilm: pod {pod} can't be scraped"),
-        &format!("Prometheus has got no answer from pod {pod} of search/minilm for 2 minutes."),
-    )
+    expected(&[("pod", pod)], &format!("search/minilm: pod {pod} can't be scraped"))
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {

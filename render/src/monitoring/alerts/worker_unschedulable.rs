@@ -14,7 +14,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerUnschedulable",
     category: Category::Lifecycle,
     component: AlertComponent::Worker,
-    impact: "At least one replica is missing; the others carry its share.",
+    impact: "A replica is missing; the others carry its share.",
     severities: &[AlertSeverity::Warning],
     rules: AlertRules::Model(AlertProfile::Standard, rules),
     runbook,
@@ -29,9 +29,7 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
         keep_firing_for: None,
         labels: vec![],
         summary: "{{ $labels.namespace }}/{{ $labels.model }}: pods that no node takes: {{ $value | humanize }}".into(),
-        description: "Pods of {{ $labels.namespace }}/{{ $labels.model }} have found no node for 10 minutes, now {{ $value | humanize }}; an \
-            autoscaler of nodes would have helped by now."
-            .into(),
+        description: None,
     }]
 }
 
@@ -73,11 +71,7 @@ fn runbook() -> Runbook {
 
 fn cases(model: &ValidModel) -> Vec<Case> {
     let pending = SeriesOf::model(model).gauge(&metrics::MODEL_UNSCHEDULABLE);
-    let fires = expected(
-        &[],
-        "search/minilm: pods that no node takes: 2",
-        "Pods of search/minilm have found no node for 10 minutes, now 2; an autoscaler of nodes would have helped by now.",
-    );
+    let fires = expected(&[], "search/minilm: pods that no node takes: 2");
     vec![
         Case::new("fires after ten minutes, and resolves when all pods have a node")
             .with(pending.clone(), hold(&[("0", 20), ("2", 60), ("0", 20)]))

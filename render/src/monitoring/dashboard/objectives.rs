@@ -5,22 +5,19 @@ use serde_json::json;
 use super::panel::{Panel, Row};
 use crate::model::{Objective, ValidModel};
 use crate::monitoring::objective::{self, BURNS};
-use crate::monitoring::promql::{Record, SeriesOf, Total};
+use crate::monitoring::promql::SeriesOf;
 
 pub(super) fn row(model: &ValidModel, series: &SeriesOf) -> Row {
-    let panels = model.monitoring.objectives.iter().flat_map(|objective| of_objective(model, series, objective));
+    let panels = model.monitoring.objectives.iter().flat_map(|objective| of_objective(series, objective));
     Row { title: "Objectives", panels: panels.collect() }
 }
 
-fn of_objective(model: &ValidModel, series: &SeriesOf, objective: &Objective) -> [Panel; 3] {
+fn of_objective(series: &SeriesOf, objective: &Objective) -> [Panel; 3] {
     let Objective { name, percent, .. } = objective;
     let budget = ((1.0 - objective.ratio) * 1e9).round() / 1e9;
-    let spent = format!(
-        "({}) / ({} > 0)",
-        objective::errors(series, model, objective, Total::increase, "30d"),
-        objective::total(series, model, objective, Total::increase, "30d")
-    );
-    let burn = |window: &'static str| format!("{} / {budget}", series.recorded(&Record::ErrorRatio(window), name));
+    let spent = objective::ratio(series, objective, "30d");
+    let burn = |window: &'static str| format!("{} / {budget}", objective::ratio(series, objective, window));
+    let [bad, all] = objective::counts(series, objective).map(|count| format!("{count} / {}", objective::STEP_SECONDS));
     let lines: Vec<_> = BURNS
         .iter()
         .map(|pair| (pair.threshold(objective) / budget, if pair.critical { "red" } else { "orange" }))
@@ -49,7 +46,7 @@ fn of_objective(model: &ValidModel, series: &SeriesOf, objective: &Objective) ->
         Panel::lines(format!("{name}: bad requests"), "reqps", format!("Requests in a second that broke the {percent}% objective, and all that count."))
             .size(6, 8)
             .default("min", json!(0))
-            .query("bad", series.recorded(&Record::ErrorRate, name))
-            .query("all", series.recorded(&Record::RequestRate, name)),
+            .query("bad", bad)
+            .query("all", all),
     ]
 }

@@ -40,10 +40,9 @@ impl Panel {
     /// Lines over time.
     pub(super) fn lines(title: impl Into<String>, unit: &str, description: impl Into<String>) -> Self {
         let options = json!({
-            "legend": { "calcs": ["lastNotNull", "max"], "displayMode": "table", "placement": "bottom", "showLegend": true },
-            "tooltip": { "mode": "multi", "sort": "desc" },
+            "legend": { "calcs": ["lastNotNull", "max"], "displayMode": "table" }, "tooltip": { "mode": "multi", "sort": "desc" },
         });
-        let custom = json!({ "drawStyle": "line", "fillOpacity": 10, "lineWidth": 1, "showPoints": "never", "spanNulls": false });
+        let custom = json!({ "fillOpacity": 10, "showPoints": "never" });
         Self::new("timeseries", title, unit, description)
             .size(8, 8)
             .options(options)
@@ -53,23 +52,19 @@ impl Panel {
 
     /// Stacked lines.
     pub(super) fn stacked(title: &str, unit: &str, description: &str) -> Self {
-        let custom = json!({
-            "drawStyle": "line", "fillOpacity": 40, "lineWidth": 1, "showPoints": "never", "spanNulls": false,
-            "stacking": { "group": "A", "mode": "normal" },
-        });
+        let custom =
+            json!({ "fillOpacity": 40, "showPoints": "never", "stacking": { "group": "A", "mode": "normal" } });
         Self::lines(title, unit, description).default("custom", custom)
     }
 
     /// One current number.
     pub(super) fn number(title: impl Into<String>, unit: &str, description: impl Into<String>) -> Self {
-        let options = json!({
-            "colorMode": "value", "graphMode": "area", "justifyMode": "auto", "orientation": "auto", "textMode": "auto",
-            "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false },
-        });
-        Self::new("stat", title, unit, description).size(4, 4).options(options)
+        // Grafana's own thresholds would colour a number red from 80 on.
+        Self::new("stat", title, unit, description).size(4, 4).thresholds(&[])
     }
 
-    /// A panel of another type; its options follow.
+    /// A panel of another type; its options follow. What is not set is as Grafana has it by default: a dashboard has to stay small,
+    /// and 36 panels would each repeat it.
     pub(super) fn new(
         kind: &'static str,
         title: impl Into<String>,
@@ -86,7 +81,7 @@ impl Panel {
             options: json!({}),
             transformations: vec![],
         };
-        panel.default("unit", json!(unit)).thresholds(&[])
+        panel.default("unit", json!(unit))
     }
 
     pub(super) fn size(self, width: u32, height: u32) -> Self {
@@ -129,24 +124,24 @@ impl Panel {
 
     /// Adds a query over the time range of the dashboard. The legend may name labels, as `{{pod}}`.
     pub(super) fn query(self, legend: &str, expr: impl Into<String>) -> Self {
-        self.target(json!({ "expr": expr.into(), "legendFormat": legend, "range": true }))
+        self.target(json!({ "expr": quoted(expr), "legendFormat": legend, "range": true }))
     }
 
     /// Adds a query of the current value.
     pub(super) fn now(self, legend: &str, expr: impl Into<String>) -> Self {
-        self.target(json!({ "expr": expr.into(), "legendFormat": legend, "instant": true, "range": false }))
+        self.target(json!({ "expr": quoted(expr), "legendFormat": legend, "instant": true, "range": false }))
     }
 
     /// Adds a query of the current values, whose result is a table.
     pub(super) fn table(self, expr: impl Into<String>) -> Self {
         self.target(
-            json!({ "expr": expr.into(), "format": "table", "instant": true, "legendFormat": "", "range": false }),
+            json!({ "expr": quoted(expr), "format": "table", "instant": true, "legendFormat": "", "range": false }),
         )
     }
 
     /// Adds a query whose series are the buckets of a heatmap.
     pub(super) fn buckets(self, expr: impl Into<String>) -> Self {
-        self.target(json!({ "expr": expr.into(), "format": "heatmap", "legendFormat": "{{le}}", "range": true }))
+        self.target(json!({ "expr": quoted(expr), "format": "heatmap", "legendFormat": "{{le}}", "range": true }))
     }
 
     /// The panel without queries that have no series; `None` if it had queries and none is left.
@@ -157,8 +152,7 @@ impl Panel {
     }
 
     fn target(mut self, mut target: Value) -> Self {
-        target["datasource"] = datasource();
-        target["editorMode"] = json!("code");
+        // Without a data source of its own a query has that of its panel.
         target["refId"] = json!(char::from(b'A' + u8::try_from(self.targets.len()).unwrap_or(25)).to_string());
         self.targets.push(target);
         self
@@ -182,6 +176,12 @@ impl Panel {
         }
         panel
     }
+}
+
+/// An expression with single quotes, which JSON does not escape.
+fn quoted(expr: impl Into<String>) -> String {
+    let expr = expr.into();
+    if expr.contains('\'') || expr.contains("\\\"") { expr } else { expr.replace('"', "'") }
 }
 
 /// The rows with identifiers and positions: panels fill one line, then the next.
