@@ -4,84 +4,42 @@
 mod support;
 #[path = "support/client.rs"]
 mod client;
+#[path = "support/page.rs"]
+mod page;
 
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use belfry_worker::http::docs::PAGE;
 use belfry_worker::http::openapi::DOCUMENT;
 use client::send;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use support::Fake;
-
-/// What stands between two pieces of the page, which it has once.
-fn between(start: &str, end: &str) -> &'static str {
-    assert_eq!(PAGE.matches(start).count(), 1, "{start}");
-    PAGE.split_once(start).unwrap().1.split_once(end).unwrap().0
-}
 
 #[tokio::test]
 async fn the_page_comes_with_a_policy_that_lets_only_its_own_script_run() {
     let (status, head, body) = send(&Fake::loading(), Request::get("/docs").body(Body::empty()).unwrap()).await;
     assert_eq!((status, body.as_str()), (StatusCode::OK, Some(PAGE)));
-    let header = |name: &str| head.headers()[name].to_str().unwrap();
-    assert_eq!(header("content-type"), "text/html; charset=utf-8");
-    let policy = header("content-security-policy");
-    let hash = |inner: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(inner)));
-    for part in [
-        "default-src 'none'".to_owned(),
-        format!("script-src {}", hash(between("<script>", "</script>"))),
-        format!("style-src {}", hash(between("<style>", "</style>"))),
-        "connect-src 'self'".to_owned(),
-        "frame-ancestors 'none'".to_owned(),
-    ] {
-        assert!(policy.split("; ").any(|given| given == part), "{part} is not in: {policy}");
-    }
-    assert!(!policy.contains("unsafe"));
+    page::has_policy(PAGE, &head);
 }
 
 #[test]
 fn nothing_comes_from_elsewhere_and_nothing_runs_but_the_script() {
-    for outside in ["http://", "https://", "//cdn", "src=", "href=", "@import", "url(", "<link", "<img", "<iframe"] {
-        assert!(!PAGE.contains(outside), "{outside}");
-    }
-    // The policy lets no script and no style of an element run.
-    let markup = PAGE.replace(between("<script>", "</script>"), "").replace(between("<style>", "</style>"), "");
-    for inline in [" style=", " onclick=", " onload=", " oninput=", "javascript:"] {
-        assert!(!markup.contains(inline), "{inline}");
-    }
-    let script = between("<script>", "</script>");
-    assert!(!script.contains("innerHTML") && !script.contains("eval("), "an answer is text, and never markup");
+    page::is_alone(PAGE);
 }
 
 #[test]
 fn the_script_finds_every_element_that_it_asks_for() {
-    let script = between("<script>", "</script>");
-    let asked: Vec<&str> = script.split("at(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
-    assert!(asked.len() > 20, "{asked:?}");
-    for id in asked {
-        assert_eq!(PAGE.matches(&format!(" id=\"{id}\"")).count(), 1, "{id}");
-    }
+    assert!(page::has_its_elements(PAGE) > 20);
     // Each field has a label.
     for field in ["key", "name", "body"] {
         assert!(PAGE.contains(&format!("<label for=\"{field}\">")), "{field}");
     }
 }
 
-/// What an expression in the page's script gives; `None` where there is no node.
 fn evaluate(expression: &str) -> Option<Value> {
-    let script = between("<script>", "</script>");
-    let mut node = Command::new("node").arg("-").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
-    write!(node.stdin.take().unwrap(), "{script}\nconst api = {DOCUMENT};\nconsole.log(JSON.stringify({expression}));")
-        .unwrap();
-    let output = node.wait_with_output().unwrap();
-    assert!(output.status.success(), "{expression}");
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    page::evaluate(PAGE, &format!("const api = {DOCUMENT};"), expression)
 }
 
 #[test]

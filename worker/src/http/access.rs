@@ -13,7 +13,7 @@ use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use sha2::{Digest, Sha256};
 
 use super::request_id::RequestId;
-use super::{cors, docs, kserve, routes};
+use super::{cors, docs, kserve, page, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason, body};
@@ -91,11 +91,16 @@ pub(super) async fn layer(
         return body(StatusCode::FORBIDDEN, "origin_not_allowed", message, None);
     }
     let mut response = match access.keys.check(request.headers()) {
-        Err(message) if !OPEN.contains(&path) => refused(&app, &request, message),
+        Err(message) if !OPEN.contains(&path) && !is_page(&request) => refused(&app, &request, message),
         _ => next.run(request).await,
     };
     cors::readable(&mut response, allowed);
     response
+}
+
+/// Whether a browser opens the page at `/`, which shows nothing before it has a key.
+fn is_page(request: &Request) -> bool {
+    request.uri().path() == "/" && page::is_wanted(request.method(), request.headers())
 }
 
 fn refused(app: &App, request: &Request, message: &str) -> Response {

@@ -39,7 +39,7 @@ impl Route {
     pub(super) fn make(&self) -> MethodRouter<Arc<App>> {
         match self.handler {
             Handler::Inference(endpoint) => inference(endpoint),
-            Handler::Main => post(main_task).get(probes::ready),
+            Handler::Main => post(main_task).get(status::root),
             Handler::Other(make) => make(),
         }
     }

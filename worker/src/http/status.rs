@@ -1,15 +1,16 @@
-//! `/ws/status` and `/status`: the live status for people and programs that watch this worker. It counts as no inference, and waits
+//! `/ws/status`, `/status` and the page that shows it: the live status for people and programs that watch this worker. It counts as no inference, and waits
 //! for no viewer: one that reads too slowly misses snapshots, and one that reads nothing is dropped.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::time::timeout;
 
+use super::{page, probes};
 use crate::error::{Reason, body};
 use crate::server::Held;
 use crate::state::App;
@@ -35,6 +36,19 @@ pub(super) async fn snapshot(State(app): State<Arc<App>>) -> Response {
         Ok(text) => (headers, text).into_response(),
         Err(error) => body(StatusCode::INTERNAL_SERVER_ERROR, Reason::InferenceFailed.code(), &error.to_string(), None),
     }
+}
+
+/// The page that shows the live status to browsers. A test looks into it.
+pub const PAGE: &str = include_str!("status.html");
+
+static POLICY: LazyLock<String> = LazyLock::new(|| page::policy(PAGE));
+
+/// `GET /`: the page for a browser, which needs no key, for it shows nothing by itself; for others what `/readyz` answers.
+pub(super) async fn root(State(app): State<Arc<App>>, method: Method, headers: HeaderMap) -> Response {
+    let mut response =
+        if page::is_wanted(&method, &headers) { page::answer(PAGE, &POLICY) } else { probes::ready(State(app)).await };
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("accept"));
+    response
 }
 
 /// `GET /ws/status`: a snapshot each 200 ms.
