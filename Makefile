@@ -62,6 +62,10 @@ parity: target libtorch ## Compare FOLDERS=600 models with random settings, draw
 clients: target libtorch model ## Ask a worker with real clients, as their users have them, and print what each got
 	@worker/clients/run.sh
 
+.PHONY: browser
+browser: target libtorch model ## Open the worker's page /docs in a headless Chromium, and use it
+	@worker/clients/browser.sh
+
 .PHONY: fuzz
 fuzz: SECONDS ?= 60
 fuzz: SEED ?= 1
