@@ -58,7 +58,8 @@ def encode(entry: dict) -> bytes:
     """The bytes of a tensor. bfloat16 is the upper half of a float, rounded to even."""
     count = math.prod(entry["shape"])
     if not entry["dtype"].startswith(("F", "BF")):
-        return np.arange(count, dtype="<i8").tobytes()
+        places = np.arange(count, dtype="<i8" if entry["dtype"] == "I64" else "<i4")
+        return (places * 7 % entry["below"] if "below" in entry else places).tobytes()
     floats = values(entry["seed"], count, entry["mean"], entry["scale"])
     if entry["dtype"] == "BF16":
         bits = floats.astype("<f4").view("<u4")

@@ -101,6 +101,28 @@ fn a_table_of_model2vec_has_a_factor_for_each_row() {
     assert_eq!(vector(&mut of_folder(dir.path()).unwrap(), "w0 w1"), [(2.0 + 10.0) / 2.0, 1.25]);
 }
 
+/// Whole numbers of 64 bits.
+fn places(numbers: impl IntoIterator<Item = i64>) -> Vec<u8> {
+    numbers.into_iter().flat_map(i64::to_le_bytes).collect()
+}
+
+#[test]
+fn tokens_of_a_small_table_of_model2vec_share_rows_and_have_factors_of_their_own() {
+    let dir = TempDir::new().unwrap();
+    let few = words([10.0, 1.0, 20.0, 2.0]);
+    let mapping = places((0..ROWS as i64).map(|token| token % 2));
+    let factors = words((0..ROWS).map(|token| if token == 4 { 0.5 } else { 2.0 }));
+    let table = ("embeddings", Dtype::F32, &[2, 2][..], few.clone());
+    let shared = ("mapping", Dtype::I64, &[ROWS][..], mapping);
+    write(dir.path(), ".", &[table.clone(), shared.clone()]);
+    assert_eq!(vector(&mut of_folder(dir.path()).unwrap(), "w0 w1 w2"), [40.0 / 3.0, 4.0 / 3.0]);
+    write(dir.path(), ".", &[table.clone(), shared, ("weights", Dtype::F32, &[ROWS], factors)]);
+    assert_eq!(vector(&mut of_folder(dir.path()).unwrap(), "w0 w1"), [(5.0 + 40.0) / 2.0, (0.5 + 4.0) / 2.0]);
+    let short: Vec<u8> = (0..ROWS as u8).map(|token| token % 2).collect();
+    write(dir.path(), ".", &[table, ("mapping", Dtype::U8, &[ROWS], short)]);
+    assert_eq!(vector(&mut of_folder(dir.path()).unwrap(), "w0 w1 w2"), [40.0 / 3.0, 4.0 / 3.0]);
+}
+
 #[test]
 fn the_length_that_tokenizer_json_sets_is_the_models() {
     let dir = TempDir::new().unwrap();
@@ -128,7 +150,35 @@ fn what_would_change_a_row_is_refused_by_its_name() {
     let few = words(vec![0.0; 8]);
     let cases: Vec<(Vec<Entry<'_>>, &str)> = vec![
         (vec![("embeddings", Dtype::I8, &[ROWS, 2], bytes)], "I8"),
-        (vec![("embeddings", Dtype::F32, &[ROWS, 2], rows()), ("mapping", Dtype::F32, &[ROWS], mapping)], "mapping"),
+        (
+            vec![("embeddings", Dtype::F32, &[ROWS, 2], rows()), ("mapping", Dtype::F32, &[ROWS], mapping)],
+            "mapping is in F32",
+        ),
+        (
+            vec![
+                ("embeddings", Dtype::F32, &[4, 2], few.clone()),
+                ("mapping", Dtype::I64, &[ROWS], places([3; ROWS - 1].into_iter().chain([4]))),
+            ],
+            "token 13 row 4, and embeddings has 4 rows",
+        ),
+        (
+            vec![
+                ("embeddings", Dtype::F32, &[4, 2], few.clone()),
+                ("mapping", Dtype::I64, &[ROWS], places([-1; ROWS])),
+            ],
+            "token 0 row -1",
+        ),
+        (
+            vec![
+                ("embeddings", Dtype::F32, &[4, 2], few.clone()),
+                ("mapping", Dtype::I64, &[ROWS, 1], places([0; ROWS])),
+            ],
+            "it must be a list",
+        ),
+        (
+            vec![("embeddings", Dtype::F32, &[4, 2], few.clone()), ("mapping", Dtype::I64, &[5], places([0; 5]))],
+            "token id 13",
+        ),
         (vec![("other", Dtype::F32, &[ROWS, 2], rows())], "neither embedding.weight nor embeddings"),
         (vec![("embedding.weight", Dtype::F32, &[ROWS * 2], rows())], "must be a table"),
         (vec![("embedding.weight", Dtype::F32, &[0, 2], vec![])], "must not be empty"),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Display;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason as Reason};
 use safetensors::Dtype;
@@ -23,6 +23,9 @@ const INDEX: &str = "model.safetensors.index.json";
 
 /// Largest header that is read; the format itself allows no more.
 const HEADER_LIMIT: u64 = 100_000_000;
+
+/// Most whole numbers of a tensor.
+const NUMBERS_LIMIT: usize = 1 << 24;
 
 /// Most files of one model.
 const FILES_LIMIT: usize = 256;
@@ -143,6 +146,50 @@ pub fn shapes(folder: &Folder) -> Result<Shapes> {
         }));
     }
     Ok(shapes)
+}
+
+/// Reads a list of whole numbers, which no network has among its weights; `None` if there is no tensor of this name.
+pub fn whole_numbers(folder: &Folder, tensor: &str) -> Result<Option<Vec<i64>>> {
+    for name in files(folder)? {
+        let (mut file, size) = folder.file(&name)?;
+        let (metadata, _) = header(folder, &name, &mut file, size)?;
+        let Some(info) = metadata.info(tensor) else { continue };
+        let refuse = |why: String| Err(folder.unsupported(&name, format!("{tensor} {why}")));
+        let Some((width, signed)) = whole(info.dtype) else {
+            return refuse(format!("is in {:?}; whole numbers are supported", info.dtype));
+        };
+        let &[count] = info.shape.as_slice() else {
+            return refuse(format!("has shape {:?}; it must be a list", info.shape));
+        };
+        if count > NUMBERS_LIMIT {
+            return refuse(format!("has {count} numbers; at most {NUMBERS_LIMIT} are read"));
+        }
+        let mut bytes = vec![0; count * width];
+        let start = file.seek(SeekFrom::Current(info.data_offsets.0 as i64));
+        start.and_then(|_| file.read_exact(&mut bytes)).map_err(|error| folder.corrupt(&name, error))?;
+        return Ok(Some(bytes.chunks_exact(width).map(|bytes| number(bytes, signed)).collect()));
+    }
+    Ok(None)
+}
+
+/// Bytes of a whole number of this type, and whether it may be below 0.
+fn whole(dtype: Dtype) -> Option<(usize, bool)> {
+    Some(match dtype {
+        Dtype::U8 => (1, false),
+        Dtype::I8 => (1, true),
+        Dtype::U16 => (2, false),
+        Dtype::I16 => (2, true),
+        Dtype::U32 => (4, false),
+        Dtype::I32 => (4, true),
+        Dtype::I64 => (8, true),
+        _ => return None,
+    })
+}
+
+/// A whole number, the lowest byte first.
+fn number(bytes: &[u8], signed: bool) -> i64 {
+    let filled = bytes.last().is_some_and(|last| signed && last & 0x80 != 0);
+    bytes.iter().rev().fold(if filled { -1 } else { 0 }, |number, byte| number << 8 | i64::from(*byte))
 }
 
 /// Reads the files for the manifest only.

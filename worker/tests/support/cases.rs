@@ -1,6 +1,11 @@
 //! Folders of `parity/make.py`: their files, and weights that follow from the tensors' names.
 #![allow(dead_code, unreachable_pub, reason = "each test binary includes this file, and uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test that can't go on must stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a test that can't go on must stop"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,6 +22,9 @@ pub struct Tensor {
     mean: f32,
     scale: f32,
     seed: String,
+    /// Whole numbers are below this.
+    #[serde(default)]
+    below: Option<u64>,
 }
 
 impl Tensor {
@@ -37,9 +45,16 @@ impl Tensor {
             "F32" => (0..count).flat_map(|index| value(index).to_le_bytes()).collect(),
             "F16" => (0..count).flat_map(|index| half::f16::from_f32(value(index)).to_le_bytes()).collect(),
             "BF16" => (0..count).flat_map(|index| half::bf16::from_f32(value(index)).to_le_bytes()).collect(),
-            // Buffers such as position_ids.
-            _ => (0..count as u64).flat_map(u64::to_le_bytes).collect(),
+            "I32" => self.places(count).flat_map(|place| (place as u32).to_le_bytes()).collect(),
+            // Rows of tokens, and buffers such as position_ids.
+            _ => self.places(count).flat_map(u64::to_le_bytes).collect(),
         }
+    }
+}
+
+impl Tensor {
+    fn places(&self, count: usize) -> impl Iterator<Item = u64> {
+        (0..count as u64).map(|place| self.below.map_or(place, |below| place * 7 % below))
     }
 }
 

@@ -19,7 +19,7 @@ const MOST_TOKENS: usize = 1 << 15;
 /// The table's name, and that of model2vec's.
 const NAMES: [&str; 2] = ["embedding.weight", "embeddings"];
 
-/// What model2vec multiplies each row with.
+/// What model2vec multiplies each token's row with.
 const FACTORS: &str = "weights";
 
 /// Rows of the table by token, where model2vec has fewer of them than tokens.
@@ -32,6 +32,8 @@ struct Table {
     rows: usize,
     width: usize,
     has_factors: bool,
+    /// The row of each token, where several tokens share one.
+    mapping: Option<Vec<i64>>,
 }
 
 /// Reads the shape out of the weights, which no other file has.
@@ -48,11 +50,6 @@ pub(in crate::model) fn read(place: &Folder) -> Result<Box<dyn Settings>> {
     if rows == 0 || width == 0 {
         return refuse(format!("{name} has shape {shape:?}; it must not be empty"));
     }
-    if tensors.contains_key(MAPPING) {
-        return refuse(format!(
-            "{MAPPING} is not supported; load the model with StaticEmbedding of sentence-transformers and save it again"
-        ));
-    }
     let has_factors = name == NAMES[1] && tensors.contains_key(FACTORS);
     let used = [Some(name), has_factors.then_some(FACTORS)];
     for name in used.into_iter().flatten() {
@@ -60,19 +57,42 @@ pub(in crate::model) fn read(place: &Folder) -> Result<Box<dyn Settings>> {
             return refuse(format!("{name} is in {dtype:?}; float32, float16 and bfloat16 are supported"));
         }
     }
-    Ok(Box::new(Table { name, rows, width, has_factors }))
+    let mapping = if name == NAMES[1] { weights::whole_numbers(place, MAPPING)? } else { None };
+    let lost = mapping.iter().flatten().enumerate().find(|(_, row)| !(0..rows as i64).contains(*row));
+    if let Some((token, row)) = lost {
+        return refuse(format!("{MAPPING} gives token {token} row {row}, and {name} has {rows} rows"));
+    }
+    Ok(Box::new(Table { name, rows, width, has_factors, mapping }))
 }
 
 /// The table as an encoder: a token's vector is its word's.
-struct Words(Tensor);
+struct Words {
+    table: Tensor,
+    mapping: Option<Vec<i64>>,
+    /// What each token's row is multiplied with, `[tokens, 1]`.
+    factors: Option<Tensor>,
+}
 
 impl Encoder for Words {
     fn encode(&self, packed: &Packed) -> TorchResult<Tensor> {
-        self.0.f_index_select(0, &Tensor::f_from_slice(&packed.ids)?.f_to_device(self.0.device())?)
+        let of = |rows: &[i64]| Tensor::f_from_slice(rows)?.f_to_device(self.table.device());
+        let tokens = of(&packed.ids)?;
+        let vectors = match &self.mapping {
+            // The tokenizer gives no id that has no row.
+            Some(mapping) => {
+                let rows: Vec<i64> = packed.ids.iter().map(|id| mapping[*id as usize]).collect();
+                self.table.f_index_select(0, &of(&rows)?)?
+            }
+            None => self.table.f_index_select(0, &tokens)?,
+        };
+        match &self.factors {
+            Some(factors) => vectors.f_mul(&factors.f_index_select(0, &tokens)?),
+            None => Ok(vectors),
+        }
     }
 
     fn words(&self) -> &Tensor {
-        &self.0
+        &self.table
     }
 }
 
@@ -82,7 +102,7 @@ impl Settings for Table {
     }
 
     fn vocab_size(&self) -> usize {
-        self.rows
+        self.mapping.as_ref().map_or(self.rows, Vec::len)
     }
 
     fn max_tokens(&self) -> usize {
@@ -95,12 +115,13 @@ impl Settings for Table {
 
     fn encoder(&self, builder: &mut Builder<'_>) -> Result<Box<dyn Encoder>> {
         let table = builder.tensor(self.name, &[self.rows, self.width])?;
-        if !self.has_factors {
-            return Ok(Box::new(Words(table)));
-        }
-        let factors = builder.tensor(FACTORS, &[self.rows])?;
-        let scaled = factors.f_unsqueeze(1).and_then(|factors| table.f_mul(&factors));
-        Ok(Box::new(Words(fits(scaled)?)))
+        let factors = if self.has_factors {
+            let factors = builder.tensor(FACTORS, &[self.vocab_size()])?;
+            Some(fits(factors.f_unsqueeze(1))?)
+        } else {
+            None
+        };
+        Ok(Box::new(Words { table, mapping: self.mapping.clone(), factors }))
     }
 
     fn sequence_head(&self, builder: &mut Builder<'_>, _: usize) -> Result<SequenceHead> {
