@@ -23,6 +23,7 @@ import transformers
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SentenceTransformer, SparseEncoder
 from tokenizers import AddedToken
 
+import chat
 import entities
 import late
 import vocab
@@ -72,6 +73,8 @@ class Case:
         self.files: dict[str, object] = {}
         self.tensors: dict[str, dict[str, dict]] = {}
         self.traits: list[str] = []
+        # The worker's --task, where the folder alone does not say it.
+        self.task: str | None = None
 
     def maybe(self, probability: float, trait: str) -> bool:
         """Draws whether the case has a trait, and notes it."""
@@ -102,7 +105,10 @@ def network(case: Case, tokenizer) -> None:
         "labels": transformers.AutoModelForSequenceClassification,
         "entities": transformers.AutoModelForTokenClassification,
         "words": transformers.AutoModelForMaskedLM,
+        "answers": transformers.AutoModelForCausalLM,
     }[case.purpose].from_config
+    if case.purpose == "answers":
+        config.tie_word_embeddings = case.rng.random() < 0.6
     if case.purpose == "labels":
         config.num_labels = case.pick("labels", [1, 1, 3])
     if case.purpose == "entities":
@@ -116,7 +122,7 @@ def network(case: Case, tokenizer) -> None:
         elif activation:
             case.files["config.json"]["sentence_transformers"] = {"activation_fn": path, "version": "5.0.0"}
     # What a network with a head is for is known by its architecture alone.
-    elif case.purpose != "entities" and case.maybe(0.2, "no architectures"):
+    elif case.purpose not in ("entities", "answers") and case.maybe(0.2, "no architectures"):
         case.files["config.json"].pop("architectures", None)
 
 
@@ -141,6 +147,8 @@ def tokenizer_files(case: Case) -> object:
     tokenizer = getattr(vocab, kind)(rng, special)
     if case.purpose == "tokens" and case.maybe(0.5, "markers are tokens"):
         tokenizer.add_tokens([AddedToken(marker, normalized=rng.random() < 0.7) for marker in MARKERS.values()])
+    if case.purpose == "answers":
+        tokenizer.add_tokens(["yes", "no"])
     data = json.loads(tokenizer.to_str())
     if case.maybe(0.12, "no post_processor"):
         data["post_processor"] = None
@@ -235,9 +243,14 @@ def labels_or_words(case: Case) -> None:
     saved = {"__version__": {"sentence_transformers": "6.2.0"}}
     transformer = {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
     if case.purpose == "labels":
+        text = chat.template(case, chat.PAIRS) if case.maybe(0.3, "chat") else None
         if not case.maybe(0.4, "modules.json of a CrossEncoder"):
             return
         case.files["modules.json"] = [transformer]
+        if text is not None:
+            case.files["sentence_bert_config.json"] = chat.sentence(case, task, "logits", output, text)
+            case.files["config_sentence_transformers.json"] = chat.saved(case, "CrossEncoder")
+            return
         saved["model_type"] = "CrossEncoder"
         if case.maybe(0.4, "prompts"):
             saved |= {"prompts": {"query": "query: "}, "default_prompt_name": case.pick("default_prompt_name", [None, "query"])}
@@ -264,10 +277,14 @@ def modules(case: Case) -> None:
         return None
     if case.purpose in ("labels", "words"):
         return labels_or_words(case)
+    if case.purpose == "answers":
+        return chat.answers(case, case.files["config.json"]["vocab_size"])
     rng, hidden = case.rng, case.files["config.json"].get("hidden_size") or case.files["config.json"].get("dim")
     if case.purpose == "tokens":
         return late.draw(case, hidden)
-    if case.maybe(0.08, "no modules.json"):
+    if case.maybe(0.1, "no modules.json"):
+        if case.maybe(0.4, "chat"):
+            chat.template(case, chat.SINGLE)
         return
     prefix = TYPES[case.pick("types", ["old", "new"])]
     static = "tokenizer.json" in case.files and case.maybe(0.08, "StaticEmbedding")
@@ -331,7 +348,12 @@ def modules(case: Case) -> None:
             "module_output_name": "token_embeddings",
             "processing_kwargs": {"text": {"max_length": rng.choice([6, 8, 11])}},
         }
-    if sentence or rng.random() < 0.3:
+    if case.maybe(0.15, "chat"):
+        text = chat.template(case, chat.SINGLE)
+        case.files["sentence_bert_config.json"] = chat.sentence(
+            case, "feature-extraction", "last_hidden_state", "token_embeddings", text
+        )
+    elif sentence or rng.random() < 0.3:
         case.files[rng.choice(SENTENCE_CONFIGS)] = sentence
     settings(case, width)
 
@@ -343,11 +365,18 @@ def table(case: Case) -> None:
     case.files = {"tokenizer.json": tokenizer}
     tensors = {"embedding.weight": [size, 8]}
     if case.maybe(0.4, "model2vec"):
-        tensors = {"embeddings": [size, 8]} | ({"weights": [size]} if case.maybe(0.5, "weights") else {})
+        rows = case.rng.randint(3, size) if case.maybe(0.5, "mapping") else size
+        tensors = {"embeddings": [rows, 8]} | ({"weights": [size]} if case.maybe(0.5, "weights") else {})
+        if rows < size:
+            tensors["mapping"] = [size]
         # Its settings say how the table was made, and nothing reads them.
         case.files["config.json"] = {"model_type": "model2vec", "architectures": ["StaticModel"], "normalize": True}
     dtype = case.pick("table", ["F32", "F32", "F16"])
-    case.tensors = {"model.safetensors": {name: weights.spec(name, shape, dtype) for name, shape in tensors.items()}}
+    specs = {name: weights.spec(name, shape, dtype) for name, shape in tensors.items()}
+    if "mapping" in specs:
+        # The row of a token is a whole number below the number of rows.
+        specs["mapping"] |= {"dtype": case.rng.choice(["I64", "I32"]), "below": rows}
+    case.tensors = {"model.safetensors": specs}
 
 
 def move_table(case: Case, module: dict) -> None:
@@ -379,7 +408,7 @@ def place(case: Case) -> None:
     if "modules.json" not in case.files or has_table(case) or not case.maybe(0.08, "0_Transformer"):
         return
     case.files["modules.json"][0]["path"] = "0_Transformer"
-    own = ["config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", *set(SENTENCE_CONFIGS)]
+    own = ["config.json", "tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", *set(SENTENCE_CONFIGS)]
     for name in own:
         if name in case.files:
             case.files[f"0_Transformer/{name}"] = case.files.pop(name)
@@ -448,10 +477,12 @@ def write(case: Case, folder: pathlib.Path) -> None:
 def requests(case: Case) -> list[dict]:
     """What is asked: the plain texts, then each prompt, a prompt of the caller's, and unit vectors."""
     asked: list[dict] = [{}]
-    if case.purpose != "vectors":
+    if case.purpose not in ("vectors", "labels", "answers"):
         return asked
     prompts = case.files.get("config_sentence_transformers.json", {}).get("prompts", {})
     asked += [{"prompt_name": name} for name in prompts]
+    if case.purpose != "vectors":
+        return [*asked, {"prompt": "Rank these"}]
     if case.rng.random() < 0.2:
         asked.append({"prompt": "Represent this: "})
     if case.rng.random() < 0.3:
@@ -466,10 +497,11 @@ def reference(case: Case) -> list[dict]:
         write(case, folder)
         if case.purpose == "entities":
             return entities.answers(folder, case, TEXTS)
-        classes = {"vectors": SentenceTransformer, "labels": CrossEncoder, "words": SparseEncoder, "tokens": MultiVectorEncoder}
+        classes = {"vectors": SentenceTransformer, "words": SparseEncoder, "tokens": MultiVectorEncoder}
+        classes |= dict.fromkeys(("labels", "answers"), CrossEncoder)
         model = classes[case.purpose](str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
-        if case.purpose == "labels":
-            return [scores(model)]
+        if case.purpose in ("labels", "answers"):
+            return [request | scores(model, **request) for request in requests(case)]
         if case.purpose == "words":
             return [words(model)]
         if case.purpose == "tokens":
@@ -486,7 +518,7 @@ def reference(case: Case) -> list[dict]:
                 show_progress_bar=False,
             )
             prefix = model._resolve_prompt(request.get("prompt"), request.get("prompt_name")) or ""
-            ids = [model[0].preprocess([prefix + text])["input_ids"].flatten().tolist() for text in TEXTS]
+            ids = [model[0].preprocess([text], prompt=prefix or None)["input_ids"].flatten().tolist() for text in TEXTS]
             answers.append(request | {"ids": ids, "dense": [short(row) for row in rows]} | of_heads(model, folder, prefix))
         return answers
 
@@ -496,7 +528,7 @@ def of_heads(model, folder: pathlib.Path, prefix: str) -> dict:
     found = {kind: path for kind, name in m3.FILES.items() for path in folder.rglob(name)}
     answers: dict = {kind: [] for kind in found}
     for text in TEXTS if found else []:
-        features = model[0].preprocess([prefix + text])
+        features = model[0].preprocess([text], prompt=prefix or None)
         with torch.inference_mode():
             hidden = model[0](dict(features))["token_embeddings"][0]
             if "sparse" in found:
@@ -514,10 +546,11 @@ def short(values) -> list:
     return [float(f"{value:.7g}") for value in values]
 
 
-def scores(model) -> dict:
+def scores(model, **asked: str) -> dict:
     """The numbers of each pair, and its ids and types."""
-    rows = [model.predict([pair], batch_size=1, convert_to_numpy=True, show_progress_bar=False) for pair in PAIRS]
-    prompt = model._resolve_prompt(None, None)
+    usual = {"batch_size": 1, "convert_to_numpy": True, "show_progress_bar": False}
+    rows = [model.predict([pair], **usual, **asked) for pair in PAIRS]
+    prompt = model._resolve_prompt(asked.get("prompt"), asked.get("prompt_name"))
     inputs = [model.preprocess([pair], prompt=prompt) for pair in PAIRS]
     return {
         "ids": [one["input_ids"][0].tolist() for one in inputs],
@@ -541,9 +574,10 @@ def draw(seed: int, index: int, families: list[str], purpose: str | None) -> dic
     """One case, or why the reference has no answer."""
     rng = random.Random(f"{seed}/{index}")
     case = Case(rng, families[index % len(families)])
-    # Networks that continue texts have no head for words.
+    # Networks that continue texts have no head for words, and no labels of tokens in Gemma 3.
     kinds = ["vectors"] * 6 + ["labels"] * 2 + ["tokens"] * 2
-    kinds += ["words", "entities", "entities"] if case.family not in ("qwen3", "gemma3") else []
+    kinds += ["answers"] * 3 if case.family in ("qwen3", "gemma3") else ["words"]
+    kinds += ["entities"] * 2 if case.family != "gemma3" else []
     case.purpose = purpose or rng.choice(kinds)
     if case.purpose not in kinds:
         return f"no {case.purpose} of {case.family}"
@@ -573,6 +607,7 @@ def record(case: Case, name: str, answers: list[dict]) -> dict:
         "files": case.files,
         "tensors": case.tensors,
         "purpose": case.purpose,
+        "task": case.task,
         "texts": TEXTS,
         "pairs": PAIRS,
         "requests": answers,

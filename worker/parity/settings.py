@@ -14,6 +14,8 @@ import transformers
 from sentence_transformers.base import model as base
 from sentence_transformers.base.modules import dense, normalize
 from sentence_transformers.base.modules import transformer as transformer_module
+from sentence_transformers.cross_encoder import model as cross_encoder
+from sentence_transformers.cross_encoder.modules import logit_score
 from sentence_transformers.multi_vector_encoder import model as multi_vector
 from sentence_transformers.multi_vector_encoder.modules import multi_vector_mask
 from sentence_transformers.sentence_transformer import model as sentence
@@ -81,7 +83,7 @@ CALL = NOT_SETTINGS | {
 
 def main() -> int:
     pooled = set(pooling._LEGACY_POOLING_MODE_KWARGS)
-    model = inspect.getsource(base) + inspect.getsource(sentence)
+    model = inspect.getsource(base) + inspect.getsource(sentence) + inspect.getsource(cross_encoder)
     late = inspect.getsource(multi_vector)
     pylate = set(multi_vector._LegacyStash._PYLATE_TRANSFORMER_KEYS) | {"query_prefix", "document_prefix"}
     checks = {
@@ -89,6 +91,7 @@ def main() -> int:
         "DENSE": module(dense.Dense),
         "LAYER_NORM": module(layer_norm.LayerNorm),
         "DROPOUT": module(dropout.Dropout),
+        "LOGIT_SCORE": module(logit_score.LogitScore),
         "SPLADE": module(splade_pooling.SpladePooling),
         "SENTENCE": module(transformer_module.Transformer) | {"model_args", "tokenizer_args", "config_args"},
         # The key of a version stands in an object of its own.

@@ -102,6 +102,58 @@ def qwen3_embedding(rng):
     return tokenizer, t.Qwen3Model(config), files
 
 
+# What a pair becomes for Qwen3's rerankers, as their model card writes it.
+RERANKER = '''{%- set task = messages | selectattr("role", "eq", "system") | map(attribute="content") | first | default("Given a web search query, retrieve relevant passages that answer the query") -%}
+{%- set query = messages | selectattr("role", "eq", "query") | map(attribute="content") | first -%}
+{%- set document = messages | selectattr("role", "eq", "document") | map(attribute="content") | first -%}
+<|im_start|>system
+Judge whether the Document meets the requirements based on the Query and the Instruct provided. Note that the answer can only be "yes" or "no".<|im_end|>
+<|im_start|>user
+<Instruct>: {{ task }}
+<Query>: {{ query }}
+<Document>: {{ document }}<|im_end|>
+<|im_start|>assistant
+<think>
+
+</think>
+
+
+'''
+
+
+def qwen3_reranker(rng):
+    tokenizer, _, _ = qwen3_embedding(rng)
+    tokenizer.add_tokens(["<|im_start|>", "<|im_end|>", "<think>", "</think>", "yes", "no"])
+    config = t.Qwen3Config(
+        vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=512, head_dim=8, num_key_value_heads=2,
+        tie_word_embeddings=True, **SMALL,
+    )
+    names = {"pad_token": "<pad>", "eos_token": "</s>", "bos_token": None, "unk_token": "<unk>"}
+    tokens = {"tokenizer_class": "Qwen2Tokenizer", "model_max_length": 300, "padding_side": "left", "chat_template": RERANKER}
+    output = {"method": "forward", "method_output_name": "logits"}
+    modules = "sentence_transformers.base.modules.transformer.Transformer", "sentence_transformers.cross_encoder.modules.logit_score.LogitScore"
+    files = {
+        "tokenizer_config.json": tokens | names,
+        "modules.json": [
+            {"idx": index, "name": str(index), "path": path, "type": kind}
+            for index, (path, kind) in enumerate(zip(("", "1_LogitScore"), modules))
+        ],
+        "1_LogitScore/config.json": {
+            "true_token_id": tokenizer.token_to_id("yes"), "false_token_id": tokenizer.token_to_id("no"),
+            "module_input_name": "causal_logits",
+        },
+        "sentence_bert_config.json": {
+            "transformer_task": "text-generation",
+            "modality_config": {"text": output, "message": output | {"format": "flat"}},
+            "module_output_name": "causal_logits",
+        },
+        "config_sentence_transformers.json": settings(
+            model_type="CrossEncoder", prompts={}, default_prompt_name=None, activation_fn="torch.nn.modules.linear.Identity"
+        ),
+    }
+    return tokenizer, t.Qwen3ForCausalLM(config), files
+
+
 def splade(rng):
     tokenizer = vocab.wordpiece(rng, lower=True)
     config = t.BertConfig(vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=128, **SMALL)
@@ -124,6 +176,7 @@ SHAPES = {
     "all-mpnet-base": (all_mpnet_base, "vectors"),
     "bge-reranker": (bge_reranker, "labels"),
     "qwen3-embedding": (qwen3_embedding, "vectors"),
+    "qwen3-reranker": (qwen3_reranker, "answers"),
     "splade": (splade, "words"),
 }
 
@@ -141,6 +194,9 @@ def main(out: pathlib.Path) -> None:
         if name == "bge-m3":
             make.add_heads(case, "", 32, {"sparse": 1, "multi": 16}, ["sparse", "multi"])
         answers = make.reference(case)
+        if purpose in ("labels", "answers"):
+            # The routes for scores take no prompt of the caller's.
+            answers = answers[:1]
         (out / f"{name}.json").write_text(json.dumps(make.record(case, name, answers), ensure_ascii=False, separators=(",", ":")) + "\n")
 
 

@@ -27,6 +27,7 @@ pub mod endpoint;
 pub mod http;
 
 pub mod admit;
+pub mod chat;
 pub mod tokenize;
 
 pub mod inbox;

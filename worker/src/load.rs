@@ -18,6 +18,7 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use self::assemble::{Assembled, Parts};
 use self::download::Policy;
 use crate::args::Args;
+use crate::chat::{Chat, messages};
 use crate::device::Device;
 use crate::engine::Engine;
 use crate::failure::{Result, failure};
@@ -59,16 +60,21 @@ pub fn load(args: &Args, device: &Device, metrics: &Metrics) -> Result<Loaded> {
     let limit = pipeline::max_tokens(pipeline.texts, resolved.max_tokens, family.max_tokens());
     let tokenizer = Tokenizer::resolved(&resolved, limit, family.vocab_size())
         .and_then(|own| match pipeline.purpose {
-            Purpose::Labels(_) => own.for_pairs(),
+            Purpose::Labels(_) | Purpose::Answer(..) if pipeline.chat.is_none() => own.for_pairs(),
             Purpose::TokenLabels => own.for_pieces(),
             _ => Ok(own),
         })
         .map_err(|error| {
             place.corrupt(if place.has("tokenizer.json") { "tokenizer.json" } else { "vocab.txt" }, error)
         })?;
-    let tokenizer = match &pipeline.late {
-        Some(late) => late::tokenizer(tokenizer, late, (&place, &family), &resolved)?,
-        None => tokenizer,
+    let tokenizer = match (&pipeline.late, &pipeline.chat) {
+        (Some(late), _) => late::tokenizer(tokenizer, late, (&place, &family), &resolved)?,
+        (None, Some(chat)) => {
+            let chat = chat.open(&place, &resolved.named, |token| tokenizer.id(token).is_some())?;
+            talks(&place, &chat, &pipeline)?;
+            tokenizer.for_chat(chat)
+        }
+        (None, None) => tokenizer,
     };
     let parts = Parts {
         folder: &folder,
@@ -133,14 +139,32 @@ fn plan(folder: &Folder, task: Task) -> Result<Plan> {
     Ok(Plan { pipeline, place, family, tokenizer })
 }
 
+/// Refuses a chat template that has no place for what the model is asked, or that fails on a prompt of the model.
+fn talks(place: &Folder, chat: &Chat, pipeline: &Pipeline) -> Result<()> {
+    let pairs = matches!(pipeline.purpose, Purpose::Labels(_) | Purpose::Answer(..));
+    let checked = if pairs { chat.check_pairs() } else { chat.check_single() };
+    let second = pairs.then_some("b");
+    let of_prompts = || {
+        pipeline.presets.prompts.values().try_for_each(|prompt| chat.render(&messages(prompt, "a", second)).map(drop))
+    };
+    checked.and_then(|()| of_prompts()).map_err(|why| {
+        let remedy =
+            if pairs { "; set one that writes the roles query and document, as chat_template.jinja" } else { "" };
+        place.unsupported("chat template", format!("{why}{remedy}"))
+    })
+}
+
 /// The file that says that weights are to be changed before use.
 const ADAPTER: &str = "adapter_config.json";
 
 /// Reads the files that [`load`] reads, without loading a model.
 pub fn manifest(path: &Path) -> Result<Manifest> {
     let folder = Folder::open(path)?;
-    let Plan { pipeline, place, .. } = plan(&folder, Task::Auto)?;
+    let Plan { pipeline, place, tokenizer, .. } = plan(&folder, Task::Auto)?;
     weights::hash(&place)?;
+    if let Some(chat) = &pipeline.chat {
+        chat.open(&place, &tokenizer.named, |_| true)?;
+    }
     if let Purpose::Vectors { steps, .. } | Purpose::Tokens { steps, .. } = &pipeline.purpose {
         for (path, _) in steps.iter().filter(|(_, step)| step.has_weights()) {
             weights::hash(&folder.within(path)?)?;

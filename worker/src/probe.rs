@@ -43,7 +43,7 @@ async fn ask(app: &Arc<App>) -> Option<bool> {
     let shared = Arc::clone(app);
     let encoded = tokio::task::spawn_blocking(move || {
         let model = shared.model()?;
-        model.encode(&model.default_prompt(), TEXT, true).ok()
+        model.encode_any(TEXT).ok()
     });
     let has_answered = match encoded.await {
         Ok(Some(encoded)) => {

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::args::Limits;
+use crate::chat::messages;
 use crate::engine::OutputSet;
 use crate::inbox::Inbox;
 use crate::lifecycle::{Lifecycle, State};
@@ -116,6 +117,9 @@ impl Model {
 
     /// Tokenizes a text behind a prompt.
     pub fn encode(&self, prompt: &Prompt, text: &str, truncate: bool) -> Result<Encoded, Refused> {
+        if let Some(chat) = self.tokenizer.template() {
+            return self.tokenizer.messages(chat, &messages(&prompt.text, text, None), truncate);
+        }
         match prompt {
             Prompt { text: prefix, query: true, .. } => self.tokenizer.query(&format!("{prefix}{text}"), truncate),
             Prompt { text: none, .. } if none.is_empty() => self.tokenizer.text(text, truncate),
@@ -125,9 +129,20 @@ impl Model {
         }
     }
 
+    /// Tokenizes a short text that every model takes: alone, or twice in a model for pairs.
+    pub fn encode_any(&self, text: &str) -> Result<Encoded, Refused> {
+        match self.encode(&self.default_prompt(), text, true) {
+            Err(Refused::NoSingle) => self.encode_pair(&self.default_prompt(), (text, text), true),
+            encoded => encoded,
+        }
+    }
+
     /// Tokenizes a pair of texts; a prompt goes before the first.
     pub fn encode_pair(&self, prompt: &Prompt, pair: (&str, &str), truncate: bool) -> Result<Encoded, Refused> {
         let (first, second) = pair;
+        if let Some(chat) = self.tokenizer.template() {
+            return self.tokenizer.messages(chat, &messages(&prompt.text, first, Some(second)), truncate);
+        }
         match prompt.text.as_str() {
             "" => self.tokenizer.pair(first, second, truncate),
             prefix => self.tokenizer.pair(&format!("{prefix}{first}"), second, truncate),

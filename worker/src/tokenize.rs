@@ -1,6 +1,7 @@
 //! Text to token ids. This module owns the length limit: an [`Encoded`] is never empty and never longer than the model
 //! takes, so the queue and the model need not check again.
 
+mod chat;
 mod class;
 mod encoded;
 mod pieces;
@@ -15,6 +16,7 @@ use tokenizers::{ModelWrapper, TruncationDirection};
 pub use self::encoded::{Encoded, Fill, Queries};
 pub use self::pieces::Piece;
 pub use self::resolve::{Hints, Resolved, resolve, resolve_alone};
+use crate::chat::Chat;
 use crate::plain;
 
 /// Bytes of text per token of the limit that are tokenized first. Natural text has four or five bytes per token.
@@ -56,6 +58,12 @@ pub enum Refused {
     /// The text has no tokens, not even special ones.
     #[error("has no tokens")]
     Empty,
+    /// The model's chat template fails on this text.
+    #[error("is refused by the model's chat template: {0}")]
+    Template(String),
+    /// The model's chat template has a place for pairs alone.
+    #[error("is a text alone, and the model's chat template has places for pairs; send a pair of texts")]
+    NoSingle,
     /// The tokenizer failed on this text.
     #[error("could not be tokenized")]
     Tokenizer,
@@ -81,6 +89,10 @@ pub struct Tokenizer {
     unknown: Option<u32>,
     /// Tokens that go on with a word have a mark, such as `##`.
     marks_rest: bool,
+    /// What makes one text of a request's texts.
+    chat: Option<Chat>,
+    /// Whether that has a place for a text alone.
+    takes_single: bool,
 }
 
 /// A token as it is shown.
@@ -129,6 +141,8 @@ impl Tokenizer {
             queries: None,
             unknown: None,
             marks_rest,
+            chat: None,
+            takes_single: true,
         })
     }
 

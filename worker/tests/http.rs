@@ -192,6 +192,30 @@ async fn rerank_answers_in_the_forms_of_its_clients_with_the_best_first() {
 }
 
 #[tokio::test]
+async fn a_prompt_goes_before_the_query_of_a_request_for_scores() {
+    let fake = Fake::scoring();
+    let tokens = async |more: serde_json::Value| {
+        let mut body = json!({ "query": "w0", "texts": ["w1"], "documents": ["w1"] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let jina = send(&fake, post("/v1/rerank", body.to_string())).await.2["usage"]["total_tokens"].as_u64();
+        body.as_object_mut().unwrap().remove("documents");
+        let (_, head, _) = send(&fake, post("/rerank", body.to_string())).await;
+        assert_eq!(jina.unwrap().to_string(), head.headers()["x-compute-tokens"].to_str().unwrap());
+        jina.unwrap()
+    };
+    let alone = tokens(json!({})).await;
+    assert_eq!(tokens(json!({ "prompt": "" })).await, alone);
+    assert_eq!(tokens(json!({ "prompt": "w2 w3 " })).await, alone + 2);
+    for (fake, field, says) in
+        [(&fake, "prompt_name", "no prompt of that name"), (&Fake::late(""), "prompt", "of its own")]
+    {
+        let body = json!({ "query": "w0", "texts": ["w1"], field: "nothing" }).to_string();
+        let (status, _, error) = send(fake, post("/rerank", body)).await;
+        assert!(status.is_client_error() && error.to_string().contains(says), "{status} {error}");
+    }
+}
+
+#[tokio::test]
 async fn predict_names_labels_for_a_text_a_pair_and_a_batch() {
     let fake = Fake::giving([Output::Classes], "");
     let ask = async |inputs: serde_json::Value| {

@@ -37,6 +37,9 @@ struct Case {
     files: BTreeMap<String, Value>,
     tensors: BTreeMap<String, BTreeMap<String, Tensor>>,
     purpose: Purpose,
+    /// The task that the worker is started for; auto without one.
+    #[serde(default)]
+    task: Option<String>,
     texts: Vec<String>,
     pairs: Vec<(String, String)>,
     requests: Vec<Request>,
@@ -49,6 +52,7 @@ impl Case {
             Purpose::Vectors if self.traits.iter().any(|name| name == "StaticEmbedding") => " table",
             Purpose::Vectors => "",
             Purpose::Labels => " labels",
+            Purpose::Answers => " answers",
             Purpose::Words => " words",
             Purpose::Tokens => " tokens",
             Purpose::Entities => " entities",
@@ -63,6 +67,7 @@ impl Case {
 enum Purpose {
     Vectors,
     Labels,
+    Answers,
     Words,
     Tokens,
     Entities,
@@ -121,14 +126,15 @@ fn all() -> Vec<PathBuf> {
 fn run(case: &Case) -> Verdict {
     let dir = tempfile::TempDir::new().unwrap();
     cases::write(dir.path(), &case.files, &case.tensors);
-    match open(dir.path()) {
+    match open(dir.path(), case.task.as_deref()) {
         Err(message) => Verdict::Refused(message),
         Ok(mut loaded) => compare(case, &mut loaded),
     }
 }
 
-fn open(folder: &Path) -> Result<Loaded, String> {
-    let args = support::args(&format!("--model {} --dtype float32", folder.display()));
+fn open(folder: &Path, task: Option<&str>) -> Result<Loaded, String> {
+    let flags = format!("--model {} --dtype float32 --task {}", folder.display(), task.unwrap_or("auto"));
+    let args = support::args(&flags);
     let device = Device::choose(&args.compute).unwrap();
     load(&args, &device, &Metrics::new().unwrap())
         .map_err(|failure| failure.message.replace(&folder.display().to_string(), ""))
@@ -178,7 +184,7 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
     };
     let mut encoded = Vec::new();
     for (index, ids) in ids.iter().enumerate() {
-        let own = if case.purpose == Purpose::Labels {
+        let own = if matches!(case.purpose, Purpose::Labels | Purpose::Answers) {
             let (one, two) = &case.pairs[index];
             model.encode_pair(&prompt, (one, two), true)
         } else {
@@ -204,6 +210,7 @@ fn answer(case: &Case, loaded: &mut Loaded, request: &Request) -> Verdict {
         Purpose::Words => Output::Sparse,
         Purpose::Tokens => Output::MultiVector,
         Purpose::Entities => Output::TokenClasses,
+        Purpose::Answers => Output::Score,
         Purpose::Labels if model.outputs.has(Output::Score) => Output::Score,
         Purpose::Labels => Output::Classes,
     }];

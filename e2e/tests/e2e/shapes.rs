@@ -20,6 +20,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("all-mpnet-base", "Embedding"),
     ("bge-reranker", "Rerank"),
     ("qwen3-embedding", "Embedding"),
+    ("qwen3-reranker", "Rerank"),
     ("splade", "SparseEmbedding"),
 ];
 

@@ -202,7 +202,7 @@ pub(super) fn refusal(param: &'static str, index: usize, refused: &Refused) -> A
 fn refused_as(text: &str, refused: &Refused) -> ApiError {
     let reason = match refused {
         Refused::TooManyTokens { .. } | Refused::OnlyPrompt => Reason::InputTooLong,
-        Refused::UnknownId { .. } | Refused::Empty => Reason::InvalidInput,
+        Refused::UnknownId { .. } | Refused::Empty | Refused::Template(_) | Refused::NoSingle => Reason::InvalidInput,
         Refused::Tokenizer => Reason::InferenceFailed,
     };
     ApiError::new(reason, format!("{text} {refused}"))

@@ -3,6 +3,19 @@
 use crate::error::{ApiError, Reason};
 use crate::state::{Model, Prompt};
 
+/// The prompt of a request for scores, from the same fields. A model for late interaction has prompts of its own for queries and
+/// documents.
+pub(super) fn of_scores(model: &Model, name: Option<String>, own: Option<String>) -> Result<Prompt, ApiError> {
+    let given = [("prompt_name", name.is_some()), ("prompt", own.is_some())].into_iter().find(|(_, given)| *given);
+    match given {
+        Some((field, _)) if model.presets.max_sim.is_some() => {
+            let message = "this model has prompts of its own for queries and documents; leave it out";
+            Err(ApiError::new(Reason::InvalidInput, format!("{field}: {message}")).param(field))
+        }
+        _ => prompt(model, name, own),
+    }
+}
+
 /// The prompt of a request, from its fields `prompt_name` and `prompt`.
 pub(super) fn prompt(model: &Model, name: Option<String>, own: Option<String>) -> Result<Prompt, ApiError> {
     match (name, own) {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::call::Exchange;
 use super::input;
 use super::openai::served;
+use super::prompt;
 use super::score::ranked;
 use super::scoring::{scores, shown};
 use crate::error::{ApiError, Reason};
@@ -21,6 +22,8 @@ struct Body {
     top_n: Option<usize>,
     return_documents: Option<bool>,
     truncate: Option<bool>,
+    prompt_name: Option<String>,
+    prompt: Option<String>,
 }
 
 /// A document is a text, or an object that has one.
@@ -48,7 +51,7 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     check(&body.query, &documents, "documents")?;
     // The clients of this API expect long documents to be cut.
     let truncate = Some(body.truncate.unwrap_or(true));
-    let prompt = exchange.model.default_prompt();
+    let prompt = prompt::of_scores(exchange.model, body.prompt_name, body.prompt)?;
     let passed = scores(&mut exchange, (&body.query, &documents), prompt, truncate).await?;
     let with_text = body.return_documents.unwrap_or(false);
     let result = |(index, score): (usize, f32)| {

@@ -17,7 +17,7 @@ use super::entities;
 use super::input::{self, Input};
 use super::openai::dimensions;
 use super::pass::{Passed, Times, Work};
-use super::prompt::prompt;
+use super::prompt::{of_scores, prompt};
 use super::rerank::{self, check};
 use super::score::{logistic, ranked, softmax};
 use super::scoring::{scores, shown};
@@ -109,6 +109,8 @@ struct Rerank {
     return_text: bool,
     truncate: Option<bool>,
     truncation_direction: Option<String>,
+    prompt_name: Option<String>,
+    prompt: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -134,7 +136,7 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     right(body.truncation_direction.as_deref())?;
     check(&body.query, &body.texts, "texts")?;
     let characters = body.texts.iter().map(|text| text.chars().count()).sum();
-    let prompt = exchange.model.default_prompt();
+    let prompt = of_scores(exchange.model, body.prompt_name, body.prompt)?;
     let passed = scores(&mut exchange, (&body.query, &body.texts), prompt, body.truncate).await?;
     let head = head(&exchange, &passed, characters);
     let rank = |(index, score): (usize, f32)| Rank {

@@ -7,11 +7,12 @@ use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use crate::device::{Device, one_line};
 use crate::failure::{Result, failure};
 use crate::folder::Folder;
+use crate::model::Encoder;
 use crate::model::engine::TorchEngine;
 use crate::model::family::Family;
-use crate::model::heads::{Head, HeadKind};
+use crate::model::heads::{Head, HeadKind, SequenceHead};
 use crate::model::m3::M3;
-use crate::model::pipeline::{Presets, Purpose, Skiplist};
+use crate::model::pipeline::{Answer, Presets, Purpose, Skiplist};
 use crate::model::steps::{Step, StepConfig};
 use crate::model::tokens::TokenVectors;
 use crate::model::weights::Weights;
@@ -66,6 +67,12 @@ impl Parts<'_> {
                 presets.labels = self.family.labels().to_vec();
                 (TorchEngine::of_sequence(encoder, head), self.family.hidden_size())
             }
+            Purpose::Answer(answer, activation) => {
+                presets.activation = activation;
+                presets.labels = vec!["LABEL_0".to_owned()];
+                let (encoder, head) = self.answer(&mut weights, answer)?;
+                (TorchEngine::of_sequence(encoder, head), self.family.hidden_size())
+            }
             Purpose::TokenLabels => {
                 let (encoder, head) = self.family.encoder_with_head(&mut weights, HeadKind::Tokens)?;
                 let Head::Tokens(head) = head else { return Err(self.other_head()) };
@@ -98,6 +105,36 @@ impl Parts<'_> {
             width = out;
         }
         Ok((steps, width))
+    }
+
+    /// The network with a head that compares the two words of an answer.
+    fn answer(&self, weights: &mut Weights, answer: Answer) -> Result<(Box<dyn Encoder>, SequenceHead)> {
+        let refuse = |why: &str| Err(self.place.unsupported("config.json", why));
+        if !self.family.continues_texts() {
+            return refuse("a score of words needs a network that continues texts, and this family has none");
+        }
+        let (yes, no) = match answer {
+            Answer::Ids { yes, no } => (yes, no),
+            Answer::YesOrNo => match ["yes", "no"].map(|word| self.tokenizer.id(word)) {
+                [Some(yes), Some(no)] => (yes as usize, Some(no as usize)),
+                _ => {
+                    return refuse(
+                        "without modules.json a score is that of the words yes and no, and the vocabulary lacks one",
+                    );
+                }
+            },
+        };
+        let (encoder, head) = self.family.encoder_with_head(weights, HeadKind::Vocabulary)?;
+        let Head::Vocabulary(head) = head else { return Err(self.other_head()) };
+        let words = head.words();
+        match head.score_of(yes, no) {
+            Ok(Some(head)) => Ok((encoder, head)),
+            Ok(None) => refuse(&format!("a word of LogitScore has an id that is not below the vocabulary's {words}")),
+            Err(error) => {
+                let why = format!("{}: the words of LogitScore: {}", self.place.path(""), one_line(&error));
+                Err(failure(LoadFailureReason::OutOfMemory, why))
+            }
+        }
     }
 
     /// The linear layer of the original ColBERT, which lies among the network's weights; and the length of what it gives.

@@ -67,6 +67,11 @@ pub(super) trait Settings: Debug {
     fn tied(&self) -> bool {
         true
     }
+
+    /// Whether that head says how a text goes on, and not which word a token stands for.
+    fn continues_texts(&self) -> bool {
+        false
+    }
 }
 
 /// How config.json names a family, and the function that reads its settings. That function reads directly into the

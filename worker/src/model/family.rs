@@ -147,6 +147,11 @@ impl Family {
         self.settings.has_unseen_tokens()
     }
 
+    /// Whether the network's head for words says how a text goes on.
+    pub fn continues_texts(&self) -> bool {
+        self.settings.continues_texts()
+    }
+
     /// Names of the labels of a head for classes, in the order of its numbers.
     pub fn labels(&self) -> &[String] {
         &self.labels

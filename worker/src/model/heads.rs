@@ -25,12 +25,14 @@ pub struct SequenceHead {
     pub(super) dense: Option<(Linear, Activation)>,
     pub(super) norm: Option<Norm>,
     pub(super) out: Linear,
+    /// Whether the two numbers of `out` make one: the first less the second.
+    pub(super) is_difference: bool,
 }
 
 impl SequenceHead {
     /// Numbers per text.
     pub fn labels(&self) -> usize {
-        self.out.weight.size()[0] as usize
+        if self.is_difference { 1 } else { self.out.weight.size()[0] as usize }
     }
 
     /// `[texts, labels]` in 32-bit floats, in the order of the batch, from the encoder's `[tokens, hidden]`.
@@ -42,7 +44,8 @@ impl SequenceHead {
         if let Some(norm) = &self.norm {
             x = norm.forward(&x)?;
         }
-        self.out.forward(&x)?.f_to_kind(Kind::Float)
+        let logits = self.out.forward(&x)?.f_to_kind(Kind::Float)?;
+        if self.is_difference { logits.f_narrow(1, 0, 1)?.f_sub(&logits.f_narrow(1, 1, 1)?) } else { Ok(logits) }
     }
 }
 
@@ -191,16 +194,16 @@ impl VocabularyHead {
         if !known(yes) || !no.is_none_or(known) {
             return Ok(None);
         }
-        let row = |table: &Tensor| {
-            let row = table.f_narrow(0, yes as i64, 1)?;
-            no.map_or(Ok(row.shallow_clone()), |no| row.f_sub(&table.f_narrow(0, no as i64, 1)?))
-        };
-        let out = Linear { weight: row(&self.decoder.weight)?, bias: self.decoder.bias.as_ref().map(row).transpose()? };
+        let words: Vec<i64> = [Some(yes), no].into_iter().flatten().map(|word| word as i64).collect();
+        let words = Tensor::f_from_slice(&words)?.f_to_device(self.decoder.weight.device())?;
+        let rows = |table: &Tensor| table.f_index_select(0, &words);
+        let out =
+            Linear { weight: rows(&self.decoder.weight)?, bias: self.decoder.bias.as_ref().map(rows).transpose()? };
         let (dense, norm) = match self.transform {
             Some((dense, activation, norm)) => (Some((dense, activation)), Some(norm)),
             None => (None, None),
         };
-        Ok(Some(SequenceHead { summary: Summary::Last(None), dense, norm, out }))
+        Ok(Some(SequenceHead { summary: Summary::Last(None), dense, norm, out, is_difference: no.is_some() }))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The files of sentence-transformers: what follows the encoder, and what a request gets that says nothing about it.
 
+mod answer;
+mod chat;
 mod labels;
 mod late;
 mod pooled;
@@ -11,6 +13,9 @@ use belfry_crds::contract::load_failure::LoadFailure;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use self::answer::Answer;
+use self::answer::answer;
+pub use self::chat::ChatSettings;
 pub use self::labels::Activation;
 pub(crate) use self::labels::logistic;
 use self::labels::{Network, activation};
@@ -31,6 +36,9 @@ use crate::folder::Folder;
 const MODULES: &str = "modules.json";
 const CONFIG: &str = "config.json";
 
+/// The end of the architecture of a network that was made to continue texts.
+const CONTINUES: &str = "ForCausalLM";
+
 /// The steps around the encoder.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -44,6 +52,8 @@ pub struct Pipeline {
     pub presets: Presets,
     /// How queries differ from documents, in a model for late interaction.
     pub late: Option<LateTexts>,
+    /// How texts become messages of a chat, if they do.
+    pub chat: Option<ChatSettings>,
     /// A table of words is in place of a network.
     pub is_table: bool,
 }
@@ -62,6 +72,8 @@ pub enum Purpose {
     Words(WordPooling, WordWeight),
     /// One number per label for a text or a pair of texts.
     Labels(Activation),
+    /// One number for a pair of texts, from the word that comes after them.
+    Answer(Answer, Activation),
     /// One number per label for each token of a text.
     TokenLabels,
     /// One vector per token that counts, for late interaction.
@@ -109,7 +121,7 @@ impl Pipeline {
             (Purpose::Vectors { .. }, Task::SparseEmbedding) => m3::weighs_words(&folder.within(&pipeline.place)?),
             (Purpose::Vectors { .. }, task) => task == Task::Embedding,
             (Purpose::Words(..), task) => task == Task::SparseEmbedding,
-            (Purpose::Labels(_), task) => matches!(task, Task::Rerank | Task::Classification),
+            (Purpose::Labels(_) | Purpose::Answer(..), task) => matches!(task, Task::Rerank | Task::Classification),
             (Purpose::TokenLabels, task) => task == Task::Classification,
             (Purpose::Tokens { .. }, task) => matches!(task, Task::Embedding | Task::Rerank),
         };
@@ -119,7 +131,7 @@ impl Pipeline {
         let is = match pipeline.purpose {
             Purpose::Vectors { .. } => "embedding",
             Purpose::Words(..) => "sparse-embedding",
-            Purpose::Labels(_) => "rerank or classification",
+            Purpose::Labels(_) | Purpose::Answer(..) => "rerank or classification",
             Purpose::TokenLabels => "classification",
             Purpose::Tokens { .. } => "embedding or rerank",
         };
@@ -128,7 +140,7 @@ impl Pipeline {
     }
 
     fn with_modules(folder: &Folder, modules: Vec<Module>) -> Result<Self> {
-        let (mut presets, saved_by) = presets(folder)?;
+        let (mut presets, saved_by, own_activation) = presets(folder)?;
         if let Some((index, module)) = modules.iter().enumerate().skip(1).find(|(_, module)| !module.kwargs.is_empty())
         {
             let why = format!("module {index} ({}) has kwargs, which are not supported", module.name());
@@ -148,6 +160,7 @@ impl Pipeline {
                 texts: Texts::default(),
                 presets,
                 late: None,
+                chat: None,
                 is_table: true,
             });
         }
@@ -158,15 +171,24 @@ impl Pipeline {
             );
             return Err(folder.unsupported(MODULES, why));
         }
-        let (texts, task) = texts(&folder.within(&first.path)?)?;
+        let place = folder.within(&first.path)?;
+        let (texts, task, chat) = texts(&place)?;
         let words = first.name() == "MLMTransformer" || task == TransformerTask::FillMask;
         let modules: Vec<Module> = modules.collect();
         let purpose = match (saved_by, task) {
+            (SavedBy::CrossEncoder, TransformerTask::TextGeneration) => {
+                Purpose::Answer(answer(folder, &modules)?, activation(&place, own_activation)?)
+            }
+            (_, TransformerTask::TextGeneration) => {
+                let why =
+                    "transformer_task text-generation is supported in a CrossEncoder alone, with a LogitScore module";
+                return Err(place.unsupported("sentence_bert_config.json", why));
+            }
             (SavedBy::CrossEncoder, _) | (_, TransformerTask::SequenceClassification) => {
                 if let Some(module) = modules.first() {
                     return Err(unsupported_module(folder, 1, module, "none after the Transformer of a CrossEncoder"));
                 }
-                Purpose::Labels(activation(&folder.within(&first.path)?)?)
+                Purpose::Labels(activation(&place, own_activation)?)
             }
             (SavedBy::SparseEncoder, _) => splade(folder, &modules)?,
             (SavedBy::SentenceTransformer | SavedBy::MultiVectorEncoder, _) if words => splade(folder, &modules)?,
@@ -178,7 +200,7 @@ impl Pipeline {
             let why = "a SpladePooling module needs a Transformer with the task fill-mask";
             return Err(folder.unsupported(MODULES, why));
         }
-        Ok(Self { place: first.path, purpose, texts, presets, late: None, is_table: false })
+        Ok(Self { place: first.path, purpose, texts, presets, late: None, chat, is_table: false })
     }
 
     /// What sentence-transformers makes of a folder of transformers: a CrossEncoder where the network has a head for labels, else a
@@ -200,7 +222,12 @@ impl Pipeline {
         let purpose = match task {
             Task::Auto | Task::Rerank | Task::Classification if has_token_labels => Purpose::TokenLabels,
             Task::SparseEmbedding => Purpose::Words(WordPooling::Max, WordWeight::Log),
-            Task::Auto | Task::Rerank | Task::Classification if has_labels => Purpose::Labels(activation(folder)?),
+            Task::Auto | Task::Rerank | Task::Classification if has_labels => {
+                Purpose::Labels(activation(folder, None)?)
+            }
+            Task::Rerank if architecture.ends_with(CONTINUES) => {
+                Purpose::Answer(Answer::YesOrNo, activation(folder, None)?)
+            }
             _ => Purpose::Vectors { pooling: Pooling::new(vec![without_pooling(architecture)]), steps: Vec::new() },
         };
         if matches!(purpose, Purpose::Vectors { .. }) {
@@ -209,21 +236,18 @@ impl Pipeline {
                 "Model has no modules.json; its tokens are pooled as sentence-transformers does"
             );
         }
-        let config: Map<String, Value> = folder.optional_json("tokenizer_config.json")?.unwrap_or_default();
-        let has_template = config.contains_key("chat_template") || folder.has("chat_template.jinja");
         // The pipeline of transformers for token classification takes no messages.
-        if has_template && !matches!(purpose, Purpose::TokenLabels) {
-            let why = "the model has a chat template and no modules.json, so texts would become messages of a chat; add modules.json";
-            return Err(folder.unsupported(MODULES, why));
-        }
+        let has_chat = !matches!(purpose, Purpose::TokenLabels);
+        let chat = if has_chat { ChatSettings::of_template(folder)? } else { None };
         let presets = Presets { pool_prompt: true, ..Presets::default() };
-        Ok(Self { place: String::new(), purpose, texts: Texts::default(), presets, late: None, is_table: false })
+        let texts = Texts::default();
+        Ok(Self { place: String::new(), purpose, texts, presets, late: None, chat, is_table: false })
     }
 }
 
 /// A network that was made to continue texts is pooled at its last token.
 fn without_pooling(architecture: &str) -> Mode {
-    if architecture.ends_with("ForCausalLM") { Mode::LastToken } else { Mode::Mean }
+    if architecture.ends_with(CONTINUES) { Mode::LastToken } else { Mode::Mean }
 }
 
 impl Module {

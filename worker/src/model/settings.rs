@@ -77,6 +77,10 @@ pub const SPLADE: &[Setting] = &[
     ("chunk_size", Harmless),
 ];
 
+/// `config.json` of a LogitScore module.
+pub const LOGIT_SCORE: &[Setting] =
+    &[("true_token_id", Honoured), ("false_token_id", Honoured), ("module_input_name", Only("causal_logits"))];
+
 /// `config.json` of a LayerNorm module.
 pub const LAYER_NORM: &[Setting] = &[("dimension", Honoured)];
 
@@ -145,6 +149,8 @@ pub const MODEL: &[Setting] = &[
     ("default_prompt_name", Honoured),
     ("truncate_dim", Honoured),
     ("similarity_fn_name", Honoured),
+    ("activation_fn", Honoured),
+    ("keep_in_fp32_modules", Refused),
     ("max_active_dims", Refused),
 ];
 
@@ -277,12 +283,19 @@ fn says_nothing(value: &Value) -> bool {
     }
 }
 
-/// A text goes through the network once; what follows is its last hidden state, or the numbers of its head.
+/// A text or a list of messages goes through the network once; what follows is its last hidden state, or the numbers of its head.
 fn only_text(folder: &Folder, name: &str, modality: &Value) -> Result<()> {
-    let wanted = |output: &str| serde_json::json!({ "method": "forward", "method_output_name": output });
+    const KNOWN: &[&str] = &["last_hidden_state", "logits"];
     let entries = modality.as_object().cloned().unwrap_or_default();
-    let known = [wanted("last_hidden_state"), wanted("logits")];
-    if entries.len() == 1 && entries.get("text").is_some_and(|text| known.contains(text)) {
+    let fits = |(kind, entry): (&String, &Value)| {
+        let field = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
+        let usual = field("method") == "forward" && KNOWN.contains(&field("method_output_name"));
+        let fields = entry.as_object().map_or(0, Map::len);
+        // The form of messages is read where they are.
+        let more = usize::from(kind == "message" && entry.get("format").is_some());
+        matches!(kind.as_str(), "text" | "message") && usual && fields == 2 + more
+    };
+    if !entries.is_empty() && entries.iter().all(fits) {
         return Ok(());
     }
     let why = "modality_config asks for other inputs or outputs than texts and their last hidden state or logits";
@@ -296,10 +309,11 @@ fn only_length(folder: &Folder, name: &str, processing: &Value) -> Result<()> {
         for (key, value) in value.as_object().into_iter().flatten() {
             let known = match (part.as_str(), key.as_str()) {
                 ("text", "max_length") => value.is_u64(),
-                ("text", "padding") => true,
+                // Which logits are computed at all; those of the last token always are.
+                ("text", "padding" | "logits_to_keep") => true,
                 ("text", "truncation") => *value == true || value == "longest_first",
                 ("text", "add_special_tokens") => *value == true,
-                // These take no part where there are only texts.
+                // These take no part where there are only texts. Those of a chat template are read where there is one.
                 ("image" | "audio" | "video" | "chat_template", _) => true,
                 _ => false,
             };

@@ -220,7 +220,7 @@ impl Options {
         match (instruction, self.is_query) {
             (Some(instruction), is_query) => {
                 let query = is_query == Some(true) && model.presets.max_sim.is_some();
-                Prompt { query, ..model.prompt(instructed(instruction)) }
+                Prompt { query, ..model.prompt(instructed(model, instruction)) }
             }
             (None, None) => model.default_prompt(),
             (None, Some(true)) => model.prompt_named("query").unwrap_or_default(),
@@ -232,7 +232,8 @@ impl Options {
     }
 }
 
-/// An instruction before a text, as SIE writes it; an empty one is none.
-pub(super) fn instructed(instruction: String) -> String {
-    if instruction.is_empty() { instruction } else { instruction + " " }
+/// An instruction before a text, as SIE writes it; an empty one is none. In a chat it is a message of its own.
+pub(super) fn instructed(model: &Model, instruction: String) -> String {
+    let is_apart = instruction.is_empty() || model.tokenizer.template().is_some();
+    if is_apart { instruction } else { instruction + " " }
 }

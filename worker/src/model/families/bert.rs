@@ -182,6 +182,7 @@ impl Settings for Bert {
             dense: Some((at.linear("classifier.dense", (hidden, hidden), Bias::Yes)?, activation)),
             norm: None,
             out: at.linear("classifier.out_proj", (labels, hidden), Bias::Yes)?,
+            is_difference: false,
         })
     }
 

@@ -271,6 +271,7 @@ impl Settings for Deberta {
             dense: Some((at.linear("pooler.dense", (self.hidden, self.hidden), Bias::Yes)?, self.pooler)),
             norm: None,
             out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
+            is_difference: false,
         })
     }
 

@@ -36,6 +36,7 @@ struct Qwen3Fields {
     layer_types: Option<Vec<String>>,
     is_causal: bool,
     pad_token_id: Option<i64>,
+    token_classification_bias: bool,
 }
 
 impl Default for Qwen3Fields {
@@ -58,6 +59,7 @@ impl Default for Qwen3Fields {
             layer_types: None,
             is_causal: true,
             pad_token_id: None,
+            token_classification_bias: true,
         }
     }
 }
@@ -146,6 +148,8 @@ struct Decoder {
     padding: Option<i64>,
     /// The last step of the head that predicts words.
     softcapping: Option<f64>,
+    /// Whether the head of token classification adds something; `None` if transformers has no such head.
+    token_bias: Option<Bias>,
 }
 
 /// The heads of a decoder.
@@ -217,6 +221,7 @@ pub(super) fn qwen3(folder: &Folder) -> Result<Box<dyn Settings>> {
         patterns: [(full, rope.clone()), (sliding, rope)],
         padding: fields.pad_token_id,
         softcapping: None,
+        token_bias: Some(fields.token_classification_bias.into()),
     }))
 }
 
@@ -273,6 +278,7 @@ pub(super) fn gemma3(folder: &Folder) -> Result<Box<dyn Settings>> {
         patterns: [(full, global), (sliding, local)],
         padding: fields.pad_token_id,
         softcapping: fields.final_logit_softcapping,
+        token_bias: None,
     }))
 }
 
@@ -312,13 +318,17 @@ impl Settings for Decoder {
             dense: None,
             norm: None,
             out: builder.above().linear("score", (labels, self.hidden), Bias::No)?,
+            is_difference: false,
         })
     }
 
-    fn token_head(&self, builder: &mut Builder<'_>, _: usize) -> Result<TokenHead> {
-        Err(builder.unsupported(
-            "architectures in config.json asks for token classification, which is not supported for this family",
-        ))
+    fn token_head(&self, builder: &mut Builder<'_>, labels: usize) -> Result<TokenHead> {
+        let Some(bias) = self.token_bias else {
+            return Err(builder.unsupported(
+                "architectures in config.json asks for token classification, which transformers has not for this family",
+            ));
+        };
+        Ok(TokenHead { dense: None, out: builder.above().linear("score", (labels, self.hidden), bias)? })
     }
 
     fn vocabulary_head(&self, builder: &mut Builder<'_>, words: Tied<'_>) -> Result<VocabularyHead> {
@@ -331,6 +341,10 @@ impl Settings for Decoder {
 
     fn tied(&self) -> bool {
         self.norms == Norms::Gemma3
+    }
+
+    fn continues_texts(&self) -> bool {
+        true
     }
 }
 

@@ -123,6 +123,7 @@ impl Settings for DistilBert {
             dense: Some((at.linear("pre_classifier", (self.hidden, self.hidden), Bias::Yes)?, Activation::Relu)),
             norm: None,
             out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
+            is_difference: false,
         })
     }
 

@@ -12,5 +12,6 @@ pub(super) fn pooler(builder: &mut Builder<'_>, dense: &str, hidden: usize, labe
         dense: Some((builder.linear(dense, (hidden, hidden), Bias::Yes)?, Activation::Tanh)),
         norm: None,
         out: builder.above().linear("classifier", (labels, hidden), Bias::Yes)?,
+        is_difference: false,
     })
 }

@@ -190,6 +190,7 @@ impl Settings for ModernBert {
             dense: Some((dense, self.head_activation)),
             norm: Some(at.layer_norm("head.norm", self.hidden, self.eps, self.norm_bias)?),
             out: at.linear("classifier", (labels, self.hidden), Bias::Yes)?,
+            is_difference: false,
         })
     }
 

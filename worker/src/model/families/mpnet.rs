@@ -138,6 +138,7 @@ impl Settings for MpNet {
             dense: Some((at.linear("classifier.dense", (self.hidden, self.hidden), Bias::Yes)?, Activation::Tanh)),
             norm: None,
             out: at.linear("classifier.out_proj", (labels, self.hidden), Bias::Yes)?,
+            is_difference: false,
         })
     }
 

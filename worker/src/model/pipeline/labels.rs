@@ -21,11 +21,12 @@ struct CrossEncoder {
     activation_fn: Option<String>,
 }
 
-/// What a CrossEncoder does with the numbers of its network: what config.json says, or else by the number of labels.
-pub(super) fn activation(place: &Folder) -> Result<Activation> {
+/// What a CrossEncoder does with the numbers of its network: what its own settings say, or config.json, or else by the number of
+/// labels.
+pub(super) fn activation(place: &Folder, own: Option<String>) -> Result<Activation> {
     let network: Network = place.json(CONFIG)?;
     let named = network.sentence_transformers.and_then(|own| own.activation_fn);
-    match named.or(network.sbert_ce_default_activation_function).as_deref() {
+    match own.or(named).or(network.sbert_ce_default_activation_function).as_deref() {
         None => Ok(Activation::ByLabels),
         Some(path) => {
             match path.strip_prefix("torch.").and_then(|path| path.rsplit('.').next()) {

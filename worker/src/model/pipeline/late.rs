@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::presets::Presets;
-use super::texts::{Texts, TransformerTask, read};
+use super::texts::{Read, Texts, TransformerTask, read};
 use super::{CONFIG, MODULES, Module, Pipeline, Purpose, unsupported_module};
 use crate::failure::Result;
 use crate::folder::Folder;
@@ -176,11 +176,11 @@ pub(super) fn pipeline(folder: &Folder, modules: Vec<Module>, mut presets: Prese
         return Err(unsupported_module(folder, 0, &first, "a Transformer"));
     }
     let place = folder.within(&first.path)?;
-    let (texts, task, own) = read(&place, &[settings::LATE_TEXTS, settings::SENTENCE])?;
-    if task != TransformerTask::FeatureExtraction {
-        return Err(
-            folder.unsupported(MODULES, "the Transformer of a MultiVectorEncoder needs the task feature-extraction")
-        );
+    let Read { texts, task, chat, raw: own, .. } = read(&place, &[settings::LATE_TEXTS, settings::SENTENCE])?;
+    if task != TransformerTask::FeatureExtraction || chat.is_some() {
+        let why =
+            "the Transformer of a MultiVectorEncoder needs the task feature-extraction, and no messages of a chat";
+        return Err(folder.unsupported(MODULES, why));
     }
     let mut knobs = config.transformer(&raw);
     knobs.extend(own.into_iter().filter(|(key, _)| settings::LATE_TEXTS.iter().any(|(known, _)| known == key)));
@@ -235,6 +235,7 @@ pub(super) fn pipeline(folder: &Folder, modules: Vec<Module>, mut presets: Prese
         texts,
         presets: presets.of_two_roles(),
         late: Some(late),
+        chat: None,
         is_table: false,
     })
 }
@@ -277,6 +278,7 @@ pub(super) fn stanford(folder: &Folder) -> Result<Pipeline> {
         texts,
         presets: presets.of_two_roles(),
         late: Some(late),
+        chat: None,
         is_table: false,
     })
 }

@@ -66,6 +66,7 @@ struct ModelConfig {
     default_prompt_name: Option<String>,
     truncate_dim: Option<usize>,
     similarity_fn_name: Option<String>,
+    activation_fn: Option<String>,
 }
 
 /// The class of sentence-transformers that a folder was saved by.
@@ -77,10 +78,11 @@ pub(super) enum SavedBy {
     MultiVectorEncoder,
 }
 
-pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
+/// The presets, who saved the folder, and what a CrossEncoder does with the numbers of its network, if that is said.
+pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy, Option<String>)> {
     let mut presets = Presets { pool_prompt: true, ..Presets::default() };
     if !folder.has(MODEL) {
-        return Ok((presets, SavedBy::SentenceTransformer));
+        return Ok((presets, SavedBy::SentenceTransformer, None));
     }
     let is_late = late::is_late(&folder.json(MODEL)?);
     let special: &[Setting] = if is_late { settings::LATE } else { &[] };
@@ -105,5 +107,5 @@ pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy)> {
         Some("CrossEncoder") => SavedBy::CrossEncoder,
         Some(other) => return Err(folder.unsupported(MODEL, format!("model_type {other} is not supported"))),
     };
-    Ok((presets, saved_by))
+    Ok((presets, saved_by, config.activation_fn))
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::chat::ChatSettings;
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::settings::{self, Setting};
@@ -57,15 +58,26 @@ pub(super) enum TransformerTask {
     FeatureExtraction,
     SequenceClassification,
     FillMask,
+    TextGeneration,
 }
 
-/// The texts and the task of a Transformer.
-pub(super) fn texts(place: &Folder) -> Result<(Texts, TransformerTask)> {
-    read(place, &[settings::SENTENCE]).map(|(texts, task, _)| (texts, task))
+/// The texts and the task of a Transformer, and how texts become messages.
+pub(super) fn texts(place: &Folder) -> Result<(Texts, TransformerTask, Option<ChatSettings>)> {
+    read(place, &[settings::SENTENCE]).map(|Read { texts, task, chat, .. }| (texts, task, chat))
+}
+
+/// The content of the file.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) texts: Texts,
+    pub(super) task: TransformerTask,
+    pub(super) chat: Option<ChatSettings>,
+    /// All of it; empty if there is none.
+    pub(super) raw: Map<String, Value>,
 }
 
 /// Reads the first file that is there and not empty. `tables` say which settings are known; the first that has one counts.
-pub(super) fn read(place: &Folder, tables: &[&[Setting]]) -> Result<(Texts, TransformerTask, Map<String, Value>)> {
+pub(super) fn read(place: &Folder, tables: &[&[Setting]]) -> Result<Read> {
     for name in SENTENCE {
         let raw: Map<String, Value> = place.optional_json(name)?.unwrap_or_default();
         if raw.is_empty() {
@@ -81,11 +93,14 @@ pub(super) fn read(place: &Folder, tables: &[&[Setting]]) -> Result<(Texts, Tran
             None | Some("feature-extraction") => TransformerTask::FeatureExtraction,
             Some("sequence-classification") => TransformerTask::SequenceClassification,
             Some("fill-mask") => TransformerTask::FillMask,
+            Some("text-generation") => TransformerTask::TextGeneration,
             Some(other) => return Err(place.unsupported(name, format!("transformer_task {other} is not supported"))),
         };
-        return Ok((Texts { max_tokens, at_most, lower: config.do_lower_case }, task, raw));
+        let texts = Texts { max_tokens, at_most, lower: config.do_lower_case };
+        let chat = ChatSettings::of(place, name, &raw)?;
+        return Ok(Read { texts, task, chat, raw });
     }
-    Ok(Default::default())
+    Ok(Read::default())
 }
 
 /// Most tokens of a text: what sentence-transformers says, else the tokenizer, and never more than the model has positions for.
