@@ -68,8 +68,8 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
     let key = key(args)?;
     let mut links = vec![];
     for address in &addresses {
-        let open = Link::open(address, key.as_deref()).map_err(link::Trouble::words);
-        links.push(open.map_err(anyhow::Error::msg).with_context(|| address.label())?);
+        let open = Link::open(address, key.as_deref()).map_err(|trouble| unwatched(args, address, trouble));
+        links.push(open?);
     }
     let labels = addresses.iter().map(Address::label);
     if args.once {
@@ -88,6 +88,16 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let palette = if is_plain { Palette::Plain } else { Palette::Colours };
     Ok((String::new(), terminal::show(state, &said, palette)?))
+}
+
+/// What to say of a worker that can't be watched. Who names none expects one on this machine, and may not have brought it here.
+fn unwatched(args: &Args, address: &Address, trouble: link::Trouble) -> anyhow::Error {
+    let is_named = !args.addresses.is_empty() || !args.workers.is_empty();
+    let hint = match &trouble {
+        link::Trouble::Passing(_) if !is_named => "; name a worker, or run `kubectl port-forward pod/NAME 8080` first",
+        _ => "",
+    };
+    anyhow::anyhow!("{}: {}{hint}", address.label(), trouble.words())
 }
 
 fn addresses(args: &Args) -> anyhow::Result<Vec<Address>> {

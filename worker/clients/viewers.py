@@ -38,7 +38,7 @@ class Viewers:
         self.open = threading.Event()
 
     async def view(self):
-        async with websockets.connect(self.url, compression=None) as socket:
+        async with websockets.connect(self.url, compression=None, ping_interval=None) as socket:
             async for message in socket:
                 self.got += 1
                 self.bytes = len(message)
@@ -53,6 +53,7 @@ class Viewers:
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def run(self):
         try:

@@ -88,7 +88,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, screen: &Screen, palette: Palette) {
         frame.render_widget(screen.empty, models);
     } else {
         let mut chosen = TableState::new().with_selected(screen.chosen);
-        frame.render_stateful_widget(model_table(&screen.models, palette), models, &mut chosen);
+        frame.render_stateful_widget(model_table(&screen.models, palette, models.width), models, &mut chosen);
     }
     if let Some(last_minute) = screen.detail.as_ref().filter(|_| detail > 0) {
         frame.render_widget(detail_table(last_minute, palette), below);
@@ -130,19 +130,15 @@ fn device_table(devices: &[Device], palette: Palette) -> Table<'_> {
     Table::new(devices.iter().map(row), widths).header(head(names))
 }
 
-fn model_table(models: &[Model], palette: Palette) -> Table<'_> {
-    let row = |model: &'_ Model| {
-        Row::new([
-            Cell::new(model.name.clone()),
-            Cell::new(Span::styled(model.state.0.clone(), palette.of(model.state.1))),
-            Cell::new(model.device.clone()),
-            Cell::new(model.memory.clone()),
-            Cell::new(model.queue.clone()),
-            Cell::new(model.rate.clone()),
-            Cell::new(Span::styled(spark(&model.trend, TREND.into()), palette.trend())),
-            Cell::new(model.p95.clone()),
-        ])
-    };
+/// A name in so many columns; one that is longer ends with a sign of that.
+fn cut(name: &str, columns: usize) -> String {
+    if name.chars().count() <= columns {
+        return name.to_owned();
+    }
+    name.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn model_table(models: &[Model], palette: Palette, width: u16) -> Table<'_> {
     let widths = [
         Constraint::Fill(1),
         Constraint::Length(9),
@@ -153,6 +149,22 @@ fn model_table(models: &[Model], palette: Palette) -> Table<'_> {
         Constraint::Length(TREND),
         Constraint::Length(SECONDS_WIDTH as u16),
     ];
+    // The mark of the chosen row, and a blank between two columns.
+    let taken: u16 =
+        widths.iter().map(|width| if let Constraint::Length(columns) = width { columns + 1 } else { 2 }).sum();
+    let room = width.saturating_sub(taken).into();
+    let row = |model: &'_ Model| {
+        Row::new([
+            Cell::new(cut(&model.name, room)),
+            Cell::new(Span::styled(model.state.0.clone(), palette.of(model.state.1))),
+            Cell::new(model.device.clone()),
+            Cell::new(model.memory.clone()),
+            Cell::new(model.queue.clone()),
+            Cell::new(model.rate.clone()),
+            Cell::new(Span::styled(spark(&model.trend, TREND.into()), palette.trend())),
+            Cell::new(model.p95.clone()),
+        ])
+    };
     let names = ["MODEL", "STATE", "DEVICE", "  MEMORY", "      QUEUE", "   RATE", "LAST 10 s", "    P95"];
     Table::new(models.iter().map(row), widths)
         .header(head(names))

@@ -38,6 +38,19 @@ pub(super) enum Said {
     Snapshot(Box<Snapshot>),
     /// There is no link, for this reason, for so long.
     Lost(String, Duration),
+    /// The thread of the link panicked; its message is on standard error.
+    Panicked,
+}
+
+/// Says that a thread panicked. Without it the last snapshot would look live for ever.
+struct Watchdog(usize, Sender<(usize, Said)>);
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            drop(self.1.send((self.0, Said::Panicked)));
+        }
+    }
 }
 
 /// Why a worker can't be watched.
@@ -144,7 +157,10 @@ pub(super) fn spawn(
     open: Option<Link>,
     said: Sender<(usize, Said)>,
 ) -> io::Result<()> {
-    let run = move || follow(&address, key.as_deref(), open, |what| said.send((worker, what)).is_ok());
+    let run = move || {
+        let watchdog = Watchdog(worker, said);
+        follow(&address, key.as_deref(), open, |what| watchdog.1.send((worker, what)).is_ok());
+    };
     std::thread::Builder::new().name(format!("link-{worker}")).spawn(run).map(drop)
 }
 
@@ -201,5 +217,22 @@ fn refusal(error: Error) -> Trouble {
         }
         (_, Some(said)) => Trouble::Lasting(format!("{status}: {said}")),
         (_, None) => Trouble::Lasting(format!("it answers {status}: it is no worker of Belfry")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_that_panics_says_so() {
+        let (say, said) = std::sync::mpsc::channel();
+        let link = std::thread::spawn(move || {
+            let _watchdog = Watchdog(3, say);
+            panic!("planted");
+        });
+        assert!(link.join().is_err());
+        assert!(matches!(said.recv(), Ok((3, Said::Panicked))));
+        assert!(said.recv().is_err(), "and nothing else");
     }
 }

@@ -53,6 +53,7 @@ fn watch(
             match said.try_recv() {
                 Ok((worker, Said::Snapshot(snapshot))) => state.take(worker, *snapshot),
                 Ok((worker, Said::Lost(why, time))) => state.lose(worker, why, time.as_secs()),
+                Ok((_, Said::Panicked)) => bail!("a link to a worker failed; this is a fault of belfry top"),
                 Err(TryRecvError::Empty) => break,
                 // Links end only after this loop.
                 Err(TryRecvError::Disconnected) => bail!("every link ended"),

@@ -91,6 +91,7 @@ fn golden_screens() {
     state.lose(1, "the worker ends".to_owned(), 3);
     press(&mut state, &[KeyCode::Down, KeyCode::Enter]);
     golden("several", &shown(&state, (100, 24)));
+    golden("long-names", &shown(&state, (80, 12)));
     golden("once", &once::table(&state));
 }
 
