@@ -63,7 +63,7 @@ clients: target libtorch model ## Ask a worker with real clients, as their users
 	@worker/clients/run.sh
 
 .PHONY: browser
-browser: target libtorch model ## Open the worker's page /docs in a headless Chromium, and use it
+browser: target libtorch model ## Open the worker's pages in a headless Chromium, and use them
 	@worker/clients/browser.sh
 
 .PHONY: fuzz

@@ -1,6 +1,7 @@
-"""Opens the page /docs of real workers in a headless Chromium, and uses it as a person does: browser.py CHROMIUM WORKER MODEL
+"""Opens the pages of real workers, /docs and the live status at /, in a headless Chromium, and uses them as a person does:
+browser.py CHROMIUM WORKER MODEL
 
-The page has to render, to ask nothing but its own worker, and to get an answer for what is sent from it. The exit code is 1 if one of
+A page has to render, to ask nothing but its own worker, and to get an answer for what is sent from it. The exit code is 1 if one of
 these fails. Chromium is spoken to by its own protocol through a pipe (--remote-debugging-pipe), so nothing else listens.
 """
 import fcntl
@@ -217,6 +218,34 @@ def key(browser):
     return "asked for, and taken"
 
 
+def live(browser, worker):
+    """The live status: the model and its device are there, and what the worker answers meanwhile moves the trends."""
+    browser.wait_for(f"{at('link')}.textContent === 'live'")
+    cells = "[...document.querySelectorAll('#models td, #devices td')].map((cell) => cell.textContent)"
+    shown = browser.value(cells)
+    assert shown[:3] == [worker.name, "loaded", "cpu"] and "cpu" in shown[6:], shown
+    ask = "fetch('/rerank', { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ query: 'a', texts: ['b'] }) })"
+    browser.value(f"window.asking = setInterval(() => {ask}, 100)")
+    chart = "[...document.querySelectorAll('#charts figure')].find((one) => one.querySelector('span').textContent === '%s')"
+    for name in ["requests", "p95, in all", "tokens"]:
+        browser.wait_for(f"/^[0-9.]+k? (.s|ms)$/.test({chart % name}.querySelector('b').textContent)")
+        browser.wait_for(f"[...{chart % name}.querySelectorAll('rect')].some((bar) => bar.getBoundingClientRect().height > 20)")
+    browser.value("clearInterval(window.asking)")
+    picture = browser.ask("Page.captureScreenshot", format="png")["data"]
+    assert len(picture) > 10_000, "the picture of the page is empty"
+    rate = browser.value(f"{chart % 'requests'}.querySelector('b').textContent")
+    return f"requests at {rate}, a picture of {len(picture) * 3 // 4} bytes"
+
+
+def live_key(browser):
+    """The live status asks for the key, and shows itself with it."""
+    browser.wait_for(f"{at('link')}.textContent.includes('needs an API key') && !{at('locked')}.hidden")
+    assert browser.value("document.querySelectorAll('#models td').length") == 0
+    browser.type(at("key"), KEY)
+    browser.wait_for(f"{at('link')}.textContent === 'live'")
+    return "asked for, and taken"
+
+
 def checked(name, check, *arguments):
     began = time.monotonic()
     try:
@@ -227,10 +256,10 @@ def checked(name, check, *arguments):
     return good
 
 
-def page(chromium, worker, steps):
-    """Opens the page of a worker, goes through steps, and looks at what was asked meanwhile."""
+def page(chromium, worker, path, steps):
+    """Opens a page of a worker, goes through steps, and looks at what was asked meanwhile."""
     with Browser(chromium) as browser:
-        browser.open(f"{worker.url}/docs")
+        browser.open(f"{worker.url}{path}")
         good = [checked(f"{worker.name}: {step.__name__}", step, browser, *more) for step, *more in steps]
         asked, complaints = browser.asked(), browser.complaints()
 
@@ -257,8 +286,10 @@ def main():
         reranker = head_folder(Path(model), Path(folder) / "reranker", ["relevant"])
         with Worker(binary, model, "minilm", "--api-key-file", str(keys)) as embedder, Worker(binary, reranker, "rerank") as other:
             embedder.ready(), other.ready()
-            good = page(chromium, embedder, [(key,), (renders, embedder), (answers,), (numbers,), (refusal,)])
-            good &= page(chromium, other, [(renders, other), (answers,)])
+            good = page(chromium, embedder, "/docs", [(key,), (renders, embedder), (answers,), (numbers,), (refusal,)])
+            good &= page(chromium, other, "/docs", [(renders, other), (answers,)])
+            good &= page(chromium, embedder, "/", [(live_key,)])
+            good &= page(chromium, other, "/", [(live, other)])
     return 0 if good else 1
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the worker and opens its page /docs in a headless Chromium. The browser is Debian's, installed where it is missing.
+# Builds the worker and opens its pages in a headless Chromium. The browser is Debian's, installed where it is missing.
 # Says so, and ends with 0, where it can't be installed.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
