@@ -21,10 +21,10 @@ const RULES: usize = 25_500;
 const OBJECTIVE: usize = 6_500;
 
 /// Most bytes of a dashboard without objectives, as Grafana reads it.
-const DASHBOARD: usize = 26_500;
+const DASHBOARD: usize = 24_000;
 
 /// Most bytes that each objective adds to it.
-const PANELS: usize = 3_300;
+const PANELS: usize = 3_100;
 
 /// Bytes of a model's rules and of its dashboard.
 struct Weight {
@@ -96,5 +96,6 @@ fn the_longest_names_are_bounded_too() {
     let [none, two] = [0, 2].map(|objectives| weight("the longest names", &named(63, 40, objectives)));
     assert!(none.yaml <= LONGEST, "{} {}", none.name, none.yaml);
     assert!(two.yaml <= LONGEST + 2 * LONGEST_OBJECTIVE && two.json <= LONGEST + 2 * LONGEST_OBJECTIVE, "{}", two.yaml);
-    assert!(two.dashboard <= DASHBOARD + 2 * PANELS, "{}", two.dashboard);
+    // They stand in the title, the description, two variables and the list of alerts.
+    assert!(two.dashboard <= DASHBOARD + 2 * PANELS + 1_000, "{}", two.dashboard);
 }

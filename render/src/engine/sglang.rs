@@ -1,4 +1,4 @@
-//! SGLang with `--enable-metrics`, from release 0.5.7 on. Names: srt/observability/metrics_collector.py of the package sglang; answers by
+//! SGLang with `--enable-metrics`, from release 0.5.6.post2 on. Names: srt/observability/metrics_collector.py of the package sglang; answers by
 //! status: `add_prometheus_track_response_middleware` of srt/utils/common.py, in older releases not there.
 
 use belfry_crds::contract::metrics;

@@ -121,8 +121,8 @@ impl Frame<'_> {
 
 fn annotation(name: &str, color: &str, expr: &str, text: &str) -> Value {
     json!({
-        "datasource": datasource(), "enable": true, "expr": expr, "hide": false, "iconColor": color, "name": name,
-        "step": "30s", "tagKeys": "severity", "textFormat": text, "titleFormat": name, "useValueForTime": false,
+        "datasource": datasource(), "enable": true, "expr": expr, "iconColor": color, "name": name, "step": "30s", "tagKeys": "severity",
+        "textFormat": text, "titleFormat": name,
     })
 }
 
@@ -139,8 +139,7 @@ fn rollouts(series: &SeriesOf) -> Value {
 /// A variable that no one sees or changes.
 fn constant(name: &str, value: &str) -> Value {
     json!({
-        "current": { "selected": true, "text": value, "value": value }, "hide": 2, "name": name, "query": value, "skipUrlSync": true,
-        "type": "constant",
+        "current": { "text": value, "value": value }, "hide": 2, "name": name, "query": value, "skipUrlSync": true, "type": "constant",
     })
 }
 

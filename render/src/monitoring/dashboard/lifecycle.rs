@@ -12,26 +12,46 @@ pub(super) fn row(series: &SeriesOf, workers: &SeriesOf) -> Row {
         title: "Lifecycle",
         panels: vec![
             state(workers),
-            Panel::lines("Restarts and failed loads", "short", "Restarts of worker containers, and containers that ended with a failed load.")
-                .query("restarts", by_model("sum", series.counter(&metrics::MODEL_RESTARTS).increase(RATE)))
-                .query("failed loads", by_model("sum", series.counter(&metrics::MODEL_LOAD_FAILURES).increase(RATE))),
-            Panel::lines("Pods that wait", "short", "Pods that no node takes, and containers that wait, by the kubelet's reason.")
-                .query("{{reason}}", format!("{} > 0", by("max", &["reason"], series.gauge(&metrics::MODEL_WAITING))))
-                .query("no node", format!("max({}) > 0", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
+            Panel::lines(
+                "Restarts and failed loads",
+                "short",
+                "Restarts of worker containers, and containers that ended with a failed load.",
+            )
+            .query("restarts", by_model("sum", series.counter(&metrics::MODEL_RESTARTS).increase(RATE)))
+            .query("failed loads", by_model("sum", series.counter(&metrics::MODEL_LOAD_FAILURES).increase(RATE))),
+            Panel::lines(
+                "Pods that wait",
+                "short",
+                "Pods that no node takes, and containers that wait, by the kubelet's reason.",
+            )
+            .query("{{reason}}", format!("{} > 0", by("max", &["reason"], series.gauge(&metrics::MODEL_WAITING))))
+            .query("no node", format!("max({}) > 0", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
             Panel::lines("Memory of the weights", "bytes", "Memory of the model's weights, by pod and device.")
                 .query("{{pod}} {{device}}", by("max", &["pod", "device"], workers.gauge(&metrics::MODEL_MEMORY))),
-            Panel::lines("Since the last forward pass", "s", "Seconds since each pod last finished a forward pass. It grows without traffic too; with work queued it means a stuck worker.")
-                .query("{{pod}}", format!("time() - {}", by("max", &["pod"], workers.gauge(&metrics::LAST_PROGRESS)))),
+            Panel::lines(
+                "Since the last forward pass",
+                "s",
+                "Seconds since each pod last finished a forward pass. With work queued, many mean a stuck worker.",
+            )
+            .query("{{pod}}", format!("time() - {}", by("max", &["pod"], workers.gauge(&metrics::LAST_PROGRESS)))),
             Panel::number("Load time", "s", "How long the slowest pod took from its start to a warm model.")
                 .size(4, 8)
                 .now("", format!("max({} > 0)", workers.gauge(&metrics::MODEL_LOAD_DURATION))),
             Panel::number("Loaded pods", "none", "Pods whose model answers requests.")
                 .size(4, 8)
                 .now("", format!("sum({})", workers.gauge(&metrics::MODEL_LOADED))),
-            table("What runs", "Architecture, type, device, revision and digest of the weights; more than one line for a model means that a rollout goes on.")
-                .table(by("max", &["pod", "architecture", "dtype", "device", "revision", "digest"], workers.gauge(&metrics::MODEL_INFO))),
-            table("Workers", "Version of the worker, its libtorch and instruction set.")
-                .table(by("max", &["pod", "version", "torch", "isa"], workers.gauge(&metrics::WORKER_BUILD_INFO))),
+            table("What runs", "What each pod has loaded. More than one digest means that a rollout goes on.").table(
+                by(
+                    "max",
+                    &["pod", "architecture", "dtype", "device", "revision", "digest"],
+                    workers.gauge(&metrics::MODEL_INFO),
+                ),
+            ),
+            table("Workers", "Version of the worker, its libtorch and instruction set.").table(by(
+                "max",
+                &["pod", "version", "torch", "isa"],
+                workers.gauge(&metrics::WORKER_BUILD_INFO),
+            )),
         ],
     }
 }
@@ -48,8 +68,7 @@ fn state(workers: &SeriesOf) -> Panel {
     };
     let expr = metrics::MODEL_STATES.iter().enumerate().map(series).collect::<Vec<_>>().join(" + on (pod) ");
     let options = json!({
-        "alignValue": "left", "legend": { "displayMode": "list", "placement": "bottom", "showLegend": true }, "mergeValues": true,
-        "rowHeight": 0.8, "showValue": "auto", "tooltip": { "mode": "single", "sort": "none" },
+        "alignValue": "left", "rowHeight": 0.8,
     });
     Panel::new(
         "state-timeline",
@@ -59,7 +78,7 @@ fn state(workers: &SeriesOf) -> Panel {
     )
     .size(8, 8)
     .options(options)
-    .default("custom", json!({ "fillOpacity": 70, "lineWidth": 0, "spanNulls": false }))
+    .default("custom", json!({ "fillOpacity": 70, "lineWidth": 0 }))
     .default("mappings", json!([{ "options": Value::Object(mapping), "type": "value" }]))
     .query("{{pod}}", expr)
 }

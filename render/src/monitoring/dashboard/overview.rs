@@ -63,8 +63,7 @@ pub(super) fn alerts(series: &SeriesOf) -> Row {
 /// The list of alerts with these labels.
 pub(super) fn alert_list(series: &SeriesOf, description: &str) -> Panel {
     let options = json!({
-        "alertInstanceLabelFilter": series.matchers(), "alertName": "", "dashboardAlerts": false, "datasource": "${datasource}",
-        "groupBy": [], "groupMode": "default", "maxItems": 20, "showInactiveAlerts": false, "sortOrder": 3, "viewMode": "list",
+        "alertInstanceLabelFilter": series.matchers(), "datasource": "${datasource}", "maxItems": 20, "sortOrder": 3, "viewMode": "list",
         "stateFilter": { "error": true, "firing": true, "noData": false, "normal": false, "pending": true, "recovering": true },
     });
     Panel::new("alertlist", "Alerts", "none", description).size(24, 8).options(options)

@@ -40,9 +40,9 @@ impl Panel {
     /// Lines over time.
     pub(super) fn lines(title: impl Into<String>, unit: &str, description: impl Into<String>) -> Self {
         let options = json!({
-            "legend": { "calcs": ["lastNotNull", "max"], "displayMode": "table" }, "tooltip": { "mode": "multi", "sort": "desc" },
+            "legend": { "calcs": ["lastNotNull", "max"], "displayMode": "table" }, "tooltip": { "mode": "multi" },
         });
-        let custom = json!({ "fillOpacity": 10, "showPoints": "never" });
+        let custom = json!({ "showPoints": "never" });
         Self::new("timeseries", title, unit, description)
             .size(8, 8)
             .options(options)
@@ -124,24 +124,22 @@ impl Panel {
 
     /// Adds a query over the time range of the dashboard. The legend may name labels, as `{{pod}}`.
     pub(super) fn query(self, legend: &str, expr: impl Into<String>) -> Self {
-        self.target(json!({ "expr": quoted(expr), "legendFormat": legend, "range": true }))
+        self.target(json!({ "expr": quoted(expr), "legendFormat": legend }))
     }
 
     /// Adds a query of the current value.
     pub(super) fn now(self, legend: &str, expr: impl Into<String>) -> Self {
-        self.target(json!({ "expr": quoted(expr), "legendFormat": legend, "instant": true, "range": false }))
+        self.target(json!({ "expr": quoted(expr), "legendFormat": legend, "instant": true }))
     }
 
     /// Adds a query of the current values, whose result is a table.
     pub(super) fn table(self, expr: impl Into<String>) -> Self {
-        self.target(
-            json!({ "expr": quoted(expr), "format": "table", "instant": true, "legendFormat": "", "range": false }),
-        )
+        self.target(json!({ "expr": quoted(expr), "format": "table", "instant": true, "legendFormat": "" }))
     }
 
     /// Adds a query whose series are the buckets of a heatmap.
     pub(super) fn buckets(self, expr: impl Into<String>) -> Self {
-        self.target(json!({ "expr": quoted(expr), "format": "heatmap", "legendFormat": "{{le}}", "range": true }))
+        self.target(json!({ "expr": quoted(expr), "format": "heatmap", "legendFormat": "{{le}}" }))
     }
 
     /// The panel without queries that have no series; `None` if it had queries and none is left.
@@ -152,7 +150,10 @@ impl Panel {
     }
 
     fn target(mut self, mut target: Value) -> Self {
-        // Without a data source of its own a query has that of its panel.
+        // What is not set: the data source is that of the panel, the time that of the dashboard, the legend the labels.
+        if let Some(fields) = target.as_object_mut() {
+            fields.retain(|_, value| value != "");
+        }
         target["refId"] = json!(char::from(b'A' + u8::try_from(self.targets.len()).unwrap_or(25)).to_string());
         self.targets.push(target);
         self
@@ -166,11 +167,13 @@ impl Panel {
             "fieldConfig": { "defaults": self.defaults, "overrides": [] },
             "gridPos": { "h": h, "w": w, "x": x, "y": y },
             "id": id,
-            "options": self.options,
             "targets": self.targets,
             "title": self.title,
             "type": self.kind,
         });
+        if self.options.as_object().is_some_and(|options| !options.is_empty()) {
+            panel["options"] = self.options;
+        }
         if !self.transformations.is_empty() {
             panel["transformations"] = json!(self.transformations);
         }

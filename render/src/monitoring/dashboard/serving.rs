@@ -62,15 +62,17 @@ pub(super) fn latency(workers: &SeriesOf) -> Row {
     };
     let total = workers.buckets(&metrics::REQUEST_DURATION).eq("phase", "total");
     let heatmap = json!({
-        "calculate": false, "cellGap": 1, "color": { "exponent": 0.5, "mode": "scheme", "scheme": "Oranges", "steps": 64 },
-        "legend": { "show": true }, "tooltip": { "mode": "single", "yHistogram": false },
-        "yAxis": { "axisPlacement": "left", "unit": "s" },
+        "color": { "exponent": 0.5, "mode": "scheme", "scheme": "Oranges", "steps": 64 }, "yAxis": { "unit": "s" },
     });
     Row {
         title: "Latency",
         panels: vec![
             [0.5, 0.95, 0.99].iter().fold(
-                Panel::lines("Time to the answer", "s", "Half, 95 and 99 of 100 requests were answered within these times. Values above 30 s can't be distinguished."),
+                Panel::lines(
+                    "Time to the answer",
+                    "s",
+                    "Half, 95 and 99 of 100 requests were answered within these times, up to 30 s.",
+                ),
                 |panel, quantile| panel.query(&format!("p{}", quantile * 100.0), latency_quantile(workers, *quantile)),
             ),
             Panel::new("heatmap", "Requests by time to the answer", "s", "How many requests took how long.")
@@ -121,14 +123,26 @@ pub(super) fn capacity(series: &SeriesOf, workers: &SeriesOf) -> Row {
     Row {
         title: "Capacity",
         panels: vec![
-            Panel::lines("Queue", "short", "Texts that wait for a forward pass, by pod, and how many may wait in one pod; one more is refused with 429.")
-                .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::QUEUE_DEPTH)))
-                .query("capacity of one pod", format!("max({})", workers.gauge(&metrics::QUEUE_CAPACITY))),
-            Panel::lines("Requests in flight", "short", "Requests that were accepted and are not answered yet, by pod.")
-                .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::ACTIVE_REQUESTS))),
-            Panel::lines("Connections", "short", "Open connections by pod, and how many callers may have to one pod; on one more every request is refused with 503.")
-                .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::OPEN_CONNECTIONS)))
-                .query("limit of one pod", format!("max({})", workers.gauge(&metrics::CONNECTIONS_LIMIT))),
+            Panel::lines(
+                "Queue",
+                "short",
+                "Texts that wait, by pod, and how many may wait in one; one more is refused with 429.",
+            )
+            .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::QUEUE_DEPTH)))
+            .query("capacity of one pod", format!("max({})", workers.gauge(&metrics::QUEUE_CAPACITY))),
+            Panel::lines(
+                "Requests in flight",
+                "short",
+                "Requests that were accepted and are not answered yet, by pod.",
+            )
+            .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::ACTIVE_REQUESTS))),
+            Panel::lines(
+                "Connections",
+                "short",
+                "Open connections by pod, and how many callers may have to one; on one more requests get 503.",
+            )
+            .query("{{pod}}", by("sum", &["pod"], workers.gauge(&metrics::OPEN_CONNECTIONS)))
+            .query("limit of one pod", format!("max({})", workers.gauge(&metrics::CONNECTIONS_LIMIT))),
             Panel::lines("Replicas", "short", "Worker pods as the operator sees them.")
                 .query("{{state}}", by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))),
         ],
