@@ -25,5 +25,6 @@ helm upgrade --install belfry-crds "$root/charts/belfry-crds" --namespace $names
 # shellcheck disable=SC2046,SC2086  # the values are words of their own
 helm upgrade --install belfry "$root/charts/belfry" --namespace $namespace --wait --timeout 3m \
   $(image_values operator image) $(image_values worker workerImage) \
-  --set monitoring.labels.release=monitoring --set monitoring.interval=5s ${HELM_ARGS:-} >/dev/null
+  --set monitoring.labels.release=monitoring --set monitoring.interval=5s \
+  --set monitoring.prometheusURL=http://prometheus.monitoring:9090 ${HELM_ARGS:-} >/dev/null
 echo "the charts belfry-crds and belfry are installed in $namespace"

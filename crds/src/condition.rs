@@ -27,6 +27,11 @@ pub enum ConditionType {
     /// A Prometheus of the Prometheus Operator selects the ServiceMonitor and the PrometheusRule. Only where the cluster knows
     /// these kinds.
     MonitorSelected,
+    /// Prometheus has loaded the model's rules as they were last written, and evaluates them without an error. Only where the
+    /// installation names a Prometheus (`monitoring.prometheusURL` of the chart).
+    RulesEvaluating,
+    /// Prometheus scrapes the model's workers, and each answers. Only where the installation names a Prometheus.
+    TargetsUp,
     /// The operator's passes over the model end, and what they write stays. Only there while that is not so.
     Reconciled,
 }
@@ -158,6 +163,21 @@ reasons! {
     NotSelected;
     /// There is no Prometheus object that the operator may read: whether anything reads the monitoring objects is not known.
     PrometheusUnknown;
+    /// Prometheus evaluates every rule.
+    RulesEvaluated;
+    /// Prometheus has not loaded the rules, or has loaded older ones: no alert of the model can ring, or not the right one; the
+    /// message names the groups.
+    RulesNotLoaded;
+    /// The evaluation of a rule fails; the message has the words of Prometheus.
+    RuleFailing;
+    /// Every worker is scraped and answers.
+    TargetsScraped;
+    /// Some workers do not answer when they are scraped.
+    TargetsDown;
+    /// Workers run, and Prometheus scrapes none of them.
+    TargetsMissing;
+    /// The Prometheus that the installation names gives no answer that can be read; the message has the error.
+    PrometheusUnreadable;
     /// The scaler reads its metrics, and it alone owns the number of replicas.
     ScalerActive;
     /// No metric is available: the number of replicas stays, or is raised to `spec.autoscaling.fallbackReplicas`.

@@ -22,7 +22,7 @@ const SHAPES: &[&str] = &[
     "replicas=2,externalMetrics.enabled=true,monitoring.authentication=true",
     "namespaces={a,b}",
     "replicas=2,namespaces={b},monitoring.enabled=false",
-    "templateUpgrades.mode=Staged,templateUpgrades.prometheusURL=http://prometheus.monitoring:9090",
+    "templateUpgrades.mode=Staged,monitoring.prometheusURL=http://prometheus.monitoring:9090",
 ];
 
 /// Kinds of which the chart has objects.

@@ -44,9 +44,9 @@ pub struct Args {
     #[arg(long, env = "BELFRY_TEMPLATE_UPGRADES_SOAK_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(..=86_400))]
     pub template_upgrades_soak_seconds: u32,
 
-    /// Address of the Prometheus that evaluates the models' rules, such as `http://prometheus.monitoring:9090`. While an alert
-    /// about availability or an objective fires for a model that a staged upgrade moved, it moves no other. Without this
-    /// only readiness counts.
+    /// Address of the Prometheus that evaluates the models' rules, such as `http://prometheus.monitoring:9090`. With it each model
+    /// says whether its rules are evaluated and its workers scraped. While an alert about availability or an objective fires
+    /// for a model that a staged upgrade moved, it moves no other; without this only readiness counts.
     #[arg(long, env = "BELFRY_PROMETHEUS_URL", value_parser = prometheus_url)]
     pub prometheus_url: Option<Uri>,
 

@@ -21,16 +21,19 @@ use tracing::{debug, info, warn};
 
 use crate::apply::{self, Disputes};
 use crate::drift::Drift;
+use crate::evaluation::{self, Evaluation};
 use crate::fleet::Fleet;
 use crate::loaded::Loaded;
 use crate::metrics::Metrics;
 use crate::observe::{Cache, Cause, ModelKey, Trigger, Urgency, Watches};
+use crate::prometheus::Prometheus;
 use crate::scaling::Scaling;
+use crate::upgrade::Policy;
 use backoff::{Backoff, Setback, jittered};
 use pass::{Ended, reconcile};
 use queue::{Queue, Wait};
 use report_failure::report_failure;
-pub use upgrades::Upgrades;
+use upgrades::Upgrades;
 
 /// Models that are worked on at the same time. A pass waits for the API server most of its time.
 const CONCURRENCY: usize = 16;
@@ -63,6 +66,8 @@ pub struct Context {
     pub scaling: Arc<Scaling>,
     /// What workers say that they have loaded.
     pub loaded: Arc<Loaded>,
+    /// What a Prometheus says of each model's rules and targets.
+    pub evaluation: Arc<Evaluation>,
     /// Writer of events.
     pub recorder: Recorder,
 }
@@ -100,17 +105,22 @@ impl Error {
 }
 
 /// Runs until `shutdown` ends, and lets running passes finish. Without `upgrades` only users move their models to the
-/// newest template.
+/// newest template. Without `prometheus` nothing is known of rules and targets.
 ///
 /// # Errors
 /// A watch ended: that leaves the operator blind, and a new process sees again.
 pub async fn run(
     context: Arc<Context>,
     watches: Watches,
-    upgrades: Option<Upgrades>,
+    upgrades: Option<Policy>,
+    prometheus: Option<Arc<Prometheus>>,
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let Watches { trigger, mut triggers, mut tasks } = watches;
+    if let Some(prometheus) = prometheus.clone() {
+        let known = (context.cache.clone(), context.drift.clone());
+        tasks.spawn(evaluation::ask(context.evaluation.clone(), prometheus, known, trigger.clone()));
+    }
     let mut passes = Passes {
         context,
         queue: Queue::default(),
@@ -118,8 +128,8 @@ pub async fn run(
         running: JoinSet::new(),
         models: BTreeMap::new(),
     };
-    if let Some(upgrades) = upgrades {
-        tasks.spawn(upgrades::run(passes.context.clone(), upgrades, trigger.clone()));
+    if let Some(policy) = upgrades {
+        tasks.spawn(upgrades::run(passes.context.clone(), Upgrades { policy, prometheus }, trigger.clone()));
     }
     for key in passes.context.cache.keys() {
         let wait = Wait { due: Instant::now(), urgency: Urgency::Children, cause: Cause::Start };

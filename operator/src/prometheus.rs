@@ -1,13 +1,14 @@
-//! Asks a Prometheus which models break their objectives. Only staged upgrades want to know, and only where the
-//! installation names a Prometheus.
+//! Asks the Prometheus that the installation names: which models break their objectives, which rules are evaluated, and which
+//! workers are scraped.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{Request, Uri};
 use kube::{Client, Config};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::observe::ModelKey;
 use belfry_render::monitoring::labels::Category;
@@ -15,17 +16,25 @@ use belfry_render::monitoring::labels::Category;
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+const TARGETS: &str = r#"count_values by (namespace, model) ("up", up{model!="",namespace!=""})"#;
+
 /// A Prometheus, or what speaks its HTTP API.
 pub struct Prometheus {
     client: Client,
+    address: String,
 }
 
 /// Prometheus could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PrometheusError {
-    /// It did not answer, or not with a vector.
-    #[error("Prometheus did not say which alerts fire")]
-    Query(#[from] kube::Error),
+    /// It did not answer, or not as Prometheus does.
+    #[error("{address} gave no answer that can be read")]
+    Answer {
+        /// Where it was asked.
+        address: String,
+        /// What went wrong.
+        source: kube::Error,
+    },
 }
 
 /// An instant vector, of which only the labels matter.
@@ -56,9 +65,11 @@ impl Prometheus {
     /// # Errors
     /// The certificates of this machine, by which one with `https` is known, can't be read.
     pub fn new(address: Uri) -> Result<Self, PrometheusError> {
+        let name = address.to_string();
         let mut config = Config::new(address);
         (config.connect_timeout, config.read_timeout) = (Some(TIMEOUT), Some(TIMEOUT));
-        Ok(Self { client: Client::try_from(config)? })
+        let client = Client::try_from(config).map_err(|source| PrometheusError::Answer { address: name.clone(), source })?;
+        Ok(Self { client, address: name })
     }
 
     /// The models of which an alert fires that says: callers get no answer, or not what was promised to them.
@@ -66,13 +77,42 @@ impl Prometheus {
     /// # Errors
     /// It did not answer within 10 s, or not with a vector.
     pub async fn burning(&self) -> Result<BTreeSet<ModelKey>, PrometheusError> {
-        let query = query();
-        let path = format!("/api/v1/query?query={}", utf8_percent_encode(&query, NON_ALPHANUMERIC));
-        let request = Request::get(path).body(vec![]).map_err(kube::Error::HttpError)?;
-        let answer: Answer = self.client.request(request).await?;
+        let answer: Answer = self.query(&query()).await?;
         let models = answer.data.result.into_iter().map(|series| series.metric);
         Ok(models.map(|Labels { namespace, model }| ModelKey { namespace, name: model }).collect())
     }
+
+    /// An instant vector: for each model and each value of `up` the number of its targets. The value is the label `up`.
+    ///
+    /// # Errors
+    /// It did not answer within 10 s, or not with a vector.
+    pub async fn targets<A: DeserializeOwned>(&self) -> Result<A, PrometheusError> {
+        self.query(TARGETS).await
+    }
+
+    /// The groups of rules with these names, as far as they are loaded, without the alerts that fire. An old Prometheus does not
+    /// know the filter, and names all groups.
+    ///
+    /// # Errors
+    /// It did not answer within 10 s, or not with groups of rules.
+    pub async fn rules<A: DeserializeOwned>(&self, groups: impl Iterator<Item = &str>) -> Result<A, PrometheusError> {
+        let filter: String = groups.map(|group| format!("&rule_group[]={}", encoded(group))).collect();
+        self.get(format!("/api/v1/rules?exclude_alerts=true{filter}")).await
+    }
+
+    async fn query<A: DeserializeOwned>(&self, expression: &str) -> Result<A, PrometheusError> {
+        self.get(format!("/api/v1/query?query={}", encoded(expression))).await
+    }
+
+    async fn get<A: DeserializeOwned>(&self, path: String) -> Result<A, PrometheusError> {
+        let request = Request::get(path).body(vec![]).map_err(kube::Error::HttpError);
+        let answer = async { self.client.request(request?).await };
+        answer.await.map_err(|source| PrometheusError::Answer { address: self.address.clone(), source })
+    }
+}
+
+fn encoded(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, NON_ALPHANUMERIC)
 }
 
 fn query() -> String {
@@ -89,6 +129,7 @@ mod tests {
     #[test]
     fn the_query_is_promql() {
         promql_parser::parser::parse(&query()).unwrap();
+        promql_parser::parser::parse(TARGETS).unwrap();
     }
 
     #[test]

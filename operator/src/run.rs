@@ -14,8 +14,9 @@ use tracing::{info, warn};
 use crate::apply::Disputes;
 use crate::args::Args;
 use crate::client::connect;
-use crate::controller::{self, Context, Upgrades};
+use crate::controller::{self, Context};
 use crate::drift::Drift;
+use crate::evaluation::Evaluation;
 use crate::fleet::Fleet;
 use crate::lease::Candidate;
 use crate::loaded::Loaded;
@@ -45,7 +46,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     });
     let server = tokio::spawn(axum::serve(listener, router(probes.clone())).into_future());
     let candidate = candidate(&args, &client)?;
-    let upgrades = upgrades(&args)?;
+    let prometheus = args.prometheus_url.clone().map(Prometheus::new).transpose()?.map(Arc::new);
     let mut stop = Stop::listen()?;
 
     // An operator that waits for the lease watches already, so that it can take over at once.
@@ -80,10 +81,11 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         metrics,
         scaling: scaling.clone(),
         loaded: Loaded::new(watches.trigger.clone()),
+        evaluation: Arc::new(Evaluation::new(prometheus.is_some())),
         recorder,
     });
     let ended = async { ended.await.unwrap_or(()) };
-    let mut controller = tokio::spawn(controller::run(context, watches, upgrades, ended));
+    let mut controller = tokio::spawn(controller::run(context, watches, args.upgrades(), prometheus, ended));
     tokio::select! {
         ended = &mut controller => anyhow::bail!("the controller ended by itself: {ended:?}"),
         ended = server => anyhow::bail!("the server ended by itself: {ended:?}"),
@@ -101,12 +103,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         warn!(%error, "Could not give up the lease; it ends by itself");
     }
     Ok(())
-}
-
-fn upgrades(args: &Args) -> anyhow::Result<Option<Upgrades>> {
-    let Some(policy) = args.upgrades() else { return Ok(None) };
-    let prometheus = args.prometheus_url.clone().map(Prometheus::new).transpose()?;
-    Ok(Some(Upgrades { policy, prometheus }))
 }
 
 fn candidate(args: &Args, client: &Client) -> anyhow::Result<Option<Candidate>> {

@@ -5,6 +5,7 @@
 
 mod children;
 mod conditions;
+mod monitoring;
 mod refusal;
 mod scaling;
 
@@ -20,6 +21,7 @@ pub use conditions::Verdict;
 pub use scaling::{ScalingFacts, left_behind, released};
 
 use crate::apply::Applied;
+use crate::evaluation::Evaluated;
 use crate::loaded::{Identities, Identity};
 use crate::observe::{DeploymentState, PodReport, Selection};
 use belfry_render::children::{metadata, service};
@@ -59,6 +61,8 @@ pub struct Facts<'a> {
     pub pods: &'a [PodReport],
     /// Who selects the monitoring objects.
     pub selection: Selection,
+    /// What a Prometheus says of the rules and the targets.
+    pub evaluated: Evaluated,
     /// What the workers say that they have loaded, by the name of their pod; `None` while an answer is awaited.
     pub identities: Option<Identities>,
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_operator::apply::Applied;
+use belfry_operator::evaluation::Evaluated;
 use belfry_operator::observe::Selection;
 use belfry_operator::status::{Facts, Pass, ScalingFacts, status};
 use belfry_render::children::metadata::MANAGER;
@@ -100,6 +101,7 @@ fn status_patch(model: &InferenceModel, settings: &Settings) -> Result<Request<V
         scaling: &scaling,
         pods: &[],
         selection: Selection::Unknown,
+        evaluated: Evaluated::NotAsked,
         identities: None,
     };
     let body = json!({

@@ -93,6 +93,11 @@ impl Operator {
         Ok(())
     }
 
+    /// Where it shows its metrics.
+    pub fn address(&self) -> SocketAddr {
+        self.listen
+    }
+
     /// Answer of one of its paths, with the headers.
     pub fn get(&self, path: &str) -> Result<String> {
         self.get_with(path, "")

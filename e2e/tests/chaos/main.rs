@@ -8,6 +8,7 @@ mod catalogue;
 mod crash;
 mod definitions;
 mod deletions;
+mod evaluated;
 mod hands;
 mod hostile;
 mod leader;

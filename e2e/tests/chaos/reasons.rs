@@ -119,7 +119,8 @@ async fn said_by_pods(test: &FaultTest<'_>) -> Result<Vec<Failing>> {
     Ok(failing)
 }
 
-async fn set_pods(test: &FaultTest<'_>, model: &str, status: &Value) -> Result<()> {
+/// Writes the status of a model's pod, as a kubelet would.
+pub(crate) async fn set_pods(test: &FaultTest<'_>, model: &str, status: &Value) -> Result<()> {
     let pods: Api<Pod> = Api::namespaced(test.client.clone(), &test.namespace);
     let pod = wait::until(&format!("a pod of {model}"), PATIENCE, async || {
         let of_model = ListParams::default().labels(&format!("belfry.dev/model={model}"));

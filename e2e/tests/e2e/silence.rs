@@ -1,6 +1,7 @@
 //! Invariant 2: converged means silent.
 
 use anyhow::{Context, Result, ensure};
+use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
 use belfry_e2e::audit::{Audit, Entry};
 use belfry_e2e::{Served, TestResult, UNSCALED, in_namespace, report, sample, secs, wait};
 use kube::ResourceExt;
@@ -18,6 +19,13 @@ async fn a_converged_model_costs_the_api_server_nothing_but_watches() -> TestRes
         model.until_serving().await?;
         the_log_shows_what_the_operator_did(&start, &ns.name)?;
 
+        // The operator asks Prometheus again and again, and writes when it says something else.
+        for (type_, reason) in [
+            (ConditionType::RulesEvaluating, Reason::RulesEvaluated),
+            (ConditionType::TargetsUp, Reason::TargetsScraped),
+        ] {
+            model.until((type_, ConditionStatus::True, reason), secs(120)).await?;
+        }
         // The last status and its event are written after the model is Ready.
         wait::until("the operator has finished", secs(60), async || {
             let since = Audit::from_now(&ns.cluster)?;

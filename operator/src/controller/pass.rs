@@ -40,6 +40,7 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
         context.drift.forget(key);
         context.loaded.forget(key);
         context.disputes.forget(key);
+        context.evaluation.forget(key);
         return Ok(Ended::with(Outcome::Gone));
     };
     let Observed { model, pods, .. } = &observed;
@@ -82,7 +83,8 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     let identities = if pass.has_own_worker() { context.loaded.of(key, pods) } else { Some(Identities::new()) };
     let generation = model.metadata.generation;
     let selection = pass.selection(context);
-    let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, selection, identities };
+    let evaluated = context.evaluation.of(key);
+    let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, selection, evaluated, identities };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok(Ended { again_in: pass.again_in(), ..Ended::with(pass.outcome()) })

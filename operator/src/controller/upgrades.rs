@@ -20,11 +20,11 @@ use belfry_render::template::Pin;
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// How models move to the newest template.
-pub struct Upgrades {
+pub(super) struct Upgrades {
     /// How fast.
-    pub policy: Policy,
+    pub(super) policy: Policy,
     /// Knows which models break their objectives; without one only readiness counts.
-    pub prometheus: Option<Prometheus>,
+    pub(super) prometheus: Option<Arc<Prometheus>>,
 }
 
 /// Runs until it is dropped. The pass of a model that moves is asked for by the trigger.

@@ -39,6 +39,8 @@ pub enum Cause {
     ScalingMetricsChanged,
     /// A Prometheus selects other objects than before, or a namespace has other labels.
     PrometheusChanged,
+    /// A Prometheus says something else of the model's rules or targets.
+    PrometheusAnswered,
     /// A worker said what it has loaded.
     WorkerAnswered,
     /// A staged upgrade moves the model.
@@ -68,6 +70,7 @@ impl fmt::Display for Cause {
             Self::ForeignScaler => "scaler of others changed",
             Self::ScalingMetricsChanged => "scaling metrics changed",
             Self::PrometheusChanged => "a Prometheus or a namespace changed",
+            Self::PrometheusAnswered => "Prometheus answered",
             Self::WorkerAnswered => "worker answered",
             Self::Upgrade => "staged upgrade",
             Self::Discovery => "the pass before found out more",

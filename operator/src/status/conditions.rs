@@ -5,9 +5,9 @@ use belfry_crds::status::LoadedModel;
 use k8s_openapi::api::apps::v1::DeploymentStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Facts, Pass, refusal};
+use super::{Facts, Pass, monitoring, refusal};
 use crate::apply::{Dispute, Refusal, RefusalCause};
-use crate::observe::{Obstacle, PodReport, Selection, Stage};
+use crate::observe::{Obstacle, PodReport, Stage};
 use belfry_render::deployed::FromImage;
 use belfry_render::model::{ValidModel, ValidSource};
 
@@ -22,7 +22,7 @@ pub struct Verdict {
     pub message: String,
 }
 
-fn verdict(status: ConditionStatus, reason: Reason, message: impl Into<String>) -> Verdict {
+pub(super) fn verdict(status: ConditionStatus, reason: Reason, message: impl Into<String>) -> Verdict {
     Verdict { status, reason, message: message.into() }
 }
 
@@ -43,8 +43,7 @@ pub(super) fn all(
     let available = available(&rollout);
     let progressing = progressing(&rollout);
     let ready = ready(&rollout, &[&accepted, &loaded, &available, &progressing]);
-    let selected = monitor_selected(&facts.selection, &applied.refused);
-    let monitoring = monitoring_ready(model, &applied.refused, selected.as_ref());
+    let (monitoring, watched) = monitoring::conditions(model, facts, &applied.refused, previous);
     let scaling = super::scaling::scaling_ready(model, facts.scaling, &applied.refused);
     let always = [
         (ConditionType::Ready, ready),
@@ -57,8 +56,7 @@ pub(super) fn all(
     let scaling = scaling.map(|verdict| (ConditionType::ScalingReady, verdict));
     let inherited = || applied.is_dispute_inherited.then(|| still_contested(previous)).flatten();
     let contested = contested(&applied.disputes).or_else(inherited).map(|verdict| (ConditionType::Reconciled, verdict));
-    let selected = selected.map(|verdict| (ConditionType::MonitorSelected, verdict));
-    always.into_iter().chain(scaling).chain(selected).chain(contested).collect()
+    always.into_iter().chain(scaling).chain(watched).chain(contested).collect()
 }
 
 /// Children that another manager changes again and again. Without a count, so that a round of the dispute writes no status.
@@ -77,8 +75,15 @@ fn contested(disputes: &[Dispute]) -> Option<Verdict> {
 
 /// A dispute that an earlier operator named, in its words.
 fn still_contested(previous: &[Condition]) -> Option<Verdict> {
-    let said = condition::find(previous, ConditionType::Reconciled)?;
-    Some(verdict(False, Reason::Contested, said.message.clone()))
+    said_before(previous, ConditionType::Reconciled)
+}
+
+/// What the condition said before, word for word.
+pub(super) fn said_before(previous: &[Condition], type_: ConditionType) -> Option<Verdict> {
+    let Condition { status, reason, message, .. } = condition::find(previous, type_)?;
+    let status = [True, False, Unknown].into_iter().find(|known| known.as_str() == status)?;
+    let (reason, _) = Reason::all().into_iter().find(|(known, _)| known.as_str() == reason)?;
+    Some(verdict(status, reason, message))
 }
 
 /// A specification with problems is not acted on: what runs goes on, and nothing is known of the rest.
@@ -222,7 +227,7 @@ fn spec_accepted(model: &ValidModel, facts: &Facts<'_>, refused: &[Refusal]) -> 
     }
 }
 
-fn refused_verdict(refusal: &Refusal) -> Verdict {
+pub(super) fn refused_verdict(refusal: &Refusal) -> Verdict {
     let (kind, name) = (refusal.role.kind().as_str(), &refusal.name);
     match &refusal.cause {
         RefusalCause::NameConflict => verdict(
@@ -334,39 +339,4 @@ fn ready(rollout: &Rollout<'_>, causes: &[&Verdict]) -> Verdict {
         return verdict(False, Reason::ReplicasUnavailable, numbers);
     }
     verdict(True, Reason::Serving, numbers)
-}
-
-/// Whether anything reads what was written. `None` where the cluster does not know the kinds.
-fn monitor_selected(selection: &Selection, refused: &[Refusal]) -> Option<Verdict> {
-    let is_missing = |refusal: &Refusal| refusal.role.is_monitoring() && refusal.cause == RefusalCause::KindMissing;
-    if refused.iter().any(is_missing) {
-        return None;
-    }
-    Some(match selection {
-        Selection::By(name) => verdict(True, Reason::Selected, format!("Prometheus {name} selects them")),
-        Selection::Missing(message) => verdict(False, Reason::NotSelected, message),
-        Selection::Unknown => verdict(
-            Unknown,
-            Reason::PrometheusUnknown,
-            "the operator sees no Prometheus object: another program may read the ServiceMonitor and the PrometheusRule",
-        ),
-    })
-}
-
-fn monitoring_ready(model: &ValidModel, refused: &[Refusal], selected: Option<&Verdict>) -> Verdict {
-    let mut monitoring = refused.iter().filter(|refusal| refusal.role.is_monitoring());
-    let Some(first) = monitoring.next() else {
-        if let Some(selected) = selected.filter(|selected| selected.status == False) {
-            return selected.clone();
-        }
-        let dashboard = if model.monitoring.dashboard_labels.is_some() { ", dashboard" } else { "" };
-        let routing = if model.monitoring.routing.is_some() { ", AlertmanagerConfig" } else { "" };
-        let message = format!("ServiceMonitor, PrometheusRule{dashboard}{routing} are in the cluster");
-        return verdict(True, Reason::ObjectsApplied, message);
-    };
-    let mut first = refused_verdict(first);
-    for other in monitoring {
-        first.message = format!("{}; {}", first.message, refused_verdict(other).message);
-    }
-    first
 }

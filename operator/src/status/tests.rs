@@ -7,6 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 mod contested;
+mod evaluated;
 mod foreign_scalers;
 mod loaded;
 mod pods;
@@ -109,6 +110,7 @@ fn status_loaded(
         scaling,
         pods,
         selection: Selection::Unknown,
+        evaluated: Evaluated::NotAsked,
         identities,
     };
     status(&facts, previous, Timestamp::UNIX_EPOCH)

@@ -96,6 +96,12 @@ const fn condition(type_: ConditionType) -> &'static str {
         ConditionType::MonitorSelected => {
             "A Prometheus object selects the ServiceMonitor and the PrometheusRule. Only where the cluster knows these kinds."
         }
+        ConditionType::RulesEvaluating => {
+            "Prometheus has loaded the rules as they were last written, and evaluates them without an error. Only where the installation names a Prometheus (`monitoring.prometheusURL` of the chart)."
+        }
+        ConditionType::TargetsUp => {
+            "Prometheus scrapes the workers, and each answers. Only where the installation names a Prometheus."
+        }
         ConditionType::Reconciled => {
             "The operator's passes over the model end, and what they write stays. The condition is there only while that is not so."
         }

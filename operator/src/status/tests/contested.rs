@@ -33,8 +33,9 @@ fn a_child_that_is_deleted_again_and_again_has_no_rival_with_a_name() {
 #[test]
 fn a_dispute_that_an_earlier_operator_named_is_named_on_in_its_words() {
     let named = disputed(Some("argocd-controller"));
+    let after = |applied| status_from(Some(&named), applied, (Selection::Unknown, Evaluated::NotAsked));
     let inherited = Applied { is_dispute_inherited: true, ..Applied::default() };
-    assert_eq!(status_from(Some(&named), inherited, Selection::Unknown), named);
-    let over = status_from(Some(&named), Applied::default(), Selection::Unknown);
+    assert_eq!(after(inherited), named);
+    let over = after(Applied::default());
     assert_eq!(find(&over.conditions, ConditionType::Reconciled), None);
 }

@@ -4,14 +4,14 @@ use super::*;
 
 /// The status of a model without pods, after its children were applied.
 pub(super) fn status_after(applied: Applied, selection: Selection) -> InferenceModelStatus {
-    status_from(None, applied, selection)
+    status_from(None, applied, (selection, Evaluated::NotAsked))
 }
 
 /// The same, where the previous status is known.
 pub(super) fn status_from(
     previous: Option<&InferenceModelStatus>,
     applied: Applied,
-    selection: Selection,
+    (selection, evaluated): (Selection, Evaluated),
 ) -> InferenceModelStatus {
     let pass = Pass::Applied { model: Box::new(model(&json!({}))), applied: Box::new(applied) };
     let scaling = ScalingFacts::default();
@@ -22,6 +22,7 @@ pub(super) fn status_from(
         scaling: &scaling,
         pods: &[],
         selection,
+        evaluated,
         identities: None,
     };
     status(&facts, previous, Timestamp::UNIX_EPOCH)
