@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use answer::{Expected, Rules, Targets};
+pub use answer::{Rules, Targets};
 pub use asking::ask;
 
 use crate::observe::ModelKey;
@@ -131,7 +131,7 @@ mod tests {
         assert!(evaluation.learn(&key, bad(), start + Duration::from_secs(1) + PATIENCE));
         assert_eq!(evaluation.of(&key), bad());
         assert!(evaluation.learn(&key, good(), start + PATIENCE * 2));
-        assert!(!evaluation.learn(&key, good(), start + PATIENCE * 2), "it is no news");
+        assert!(!evaluation.learn(&key, good(), start + PATIENCE * 2), "the same counts already");
     }
 
     #[test]

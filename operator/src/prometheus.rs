@@ -68,7 +68,8 @@ impl Prometheus {
         let name = address.to_string();
         let mut config = Config::new(address);
         (config.connect_timeout, config.read_timeout) = (Some(TIMEOUT), Some(TIMEOUT));
-        let client = Client::try_from(config).map_err(|source| PrometheusError::Answer { address: name.clone(), source })?;
+        let client =
+            Client::try_from(config).map_err(|source| PrometheusError::Answer { address: name.clone(), source })?;
         Ok(Self { client, address: name })
     }
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use belfry_e2e::TestResult;
 use belfry_e2e::chaos::specs::variant;
 use belfry_e2e::chaos::{FaultTest, PATIENCE, fault_test, list};
 use belfry_e2e::own_prometheus::OwnPrometheus;
-use belfry_e2e::TestResult;
 use belfry_render::kind::ChildKind;
 use serde_json::{Value, json};
 
@@ -29,7 +29,8 @@ async fn a_model_says_whether_its_rules_are_evaluated_and_its_workers_scraped() 
         test.apply(&variant("m", 1)).await?;
         test.settled(PATIENCE).await?;
         test.until_condition("m", "RulesEvaluating", "Unknown Pending", PATIENCE).await?;
-        set_pods(test, "m", &json!({"phase": "Running", "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]})).await?;
+        set_pods(test, "m", &json!({"phase": "Running", "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}))
+            .await?;
 
         files.load(&rules(test).await?, &json!([target(test, "m")]))?;
         prometheus.reload()?;

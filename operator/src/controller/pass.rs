@@ -84,7 +84,8 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
     let generation = model.metadata.generation;
     let selection = pass.selection(context);
     let evaluated = context.evaluation.of(key);
-    let facts = Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, selection, evaluated, identities };
+    let facts =
+        Facts { generation, pass: &pass, deployment, scaling: &scaling, pods, selection, evaluated, identities };
     let next = status(&facts, model.status.as_ref(), Timestamp::now());
     write_status::write(model, next, context).await?;
     Ok(Ended { again_in: pass.again_in(), ..Ended::with(pass.outcome()) })

@@ -9,7 +9,7 @@ use crate::observe::ModelKey;
 
 /// The groups of rules that were written for a model, each with the names of its rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expected(BTreeMap<String, Vec<String>>);
+pub(super) struct Expected(BTreeMap<String, Vec<String>>);
 
 /// What became of the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ const MOST_CHARACTERS: usize = 300;
 impl Expected {
     /// What a PrometheusRule asks for.
     #[must_use]
-    pub fn of(rules: &PrometheusRuleSpec) -> Self {
+    pub(super) fn of(rules: &PrometheusRuleSpec) -> Self {
         let name = |rule: &belfry_crds::monitoring::Rule| rule.alert.clone().or_else(|| rule.record.clone());
         let groups = rules.groups.iter().map(|group| {
             let rules = group.rules.iter().filter_map(name).collect();
@@ -61,13 +61,13 @@ impl Expected {
     }
 
     /// Names of the groups.
-    pub fn groups(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
     /// What became of them.
     #[must_use]
-    pub fn found_in(&self, loaded: &LoadedGroups) -> Rules {
+    pub(super) fn found_in(&self, loaded: &LoadedGroups) -> Rules {
         let is_loaded = |(group, rules): (&String, &Vec<String>)| {
             let found = loaded.0.get(group).is_some_and(|found| found.iter().map(|rule| &rule.name).eq(rules));
             (!found).then(|| group.clone())
@@ -89,12 +89,12 @@ impl Expected {
 
 /// The groups that a Prometheus has loaded, by their names. Belfry's names are unique in a cluster.
 #[derive(Debug, Default)]
-pub struct LoadedGroups(BTreeMap<String, Vec<LoadedRule>>);
+pub(super) struct LoadedGroups(BTreeMap<String, Vec<LoadedRule>>);
 
 impl LoadedGroups {
     /// Whether groups are named that were not asked for.
     #[must_use]
-    pub fn has_others_than(&self, asked: &BTreeSet<&str>) -> bool {
+    pub(super) fn has_others_than(&self, asked: &BTreeSet<&str>) -> bool {
         self.0.keys().any(|group| !asked.contains(group.as_str()))
     }
 }
@@ -111,7 +111,7 @@ struct LoadedRule {
 
 /// An answer of `/api/v1/rules`, of which only this matters.
 #[derive(Deserialize)]
-pub struct RulesAnswer {
+pub(super) struct RulesAnswer {
     data: Groups,
 }
 
@@ -134,7 +134,7 @@ impl From<RulesAnswer> for LoadedGroups {
 
 /// An answer of `/api/v1/query` with one value for each model.
 #[derive(Deserialize)]
-pub struct VectorAnswer {
+pub(super) struct VectorAnswer {
     data: Vector,
 }
 
@@ -158,7 +158,7 @@ struct Labels {
 
 /// Targets of each model that has any: how many answer, and how many do not.
 #[derive(Debug, Default)]
-pub struct AllTargets(BTreeMap<ModelKey, (u32, u32)>);
+pub(super) struct AllTargets(BTreeMap<ModelKey, (u32, u32)>);
 
 impl From<VectorAnswer> for AllTargets {
     fn from(answer: VectorAnswer) -> Self {
@@ -175,7 +175,7 @@ impl From<VectorAnswer> for AllTargets {
 impl AllTargets {
     /// Those of a model, of which pods run or not.
     #[must_use]
-    pub fn of(&self, key: &ModelKey, has_pods: bool) -> Targets {
+    pub(super) fn of(&self, key: &ModelKey, has_pods: bool) -> Targets {
         match self.0.get(key).copied().unwrap_or_default() {
             (0, 0) if has_pods => Targets::Missing,
             (0, 0) => Targets::NoPods,

@@ -74,7 +74,7 @@ async fn answers(
         let mut some = left.split_off(left.len().saturating_sub(AT_ONCE));
         let groups: BTreeSet<_> = some.iter().flat_map(|(_, wanted)| wanted.expected.groups()).collect();
         let loaded: LoadedGroups = prometheus.rules::<RulesAnswer>(groups.iter().copied()).await?.into();
-        // An old Prometheus names all groups to whoever asks for some.
+        // An old Prometheus names all groups, also when it is asked for some.
         if loaded.has_others_than(&groups) {
             some.append(&mut left);
         }

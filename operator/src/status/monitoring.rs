@@ -97,8 +97,7 @@ fn monitoring_ready(model: &ValidModel, refused: &[Refusal], watched: &[(Conditi
     let mut monitoring = refused.iter().filter(|refusal| refusal.role.is_monitoring());
     let Some(first) = monitoring.next() else {
         // Workers that do not answer are the model's fault.
-        let is_fault =
-            |verdict: &&Verdict| verdict.status == False && verdict.reason != Reason::TargetsDown;
+        let is_fault = |verdict: &&Verdict| verdict.status == False && verdict.reason != Reason::TargetsDown;
         if let Some(fault) = watched.iter().map(|(_, verdict)| verdict).find(is_fault) {
             return fault.clone();
         }
