@@ -10,6 +10,7 @@ use belfry_e2e::control_plane::ControlPlane;
 use belfry_e2e::{FIELD_MANAGER, report};
 use belfry_operator::apply::{self, Disputes, apply};
 use belfry_operator::drift::Drift;
+use belfry_operator::evaluation::Evaluated;
 use belfry_operator::metrics::Metrics;
 use belfry_operator::observe::{Cache, Cause, Compare as _, Content, ModelKey, Selection};
 use belfry_operator::scaling::MetricsAvailability;
@@ -175,6 +176,7 @@ impl Scene {
             scaling: &scaling,
             pods: &[],
             selection: Selection::Unknown,
+            evaluated: Evaluated::NotAsked,
             identities: None,
         };
         let status = status(&facts, None, Timestamp::now());

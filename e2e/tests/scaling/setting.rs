@@ -14,6 +14,7 @@ use belfry_e2e::{FIELD_MANAGER, secs, wait};
 use belfry_operator::apply::Disputes;
 use belfry_operator::controller;
 use belfry_operator::drift::Drift;
+use belfry_operator::evaluation::Evaluation;
 use belfry_operator::fleet::Fleet;
 use belfry_operator::loaded::Loaded;
 use belfry_operator::metrics::Metrics;
@@ -115,10 +116,12 @@ impl Operator {
             metrics: metrics.clone(),
             scaling: scaling.clone(),
             loaded: Loaded::new(watches.trigger.clone()),
+            evaluation: Arc::new(Evaluation::new(false)),
             recorder,
         });
         let (end, ended) = oneshot::channel();
-        let controller = tokio::spawn(controller::run(context, watches, None, async { ended.await.unwrap_or(()) }));
+        let ended = async { ended.await.unwrap_or(()) };
+        let controller = tokio::spawn(controller::run(context, watches, None, None, ended));
         Ok(Self { end, controller, metrics, scaling, served })
     }
 
