@@ -24,7 +24,7 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use parking_lot::Mutex;
 
-use crate::observe::{Compare, ModelKey};
+use crate::observe::{Compare, Few, ModelKey};
 use contains::object_contains;
 
 /// Validates models, renders their children, and compares these with live ones.
@@ -35,7 +35,7 @@ pub struct Drift {
 }
 
 /// The desired children of a model, each with the hash of the answers that it was rendered from.
-type Summaries = BTreeMap<Role, (u64, Summary)>;
+type Summaries = Few<Role, (u64, Summary)>;
 
 /// A desired child without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]

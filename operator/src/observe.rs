@@ -8,6 +8,7 @@ mod cache;
 mod compare;
 mod deployment;
 mod feed;
+mod few;
 mod foreign_scaler;
 mod key;
 mod listing;
@@ -25,7 +26,6 @@ mod trigger;
 mod watches;
 mod writes;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use belfry_crds::InferenceModel;
@@ -35,6 +35,7 @@ pub use cache::{Cache, Content, Write};
 pub use compare::Compare;
 pub use deployment::DeploymentState;
 pub use feed::{WATCH_SECONDS, WatchScope};
+pub use few::Few;
 pub use foreign_scaler::{ForeignScaler, ForeignScalers, ScaleTarget};
 pub use key::ModelKey;
 pub use live_child::LiveChild;
@@ -59,7 +60,7 @@ pub struct Observed {
     /// The model.
     pub model: Arc<InferenceModel>,
     /// Objects that the operator manages and that belong to the model, by kind and name.
-    pub children: BTreeMap<(ChildKind, String), LiveChild>,
+    pub children: Few<(ChildKind, String), LiveChild>,
     /// The state of the Deployment of the workers, if it is there.
     pub deployment: Option<DeploymentState>,
     /// What the scaler of the workers says, if it is there.

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use belfry_crds::condition::Reason;
 
-use crate::observe::{ModelKey, PodReport};
+use crate::observe::{Few, ModelKey, PodReport};
 
 /// Counts since the operator started, by model.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub struct Counts {
 struct Seen {
     counts: Counts,
     /// Restarts of each pod at the last look, and whether its present failure is counted.
-    pods: BTreeMap<String, (i32, bool)>,
+    pods: Few<String, (i32, bool)>,
 }
 
 impl Restarts {
@@ -46,7 +46,7 @@ impl Restarts {
             }
             seen.insert(pod.name.clone(), (pod.restarts, is_load_failure));
         }
-        seen.retain(|name, _| pods.iter().any(|pod| pod.name == *name));
+        seen.retain(|name| pods.iter().any(|pod| pod.name == *name));
     }
 
     /// Forgets models that no longer exist.

@@ -15,7 +15,7 @@ use parking_lot::RwLock;
 use super::live_child::version;
 use super::writes::{Ticket, Writes, WrittenObject};
 use super::{
-    DeploymentState, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, Prometheuses, ScalerReport,
+    DeploymentState, Few, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, Prometheuses, ScalerReport,
     Urgency, View,
 };
 use super::{report, scaler_report};
@@ -36,10 +36,10 @@ pub struct Cache {
 #[derive(Default)]
 struct Entry {
     model: Option<Arc<InferenceModel>>,
-    children: BTreeMap<(ChildKind, String), LiveChild>,
+    children: Few<(ChildKind, String), LiveChild>,
     deployment: Option<DeploymentState>,
     scaler: Option<(ChildKind, ScalerReport)>,
-    pods: BTreeMap<String, PodReport>,
+    pods: Few<String, PodReport>,
 }
 
 /// Facts that are read from a child beside its content.
@@ -349,7 +349,7 @@ impl Cache {
     /// Forgets a worker pod.
     pub fn pod_gone(&self, key: &ModelKey, name: &str) {
         self.change(key, |entry| {
-            entry.pods.remove(name);
+            entry.pods.remove(&name.to_owned());
         });
     }
 
