@@ -45,6 +45,21 @@ PIECES = [
     "{%+ if true %} kept{% endif +%}\n  {%+ if true %}x{% endif %}",
     "{% set a, b = 'one', 'two' %}{{ b }}{{ a }}",
     "{{ note }}{{ add_generation_prompt }}{{ depth.inner | default('') }}{% if flag is defined and flag %}F{% endif %}{% if flag is false %}f{% endif %}{{ flag is boolean }}",
+    "{{ '' or 'b' }} {{ 'a' and 'b' }} {{ '' and 'b' }} {{ missing or 'c' }} {{ none or 'd' }} {{ 0 or 'e' }} {{ not '' }} {{ not missing }} {{ not 'x' }}",
+    "{{ 'a' + 'b' }} {{ 'abc'[::-1] }} {{ 'a' < 'b' }} {{ 'abc'[-1] }} {{ 'a,b'.split(',')[-1] }} {{ 'a' 'b' }} {{ 'x' if false }}|",
+    "{{ true == 1 }} {{ none == missing }} {{ missing == '' }} {{ 1 == 1.0 }} {{ 'a' == \"a\" }} {{ [1] == [1] }} {{ 1 in [1, 2] }} {{ 'k' in {'k': 1} }} {{ none is none }} {{ none is defined }} {{ missing is none }}",
+    "{% for c in 'ab' %}{{ c }}.{% endfor %}{% for m in missing %}x{% endfor %}{{ missing | length }}{% for k in {'a': 1} %}{{ k }}{% endfor %}{% for a, b in [('x', 1), ('y', 2)] %}{{ a }}{{ b }}{% endfor %}",
+    "{{ messages | map(attribute='content') | map('trim') | join('/') }}{{ messages | map(attribute='role') | map('upper') | join }}{{ messages | map(attribute='name', default='n') | join }}",
+    "{% if messages[9] is defined %}9{% endif %}{% if messages[0].name is not defined %}n{% endif %}{{ messages[9] }}|{{ messages[0].name }}|{% if 'role' in messages[0] %}r{% endif %}{% if 'name' in messages[0] %}x{% endif %}",
+    "{% for m in messages %}{{ loop.nextitem.role if not loop.last else 'end' }}{{ loop.cycle('-', '+') }}{{ loop.depth }}{{ loop.revindex0 }}{% endfor %}",
+    "{% macro outer() %}<{{ caller() }}>{% endmacro %}{% call outer() %}inner{% endcall %}{% macro d(a, b=2, c='z') %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ d(1) }}{{ d(1, c=3) }}",
+    "a\n\t {%- if true %}\n\tb\n\t{% endif -%}\n c\n\t{# x #}\n\td {{- ' e ' -}} f",
+    "{% if messages | length == 2 and messages[0].role == 'query' or false %}pair{% elif messages | length == 3 %}with{% else %}alone{% endif %}",
+    "{{ (messages | list)[0].role }}{{ messages[messages | length - 1].role }}{{ messages[1:] | map(attribute='role') | join(',') }}{{ (messages | first).role }}{% set rest = messages[1:] %}{{ rest | length }}",
+    "{% set x = namespace(items=[]) %}{% for m in messages %}{% set x.items = x.items + [m.role] %}{% endfor %}{{ x.items | join(' ') }}",
+    "{{ messages[0].content.strip().split(' ')[0] }}{{ messages[0].content | trim | length }}{{ '  ' | trim == '' }}{{ 'xxaxx'.strip('x') }}{{ 'xxaxx' | trim('x') }}",
+    "{{ 'yes' if 'hello' in messages[0].content | lower else 'no' }}{{ 'A' not in 'abc' }}{{ messages[0]['role'] in ['query', 'user'] }}{{ messages[0].role not in ['x'] }}",
+    "{{ 10 % 4 }}{{ -7 // 2 }}{{ -7 % 3 }}{{ 2 - 5 }}{{ 3 * 'ab' }}{{ 1 + 2 * 3 }}{{ (1 + 2) * 3 }}{{ 5 | string ~ 'x' }}",
     "{{ messages[0].content | length }}{{ 'ÀÉß' | lower }}{{ 'àéß' | upper }}{{ '\u00a0 x\u001c' | trim }}",
 ]
 # What the worker's engine refuses by name.
@@ -60,6 +75,8 @@ REFUSED = [
     "{{ messages }}",
     "{{ [1, 'a', true, none] | string }}",
     "{{ 7 / 2 }}",
+    "{{ messages | length is even }}",
+    "{{ '%s' | format('x') }}",
 ]
 # What both refuse.
 WRONG = [

@@ -180,7 +180,10 @@ impl Chat {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(format!("it writes no text of the role {}", missing.join(" and of the role ")))
+        Err(format!(
+            "it writes no text of the role {}; set one that writes the roles query and document, as chat_template.jinja",
+            missing.join(" and of the role ")
+        ))
     }
 
     /// Refuses a template that leaves out a text that is no pair.

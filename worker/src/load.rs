@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::model::engine::TorchEngine;
 use crate::model::family::Family;
 use crate::model::m3;
-use crate::model::pipeline::{self, Pipeline, Purpose, Task};
+use crate::model::pipeline::{self, ChatSettings, Pipeline, Purpose, Task};
 use crate::model::weights;
 use crate::state::{About, Model};
 use crate::tokenize::{Hints, Resolved, Tokenizer, resolve, resolve_alone};
@@ -147,11 +147,9 @@ fn talks(place: &Folder, chat: &Chat, pipeline: &Pipeline) -> Result<()> {
     let of_prompts = || {
         pipeline.presets.prompts.values().try_for_each(|prompt| chat.render(&messages(prompt, "a", second)).map(drop))
     };
-    checked.and_then(|()| of_prompts()).map_err(|why| {
-        let remedy =
-            if pairs { "; set one that writes the roles query and document, as chat_template.jinja" } else { "" };
-        place.unsupported("chat template", format!("{why}{remedy}"))
-    })
+    checked
+        .and_then(|()| of_prompts())
+        .map_err(|why| place.unsupported(ChatSettings::file(place), format!("chat template: {why}")))
 }
 
 /// The file that says that weights are to be changed before use.

@@ -27,9 +27,10 @@ fn a_pair_and_its_prompt_stand_where_the_template_says() {
 #[test]
 fn a_template_that_leaves_a_text_of_a_pair_out_is_refused() {
     let error = |template: &str| chat(template).unwrap().check_pairs().unwrap_err();
-    assert_eq!(error("{{ messages[0].content }}"), "it writes no text of the role document");
+    let first = error("{{ messages[0].content }}");
+    assert!(first.starts_with("it writes no text of the role document; set one"), "{first}");
     let usual = "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}";
-    assert_eq!(error(usual), "it writes no text of the role query and of the role document");
+    assert!(error(usual).starts_with("it writes no text of the role query and of the role document; "));
     assert!(chat(usual).unwrap().takes_single());
     assert!(error("{{ raise_exception('no ' + messages[0].role) }}").contains("the template says: no query"));
 }

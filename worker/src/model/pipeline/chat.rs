@@ -86,6 +86,11 @@ impl ChatSettings {
         Ok(template(place)?.map(|_| Self::default()))
     }
 
+    /// The file that has the template.
+    pub fn file(place: &Folder) -> &'static str {
+        if place.has(TEMPLATE) { TEMPLATE } else { TOKENIZER }
+    }
+
     /// Reads the template, and prepares it. `special` are special tokens by their settings, and `knows` whether the vocabulary has one.
     pub fn open(
         &self,
