@@ -102,6 +102,20 @@ def ends_on_signals(belfry, worker):
     return "SIGTERM, SIGINT, SIGHUP: the terminal as before"
 
 
+def ends_with_its_terminal(belfry, worker):
+    """A window that is closed leaves no process behind, which would read from nothing for ever."""
+    with Terminal(belfry) as terminal:
+        terminal.top(worker.url)
+        terminal.wait("the model", lambda screen: f"> {worker.name}" in screen)
+        process = terminal.process()
+        subprocess.run(["tmux", "-S", terminal.socket, "kill-server"], capture_output=True, check=True)
+        end = time.monotonic() + PATIENCE
+        while Path(f"/proc/{process}").exists():
+            assert time.monotonic() < end, f"process {process} outlives its terminal"
+            time.sleep(0.05)
+    return "a terminal that is closed ends it"
+
+
 def reconnects(belfry, worker):
     """The worker must be one that no other row uses: it is ended and started again."""
     with Terminal(belfry) as terminal:
@@ -138,6 +152,7 @@ def rows(belfry, dense, locked, ending):
     checks = [
         ("in a terminal", shows, dense),
         ("signals", ends_on_signals, dense),
+        ("terminal", ends_with_its_terminal, dense),
         ("a worker that comes back", reconnects, ending),
         ("--once", looks_once, dense),
         ("without the key", refused_key, locked),

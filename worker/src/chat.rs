@@ -3,6 +3,7 @@
 //! A template is a file of the model's folder. It reads no other file and sees nothing but the messages, the special tokens and the
 //! settings of the folder; its size, its steps and what it writes are bounded.
 
+mod macros;
 mod python;
 
 use std::collections::BTreeMap;
@@ -140,6 +141,11 @@ impl Chat {
         environment.set_fuel(Some(STEPS));
         // Jinja takes all ends of lines for one.
         let template = template.replace("\r\n", "\n").replace('\r', "\n");
+        if let Some(name) = macros::with_a_default_of_names(&template) {
+            return Err(format!(
+                "a default of its macro {name} names a variable, which this engine leaves empty: write the value"
+            ));
+        }
         environment.add_template_owned(NAME, template).map_err(|error| said(&error))?;
         let usual =
             [("tools", Value::from(())), ("documents", Value::from(())), ("add_generation_prompt", false.into())];

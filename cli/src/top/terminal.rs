@@ -5,17 +5,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 
 use super::draw::{Palette, draw};
 use super::link::Said;
 use super::state::{Next, State};
 use super::view::Screen;
+
+/// After a signal the loop ends within a tick, or never.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How often the loop looks for snapshots and signals; keys wake it at once.
 const TICK: Duration = Duration::from_millis(100);
@@ -26,10 +31,15 @@ pub(super) fn show(state: State, said: &Receiver<(usize, Said)>, palette: Palett
         bail!("standard input or output is no terminal; `belfry top --once` prints one look as text");
     }
     let signalled = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
-        signal_hook::flag::register_usize(signal, Arc::clone(&signalled), signal.unsigned_abs() as usize)
-            .context("signals can't be received")?;
-    }
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals can't be received")?;
+    let first = Arc::clone(&signalled);
+    thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            first.store(signal.unsigned_abs() as usize, Ordering::Relaxed);
+            thread::sleep(GRACE);
+            end(signal);
+        }
+    });
     // It also makes a panic restore the terminal before its message is written.
     let mut terminal = ratatui::try_init().context("the terminal can't be used")?;
     let ended = watch(&mut terminal, state, said, (palette, &signalled));
@@ -38,6 +48,12 @@ pub(super) fn show(state: State, said: &Receiver<(usize, Said)>, palette: Palett
         0 => ExitCode::SUCCESS,
         signal => ExitCode::from(128 + signal as u8),
     })
+}
+
+/// Reading from a terminal that is gone comes back no more, so that the loop does not end.
+#[allow(clippy::disallowed_methods, reason = "nothing is left to restore or to write to")]
+fn end(signal: i32) {
+    std::process::exit(128 + signal);
 }
 
 /// The loop. It ends with the number of the signal that ended it, or with 0.
