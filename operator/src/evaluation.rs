@@ -1,7 +1,7 @@
 //! What a Prometheus says about the rules and the targets of each model: are they loaded, evaluated, and scraped?
 //!
 //! Only where the installation names a Prometheus. It is asked again and again, for some models at a time. What is good counts at
-//! once. What is bad counts when it has been so for [`PATIENCE`]: after a change, the Prometheus Operator needs a minute until
+//! once. What is bad counts when it has been so for a minute: after a change, the Prometheus Operator needs a minute until
 //! its Prometheus reads what was written.
 
 mod answer;
