@@ -10,7 +10,7 @@ pub(super) fn with_a_default_of_names(template: &str) -> Option<&str> {
         let rest = header.trim_start_matches(['-', '+']).trim_start().strip_prefix("macro")?;
         let (name, parameters) = rest.starts_with(char::is_whitespace).then(|| rest.split_once('('))??;
         let bare = without_texts(parameters);
-        let mut defaults = bare.split(',').filter_map(|parameter| Some(parameter.split_once('=')?.1));
+        let mut defaults = parameters_of(&bare).into_iter().filter_map(|parameter| Some(parameter.split_once('=')?.1));
         defaults.any(has_names).then(|| name.trim())
     })
 }
@@ -29,6 +29,20 @@ fn without_texts(code: &str) -> String {
         }
     }
     bare
+}
+
+/// Cuts at each comma that stands in no brackets.
+fn parameters_of(code: &str) -> Vec<&str> {
+    let mut depth = 0_i32;
+    let parameters = code.split(|letter| {
+        match letter {
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    });
+    parameters.collect()
 }
 
 fn has_names(code: &str) -> bool {
