@@ -150,7 +150,10 @@ async fn prometheus_has_all_that_is_read_of_it(model: &Served<'_>) -> Result<()>
     let mut read = BTreeSet::new();
     for expression in records.into_iter().chain(alerts).map(|rule| rule.expr).chain(queries) {
         // What Grafana puts in place of its variables.
-        let tree = parser::parse(&expression.replace("$__rate_interval", "1m").replace("$pod", ".*"));
+        let variables =
+            [("$__rate_interval", "1m"), ("$pod", ".*"), ("$ns", &model.namespace.name), ("$model", &model.name)];
+        let tree =
+            parser::parse(&variables.iter().fold(expression.clone(), |text, (name, value)| text.replace(name, value)));
         let tree = tree.map_err(anyhow::Error::msg).with_context(|| expression.clone())?;
         read.extend(coverage::selectors(&tree).into_iter().filter_map(of_engine));
     }
