@@ -32,6 +32,17 @@ pub async fn connect(requests: RequestCounts) -> anyhow::Result<Client> {
     Ok(builder.with_layer(&Watched { requests }).build())
 }
 
+/// Longest [`message`]. An error may repeat what a server said, and that may be long.
+pub(crate) const MOST_CHARACTERS: usize = 500;
+
+/// An error with its causes, on one line, for a condition.
+pub(crate) fn message(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
+    let line = words.collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ");
+    line.chars().take(MOST_CHARACTERS).collect()
+}
+
 /// Counts requests, and limits the time that each may take.
 #[derive(Clone)]
 struct Watched {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use belfry_e2e::chaos::specs::{SCALED, variant};
-use belfry_e2e::chaos::{FaultTest, PATIENCE, fault_test, list};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, SILENCE, fault_test, list};
 use belfry_e2e::proxy::{Fault, Refusal};
 use belfry_e2e::{TestResult, report, wait};
 use k8s_openapi::api::core::v1::Pod;
@@ -60,8 +60,7 @@ async fn new_operators_agree(test: &mut FaultTest<'_>) -> Result<()> {
     // What the controllers of Kubernetes still do to Deployments and scalers has come to its end.
     let before = wait::until("statuses that stay", PATIENCE, async || {
         let first = said(test).await?;
-        tokio::time::sleep(2 * belfry_e2e::chaos::SILENCE).await;
-        ensure!(first == said(test).await?, "they change");
+        wait::holds("statuses", 2 * SILENCE, async || same(&first, &said(test).await?)).await?;
         Ok(first)
     })
     .await?;
@@ -69,9 +68,9 @@ async fn new_operators_agree(test: &mut FaultTest<'_>) -> Result<()> {
         test.operator.kill()?;
         let mark = test.proxy.mark();
         test.operator.start().await?;
-        same(&before, &said(test).await?).with_context(|| format!("at once, in round {round}"))?;
-        tokio::time::sleep(4 * belfry_e2e::chaos::SILENCE).await;
-        same(&before, &said(test).await?).with_context(|| format!("after a while, in round {round}"))?;
+        wait::holds("what was said", 4 * SILENCE, async || same(&before, &said(test).await?))
+            .await
+            .with_context(|| format!("in round {round}"))?;
         // What was refused is tried again, and no more than that.
         let writes = test.proxy.writes_since(mark);
         let others: Vec<_> = writes.into_iter().filter(|call| !is_hopeless(&call.name)).collect();

@@ -8,14 +8,12 @@ use tracing::debug;
 
 use super::{Context, Error, write_status};
 use crate::apply;
+use crate::client::message;
 use crate::observe::ModelKey;
 
 /// Failures in a row before one is reported that the API server caused. A conflict is over with the next pass, and a short
 /// outage would cost a write and an event for each model, just when the API server comes back.
 const PATIENCE: u32 = 3;
-
-/// Longest message. An error may repeat what the API server said, and that may be long.
-const MOST_CHARACTERS: usize = 500;
 
 /// Whether the failure that follows so many others is to be reported.
 pub(super) const fn is_due(error: &Error, failures_before: u32) -> bool {
@@ -58,17 +56,10 @@ fn with_failure(
     status
 }
 
-/// The error with its causes, on one line.
-fn message(error: &Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
-    let line = words.collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ");
-    line.chars().take(MOST_CHARACTERS).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::MOST_CHARACTERS;
     use crate::events::transitions;
 
     #[test]

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::answer::{AllTargets, Expected, LoadedGroups, RulesAnswer, VectorAnswer};
 use super::{Evaluated, Evaluation, Report};
+use crate::client::message;
 use crate::drift::Drift;
 use crate::observe::{Cache, Cause, ModelKey, Trigger, Triggers, Urgency};
 use crate::prometheus::{Prometheus, PrometheusError};
@@ -46,7 +47,7 @@ pub async fn ask(
                 if std::mem::replace(&mut is_readable, false) {
                     warn!(error = &error as &dyn std::error::Error, "Prometheus does not say what it evaluates");
                 }
-                let said = Evaluated::Unreadable(words(&error));
+                let said = Evaluated::Unreadable(message(&error));
                 wanted.keys().map(|key| (key.clone(), said.clone())).collect()
             }
         };
@@ -85,13 +86,6 @@ async fn answers(
         }));
     }
     Ok(answers)
-}
-
-/// The error with its causes, on one line.
-fn words(error: &PrometheusError) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let words = std::iter::once(error.to_string()).chain(causes.map(ToString::to_string));
-    words.collect::<Vec<_>>().join(": ").replace(['\n', '\r'], " ")
 }
 
 /// What is wanted for a model.

@@ -54,7 +54,7 @@ pub(super) fn all(
         (ConditionType::MonitoringReady, monitoring),
     ];
     let scaling = scaling.map(|verdict| (ConditionType::ScalingReady, verdict));
-    let inherited = || applied.is_dispute_inherited.then(|| still_contested(previous)).flatten();
+    let inherited = || applied.is_dispute_inherited.then(|| said_before(previous, ConditionType::Reconciled)).flatten();
     let contested = contested(&applied.disputes).or_else(inherited).map(|verdict| (ConditionType::Reconciled, verdict));
     always.into_iter().chain(scaling).chain(watched).chain(contested).collect()
 }
@@ -71,11 +71,6 @@ fn contested(disputes: &[Dispute]) -> Option<Verdict> {
     let lines: Vec<_> = disputes.iter().map(line).collect();
     let what_to_do = "the operator sets it back, every 15 s at most: take the object out of the other manager, or say what it should be in the InferenceModel";
     (!lines.is_empty()).then(|| verdict(False, Reason::Contested, format!("{}; {what_to_do}", lines.join("; "))))
-}
-
-/// A dispute that an earlier operator named, in its words.
-fn still_contested(previous: &[Condition]) -> Option<Verdict> {
-    said_before(previous, ConditionType::Reconciled)
 }
 
 /// What the condition said before, word for word.
