@@ -8,6 +8,8 @@ count() { grep -c "^kind: $1$" || true; }
 
 [ "$(render --set monitoring.enabled=true | count PrometheusRule)" = 1 ] || { echo "monitoring.enabled=true renders no PrometheusRule" >&2; exit 1; }
 [ "$(render --set monitoring.enabled=false | count ServiceMonitor)" = 0 ] || { echo "monitoring.enabled=false renders a ServiceMonitor" >&2; exit 1; }
+watchdogs() { render --set monitoring.enabled=true "$@" | grep -c 'alert: InferenceWatchdog$' || true; }
+[ "$(watchdogs)" = 0 ] && [ "$(watchdogs --set monitoring.watchdog=true)" = 1 ] || { echo "monitoring.watchdog does not decide about the watchdog" >&2; exit 1; }
 [ "$(render | count ConfigMap)" = 1 ] || { echo "the dashboard is not rendered" >&2; exit 1; }
 [ "$(render --set monitoring.dashboard.enabled=false | count ConfigMap)" = 0 ] || { echo "monitoring.dashboard.enabled=false renders a dashboard" >&2; exit 1; }
 render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not grant nodes" >&2; exit 1; }

@@ -50,6 +50,12 @@ pub fn operator_rules() -> PrometheusRuleSpec {
     rules::of_operator()
 }
 
+/// The rule of the alert that always fires; the chart installs it where it is asked for.
+#[must_use]
+pub fn watchdog_rules() -> PrometheusRuleSpec {
+    rules::of_watchdog()
+}
+
 /// The model's Grafana dashboard, as the classic JSON that Grafana 10 to 13 provisions from files.
 #[must_use]
 pub fn dashboard(model: &ValidModel) -> serde_json::Value {

@@ -25,6 +25,8 @@ const EXCEPTIONS: &[(Kind, &str, &str)] = &[
     (Kind::Field, "status.containerStatuses", "a field of a Pod"),
     (Kind::Field, "spec.serviceMonitorSelector", "a field of a Prometheus"),
     (Kind::Field, "spec.serviceMonitorNamespaceSelector", "a field of a Prometheus"),
+    (Kind::Field, "spec.ruleSelector", "a field of a Prometheus"),
+    (Kind::Field, "spec.ruleNamespaceSelector", "a field of a Prometheus"),
 ];
 
 fn is_exception(mention: &Mention) -> bool {

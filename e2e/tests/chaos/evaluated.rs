@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use belfry_e2e::TestResult;
 use belfry_e2e::chaos::specs::variant;
-use belfry_e2e::chaos::{FaultTest, PATIENCE, fault_test, list};
+use belfry_e2e::chaos::{FaultTest, PATIENCE, fault_test};
 use belfry_e2e::own_prometheus::OwnPrometheus;
+use belfry_e2e::wait;
 use belfry_render::kind::ChildKind;
+use belfry_render::monitoring::{self, OPERATOR_JOB};
 use serde_json::{Value, json};
 
 use super::reasons::set_pods;
@@ -22,7 +24,8 @@ async fn a_model_says_whether_its_rules_are_evaluated_and_its_workers_scraped() 
         let folder = test.cluster.control_plane.place().0.join("evaluated-prometheus");
         drop(fs::remove_dir_all(&folder));
         let files = Files::new(&folder)?;
-        let prometheus = OwnPrometheus::start(&folder.join("first"), &files.config()).await?;
+        let prometheus =
+            OwnPrometheus::start(&folder.join("first"), &files.config(&test.operator.address().to_string())).await?;
         let url = format!("--prometheus-url={}", prometheus.url());
         test.operator.with(&[&url]);
         test.operator.start().await?;
@@ -37,11 +40,8 @@ async fn a_model_says_whether_its_rules_are_evaluated_and_its_workers_scraped() 
         test.until_condition("m", "RulesEvaluating", "True RulesEvaluated", PATIENCE).await?;
         test.until_condition("m", "TargetsUp", "True TargetsScraped", PATIENCE).await?;
         test.until_condition("m", "MonitoringReady", "True", PATIENCE).await?;
-        let mark = test.proxy.mark();
-        test.restart().await?;
-        test.settled(PATIENCE).await?;
-        let writes = test.proxy.writes_since(mark);
-        ensure!(writes.is_empty(), "a restart wrote {}", list(&writes));
+        test.a_fresh_operator_writes_nothing().await?;
+        ensure!(firing(&prometheus, "m").await?.is_empty(), "an alert rings while all is well");
 
         files.load(&json!([]), &json!([]))?;
         prometheus.reload()?;
@@ -50,18 +50,52 @@ async fn a_model_says_whether_its_rules_are_evaluated_and_its_workers_scraped() 
         ensure!(said.contains("inference.evaluated.m."), "{said}");
         test.until_condition("m", "TargetsUp", "False TargetsMissing", limit).await?;
         test.until_condition("m", "MonitoringReady", "False RulesNotLoaded", limit).await?;
+        until_only(&prometheus, "m", "not-loaded").await?;
 
         let mut broken = rules(test).await?;
         broken[0]["rules"][0]["expr"] = json!(BROKEN);
         files.load(&broken, &json!([target(test, "m")]))?;
         prometheus.reload()?;
-        test.until_condition("m", "RulesEvaluating", "False RuleFailing", PATIENCE).await?;
+        test.until_condition("m", "RulesEvaluating", "False RuleFailing", limit).await?;
+        until_only(&prometheus, "m", "failing").await?;
         drop(prometheus);
         let said = test.until_condition("m", "RulesEvaluating", "Unknown PrometheusUnreadable", limit).await?;
         ensure!(said.contains("http://127.0.0.1"), "{said}");
         Ok(())
     })
     .await
+}
+
+/// The values of the label `cause` with which InferenceRulesNotLoaded fires for a model.
+async fn firing(prometheus: &OwnPrometheus, model: &str) -> Result<Vec<String>> {
+    let alerts = format!(
+        r#"ALERTS{{alertname="InferenceRulesNotLoaded",alertstate="firing",model="{model}",severity="critical"}}"#
+    );
+    let causes = prometheus.query(&alerts).await?.into_iter();
+    Ok(causes.map(|alert| alert["metric"]["cause"].as_str().unwrap_or_default().to_owned()).collect())
+}
+
+async fn until_only(prometheus: &OwnPrometheus, model: &str, cause: &str) -> Result<()> {
+    let what = format!("InferenceRulesNotLoaded fires for {cause} alone");
+    wait::until(&what, PATIENCE, async || {
+        let causes = firing(prometheus, model).await?;
+        ensure!(causes == [cause], "{causes:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// The rules of the chart, with seconds in place of their minutes.
+fn chart_rules() -> Result<Value> {
+    let mut rules = serde_json::to_value(monitoring::operator_rules())?;
+    for rule in
+        rules["groups"].as_array_mut().into_iter().flatten().flat_map(|group| group["rules"].as_array_mut()).flatten()
+    {
+        if let Some(minutes) = rule["for"].as_str().and_then(|time| time.strip_suffix('m')) {
+            rule["for"] = format!("{minutes}s").into();
+        }
+    }
+    Ok(rules)
 }
 
 /// The groups of rules that the operator wrote for the model.
@@ -78,6 +112,7 @@ fn target(test: &FaultTest<'_>, model: &str) -> Value {
 
 /// What Prometheus reads.
 struct Files {
+    chart_rules: PathBuf,
     rules: PathBuf,
     targets: PathBuf,
 }
@@ -85,16 +120,23 @@ struct Files {
 impl Files {
     fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
-        let files = Self { rules: folder.join("rules.yaml"), targets: folder.join("targets.json") };
+        let file = |name| folder.join(name);
+        let files =
+            Self { chart_rules: file("chart-rules.yaml"), rules: file("rules.yaml"), targets: file("targets.json") };
+        let chart = chart_rules()?.to_string().replace(r#""interval":"30s""#, r#""interval":"1s""#);
+        fs::write(&files.chart_rules, chart)?;
         files.load(&json!([]), &json!([]))?;
         Ok(files)
     }
 
-    fn config(&self) -> Value {
+    fn config(&self, operator: &str) -> Value {
+        let of_operator = json!({
+            "job_name": OPERATOR_JOB, "honor_labels": true, "static_configs": [{"targets": [operator]}],
+        });
         json!({
             "global": {"evaluation_interval": "1s", "scrape_interval": "1s"},
-            "rule_files": [self.rules],
-            "scrape_configs": [{"job_name": "workers", "file_sd_configs": [{"files": [self.targets]}]}],
+            "rule_files": [self.chart_rules, self.rules],
+            "scrape_configs": [{"job_name": "workers", "file_sd_configs": [{"files": [self.targets]}]}, of_operator],
         })
     }
 

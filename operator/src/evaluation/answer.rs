@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use belfry_crds::monitoring::PrometheusRuleSpec;
-use serde::Deserialize;
 
 use crate::observe::ModelKey;
+use crate::prometheus::{LoadedGroup, LoadedRule, TargetCount};
 
 /// The groups of rules that were written for a model, each with the names of its rules in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Expected {
     }
 }
 
-/// The groups that a Prometheus has loaded, by their names. Belfry's names are unique in a cluster.
+/// The groups that a Prometheus has loaded, by their names.
 #[derive(Debug, Default)]
 pub(super) struct LoadedGroups(BTreeMap<String, Vec<LoadedRule>>);
 
@@ -99,74 +99,23 @@ impl LoadedGroups {
     }
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LoadedRule {
-    name: String,
-    #[serde(default)]
-    health: String,
-    #[serde(default)]
-    last_error: String,
-}
-
-/// An answer of `/api/v1/rules`, of which only this matters.
-#[derive(Deserialize)]
-pub(super) struct RulesAnswer {
-    data: Groups,
-}
-
-#[derive(Deserialize)]
-struct Groups {
-    groups: Vec<Group>,
-}
-
-#[derive(Deserialize)]
-struct Group {
-    name: String,
-    rules: Vec<LoadedRule>,
-}
-
-impl From<RulesAnswer> for LoadedGroups {
-    fn from(answer: RulesAnswer) -> Self {
-        Self(answer.data.groups.into_iter().map(|group| (group.name, group.rules)).collect())
+impl From<Vec<LoadedGroup>> for LoadedGroups {
+    fn from(groups: Vec<LoadedGroup>) -> Self {
+        Self(groups.into_iter().map(|group| (group.name, group.rules)).collect())
     }
-}
-
-/// An answer of `/api/v1/query` with one value for each model.
-#[derive(Deserialize)]
-pub(super) struct VectorAnswer {
-    data: Vector,
-}
-
-#[derive(Deserialize)]
-struct Vector {
-    result: Vec<Sample>,
-}
-
-#[derive(Deserialize)]
-struct Sample {
-    metric: Labels,
-    value: (f64, String),
-}
-
-#[derive(Deserialize)]
-struct Labels {
-    namespace: String,
-    model: String,
-    up: String,
 }
 
 /// Targets of each model that has any: how many answer, and how many do not.
 #[derive(Debug, Default)]
 pub(super) struct AllTargets(BTreeMap<ModelKey, (u32, u32)>);
 
-impl From<VectorAnswer> for AllTargets {
-    fn from(answer: VectorAnswer) -> Self {
+impl From<Vec<TargetCount>> for AllTargets {
+    fn from(counts: Vec<TargetCount>) -> Self {
         let mut all: BTreeMap<ModelKey, (u32, u32)> = BTreeMap::new();
-        for Sample { metric: Labels { namespace, model, up }, value: (_, count) } in answer.data.result {
-            let (answering, silent) = all.entry(ModelKey { namespace, name: model }).or_default();
-            let counted = if up == "1" { answering } else { silent };
-            *counted = counted.saturating_add(count.parse().unwrap_or(0));
+        for TargetCount { key, is_up, count } in counts {
+            let (answering, silent) = all.entry(key).or_default();
+            let counted = if is_up { answering } else { silent };
+            *counted = counted.saturating_add(count);
         }
         Self(all)
     }
@@ -188,55 +137,53 @@ impl AllTargets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
-    fn loaded(groups: Value) -> LoadedGroups {
-        let answer = json!({"status": "success", "data": {"groups": groups}});
-        serde_json::from_value::<RulesAnswer>(answer).unwrap().into()
+    const GROUP: &str = "inference.search.minilm.alerts";
+
+    fn loaded(rules: &[(&str, &str)]) -> LoadedGroups {
+        let rule = |(name, health): &(&str, &str)| LoadedRule {
+            name: (*name).into(),
+            health: (*health).into(),
+            last_error: if *health == "err" { "many-to-many".into() } else { String::new() },
+        };
+        vec![LoadedGroup { name: GROUP.into(), rules: rules.iter().map(rule).collect() }].into()
     }
 
     fn expected() -> Expected {
-        let spec = json!({"groups": [{"name": "inference.search.minilm.alerts", "rules": [
+        let spec = json!({"groups": [{"name": GROUP, "rules": [
             {"record": "inference:requests:rate1m", "expr": "1"}, {"alert": "InferenceModelDown", "expr": "1"},
         ]}]});
         Expected::of(&serde_json::from_value(spec).unwrap())
     }
 
-    fn group(rules: Value) -> Value {
-        json!([{"name": "inference.search.minilm.alerts", "file": "f", "interval": 30, "rules": rules}])
-    }
-
-    fn rule(name: &str, health: &str) -> Value {
-        json!({"name": name, "type": "alerting", "health": health, "query": "1", "lastError": if health == "err" { "many-to-many" } else { "" }})
-    }
-
     #[test]
     fn rules_that_are_loaded_and_evaluated_are_counted() {
-        let both = json!([rule("inference:requests:rate1m", "ok"), rule("InferenceModelDown", "unknown")]);
-        assert_eq!(expected().found_in(&loaded(group(both))), Rules::Evaluated(2));
+        let both = loaded(&[("inference:requests:rate1m", "ok"), ("InferenceModelDown", "unknown")]);
+        assert_eq!(expected().found_in(&both), Rules::Evaluated(2));
     }
 
     #[test]
     fn a_group_that_is_not_there_or_holds_other_rules_is_missing() {
-        let missing = Rules::Missing(vec!["inference.search.minilm.alerts".into()]);
-        assert_eq!(expected().found_in(&loaded(json!([]))), missing);
-        let old = json!([rule("InferenceModelDown", "ok")]);
-        assert_eq!(expected().found_in(&loaded(group(old))), missing, "those of an earlier specification");
+        let missing = Rules::Missing(vec![GROUP.into()]);
+        assert_eq!(expected().found_in(&vec![].into()), missing);
+        let old = loaded(&[("InferenceModelDown", "ok")]);
+        assert_eq!(expected().found_in(&old), missing, "those of an earlier specification");
     }
 
     #[test]
     fn a_rule_that_fails_is_named_with_the_words_of_prometheus() {
-        let both = json!([rule("inference:requests:rate1m", "ok"), rule("InferenceModelDown", "err")]);
+        let both = loaded(&[("inference:requests:rate1m", "ok"), ("InferenceModelDown", "err")]);
         let failing = Rules::Failing { rule: "InferenceModelDown".into(), error: "many-to-many".into() };
-        assert_eq!(expected().found_in(&loaded(group(both))), failing);
+        assert_eq!(expected().found_in(&both), failing);
     }
 
     #[test]
     fn targets_are_counted_by_model() {
-        let sample = |model: &str, up: &str, count: &str| json!({"metric": {"namespace": "search", "model": model, "up": up}, "value": [1, count]});
-        let answer = json!({"data": {"result": [sample("a", "1", "2"), sample("b", "1", "1"), sample("b", "0", "3")]}});
-        let all: AllTargets = serde_json::from_value::<VectorAnswer>(answer).unwrap().into();
-        let of = |name: &str, has_pods| all.of(&ModelKey { namespace: "search".into(), name: name.into() }, has_pods);
+        let key = |name: &str| ModelKey { namespace: "search".into(), name: name.into() };
+        let count = |name: &str, is_up, count| TargetCount { key: key(name), is_up, count };
+        let all: AllTargets = vec![count("a", true, 2), count("b", true, 1), count("b", false, 3)].into();
+        let of = |name: &str, has_pods| all.of(&key(name), has_pods);
         assert_eq!((of("a", true), of("b", true)), (Targets::Up(2), Targets::Down { down: 3, all: 4 }));
         assert_eq!((of("c", true), of("c", false)), (Targets::Missing, Targets::NoPods));
     }

@@ -8,7 +8,7 @@ use belfry_render::monitoring::rules;
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-use super::answer::{AllTargets, Expected, LoadedGroups, RulesAnswer, VectorAnswer};
+use super::answer::{AllTargets, Expected, LoadedGroups};
 use super::{Evaluated, Evaluation, Report};
 use crate::client::message;
 use crate::drift::Drift;
@@ -68,13 +68,13 @@ async fn answers(
     if wanted.is_empty() {
         return Ok(vec![]);
     }
-    let targets: AllTargets = prometheus.targets::<VectorAnswer>().await?.into();
+    let targets: AllTargets = prometheus.targets().await?.into();
     let mut answers = vec![];
     let mut left: Vec<_> = wanted.iter().collect();
     while !left.is_empty() {
         let mut some = left.split_off(left.len().saturating_sub(AT_ONCE));
         let groups: BTreeSet<_> = some.iter().flat_map(|(_, wanted)| wanted.expected.groups()).collect();
-        let loaded: LoadedGroups = prometheus.rules::<RulesAnswer>(groups.iter().copied()).await?.into();
+        let loaded: LoadedGroups = prometheus.rules(groups.iter().copied()).await?.into();
         // An old Prometheus names all groups, also when it is asked for some.
         if loaded.has_others_than(&groups) {
             some.append(&mut left);
@@ -92,23 +92,27 @@ async fn answers(
 struct Wanted {
     /// Of the specification that was rendered.
     generation: Option<i64>,
-    expected: Arc<Expected>,
+    expected: Expected,
     /// Pods run that could be scraped.
     has_pods: bool,
 }
 
 /// What is wanted for the models that are accepted. Rules are rendered once for each generation.
 fn wanted_now(mut before: BTreeMap<ModelKey, Wanted>, cache: &Cache, drift: &Drift) -> BTreeMap<ModelKey, Wanted> {
-    let wanted = |key: ModelKey| {
+    let (mut wanted, mut changed) = (BTreeMap::new(), vec![]);
+    cache.each(|view| {
+        let generation = view.model.metadata.generation;
+        let has_pods = view.pods.iter().any(|pod| pod.is_here_to_stay() && pod.address.is_some());
+        match before.remove(view.key).filter(|known| known.generation == generation) {
+            Some(known) => drop(wanted.insert(view.key.clone(), Wanted { has_pods, ..known })),
+            None => changed.push((view.key.clone(), has_pods)),
+        }
+    });
+    wanted.extend(changed.into_iter().filter_map(|(key, has_pods)| {
         let observed = cache.observed(&key)?;
         let generation = observed.model.metadata.generation;
-        let known = before.remove(&key).filter(|known| known.generation == generation);
-        let expected = match known {
-            Some(known) => known.expected,
-            None => Arc::new(Expected::of(&rules(&drift.validate(&observed.model, observed.deployed()).ok()?.model))),
-        };
-        let has_pods = observed.pods.iter().any(|pod| pod.is_here_to_stay() && pod.address.is_some());
+        let expected = Expected::of(&rules(&drift.validate(&observed.model, observed.deployed()).ok()?.model));
         Some((key, Wanted { generation, expected, has_pods }))
-    };
-    cache.keys().into_iter().filter_map(wanted).collect()
+    }));
+    wanted
 }

@@ -42,6 +42,8 @@ pub enum AlertRules {
     Model(AlertProfile, fn(&ValidModel) -> Vec<Firing>),
     /// The operator. The rules come with the chart.
     Operator(fn() -> Vec<Firing>),
+    /// The way from Prometheus to the receivers. The rule always holds, and comes with the chart where it is asked for.
+    Always(fn() -> Vec<Firing>),
 }
 
 /// A condition under which an alert fires. An alert has one for each severity and pair of windows.
@@ -75,17 +77,30 @@ impl Alert {
             AlertRules::Model(from, rules) if model.monitoring.alerts.has(self.name, from) => {
                 rules(model).iter().map(|firing| self.rule(firing, Some(model))).collect()
             }
+            AlertRules::Model(..) | AlertRules::Operator(_) | AlertRules::Always(_) => vec![],
+        }
+    }
+
+    /// The alert's rules about the operator; empty for any other alert.
+    #[must_use]
+    pub fn of_operator(&self) -> Vec<Rule> {
+        match self.rules {
+            AlertRules::Operator(rules) => self.of_no_model(&rules()),
+            AlertRules::Model(..) | AlertRules::Always(_) => vec![],
+        }
+    }
+
+    /// The alert's rules that always hold; empty for any other alert.
+    #[must_use]
+    pub fn of_watchdog(&self) -> Vec<Rule> {
+        match self.rules {
+            AlertRules::Always(rules) => self.of_no_model(&rules()),
             AlertRules::Model(..) | AlertRules::Operator(_) => vec![],
         }
     }
 
-    /// The alert's rules about the operator; empty for an alert about a model.
-    #[must_use]
-    pub fn of_operator(&self) -> Vec<Rule> {
-        match self.rules {
-            AlertRules::Model(..) => vec![],
-            AlertRules::Operator(rules) => rules().iter().map(|firing| self.rule(firing, None)).collect(),
-        }
+    fn of_no_model(&self, firings: &[Firing]) -> Vec<Rule> {
+        firings.iter().map(|firing| self.rule(firing, None)).collect()
     }
 
     /// Name of the runbook's file, and the end of its address.

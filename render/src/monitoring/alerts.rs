@@ -24,7 +24,9 @@ pub(super) mod probe_failing;
 pub(super) mod queue_saturated;
 pub(super) mod requests_rejected;
 pub(super) mod rollout_stuck;
+pub(super) mod rules_not_loaded;
 pub(super) mod targets_absent;
+pub(super) mod watchdog;
 pub(super) mod worker_crash_looping;
 pub(super) mod worker_down;
 pub(super) mod worker_unschedulable;
@@ -51,6 +53,7 @@ pub const fn alerts() -> &'static [Alert] {
         queue_saturated::ALERT,
         requests_rejected::ALERT,
         connections_saturated::ALERT,
+        rules_not_loaded::ALERT,
         operator_down::ALERT,
         operator_no_leader::ALERT,
         model_stuck::ALERT,
@@ -58,5 +61,6 @@ pub const fn alerts() -> &'static [Alert] {
         operator_queue_stuck::ALERT,
         operator_watch_restarts::ALERT,
         operator_requests_refused::ALERT,
+        watchdog::ALERT,
     ]
 }

@@ -16,7 +16,7 @@ use crate::model::ValidModel;
 /// # Errors
 /// The YAML library's, which texts and maps do not cause.
 pub fn file(alert: &Alert, model: &ValidModel, rule_file: &str) -> Result<String, serde_yaml::Error> {
-    let rules: Vec<_> = alert.of_model(model).into_iter().chain(alert.of_operator()).collect();
+    let rules = [alert.of_model(model), alert.of_operator(), alert.of_watchdog()].concat();
     let tests = (alert.cases)(model).iter().map(|case| test(alert, &rules, case)).collect();
     let file = TestFile { rule_files: vec![rule_file.into()], evaluation_interval: STEP, tests };
     Ok(format!(

@@ -45,10 +45,16 @@ fn objectives(model: &ValidModel) -> Vec<Rule> {
 }
 
 pub(super) fn of_operator() -> PrometheusRuleSpec {
-    let rules = alerts().iter().flat_map(Alert::of_operator).collect();
-    PrometheusRuleSpec {
-        groups: vec![RuleGroup { name: "inference.operator".into(), interval: Some("30s".into()), rules }],
-    }
+    of_chart("inference.operator", Alert::of_operator)
+}
+
+pub(super) fn of_watchdog() -> PrometheusRuleSpec {
+    of_chart("inference.watchdog", Alert::of_watchdog)
+}
+
+fn of_chart(group: &str, rules: fn(&Alert) -> Vec<Rule>) -> PrometheusRuleSpec {
+    let rules = alerts().iter().flat_map(rules).collect();
+    PrometheusRuleSpec { groups: vec![RuleGroup { name: group.into(), interval: Some("30s".into()), rules }] }
 }
 
 /// Leaves out alerts on series that the model's engine does not have: they could never fire, and would look as if all were

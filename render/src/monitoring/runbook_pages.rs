@@ -92,11 +92,11 @@ pub fn index() -> String {
     page
 }
 
-/// The smallest profile that has the alert; empty for an alert about the operator, which every installation has.
+/// The smallest profile that has the alert; empty for an alert of the chart.
 fn profile(alert: &Alert) -> &'static str {
     match alert.rules {
         AlertRules::Model(from, _) => from.as_str(),
-        AlertRules::Operator(_) => "",
+        AlertRules::Operator(_) | AlertRules::Always(_) => "",
     }
 }
 

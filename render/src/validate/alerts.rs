@@ -20,8 +20,8 @@ pub(super) fn valid_alerts(spec: Option<&Alerts>) -> Result<ValidAlerts, Vec<Pro
 fn unknown(index: usize, name: &str) -> Option<Problem> {
     let message = match alerts().iter().find(|alert| alert.name == name).map(|alert| &alert.rules) {
         Some(AlertRules::Model(..)) => return None,
-        Some(AlertRules::Operator(_)) => {
-            format!("{name} is about the operator, not about a model: silence it in Alertmanager")
+        Some(AlertRules::Operator(_) | AlertRules::Always(_)) => {
+            format!("{name} is about the installation, not about a model: silence it in Alertmanager")
         }
         None => {
             let of_models = alerts().iter().filter(|alert| matches!(alert.rules, AlertRules::Model(..)));
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn an_alert_about_the_operator_is_no_models_to_change() {
         let error = check(json!({"overrides": [{"alert": "InferenceOperatorDown", "enabled": false}]})).unwrap_err();
-        assert!(error.contains("is about the operator"), "{error}");
+        assert!(error.contains("is about the installation"), "{error}");
     }
 
     #[test]

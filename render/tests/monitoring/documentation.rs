@@ -45,7 +45,7 @@ fn every_runbook_that_an_alert_links_is_a_page_and_every_page_belongs_to_an_aler
     let folder = folder("docs/runbooks");
     let mut linked = BTreeSet::from(["README.md".to_owned()]);
     for model in [models::small(), models::objectives()] {
-        let specs = [monitoring::rules(&model), monitoring::operator_rules()];
+        let specs = [monitoring::rules(&model), monitoring::operator_rules(), monitoring::watchdog_rules()];
         for rule in specs
             .iter()
             .flat_map(|spec| &spec.groups)

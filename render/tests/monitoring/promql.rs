@@ -42,9 +42,16 @@ impl Sources {
     }
 
     pub(crate) fn prometheus(mut self) -> Self {
-        self.0.extend(
-            ["up", "ALERTS", "scrape_duration_seconds", "scrape_samples_scraped"].map(|name| (name.to_owned(), None)),
-        );
+        const OWN: [&str; 7] = [
+            "up",
+            "ALERTS",
+            "scrape_duration_seconds",
+            "scrape_samples_scraped",
+            "prometheus_notifications_errors_total",
+            "prometheus_notifications_alertmanagers_discovered",
+            "alertmanager_notifications_failed_total",
+        ];
+        self.0.extend(OWN.map(|name| (name.to_owned(), None)));
         self
     }
 

@@ -15,8 +15,13 @@ fn yaml(spec: &PrometheusRuleSpec) -> String {
     format!("# Generated from render/src/monitoring.\n{}", serde_yaml::to_string(spec).unwrap())
 }
 
-fn all_specs() -> [PrometheusRuleSpec; 3] {
-    [monitoring::rules(&models::small()), monitoring::rules(&models::objectives()), monitoring::operator_rules()]
+fn all_specs() -> [PrometheusRuleSpec; 4] {
+    [
+        monitoring::rules(&models::small()),
+        monitoring::rules(&models::objectives()),
+        monitoring::operator_rules(),
+        monitoring::watchdog_rules(),
+    ]
 }
 
 fn all_rules() -> Vec<Rule> {
@@ -43,6 +48,7 @@ fn is_about_an_objective(rule: &Rule) -> bool {
 #[test]
 fn the_chart_carries_the_rules_about_the_operator() {
     expect_file!["../../../charts/belfry/files/operator-rules.yaml"].assert_eq(&yaml(&monitoring::operator_rules()));
+    expect_file!["../../../charts/belfry/files/watchdog-rules.yaml"].assert_eq(&yaml(&monitoring::watchdog_rules()));
 }
 
 #[test]
