@@ -116,7 +116,7 @@ pub struct InferenceModelSpec {
     pub replicas: Option<i32>,
     /// Scales the number of workers by their load, in place of replicas. Default: replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub autoscaling: Option<Autoscaling>,
+    pub autoscaling: Option<Box<Autoscaling>>,
     /// `true` removes all pods and keeps everything else, including replicas, until the field is false again. Alerts do
     /// not fire meanwhile. Default false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,7 +130,7 @@ pub struct InferenceModelSpec {
     pub runtime: Option<Runtime>,
     /// Another engine in place of Belfry's own worker. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub engine: Option<Engine>,
+    pub engine: Option<Box<Engine>>,
     /// How new pods replace old ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
@@ -142,16 +142,16 @@ pub struct InferenceModelSpec {
     pub availability: Option<Availability>,
     /// Where pods run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheduling: Option<Scheduling>,
+    pub scheduling: Option<Box<Scheduling>>,
     /// The model's Service port and network policy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub network: Option<Network>,
+    pub network: Option<Box<Network>>,
     /// Settings of the pods that only the user can know.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pod_template: Option<PodTemplate>,
+    pub pod_template: Option<Box<PodTemplate>>,
     /// Scraping, objectives, alerts and dashboards. Default: all of them, without objectives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observability: Option<Observability>,
+    pub observability: Option<Box<Observability>>,
 }
 
 /// What the model does. Can't be changed afterwards: create another InferenceModel.

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use http::{Request, Response};
-use kube::client::{Body, ClientBuilder};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
-use tower::{BoxError, Layer, Service};
+use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::metrics::RequestCounts;
 use crate::observe::WATCH_SECONDS;
@@ -17,6 +20,13 @@ const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
 
 /// A request that is not answered within this hangs on a connection that is only half open.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes that a connection reads at once. In a burst the library would let it grow to 400 kB, and keeps what has grown: the buffers of
+/// twenty watches and a few requests were as large as all that is known of 200 models.
+const MOST_READ: usize = 64 * 1024;
+
+/// The connections of a burst are closed when nothing has used them for so long.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Connects with what the environment offers: a kubeconfig, or the pod's service account.
 ///
@@ -28,8 +38,28 @@ pub async fn connect(requests: RequestCounts) -> anyhow::Result<Client> {
     config.read_timeout = Some(READ_TIMEOUT);
     // The client's own retries repeat requests for minutes, unseen; the controller's are counted and spaced.
     config.default_retry = false;
-    let builder = ClientBuilder::try_from(config).context("the cluster's address or certificates can't be used")?;
-    Ok(builder.with_layer(&Watched { requests }).build())
+    client(config, requests).context("the cluster's address or certificates can't be used")
+}
+
+/// The client as `ClientBuilder::try_from` builds it, but for the size of its buffers, the repeats and the spans of its log.
+fn client(config: Config, requests: RequestCounts) -> kube::Result<Client> {
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector()?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let http = HttpClient::builder(TokioExecutor::new())
+        .http1_max_buf_size(MOST_READ)
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .build::<_, Body>(connector);
+    let service = ServiceBuilder::new()
+        .layer(Watched { requests })
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace).build())
 }
 
 /// Longest [`message`]. An error may repeat what a server said, and that may be long.

@@ -53,10 +53,10 @@ pub fn validate_running(
         spec.probes.as_ref().and_then(|p| p.startup_budget_seconds).unwrap_or(defaults::STARTUP_BUDGET_SECONDS);
     let source = keep(source::source(&spec.model, startup_budget_seconds, deployed), &mut problems);
     let runtime = keep(runtime(spec, running.as_ref(), settings), &mut problems);
-    let engine = spec.engine.as_ref().map(engine::engine);
-    problems.extend(spec.engine.iter().flat_map(engine::unspeakable));
-    let monitoring = keep(monitoring::monitoring(spec.observability.as_ref(), settings), &mut problems);
-    problems.extend(pod::reserved_keys(spec.pod_template.as_ref()));
+    let engine = spec.engine.as_deref().map(engine::engine);
+    problems.extend(spec.engine.as_deref().into_iter().flat_map(engine::unspeakable));
+    let monitoring = keep(monitoring::monitoring(spec.observability.as_deref(), settings), &mut problems);
+    problems.extend(pod::reserved_keys(spec.pod_template.as_deref()));
     let most_replicas = spec.autoscaling.as_ref().map(|autoscaling| autoscaling.max_replicas);
     problems.extend(rollout::crowded(&spec.model, spec.replicas, most_replicas));
     if let (Some(engine), Some(monitoring)) = (&engine, &monitoring) {
@@ -66,7 +66,7 @@ pub fn validate_running(
     if let (Some(engine), Some(source)) = (&engine, &source) {
         problems.extend(engine::unreadable(engine, source));
     }
-    let autoscaling = keep(autoscaling::autoscaling(spec.autoscaling.as_ref(), engine.as_ref()), &mut problems);
+    let autoscaling = keep(autoscaling::autoscaling(spec.autoscaling.as_deref(), engine.as_ref()), &mut problems);
     let (Some(resources), Some(source), Some(runtime), Some(monitoring), Some(autoscaling)) =
         (resources, source, runtime, monitoring, autoscaling)
     else {
@@ -99,9 +99,9 @@ pub fn validate_running(
         rollout,
         startup_budget_seconds,
         availability: pod::availability(spec.availability.as_ref()),
-        scheduling: spec.scheduling.clone().unwrap_or_default(),
-        network: network::network(spec.network.as_ref(), spec.pod_template.as_ref()),
-        pod_template: spec.pod_template.clone().unwrap_or_default(),
+        scheduling: spec.scheduling.as_deref().cloned().unwrap_or_default(),
+        network: network::network(spec.network.as_deref(), spec.pod_template.as_deref()),
+        pod_template: spec.pod_template.as_deref().cloned().unwrap_or_default(),
         monitoring,
     };
     let ignored = effect::without_effect(spec, &valid);

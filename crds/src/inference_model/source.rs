@@ -13,10 +13,10 @@ use strum::IntoStaticStr;
 pub struct Source {
     /// A repository on the Hugging Face hub, or on a mirror of it. Pods download it when they start; see `model.cache`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hugging_face: Option<HuggingFaceSource>,
+    pub hugging_face: Option<Box<HuggingFaceSource>>,
     /// A folder in a bucket that supports the S3 protocol. Pods download it when they start; see `model.cache`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3: Option<S3Source>,
+    pub s3: Option<Box<S3Source>>,
     /// A folder of a PersistentVolumeClaim in the model's namespace, mounted read-only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pvc: Option<PvcSource>,

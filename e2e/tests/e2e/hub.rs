@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
 fn source(model: &mut InferenceModel) -> Result<&mut HuggingFaceSource> {
-    model.spec.model.source.hugging_face.as_mut().context("the sample has no huggingFace source")
+    model.spec.model.source.hugging_face.as_deref_mut().context("the sample has no huggingFace source")
 }
 
 /// A hub with the sample's repository, the Secret with its token, and the sample with the hub's address.

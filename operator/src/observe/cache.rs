@@ -23,7 +23,7 @@ use super::{report, scaler_report};
 /// What the operator's watches know of the cluster.
 #[derive(Default)]
 pub struct Cache {
-    models: RwLock<BTreeMap<ModelKey, Entry>>,
+    models: RwLock<BTreeMap<ModelKey, Box<Entry>>>,
     writes: parking_lot::Mutex<Writes>,
     undecodable: RwLock<BTreeSet<ModelKey>>,
     missing_kinds: RwLock<BTreeSet<ChildKind>>,
@@ -145,7 +145,7 @@ impl Cache {
     pub fn sizes(&self) -> [(&'static str, usize); 4] {
         let nodes = self.nodes.places().len();
         let models = self.models.read();
-        let count = |size: fn(&Entry) -> usize| models.values().map(size).sum();
+        let count = |size: fn(&Entry) -> usize| models.values().map(|entry| size(entry)).sum();
         [
             ("models", count(|entry| usize::from(entry.model.is_some()))),
             ("children", count(|entry| entry.children.len())),

@@ -20,11 +20,11 @@ pub(super) fn source(
         (Some(hub), None, None, None) => {
             let is_plain = cache.is_none() && start_seconds == defaults::STARTUP_BUDGET_SECONDS;
             let timeouts = (!is_plain).then(|| timeouts(cache, start_seconds));
-            Ok(ValidSource::HuggingFace(hub.clone(), download(model, timeouts, start_seconds)?))
+            Ok(ValidSource::HuggingFace(hub.as_ref().clone(), download(model, timeouts, start_seconds)?))
         }
         (None, Some(bucket), None, None) => {
             let timeouts = timeouts(cache, start_seconds);
-            Ok(ValidSource::S3(bucket.clone(), download(model, Some(timeouts), start_seconds)?))
+            Ok(ValidSource::S3(bucket.as_ref().clone(), download(model, Some(timeouts), start_seconds)?))
         }
         (None, None, Some(pvc), None) => {
             let path = pvc.path.as_deref().unwrap_or_default().trim_matches('/');
