@@ -19,6 +19,7 @@ pub use handover::HANDOVER_MANAGER;
 
 use crate::drift::{Desired, Drift, Summary};
 use crate::observe::{DeploymentState, LiveChild, ModelKey, Observed};
+use belfry_render::children::metadata::ContentHash;
 use belfry_render::role::Role;
 use requests::{ChildRequests, Failure};
 
@@ -96,7 +97,7 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             continue;
         }
         let live = observed.children.get(&(kind, wanted.name.clone()));
-        let first = plan(wanted.hash.as_deref(), live, &model.uid);
+        let first = plan(wanted.hash, live, &model.uid);
         let is_set_back = first != Plan::Keep && was_applied(&wanted, role, observed);
         if is_set_back && let Some(wait) = context.disputes.wait(context.key, role, Instant::now()) {
             applied.wake(wait);
@@ -104,7 +105,7 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
         }
         let plan = match first {
             Plan::Look => match requests.look(kind, &wanted.name, observed).await {
-                Ok(live) => plan(wanted.hash.as_deref(), live.as_ref(), &model.uid),
+                Ok(live) => plan(wanted.hash, live.as_ref(), &model.uid),
                 Err(Failure::Refused(cause)) => {
                     applied.refused.push(refuse(cause));
                     continue;
@@ -170,7 +171,8 @@ fn was_applied(wanted: &Summary, role: Role, observed: &Observed) -> bool {
     let children = observed.model.status.iter().flat_map(|status| &status.children);
     let kind = role.kind().as_str();
     let mut applied = children.filter(|child| child.state == ChildState::Applied);
-    applied.any(|child| child.kind == kind && child.name == wanted.name && Some(&child.hash) == wanted.hash.as_ref())
+    let hash = wanted.hash.map(|hash| hash.to_string());
+    applied.any(|child| child.kind == kind && child.name == wanted.name && Some(&child.hash) == hash.as_ref())
 }
 
 /// What the requests need.
@@ -204,13 +206,13 @@ enum Plan {
     Conflict,
 }
 
-fn plan(wanted: Option<&str>, live: Option<&LiveChild>, owner: &str) -> Plan {
+fn plan(wanted: Option<ContentHash>, live: Option<&LiveChild>, owner: &str) -> Plan {
     match (wanted, live) {
         (None, None) => Plan::Keep,
         (Some(_), None) => Plan::Create,
         (Some(_), Some(live)) if live.owner.as_deref() != Some(owner) => Plan::Conflict,
-        (Some(hash), Some(live)) if live.holds.as_deref() == Some(hash) => Plan::Keep,
-        (Some(hash), Some(live)) if live.claims.as_deref() == Some(hash) => Plan::Look,
+        (Some(hash), Some(live)) if live.holds == Some(hash) => Plan::Keep,
+        (Some(hash), Some(live)) if live.claims == Some(hash) => Plan::Look,
         (Some(_), Some(_)) => Plan::Apply,
         (None, Some(live)) if live.owner.as_deref() == Some(owner) => Plan::Delete,
         (None, Some(_)) => Plan::Keep,
@@ -221,44 +223,48 @@ fn plan(wanted: Option<&str>, live: Option<&LiveChild>, owner: &str) -> Plan {
 mod tests {
     use super::*;
 
-    fn live(owner: Option<&str>, holds: Option<&str>) -> LiveChild {
+    fn hash(content: &str) -> Option<ContentHash> {
+        Some(ContentHash::of(&content.into()))
+    }
+
+    fn live(owner: Option<&str>, holds: Option<ContentHash>) -> LiveChild {
         let mut live = LiveChild::default();
-        (live.owner, live.holds) = (owner.map(str::to_owned), holds.map(str::to_owned));
+        (live.owner, live.holds) = (owner.map(Into::into), holds);
         live
     }
 
     #[test]
     fn an_object_that_holds_what_is_wanted_is_kept() {
-        assert_eq!(plan(Some("h"), Some(&live(Some("u"), Some("h"))), "u"), Plan::Keep);
+        assert_eq!(plan(hash("h"), Some(&live(Some("u"), hash("h"))), "u"), Plan::Keep);
     }
 
     #[test]
     fn an_edited_object_and_one_of_an_older_specification_are_applied_again() {
-        assert_eq!(plan(Some("h"), Some(&live(Some("u"), None)), "u"), Plan::Apply);
-        assert_eq!(plan(Some("h"), Some(&live(Some("u"), Some("older"))), "u"), Plan::Apply);
+        assert_eq!(plan(hash("h"), Some(&live(Some("u"), None)), "u"), Plan::Apply);
+        assert_eq!(plan(hash("h"), Some(&live(Some("u"), hash("older"))), "u"), Plan::Apply);
     }
 
     #[test]
     fn an_object_that_only_claims_to_hold_what_is_wanted_is_looked_at() {
         let mut unread = live(Some("u"), None);
-        unread.claims = Some("h".into());
-        assert_eq!(plan(Some("h"), Some(&unread), "u"), Plan::Look);
-        assert_eq!(plan(Some("newer"), Some(&unread), "u"), Plan::Apply);
+        unread.claims = hash("h");
+        assert_eq!(plan(hash("h"), Some(&unread), "u"), Plan::Look);
+        assert_eq!(plan(hash("newer"), Some(&unread), "u"), Plan::Apply);
         assert_eq!(plan(None, Some(&unread), "u"), Plan::Delete);
-        assert_eq!(plan(Some("h"), Some(&unread), "another"), Plan::Conflict);
+        assert_eq!(plan(hash("h"), Some(&unread), "another"), Plan::Conflict);
     }
 
     #[test]
     fn an_object_of_another_owner_is_left_alone() {
         for owner in [None, Some("other")] {
-            assert_eq!(plan(Some("h"), Some(&live(owner, None)), "u"), Plan::Conflict);
+            assert_eq!(plan(hash("h"), Some(&live(owner, None)), "u"), Plan::Conflict);
             assert_eq!(plan(None, Some(&live(owner, None)), "u"), Plan::Keep);
         }
     }
 
     #[test]
     fn a_child_that_is_no_longer_wanted_is_deleted_once() {
-        assert_eq!(plan(None, Some(&live(Some("u"), Some("h"))), "u"), Plan::Delete);
+        assert_eq!(plan(None, Some(&live(Some("u"), hash("h"))), "u"), Plan::Delete);
         assert_eq!(plan(None, None, "u"), Plan::Keep);
     }
 }

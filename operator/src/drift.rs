@@ -12,7 +12,8 @@ use std::fmt::{self, Write as _};
 use std::hash::{DefaultHasher, Hasher};
 
 use belfry_crds::InferenceModel;
-use belfry_render::children::{Child, child, metadata};
+use belfry_render::children::metadata::{self, ContentHash};
+use belfry_render::children::{Child, child};
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
 use belfry_render::model::ValidModel;
@@ -43,7 +44,7 @@ pub struct Summary {
     /// Name of the object.
     pub name: String,
     /// Hash of its content; `None` when it must not exist.
-    pub hash: Option<String>,
+    pub hash: Option<ContentHash>,
 }
 
 /// A model of which every question is answered, and a hash of the answers.
@@ -109,7 +110,7 @@ impl Drift {
             return Ok((summary, None));
         }
         let child = child(role, &desired.model)?;
-        let summary = Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) };
+        let summary = Summary { name: child.name.clone(), hash: child.hash() };
         let mut summaries = self.summaries.lock();
         summaries.entry(key.clone()).or_default().insert(role, (desired.hash, summary.clone()));
         Ok((summary, Some(child)))
@@ -136,17 +137,17 @@ impl Compare for Drift {
         (kind, object): (ChildKind, &DynamicObject),
         model: &InferenceModel,
         deployed: Option<&Deployed>,
-    ) -> Option<String> {
+    ) -> Option<ContentHash> {
         let (claimed, role) = (metadata::hash_of(object)?, Role::of(kind, &object.name_any(), &key.name)?);
         // A Deployment says itself what it was made with.
         let own = (kind == ChildKind::Deployment).then(|| Deployed::of(object));
         let desired = self.validate(model, own.as_ref().or(deployed)).ok()?;
         let (summary, rendered) = self.summary(key, role, &desired).ok()?;
-        if summary.hash.as_deref() != Some(claimed) {
+        if summary.hash != Some(claimed) {
             return None;
         }
         let child = rendered.map_or_else(|| self.render(role, &desired), Ok).ok()?;
-        object_contains(kind, object, &child.object?).then(|| claimed.to_owned())
+        object_contains(kind, object, &child.object?).then_some(claimed)
     }
 }
 

@@ -76,7 +76,7 @@ impl Child {
 
     /// The hash of the content; `None` when the object must not exist.
     #[must_use]
-    pub fn hash(&self) -> Option<&str> {
+    pub fn hash(&self) -> Option<metadata::ContentHash> {
         self.object.as_ref().and_then(metadata::hash_of)
     }
 }

@@ -6,7 +6,7 @@ mod support;
 
 use belfry_crds::InferenceModel;
 use belfry_render::children::deployment::deployment;
-use belfry_render::children::metadata::{hash, selector_labels};
+use belfry_render::children::metadata::{ContentHash, selector_labels};
 use belfry_render::children::{child, children};
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
@@ -44,7 +44,8 @@ fn pod_template(model: &InferenceModel, revision: &str) -> Value {
 /// leave the hash as it is.
 #[test]
 fn the_pod_template_of_revision_1_is_frozen() {
-    let of = |(name, model): &(String, InferenceModel)| format!("{name} {}", hash(&pod_template(model, "1")));
+    let of =
+        |(name, model): &(String, InferenceModel)| format!("{name} {}", ContentHash::of(&pod_template(model, "1")));
     let hashes: Vec<_> = samples().iter().map(of).collect();
     expect![[r#"
         autoscaling 57bab5ed83ceeddf
@@ -71,7 +72,7 @@ fn the_pod_template_of_revision_2_is_frozen_and_changed_that_of_other_engines_on
     let changed: Vec<_> = samples().into_iter().filter(|(_, model)| has_changed(model)).collect();
     assert!(changed.iter().all(|(_, model)| model.spec.engine.is_some()));
     let hashes: Vec<_> =
-        changed.iter().map(|(name, model)| format!("{name} {}", hash(&pod_template(model, "2")))).collect();
+        changed.iter().map(|(name, model)| format!("{name} {}", ContentHash::of(&pod_template(model, "2")))).collect();
     expect![[r#"
         engine dbea47a9016e427d
         vllm d4c94ec1a39c4a47"#]]

@@ -15,7 +15,7 @@ use serde_json::json;
 use support::{sample, samples, valid};
 
 /// Most bytes of a PrometheusRule, as `belfry render` prints it, and as JSON.
-const RULES: usize = 25_500;
+const RULES: usize = 26_000;
 
 /// Most bytes that each objective adds to it.
 const OBJECTIVE: usize = 6_500;
@@ -88,7 +88,7 @@ fn each_objective_adds_little() {
 
 /// A namespace has at most 63 characters, and a model 40.
 /// Most bytes where names are as long as they may be.
-const LONGEST: usize = 41_000;
+const LONGEST: usize = 42_000;
 const LONGEST_OBJECTIVE: usize = 8_200;
 
 #[test]

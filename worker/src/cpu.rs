@@ -1,4 +1,4 @@
-//! CPU and memory of the machine and of the container.
+//! The processors of the machine.
 
 use std::fs;
 
@@ -33,28 +33,6 @@ fn has_flag(cpuinfo: &str, flag: &str) -> bool {
     flags.is_some_and(|(_, flags)| flags.split_whitespace().any(|f| f == flag))
 }
 
-/// The memory limit of the container's cgroup, v2 or v1, if there is one.
-pub fn memory_limit() -> Option<u64> {
-    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    memory_files(&own).iter().find_map(|path| limit(&fs::read_to_string(path).ok()?))
-}
-
-/// Files to read, most specific first. In a container the cgroup's path is not visible, and the root is the container's
-/// own cgroup.
-fn memory_files(cgroup: &str) -> Vec<String> {
-    let v2 = cgroup.lines().filter_map(|line| line.strip_prefix("0::"));
-    let v1 = cgroup.lines().filter_map(|line| line.split_once(":memory:").map(|(_, path)| path));
-    let v2 = v2.map(|path| format!("/sys/fs/cgroup{}/memory.max", path.trim_end_matches('/')));
-    let v1 = v1.map(|path| format!("/sys/fs/cgroup/memory{}/memory.limit_in_bytes", path.trim_end_matches('/')));
-    let roots = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"].map(str::to_owned);
-    v2.chain(v1).chain(roots).collect()
-}
-
-/// `max`, or a number; v1 writes a huge number for no limit.
-fn limit(text: &str) -> Option<u64> {
-    text.trim().parse().ok().filter(|bytes| *bytes < 1 << 60)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,15 +42,6 @@ mod tests {
         let info = "processor : 0\nflags\t\t: fpu avx2 avx512_bf16\n";
         assert!(has_flag(info, "avx512_bf16") && has_flag(info, "avx2"));
         assert!(!has_flag(info, "avx") && !has_flag("", "avx"));
-    }
-
-    #[test]
-    fn memory_limits_of_both_cgroup_versions_are_found() {
-        assert_eq!(memory_files("0::/pod/x\n")[0], "/sys/fs/cgroup/pod/x/memory.max");
-        assert_eq!(memory_files("5:memory:/pod/x\n")[0], "/sys/fs/cgroup/memory/pod/x/memory.limit_in_bytes");
-        assert_eq!(limit("1073741824\n"), Some(1 << 30));
-        assert_eq!(limit("max\n"), None);
-        assert_eq!(limit("9223372036854771712\n"), None);
     }
 
     #[test]

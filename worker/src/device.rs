@@ -7,7 +7,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::args::{Compute, DeviceArg, DtypeArg};
 use crate::failure::failure;
-use crate::{cpu, native};
+use crate::{container, cpu, native};
 
 /// The version of libtorch that tch's generated code belongs to.
 pub const VERSION: &str = "2.11.0";
@@ -66,7 +66,7 @@ impl Device {
 
     /// Checks that weights of this size fit into the container. Otherwise the kernel would kill the process later.
     pub fn fits(&self, bytes: u64) -> Result<(), String> {
-        let Some(limit) = cpu::memory_limit().filter(|_| !self.device.is_cuda()) else { return Ok(()) };
+        let Some(limit) = container::limit().filter(|_| !self.device.is_cuda()) else { return Ok(()) };
         let needed = bytes.saturating_add(OVERHEAD_BYTES);
         if needed <= limit {
             return Ok(());

@@ -40,6 +40,7 @@ pub mod lane;
 
 pub mod respond;
 
+pub mod container;
 pub mod cpu;
 pub mod device;
 pub mod error;

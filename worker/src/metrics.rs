@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use belfry_crds::contract::metric::{self, Kind, Metric};
 use belfry_crds::contract::metrics as contract;
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
     Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
@@ -12,6 +13,8 @@ use prometheus::{
 };
 
 use crate::endpoint::Endpoint;
+
+mod container;
 
 /// Pairs of status and reason that alerts read. Their series start at 0; otherwise the first failure would not be an
 /// increase.
@@ -137,6 +140,8 @@ impl Metrics {
             )?,
             registry,
         };
+        metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
+        metrics.registry.register(Box::new(container::ContainerCollector::new()?))?;
         metrics.create_series();
         Ok(metrics)
     }
@@ -247,6 +252,8 @@ fn histograms(registry: &Registry, metric: &metric::Histogram) -> Result<Histogr
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use belfry_crds::contract::metric::{Exporter, Values};
 
@@ -256,12 +263,20 @@ mod tests {
         metrics.model(&ModelInfo { architecture: "a", dtype: "b", device: "c", revision: "d", digest: "e" });
         metrics.model_memory.with_label_values(&["cpu"]).set(1);
         metrics.build_info.with_label_values(&["v", "t", "i"]).set(1.0);
-        let mut exported: Vec<String> = metrics.registry.gather().iter().map(|f| f.name().to_owned()).collect();
-        let mut expected: Vec<_> =
-            contract::ALL.iter().filter(|m| m.exporter == Exporter::Worker).map(|m| m.name.to_owned()).collect();
-        exported.sort();
-        expected.sort();
-        assert_eq!(exported, expected);
+        let exported: BTreeSet<_> = metrics.families().iter().map(|f| f.name().to_owned()).collect();
+        // Not every kernel says everything about the container, and those of the process are Prometheus' own.
+        let of_container: BTreeSet<_> = container::METRICS.iter().map(|metric| metric.name.to_owned()).collect();
+        let (of_process, ours): (BTreeSet<_>, _) =
+            exported.difference(&of_container).cloned().partition(|name| name.starts_with("process_"));
+        let expected = contract::ALL.iter().filter(|metric| metric.exporter == Exporter::Worker);
+        let expected: BTreeSet<_> = expected.map(|metric| metric.name.to_owned()).collect();
+        assert_eq!(ours, expected.difference(&of_container).cloned().collect());
+        assert!(of_container.is_subset(&expected));
+        for name in
+            ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"]
+        {
+            assert!(of_process.contains(name), "{name}");
+        }
     }
 
     #[test]

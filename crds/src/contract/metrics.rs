@@ -146,6 +146,21 @@ metrics! {
         "Retried requests of the download, by reason; four tries in a row without data end the download."
     Worker Gauge LAST_PROGRESS = "inference_last_progress_timestamp_seconds" ["timestamp"] ();
         "Unix time at which the last forward pass ended, or the model became ready."
+    Worker Gauge CONTAINER_MEMORY = "inference_container_memory_working_set_bytes" ["bytes"] ();
+        "Memory that the container holds and the kernel can't take back at once; at the limit it is killed. Absent where the kernel does not say."
+    Worker Gauge CONTAINER_MEMORY_LIMIT = "inference_container_memory_limit_bytes" ["bytes"] ();
+        "Memory limit of the container; absent where there is none."
+    Worker Counter CONTAINER_MEMORY_EVENTS = "inference_container_memory_events_total" ["events"]
+        (closed("event", &["limit_reached", "oom_kill"]));
+        "Times that the container reached its memory limit and the kernel took memory back, and processes in it that were killed for want of memory."
+    Worker Gauge CONTAINER_CPU_LIMIT = "inference_container_cpu_limit_cores" ["cores"] ();
+        "CPU limit of the container; absent where there is none."
+    Worker Counter CONTAINER_CPU_PERIODS = "inference_container_cpu_periods_total" ["periods"] ();
+        "Stretches of time, mostly of 0.1 s, in which the container was limited and wanted to run."
+    Worker Counter CONTAINER_CPU_THROTTLED_PERIODS = "inference_container_cpu_throttled_periods_total" ["periods"] ();
+        "Of these, those in which its CPU limit held it back; the share is what a higher limit would free."
+    Worker Counter CONTAINER_CPU_THROTTLED = "inference_container_cpu_throttled_seconds_total" ["seconds"] ();
+        "Time for which its CPU limit held its threads back."
     Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
         (one_per("version", "process"), one_per("torch", "process"), one_per("isa", "process"));
         "Always 1; the labels name the worker's version, its libtorch and its instruction set."

@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail, ensure};
 use belfry_crds::InferenceModel;
 use belfry_render::kind::ChildKind;
 use futures::FutureExt;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Operator;
 use super::cluster::{FaultCluster, Taken};
@@ -215,6 +215,33 @@ impl<'a> FaultTest<'a> {
                 let made = live["updatedReplicas"].as_i64().unwrap_or(0);
                 ensure!(is_held || made > 0 || replicas(spec) == 0, "Deployment {name} has made no pods yet");
             }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Writes the status of a model's pod, as a kubelet would.
+    pub async fn set_pod_status(&self, model: &str, status: &Value) -> Result<()> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let pod = wait::until(&format!("a pod of {model}"), PATIENCE, async || {
+            let of_model = ListParams::default().labels(&format!("belfry.dev/model={model}"));
+            pods.list(&of_model).await?.items.pop().context("none yet")
+        })
+        .await?;
+        let patch = Patch::Merge(json!({"status": status}));
+        let set = pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await;
+        set.with_context(|| format!("can't set the status of the pod of {model}")).map(drop)
+    }
+
+    /// Waits until the API server refuses to create a Service of this name: it follows a new webhook or policy with a delay.
+    pub async fn until_service_is_refused(&self, name: &str) -> Result<()> {
+        let probe = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"ports": [{"port": 1}]},
+        });
+        wait::until("the admission of Services is asked", PATIENCE, async || {
+            let taken = self.cluster.kubectl(&["create", "--dry-run=server", "--filename", "-"], &probe.to_string());
+            ensure!(taken.is_err(), "it is not");
             Ok(())
         })
         .await

@@ -13,8 +13,6 @@ use belfry_render::kind::ChildKind;
 use belfry_render::monitoring::{self, OPERATOR_JOB};
 use serde_json::{Value, json};
 
-use super::reasons::set_pods;
-
 /// A rule that can be loaded, and whose evaluation ends with an error: two series of one name.
 const BROKEN: &str = r#"label_replace({__name__=~"up|scrape_duration_seconds"}, "__name__", "one", "", "")"#;
 
@@ -32,8 +30,8 @@ async fn a_model_says_whether_its_rules_are_evaluated_and_its_workers_scraped() 
         test.apply(&variant("m", 1)).await?;
         test.settled(PATIENCE).await?;
         test.until_condition("m", "RulesEvaluating", "Unknown Pending", PATIENCE).await?;
-        set_pods(test, "m", &json!({"phase": "Running", "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]}))
-            .await?;
+        let running = json!({"phase": "Running", "podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}]});
+        test.set_pod_status("m", &running).await?;
 
         files.load(&rules(test).await?, &json!([target(test, "m")]))?;
         prometheus.reload()?;

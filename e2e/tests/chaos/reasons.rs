@@ -9,9 +9,8 @@ use belfry_e2e::chaos::specs::{SCALED, variant};
 use belfry_e2e::chaos::{FaultTest, PATIENCE, SILENCE, fault_test, list};
 use belfry_e2e::proxy::{Fault, Refusal};
 use belfry_e2e::{TestResult, report, wait};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, Patch, PatchParams};
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 /// Names of the admission policies, which are of the whole cluster.
@@ -112,23 +111,10 @@ async fn said_by_pods(test: &FaultTest<'_>) -> Result<Vec<Failing>> {
         let mut model = variant(&name, 0);
         model["spec"]["replicas"] = json!(1);
         test.apply(&model).await?;
-        set_pods(test, &name, &status).await?;
+        test.set_pod_status(&name, &status).await?;
         failing.push(Failing::new(name, "ModelLoaded", format!("False {reason}")));
     }
     Ok(failing)
-}
-
-/// Writes the status of a model's pod, as a kubelet would.
-pub(crate) async fn set_pods(test: &FaultTest<'_>, model: &str, status: &Value) -> Result<()> {
-    let pods: Api<Pod> = Api::namespaced(test.client.clone(), &test.namespace);
-    let pod = wait::until(&format!("a pod of {model}"), PATIENCE, async || {
-        let of_model = ListParams::default().labels(&format!("belfry.dev/model={model}"));
-        pods.list(&of_model).await?.items.pop().context("none yet")
-    })
-    .await?;
-    let patch = Patch::Merge(json!({"status": status}));
-    let set = pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch).await;
-    set.with_context(|| format!("can't set the status of the pod of {model}")).map(drop)
 }
 
 /// Name of the model, reason, and the status of its pod.
@@ -259,16 +245,7 @@ async fn refused_by_the_api_server(test: &FaultTest<'_>) -> Result<Vec<Failing>>
         "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding",
         "metadata": {"name": POLICY}, "spec": {"policyName": POLICY, "validationActions": ["Deny"]},
     }))?;
-    let probe = json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "refused-service", "namespace": test.namespace},
-        "spec": {"ports": [{"port": 1}]},
-    });
-    wait::until("the policy is asked", PATIENCE, async || {
-        let taken = test.cluster.kubectl(&["create", "--dry-run=server", "--filename", "-"], &probe.to_string());
-        ensure!(taken.is_err(), "it is not");
-        Ok(())
-    })
-    .await?;
+    test.until_service_is_refused("refused-service").await?;
     for name in ["refused-name", "refused-service", "refused-pods"] {
         test.apply(&variant(name, 0)).await?;
     }

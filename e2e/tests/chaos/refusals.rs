@@ -80,17 +80,7 @@ async fn a_webhook_that_is_down_keeps_back_what_it_is_asked_about_and_nothing_el
                 "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["services"]}],
             }],
         }))?;
-        // The API server follows a new configuration with a delay.
-        let probe = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": "probe", "namespace": test.namespace},
-            "spec": {"ports": [{"port": 1}]},
-        });
-        wait::until("the webhook is asked", PATIENCE, async || {
-            let taken = test.cluster.kubectl(&["create", "--dry-run=server", "--filename", "-"], &probe.to_string());
-            ensure!(taken.is_err(), "it is not");
-            Ok(())
-        })
-        .await?;
+        test.until_service_is_refused("probe").await?;
         let seen = refused(test, "AdmissionRefused", &["Service m", "services.example.com"]).await;
         let others = all_but_the_service(test).await;
         test.cluster.kubectl(&["delete", "validatingwebhookconfiguration", &test.namespace], "")?;

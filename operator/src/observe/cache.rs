@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use belfry_crds::InferenceModel;
+use belfry_render::children::metadata::ContentHash;
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
 use belfry_render::role::Role;
@@ -214,7 +215,7 @@ impl Cache {
         key: &ModelKey,
         kind: ChildKind,
         (object, content): (&impl ResourceExt, Content<'_>),
-        compare: impl FnOnce(&InferenceModel, &DynamicObject, Option<&Deployed>) -> Option<String>,
+        compare: impl FnOnce(&InferenceModel, &DynamicObject, Option<&Deployed>) -> Option<ContentHash>,
     ) -> Option<Urgency> {
         let name = object.name_any();
         let target = WrittenObject::child(key, kind, &name);

@@ -1,6 +1,7 @@
 //! What the watches ask about a child whose content they show for the first time.
 
 use belfry_crds::InferenceModel;
+use belfry_render::children::metadata::ContentHash;
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
 use kube::core::DynamicObject;
@@ -17,5 +18,5 @@ pub trait Compare: Send + Sync {
         child: (ChildKind, &DynamicObject),
         model: &InferenceModel,
         deployed: Option<&Deployed>,
-    ) -> Option<String>;
+    ) -> Option<ContentHash>;
 }

@@ -6,17 +6,17 @@ use kube::ResourceExt;
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use belfry_render::children::metadata;
+use belfry_render::children::metadata::{self, ContentHash};
 
 /// A child in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveChild {
     /// UID of the owner that controls it.
-    pub owner: Option<String>,
+    pub owner: Option<Box<str>>,
     /// Hash of the desired object of which every field is known to be there.
-    pub holds: Option<String>,
+    pub holds: Option<ContentHash>,
     /// Hash in the annotation of an object of which only the metadata was read. Only the object itself shows whether it is true.
-    pub claims: Option<String>,
+    pub claims: Option<ContentHash>,
     version: u64,
     /// The earliest version that is known to have this content.
     since: u64,
@@ -34,20 +34,20 @@ impl LiveChild {
     /// Reads the metadata of an object of which the rest has not come.
     #[must_use]
     pub fn unread(object: &impl ResourceExt) -> Self {
-        Self { claims: metadata::hash_in(object.meta()).map(str::to_owned), ..Self::of_metadata(object) }
+        Self { claims: metadata::hash_in(object.meta()), ..Self::of_metadata(object) }
     }
 
     /// Reads the API server's answer to an apply, or the metadata of it. Whatever it made of the desired object, a
     /// default filled in or a quantity written in another way, is how the object has to look from now on.
     #[must_use]
     pub fn applied(answer: &impl ResourceExt) -> Self {
-        Self { holds: metadata::hash_in(answer.meta()).map(str::to_owned), ..Self::of_metadata(answer) }
+        Self { holds: metadata::hash_in(answer.meta()), ..Self::of_metadata(answer) }
     }
 
     fn of_metadata(object: &impl ResourceExt) -> Self {
         let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
         let version = version(object);
-        let owner = owner.map(|owner| owner.uid.clone());
+        let owner = owner.map(|owner| owner.uid.as_str().into());
         Self { owner, version, since: version, ..Self::default() }
     }
 
@@ -76,7 +76,7 @@ impl LiveChild {
     pub(super) fn continues(&mut self, earlier: &Self) {
         if self.claims.is_some() && earlier.claims.is_none() {
             self.claims = None;
-            self.holds.clone_from(&earlier.holds);
+            self.holds = earlier.holds;
         }
         self.since = self.since.min(earlier.since);
         self.content = self.content.or(earlier.content);

@@ -11,7 +11,7 @@ use belfry_render::role::Role;
 /// The wanted objects, in the order in which they are applied.
 pub(super) fn children(wanted: &[(Role, Summary)], refused: &[Refusal]) -> Vec<ChildStatus> {
     let status = |(role, summary): &(Role, Summary)| {
-        let hash = summary.hash.clone()?;
+        let hash = summary.hash?.to_string();
         let refusal = refused.iter().find(|refusal| refusal.role == *role);
         let state = match refusal.map(|refusal| &refusal.cause) {
             None => ChildState::Applied,

@@ -97,7 +97,7 @@ fn status_loaded(
 ) -> InferenceModelStatus {
     let summary = |role: &Role| {
         let child = child(*role, &model).unwrap();
-        (*role, Summary { name: child.name.clone(), hash: child.hash().map(str::to_owned) })
+        (*role, Summary { name: child.name.clone(), hash: child.hash() })
     };
     let wanted = Role::ALL.iter().map(summary).collect();
     let applied = Applied { refused, wanted, ..Applied::default() };

@@ -1,6 +1,7 @@
 //! Names, labels, owner reference and content hash of every child: the only place that makes them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use belfry_crds::InferenceModel;
 use belfry_crds::contract::MODEL_LABEL;
@@ -20,6 +21,32 @@ pub const MANAGER: &str = "belfry-operator";
 /// Hash of a child's content as it was applied; it distinguishes a field that was removed from the
 /// desired object from one that another manager added.
 pub const HASH_ANNOTATION: &str = "belfry.dev/applied-hash";
+
+/// The first eight bytes of the SHA-256 of an object's canonical JSON. It is written as 16 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentHash(u64);
+
+impl ContentHash {
+    /// The hash of a value.
+    #[must_use]
+    pub fn of(value: &serde_json::Value) -> Self {
+        let digest = Sha256::digest(value.to_string());
+        Self(digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    /// Reads what [`Display`](fmt::Display) writes; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hash = u64::from_str_radix(text, 16).ok().map(Self)?;
+        (hash.to_string() == text).then_some(hash)
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
 
 /// What a child is for: the label `app.kubernetes.io/component`.
 #[derive(Clone, Copy, Debug, IntoStaticStr)]
@@ -124,7 +151,7 @@ fn owner(model: &ValidModel) -> OwnerReference {
 /// None in practice; see [`super::child`].
 pub fn stamped(kind: ChildKind, object: &impl Serialize) -> Result<DynamicObject, serde_json::Error> {
     let value = serde_json::to_value(object)?;
-    let hash = hash(&value);
+    let hash = ContentHash::of(&value).to_string();
     let mut object: DynamicObject = serde_json::from_value(value)?;
     let resource = kind.api_resource();
     object.types = Some(kube::core::TypeMeta { api_version: resource.api_version, kind: resource.kind });
@@ -134,18 +161,31 @@ pub fn stamped(kind: ChildKind, object: &impl Serialize) -> Result<DynamicObject
 
 /// The hash that an object was stamped with.
 #[must_use]
-pub fn hash_of(object: &DynamicObject) -> Option<&str> {
+pub fn hash_of(object: &DynamicObject) -> Option<ContentHash> {
     hash_in(&object.metadata)
 }
 
-/// The hash in an object's metadata.
+/// The hash in an object's metadata; `None` also for a text that is none.
 #[must_use]
-pub fn hash_in(metadata: &ObjectMeta) -> Option<&str> {
-    metadata.annotations.as_ref()?.get(HASH_ANNOTATION).map(String::as_str)
+pub fn hash_in(metadata: &ObjectMeta) -> Option<ContentHash> {
+    ContentHash::parse(metadata.annotations.as_ref()?.get(HASH_ANNOTATION)?)
 }
 
-/// The first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON.
-#[must_use]
-pub fn hash(value: &serde_json::Value) -> String {
-    Sha256::digest(value.to_string()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_hash_is_read_as_it_is_written_and_no_other_text_is() {
+        // By `printf '{"a":1}' | sha256sum`.
+        let hash = ContentHash::of(&json!({"a": 1}));
+        assert_eq!(hash.to_string(), "015abd7f5cc57a2d");
+        assert_eq!(ContentHash::parse("015abd7f5cc57a2d"), Some(hash));
+        for text in
+            ["", "15abd7f5cc57a2d", "015ABD7F5CC57A2D", "+15abd7f5cc57a2d", "015abd7f5cc57a2d0", "015abd7f5cc57a2g"]
+        {
+            assert_eq!(ContentHash::parse(text), None, "{text}");
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub(super) mod high_error_rate;
 pub(super) mod high_latency;
 pub(super) mod image_pull_failing;
 pub(super) mod latency_budget_burn;
+pub(super) mod memory_near_limit;
 pub(super) mod model_down;
 pub(super) mod model_load_failed;
 pub(super) mod model_not_loaded;
@@ -53,6 +54,7 @@ pub const fn alerts() -> &'static [Alert] {
         queue_saturated::ALERT,
         requests_rejected::ALERT,
         connections_saturated::ALERT,
+        memory_near_limit::ALERT,
         rules_not_loaded::ALERT,
         operator_down::ALERT,
         operator_no_leader::ALERT,

@@ -91,15 +91,14 @@ impl Frame<'_> {
             "iconColor": "rgba(0, 211, 255, 1)", "name": "Annotations & Alerts", "type": "dashboard",
         });
         let prometheus = json!({
-            "hide": 0, "includeAll": false, "label": "Data source", "multi": false, "name": "datasource", "options": [],
-            "query": "prometheus", "refresh": 1, "regex": "", "skipUrlSync": false, "type": "datasource",
+            "includeAll": false, "label": "Data source", "multi": false, "name": "datasource", "options": [],
+            "query": "prometheus", "refresh": 1, "type": "datasource",
         });
         let after = |first: Value, rest: Vec<Value>| std::iter::once(first).chain(rest).collect::<Vec<_>>();
         json!({
             "annotations": { "list": after(built_in, self.annotations) },
             "description": self.description,
             "editable": false,
-            "fiscalYearStartMonth": 0,
             "graphTooltip": 1,
             "id": null,
             "links": [link("Runbooks", self.runbooks)],
@@ -114,7 +113,6 @@ impl Frame<'_> {
             "title": self.title,
             "uid": self.uid,
             "version": 1,
-            "weekStart": "",
         })
     }
 }
@@ -147,10 +145,10 @@ fn constant(name: &str, value: &str) -> Value {
 fn pods(series: &SeriesOf) -> Value {
     let pods = format!("label_values({}, pod)", series.up());
     json!({
-        "allValue": ".+", "datasource": datasource(), "definition": pods, "hide": 0, "includeAll": true, "label": "Pod",
+        "allValue": ".+", "datasource": datasource(), "includeAll": true, "label": "Pod",
         "current": { "selected": true, "text": ["All"], "value": ["$__all"] },
-        "multi": true, "name": "pod", "options": [], "query": { "query": pods, "refId": "pods" }, "refresh": 2, "regex": "",
-        "skipUrlSync": false, "sort": 1, "type": "query",
+        "multi": true, "name": "pod", "options": [], "query": { "query": pods, "refId": "pods" }, "refresh": 2,
+        "sort": 1, "type": "query",
     })
 }
 

@@ -28,7 +28,11 @@ pub fn metrics_page() -> String {
 }
 
 const EXPORTERS: &[(Exporter, &str, &str)] = &[
-    (Exporter::Worker, "Workers", "Prometheus adds the labels `namespace`, `model` and `pod` of the target."),
+    (
+        Exporter::Worker,
+        "Workers",
+        "Prometheus adds the labels `namespace`, `model` and `pod` of the target. Beside these, a worker and the operator export what Prometheus' own clients do: `process_cpu_seconds_total` (in whole seconds), `process_resident_memory_bytes`, `process_virtual_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`.",
+    ),
     (
         Exporter::OperatorAboutModels,
         "The operator, about models",

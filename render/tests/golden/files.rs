@@ -1,6 +1,6 @@
 //! The objects of a model as files for a reader.
 
-use belfry_render::children::metadata::{HASH_ANNOTATION, hash, hash_of};
+use belfry_render::children::metadata::{ContentHash, HASH_ANNOTATION, hash_of};
 use belfry_render::children::{Child, children};
 use belfry_render::model::ValidModel;
 use kube::core::DynamicObject;
@@ -30,7 +30,7 @@ pub(crate) fn of(model: &ValidModel) -> Vec<File> {
 }
 
 fn file(model: &ValidModel, object: DynamicObject, child: &Child) -> Option<File> {
-    let content = hash_of(&object)?.to_owned();
+    let content = hash_of(&object)?.to_string();
     let mut stripped = object.clone();
     drop(stripped.metadata.annotations.as_mut()?.remove(HASH_ANNOTATION));
     write_common_parts_of_alerts_once(&mut stripped.data);
@@ -90,7 +90,7 @@ fn write_common_parts_of_alerts_once(object: &mut Value) {
 fn outline(dashboard: &Value) -> String {
     let mut rest = dashboard.clone();
     drop(rest.as_object_mut().unwrap().remove("panels"));
-    let mut lines = vec![format!("{}, hash {}", rest["title"], hash(&rest))];
+    let mut lines = vec![format!("{}, hash {}", rest["title"], ContentHash::of(&rest))];
     for panel in dashboard["panels"].as_array().unwrap() {
         let mut panel = panel.clone();
         drop(["gridPos", "id"].map(|place| panel.as_object_mut().unwrap().remove(place)));
@@ -99,7 +99,7 @@ fn outline(dashboard: &Value) -> String {
             continue;
         }
         let unit = &panel["fieldConfig"]["defaults"]["unit"];
-        lines.push(format!("panel {}, {} in {unit}, hash {}", panel["title"], panel["type"], hash(&panel)));
+        lines.push(format!("panel {}, {} in {unit}, hash {}", panel["title"], panel["type"], ContentHash::of(&panel)));
         lines.push(format!("  {}", panel["description"].as_str().unwrap()));
         lines.extend(
             panel["targets"].as_array().unwrap().iter().map(|query| format!("  {}", query["expr"].as_str().unwrap())),

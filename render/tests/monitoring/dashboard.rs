@@ -137,7 +137,8 @@ fn every_query_goes_through_the_variable_and_reads_only_series_that_exist() {
         let sources = Sources::contract().prometheus().recorded(recorded);
         check_queries(&dashboard, &sources);
         let variables = dashboard["templating"]["list"].as_array().unwrap();
-        let pods = variables.iter().find(|variable| variable["name"] == "pod").unwrap()["definition"].as_str().unwrap();
+        let pods =
+            variables.iter().find(|variable| variable["name"] == "pod").unwrap()["query"]["query"].as_str().unwrap();
         check(pods.strip_prefix("label_values(").unwrap().strip_suffix(", pod)").unwrap(), &sources);
     }
 }

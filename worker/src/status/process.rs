@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use belfry_crds::contract::status::{MEMORY_THRESHOLD_PCT, Process};
 
-use crate::{cpu, native};
+use crate::{container, cpu, native};
 
 /// What stays the same while the process runs.
 pub(super) struct Identity {
@@ -36,7 +36,7 @@ pub(super) fn uses() -> Process {
         cpu_seconds: native::cpu_time().as_secs_f64(),
         cpus: cpu::threads(0) as f64,
         resident_bytes: bytes(&status, "VmRSS:").unwrap_or_default(),
-        memory_limit_bytes: cpu::memory_limit(),
+        memory_limit_bytes: container::limit(),
         memory_total_bytes: *MACHINE,
         memory_threshold_pct: MEMORY_THRESHOLD_PCT,
         threads: field(&status, "Threads:").and_then(|text| text.parse().ok()).unwrap_or_default(),

@@ -8,6 +8,7 @@ use super::*;
 use crate::drift::Drift;
 use crate::observe::Compare;
 use belfry_render::children::child;
+use belfry_render::children::metadata::ContentHash;
 use belfry_render::role::Role;
 use belfry_render::settings::Settings;
 
@@ -94,7 +95,7 @@ impl Scene {
         self.cache.child(&key(), KIND, "minilm")
     }
 
-    fn holds(&self) -> Option<String> {
+    fn holds(&self) -> Option<ContentHash> {
         self.live().unwrap().holds
     }
 }

@@ -26,8 +26,14 @@ pub(super) fn row(series: &SeriesOf, workers: &SeriesOf) -> Row {
             )
             .query("{{reason}}", format!("{} > 0", by("max", &["reason"], series.gauge(&metrics::MODEL_WAITING))))
             .query("no node", format!("max({}) > 0", series.gauge(&metrics::MODEL_UNSCHEDULABLE))),
-            Panel::lines("Memory of the weights", "bytes", "Memory of the model's weights, by pod and device.")
-                .query("{{pod}} {{device}}", by("max", &["pod", "device"], workers.gauge(&metrics::MODEL_MEMORY))),
+            Panel::lines(
+                "Memory",
+                "bytes",
+                "The model's weights by pod and device, and each pod's memory beside its limit.",
+            )
+            .query("{{pod}} weights, {{device}}", by("max", &["pod", "device"], workers.gauge(&metrics::MODEL_MEMORY)))
+            .query("{{pod}}", by("max", &["pod"], workers.gauge(&metrics::CONTAINER_MEMORY)))
+            .query("limit", format!("max({})", workers.gauge(&metrics::CONTAINER_MEMORY_LIMIT))),
             Panel::lines(
                 "Since the last forward pass",
                 "s",
@@ -40,17 +46,13 @@ pub(super) fn row(series: &SeriesOf, workers: &SeriesOf) -> Row {
             Panel::number("Loaded pods", "none", "Pods whose model answers requests.")
                 .size(4, 8)
                 .now("", format!("sum({})", workers.gauge(&metrics::MODEL_LOADED))),
-            table("What runs", "What each pod has loaded. More than one digest means that a rollout goes on.").table(
-                by(
-                    "max",
-                    &["pod", "architecture", "dtype", "device", "revision", "digest"],
-                    workers.gauge(&metrics::MODEL_INFO),
-                ),
-            ),
-            table("Workers", "Version of the worker, its libtorch and instruction set.").table(by(
-                "max",
-                &["pod", "version", "torch", "isa"],
-                workers.gauge(&metrics::WORKER_BUILD_INFO),
+            table("What runs", "What each pod has loaded, and its worker, libtorch and instruction set. More than one \
+                digest means that a rollout goes on.")
+            .size(24, 6)
+            .table(format!(
+                "{} * on (pod) group_left (version, torch, isa) {}",
+                by("max", &["pod", "architecture", "dtype", "device", "revision", "digest"], workers.gauge(&metrics::MODEL_INFO)),
+                by("max", &["pod", "version", "torch", "isa"], workers.gauge(&metrics::WORKER_BUILD_INFO))
             )),
         ],
     }

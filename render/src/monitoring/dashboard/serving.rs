@@ -112,9 +112,17 @@ pub(super) fn batching(workers: &SeriesOf) -> Row {
             Panel::lines(
                 "Device in use",
                 "percentunit",
-                "Share of the time in which GPU or CPU worked on forward passes, by pod.",
+                "Share of the time in which GPU or CPU worked on forward passes, by pod, and in which the CPU limit held the pod back.",
             )
-            .query("{{pod}}", by("sum", &["pod"], workers.counter(&metrics::DEVICE_BUSY).rate(RATE))),
+            .query("{{pod}}", by("sum", &["pod"], workers.counter(&metrics::DEVICE_BUSY).rate(RATE)))
+            .query(
+                "{{pod}} held back",
+                format!(
+                    "{} / {}",
+                    by("sum", &["pod"], workers.counter(&metrics::CONTAINER_CPU_THROTTLED_PERIODS).rate(RATE)),
+                    by("sum", &["pod"], workers.counter(&metrics::CONTAINER_CPU_PERIODS).rate(RATE))
+                ),
+            ),
         ],
     }
 }
