@@ -102,7 +102,7 @@ fn runbook() -> Runbook {
             ),
             shell(
                 "Does the Prometheus Operator complain? Look for the name of the PrometheusRule",
-                "kubectl logs -A -l app.kubernetes.io/name=prometheus-operator --tail=200 --prefix",
+                "kubectl logs -n monitoring -l app.kubernetes.io/name=prometheus-operator --tail=200 --prefix",
             ),
             operator::kubectl("What does the operator say about Prometheus?", "logs", "--prefix --tail=200"),
             operator::query(

@@ -46,12 +46,19 @@ pub(super) fn row(series: &SeriesOf, workers: &SeriesOf) -> Row {
             Panel::number("Loaded pods", "none", "Pods whose model answers requests.")
                 .size(4, 8)
                 .now("", format!("sum({})", workers.gauge(&metrics::MODEL_LOADED))),
-            table("What runs", "What each pod has loaded, and its worker, libtorch and instruction set. More than one \
-                digest means that a rollout goes on.")
+            table(
+                "What runs",
+                "What each pod has loaded, and its worker, libtorch and instruction set. More than one \
+                digest means that a rollout goes on.",
+            )
             .size(24, 6)
             .table(format!(
                 "{} * on (pod) group_left (version, torch, isa) {}",
-                by("max", &["pod", "architecture", "dtype", "device", "revision", "digest"], workers.gauge(&metrics::MODEL_INFO)),
+                by(
+                    "max",
+                    &["pod", "architecture", "dtype", "device", "revision", "digest"],
+                    workers.gauge(&metrics::MODEL_INFO)
+                ),
                 by("max", &["pod", "version", "torch", "isa"], workers.gauge(&metrics::WORKER_BUILD_INFO))
             )),
         ],
