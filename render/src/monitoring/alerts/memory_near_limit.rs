@@ -6,7 +6,7 @@ use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
 use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::example::{POD_A, POD_B};
+use crate::monitoring::example::{self, POD_A};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
@@ -68,13 +68,12 @@ fn runbook() -> Runbook {
 fn cases(model: &ValidModel) -> Vec<Case> {
     let series = SeriesOf::model(model);
     let story = |name: &'static str, a: &[(&str, u32)], b: &[(&str, u32)]| {
-        let mut case = Case::new(name);
-        for (pod, used) in [(POD_A, a), (POD_B, b)] {
-            case = case
-                .with(series.gauge(&metrics::CONTAINER_MEMORY_LIMIT).eq("pod", pod), hold(&[("1000", 160)]))
-                .with(series.gauge(&metrics::CONTAINER_MEMORY).eq("pod", pod), hold(used));
-        }
-        case
+        example::filled(
+            Case::new(name),
+            model,
+            (&metrics::CONTAINER_MEMORY, [a, b]),
+            (&metrics::CONTAINER_MEMORY_LIMIT, &[("1000", 160)]),
+        )
     };
     let near = expected(&[], "search/minilm: a pod uses 95% of its memory limit");
     vec![

@@ -5,8 +5,8 @@ use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
-use crate::monitoring::case::{Case, expected, hold};
-use crate::monitoring::example::{POD_A, POD_B};
+use crate::monitoring::case::{Case, expected};
+use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::overload;
 use crate::monitoring::promql::{SeriesOf, all};
@@ -51,15 +51,13 @@ fn runbook() -> Runbook {
 }
 
 fn cases(model: &ValidModel) -> Vec<Case> {
-    let series = SeriesOf::model(model);
     let story = |name: &'static str, a: &[(&str, u32)], b: &[(&str, u32)]| {
-        let mut case = Case::new(name);
-        for (pod, depth) in [(POD_A, a), (POD_B, b)] {
-            case = case
-                .with(series.gauge(&metrics::QUEUE_CAPACITY).eq("pod", pod), hold(&[("1000", 80)]))
-                .with(series.gauge(&metrics::QUEUE_DEPTH).eq("pod", pod), hold(depth));
-        }
-        case
+        example::filled(
+            Case::new(name),
+            model,
+            (&metrics::QUEUE_DEPTH, [a, b]),
+            (&metrics::QUEUE_CAPACITY, &[("1000", 80)]),
+        )
     };
     let full = expected(&[], "search/minilm: the queue of a pod is 95% full");
     vec![

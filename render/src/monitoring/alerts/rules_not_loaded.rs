@@ -1,6 +1,7 @@
 //! No Prometheus evaluates the rules of a model, so that none of the model's alerts can fire.
 
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
+use belfry_crds::contract::metrics;
 use belfry_crds::inference_model::AlertSeverity;
 
 use crate::model::ValidModel;
@@ -38,7 +39,7 @@ fn rules() -> Vec<Firing> {
     let series = SeriesOf::job(OPERATOR_JOB);
     let evaluating = |status| condition(&series, ConditionType::RulesEvaluating, status);
     let holds = |condition: Level| format!("{} == 1", by_model("max", condition));
-    let known = series.gauge(&belfry_crds::contract::metrics::MODEL_CONDITION);
+    let known = series.gauge(&metrics::MODEL_CONDITION);
     let known = known
         .eq("type", ConditionType::RulesEvaluating.as_str())
         .one_of("status", &[ConditionStatus::True.as_str(), ConditionStatus::False.as_str()]);
