@@ -23,7 +23,6 @@ use burst::{Cost, Load};
 use cluster::BenchCluster;
 use log::{Log, LoggedCall, by_kind};
 use measurement::{Bound, Measurement, percentile};
-use plain::WriteVerb;
 use process::{MeasuredOperator, Program};
 
 use crate::{UNSCALED, report, secs};
@@ -78,10 +77,8 @@ async fn best_concurrency(options: &Options) -> Result<usize> {
 
 async fn one_size(program: &Program, load: &Load) -> Result<Vec<Measurement>> {
     let models = load.models;
-    let applied = burst::by_plain_client(load, WriteVerb::Apply).await?;
-    report(&format!("{models} models by the plain client: applied in {:.2} s", applied.seconds));
-    let created = burst::by_plain_client(load, WriteVerb::Create).await?;
-    report(&format!("{models} models by the plain client: created in {:.2} s", created.seconds));
+    let plain = burst::by_plain_client(load).await?;
+    report(&format!("{models} models by the plain client: {:.2} s", plain.seconds));
 
     let cluster = BenchCluster::new("operator", &load.sample).await?;
     let mut log = Log::follow(cluster.control_plane.audit_log(), &BenchCluster::user())?;
@@ -90,7 +87,7 @@ async fn one_size(program: &Program, load: &Load) -> Result<Vec<Measurement>> {
     log.until_silent(secs(3), secs(30)).await?;
     let bench = Bench { cluster, load, idle_memory: operator.memory("VmRSS")? };
 
-    let mut measurements = bench.burst(&operator, &mut log, applied, created).await?;
+    let mut measurements = bench.burst(&operator, &mut log, plain).await?;
     measurements.extend(bench.rest(&operator, &mut log).await?);
     measurements.extend(bench.changes(&mut log).await?);
     measurements.extend(bench.restart(program, operator, &mut log).await?);
@@ -106,13 +103,7 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    async fn burst(
-        &self,
-        operator: &MeasuredOperator,
-        log: &mut Log,
-        applied: Cost,
-        created: Cost,
-    ) -> Result<Vec<Measurement>> {
+    async fn burst(&self, operator: &MeasuredOperator, log: &mut Log, plain: Cost) -> Result<Vec<Measurement>> {
         let models = self.load.models;
         let before = operator.cpu_seconds()?;
         let (ours, mut calls) = burst::by_operator(self.load, &self.cluster, log).await?;
@@ -130,16 +121,10 @@ impl Bench<'_> {
         let is_judged = models >= 1000;
         let mut measurements = vec![
             Measurement::ours(models, "first model created to last child and status", "s", ours.seconds)
-                .beside(applied.seconds)
+                .beside(plain.seconds)
                 .should_if(is_judged, Bound::TimesReference(1.25)),
-            Measurement::reference(
-                models,
-                "the same children by plain creates, without a status",
-                "s",
-                created.seconds,
-            ),
             Measurement::ours(models, "CPU of the API server in the burst", "s", ours.api_server)
-                .beside(applied.api_server),
+                .beside(plain.api_server),
             Measurement::ours(models, "CPU of the operator in the burst", "s", cpu),
             Measurement::ours(models, "passes of the operator in the burst", "passes", passes),
             Measurement::ours(models, "time of a pass in the burst, mean", "ms", in_passes / passes * 1000.0),

@@ -11,7 +11,7 @@ use kube::core::DynamicObject;
 
 use super::cluster::{BenchCluster, NAMESPACE};
 use super::log::{Log, LoggedCall};
-use super::plain::{self, WriteVerb};
+use super::plain;
 use crate::{UNSCALED, wait};
 
 /// What a burst cost.
@@ -34,15 +34,15 @@ pub(super) struct Load {
     pub(super) at_once: usize,
 }
 
-/// The plain client: the models, then their children and, when they are applied, their statuses. The bodies are made
-/// in between, off the clock.
-pub(super) async fn by_plain_client(load: &Load, verb: WriteVerb) -> Result<Cost> {
+/// The plain client: the models, then their children and their statuses. The bodies are made in between, off the
+/// clock.
+pub(super) async fn by_plain_client(load: &Load) -> Result<Cost> {
     let cluster = BenchCluster::new("plain", &load.sample).await?;
     let models = plain::models(&load.sample, NAMESPACE, load.models)?;
     let (before, begun) = (cluster.api_server_seconds()?, Instant::now());
     let created = plain::create(&cluster.admin, models, load.at_once).await?;
     let owners = begun.elapsed();
-    let requests = plain::requests(&created, verb, verb == WriteVerb::Apply)?;
+    let requests = plain::requests(&created)?;
     let children = plain::send(&cluster.as_operator, requests, load.at_once).await?;
     let cost = Cost { seconds: (owners + children).as_secs_f64(), api_server: cluster.api_server_seconds()? - before };
     everything_exists(&cluster, load.models).await?;

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 
-use super::plain::{self, WriteVerb};
+use super::plain;
 use super::process::cpu_seconds;
 use crate::control_plane::{ControlPlane, Part, connect};
 use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, wait};
@@ -78,7 +78,7 @@ impl BenchCluster {
             let models = plain::models(sample, NAME, WARM_UP * (number + 1))?.split_off(WARM_UP * number);
             let models = plain::create(&self.admin, models, 8).await?;
             for _ in 0..2 {
-                plain::send(&self.as_operator, plain::requests(&models, WriteVerb::Apply, true)?, 8).await?;
+                plain::send(&self.as_operator, plain::requests(&models)?, 8).await?;
             }
             anyhow::Ok(())
         };
@@ -113,7 +113,7 @@ pub(super) async fn best_concurrency(sample: &str, models: usize) -> Result<(usi
         let namespace = format!("trial-{at_once}");
         cluster.create_namespace(&namespace).await?;
         let models = plain::create(&cluster.admin, plain::models(sample, &namespace, models)?, at_once).await?;
-        let requests = plain::requests(&models, WriteVerb::Apply, true)?;
+        let requests = plain::requests(&models)?;
         tried.push((at_once, plain::send(&cluster.as_operator, requests, at_once).await?));
     }
     let best = tried.iter().min_by_key(|(_, time)| *time).context("nothing was tried")?.0;

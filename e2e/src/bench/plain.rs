@@ -24,15 +24,6 @@ use serde_json::json;
 
 use crate::{operator, sample};
 
-/// With which verb the children are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WriteVerb {
-    /// Server-side apply, as the operator does.
-    Apply,
-    /// Plain creation.
-    Create,
-}
-
 /// As many models as are asked for, `m-00000` and so on, from a sample.
 pub(super) fn models(sample_name: &str, namespace: &str, count: usize) -> Result<Vec<InferenceModel>> {
     let mut model = sample(sample_name)?;
@@ -65,7 +56,7 @@ pub(super) async fn create(
 }
 
 /// The requests that give these models their children, and the first status that the operator would write.
-pub(super) fn requests(models: &[InferenceModel], verb: WriteVerb, with_status: bool) -> Result<Vec<Request<Body>>> {
+pub(super) fn requests(models: &[InferenceModel]) -> Result<Vec<Request<Body>>> {
     let settings = Settings::default();
     let mut requests = vec![];
     for model in models {
@@ -75,16 +66,9 @@ pub(super) fn requests(models: &[InferenceModel], verb: WriteVerb, with_status: 
             let Some(object) = child.object else { continue };
             let url = DynamicObject::url_path(&resource, namespace.as_deref());
             let request = kube::core::Request::new(url);
-            requests.push(match verb {
-                WriteVerb::Apply => {
-                    request.patch(&child.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))?
-                }
-                WriteVerb::Create => request.create(&PostParams::default(), serde_json::to_vec(&object)?)?,
-            });
+            requests.push(request.patch(&child.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(object))?);
         }
-        if with_status {
-            requests.push(status_patch(model, &settings)?);
-        }
+        requests.push(status_patch(model, &settings)?);
     }
     // A path and query that come from the API have no host; the client adds its own.
     Ok(requests.into_iter().map(|request| request.map(Body::from)).collect())
