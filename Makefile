@@ -42,7 +42,7 @@ unit: target libtorch model ## Unit and golden tests
 
 .PHONY: e2e
 e2e: target libtorch cluster install engine-images ## Tests on the local cluster, and a short form of `make chaos`
-	cargo build --locked --package belfry-operator
+	cargo build --locked --package belfry-operator --package belfry-cli
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
 
 .PHONY: parity

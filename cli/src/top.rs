@@ -1,29 +1,40 @@
-//! `belfry top`: workers as they are now, in a terminal. State and screens are pure (`state`, `history`, `view`, `draw`); sockets and
-//! the terminal are the shell around them (`link`, `terminal`).
+//! `belfry top`: workers as they are now, in a terminal. State and screens are pure (`state`, `history`, `view`, `draw`). The shell
+//! around them is the terminal (`terminal`, `signals`), the sockets (`link`), and for the workers of a cluster kubectl (`fleet`, `kubectl`,
+//! `tunnel`).
 
 mod address;
 mod draw;
+mod fleet;
 mod history;
+mod kubectl;
 mod link;
 mod once;
+mod place;
+mod signals;
 mod state;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod units;
 mod view;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::channel;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 
 use self::address::Address;
 use self::draw::Palette;
-use self::link::Link;
+use self::kubectl::{Kubectl, Pod, Scope};
+use self::link::Trouble;
+use self::place::Place;
+use self::signals::Signalled;
 use self::state::State;
 
 /// Most workers at once.
@@ -32,16 +43,36 @@ const MOST: usize = 64;
 /// Time over which `--once` takes rates.
 const LOOK: Duration = Duration::from_millis(1200);
 
+/// After a signal the screen ends within a tick, or never.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Which workers, and how.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Workers as host:port; without a port, 8080. By default localhost:8080, where `kubectl port-forward` to a pod of a model listens.
+    /// With --kube, names of InferenceModels.
     #[arg(value_name = "ADDRESS")]
     addresses: Vec<String>,
 
     /// The same, as SIE's sie-top takes it; may be repeated.
-    #[arg(long = "worker", value_name = "ADDRESS")]
+    #[arg(long = "worker", value_name = "ADDRESS", conflicts_with = "kube")]
     workers: Vec<String>,
+
+    /// Find the workers of InferenceModels in the cluster of kubectl's context, and reach them by `kubectl port-forward`.
+    #[arg(long)]
+    kube: bool,
+
+    /// With --kube: namespace to look in. Default: that of kubectl's context.
+    #[arg(short, long, requires = "kube")]
+    namespace: Option<String>,
+
+    /// With --kube: look in all namespaces.
+    #[arg(short = 'A', long, requires = "kube", conflicts_with = "namespace")]
+    all_namespaces: bool,
+
+    /// With --kube: context of kubectl's configuration.
+    #[arg(long, requires = "kube")]
+    context: Option<String>,
 
     /// File with the API key of the workers. Without it, the key is taken from the variable BELFRY_API_KEY, if that is set.
     #[arg(long, value_name = "FILE")]
@@ -62,53 +93,85 @@ enum Output {
     Json,
 }
 
-/// Shows the workers. Fails before it shows anything if one of them can't be watched.
+/// Shows the workers. Fails before it shows anything if one that was named can't be watched.
 pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
-    let addresses = addresses(args)?;
     let key = key(args)?;
-    let mut links = vec![];
-    for address in &addresses {
-        let open = Link::open(address, key.as_deref()).map_err(|trouble| unwatched(args, address, trouble));
-        links.push(open?);
-    }
-    let labels = addresses.iter().map(Address::label);
-    if args.once {
-        return Ok((look(links, labels.collect(), args.output)?, ExitCode::SUCCESS));
-    }
-    let mut state = State::new(labels);
+    let signalled = Signalled::watch(if args.once { Duration::ZERO } else { GRACE })?;
+    // Whatever way this ends, no kubectl goes on alone.
+    let _end = tunnel::EndAll;
     let (say, said) = channel();
-    for (worker, (address, mut link)) in addresses.into_iter().zip(links).enumerate() {
-        // A server that is no worker shows itself before the screen does.
-        let (_, snapshot) =
-            link.next().map_err(|trouble| anyhow::anyhow!("{}: {}", address.label(), trouble.words()))?;
-        state.take(worker, snapshot);
-        link::spawn((worker, address), key.clone(), Some(link), say.clone()).context("no thread for a link")?;
+    let mut state = State::new([]);
+    match (args.kubectl(), args.once) {
+        (None, true) => return one_look(args, args.places()?, key.as_deref()),
+        (Some(kubectl), true) => {
+            let places = found(&kubectl)?.into_iter().map(|pod| Place::Pod(kubectl.clone(), pod)).collect();
+            return one_look(args, places, key.as_deref());
+        }
+        (None, false) => {
+            for (worker, place) in args.places()?.into_iter().enumerate() {
+                let open = place.open(key.as_deref());
+                let mut link = open.map_err(|trouble| unwatched(args, &place, trouble))?;
+                // A server that is no worker shows itself before the screen does.
+                let (_, snapshot) = link.next().map_err(|trouble| unwatched(args, &place, trouble))?;
+                state.add(worker, place.label());
+                state.take(worker, snapshot);
+                let forever = Arc::new(AtomicBool::new(true));
+                let spawned = link::spawn((worker, place, Some(link)), key.clone(), forever, say.clone());
+                spawned.context("no thread for a link")?;
+            }
+        }
+        (Some(kubectl), false) => {
+            let first = found(&kubectl)?;
+            fleet::spawn(kubectl, first, key, say).context("no thread to look for workers")?;
+        }
     }
     // https://no-color.org
     let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let palette = if is_plain { Palette::Plain } else { Palette::Colours };
-    Ok((String::new(), terminal::show(state, &said, palette)?))
+    Ok((String::new(), terminal::show(state, &said, (palette, &signalled))?))
+}
+
+/// The workers that run, of which there must be one.
+fn found(kubectl: &Kubectl) -> anyhow::Result<Vec<Pod>> {
+    let workers = kubectl.workers()?;
+    if workers.is_empty() {
+        bail!("no worker of Belfry runs{}", kubectl.place());
+    }
+    Ok(workers)
 }
 
 /// What to say of a worker that can't be watched. Who names none expects one on this machine, and may not have brought it here.
-fn unwatched(args: &Args, address: &Address, trouble: link::Trouble) -> anyhow::Error {
+fn unwatched(args: &Args, place: &Place, trouble: Trouble) -> anyhow::Error {
     let is_named = !args.addresses.is_empty() || !args.workers.is_empty();
     let hint = match &trouble {
-        link::Trouble::Passing(_) if !is_named => "; name a worker, or run `kubectl port-forward pod/NAME 8080` first",
+        Trouble::Passing(_) if !is_named => "; name a worker, or find those of a cluster with --kube",
         _ => "",
     };
-    anyhow::anyhow!("{}: {}{hint}", address.label(), trouble.words())
+    anyhow::anyhow!("{}: {}{hint}", place.label(), trouble.words())
 }
 
-fn addresses(args: &Args) -> anyhow::Result<Vec<Address>> {
-    let mut given: Vec<&str> = args.addresses.iter().chain(&args.workers).map(String::as_str).collect();
-    if given.is_empty() {
-        given.push("localhost");
+impl Args {
+    /// The addresses that were given.
+    fn places(&self) -> anyhow::Result<Vec<Place>> {
+        let mut given: Vec<&str> = self.addresses.iter().chain(&self.workers).map(String::as_str).collect();
+        if given.is_empty() {
+            given.push("localhost");
+        }
+        if given.len() > MOST {
+            bail!("{} workers are given, and belfry top shows at most {MOST}; leave some out", given.len());
+        }
+        given.into_iter().map(|text| Address::read(text).map(Place::Address)).collect()
     }
-    if given.len() > MOST {
-        bail!("{} workers are given, and belfry top shows at most {MOST}; leave some out", given.len());
+
+    /// How workers are found, if they are.
+    fn kubectl(&self) -> Option<Kubectl> {
+        let scope = match (&self.namespace, self.all_namespaces) {
+            (_, true) => Scope::All,
+            (Some(namespace), false) => Scope::Namespace(namespace.clone()),
+            (None, false) => Scope::Default,
+        };
+        self.kube.then(|| Kubectl { context: self.context.clone(), scope, models: self.addresses.clone() })
     }
-    given.into_iter().map(Address::read).collect()
 }
 
 /// The key of the workers. No message shows it.
@@ -131,20 +194,23 @@ fn key(args: &Args) -> anyhow::Result<Option<String>> {
     Ok(Some(key.to_owned()))
 }
 
-/// One look: of JSON the first snapshot, and for tables snapshots until there are rates.
-fn look(links: Vec<Link>, labels: Vec<String>, output: Output) -> anyhow::Result<String> {
-    let mut state = State::new(labels.clone());
-    let mut texts = vec![];
-    for (worker, (mut link, label)) in links.into_iter().zip(labels).enumerate() {
-        let end = Instant::now() + if output == Output::Json { Duration::ZERO } else { LOOK };
-        let text = loop {
-            let (text, snapshot) = link.next().map_err(|trouble| anyhow::anyhow!("{label}: {}", trouble.words()))?;
-            state.take(worker, snapshot);
-            if Instant::now() >= end {
-                break text;
-            }
-        };
-        texts.push((label, text));
+/// One look at all workers at once. One that was named has to be there; of those that were found, what can be seen is shown.
+fn one_look(args: &Args, places: Vec<Place>, key: Option<&str>) -> anyhow::Result<(String, ExitCode)> {
+    if args.kube && places.len() > fleet::MOST {
+        let (found, most) = (places.len(), fleet::MOST);
+        bail!(
+            "{found} workers run, and belfry top shows at most {most}: choose some with -n or by the names of models"
+        );
     }
-    if output == Output::Json { once::json(&texts) } else { Ok(once::table(&state)) }
+    let time = if args.output == Output::Json { Duration::ZERO } else { LOOK };
+    let looks = once::look(places, key, time);
+    let is_whole = looks.iter().all(|look| look.seen.is_ok());
+    if !args.kube {
+        let failed = looks.iter().find_map(|look| Some((&look.place, look.seen.as_ref().err()?.clone())));
+        if let Some((place, trouble)) = failed {
+            return Err(unwatched(args, place, trouble));
+        }
+    }
+    let text = if args.output == Output::Json { once::json(&looks)? } else { once::tables(looks) };
+    Ok((text, if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }

@@ -80,7 +80,7 @@ async fn one_size(program: &Program, load: &Load) -> Result<Vec<Measurement>> {
     let plain = burst::by_plain_client(load).await?;
     report(&format!("{models} models by the plain client: {:.2} s", plain.seconds));
 
-    let cluster = BenchCluster::new("operator", &load.sample).await?;
+    let cluster = BenchCluster::new("operator", &load.sample, models).await?;
     let mut log = Log::follow(cluster.control_plane.audit_log(), &BenchCluster::user())?;
     let mut operator = MeasuredOperator::start(program, &cluster.operator_kubeconfig())?;
     operator.until_ready(secs(30)).await?;

@@ -12,7 +12,6 @@ mod restarts;
 mod text;
 
 use crate::observe::{Cache, Place, PodRequests, View};
-use belfry_render::validate::wanted_replicas;
 use restarts::Restarts;
 use text::Family;
 
@@ -45,8 +44,7 @@ const FAMILIES: &[(&Metric, Write)] = &[
         family.add(&labels(view), generation(view.model.metadata.generation));
     }),
     (&contract::MODEL_OBSERVED_GENERATION.0, |family, view, _| {
-        let observed = view.model.status.as_ref().and_then(|status| status.observed_generation);
-        family.add(&labels(view), generation(observed));
+        family.add(&labels(view), generation(view.model.observed_generation()));
     }),
     (&contract::MODEL_OBJECTS.0, objects),
     (&contract::MODEL_SPEC_INFO.0, info),
@@ -106,10 +104,9 @@ fn replicas(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     let status = view.deployment.map(|deployment| &deployment.status);
     let reported =
         |of: fn(&k8s_openapi::api::apps::v1::DeploymentStatus) -> Option<i32>| status.and_then(of).unwrap_or(0);
-    let wanted = wanted_replicas(&view.model.spec, view.model.status.as_ref());
     let states = [
         // What is being deleted is not down.
-        ("desired", if is_ending(view) { 0 } else { wanted }),
+        ("desired", if is_ending(view) { 0 } else { view.model.wanted_replicas() }),
         ("current", reported(|status| status.replicas)),
         ("updated", reported(|status| status.updated_replicas)),
         ("ready", reported(|status| status.ready_replicas)),
@@ -132,8 +129,8 @@ fn is_ending(view: &View<'_>) -> bool {
 
 fn conditions(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     let [namespace, name] = labels(view);
-    for condition in view.model.status.iter().flat_map(|status| &status.conditions) {
-        family.add(&[namespace, name, &condition.type_, &condition.status, &condition.reason], 1.0);
+    for [type_, status, reason] in view.model.conditions() {
+        family.add(&[namespace, name, type_, status, reason], 1.0);
     }
 }
 
@@ -155,10 +152,10 @@ fn unschedulable(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
 
 fn objects(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     let [namespace, name] = labels(view);
-    let Some(status) = &view.model.status else { return };
+    let Some(children) = view.model.child_states() else { return };
     let states = [ChildState::Applied, ChildState::Refused, ChildState::Missing];
     for (state, word) in states.into_iter().zip(contract::OBJECT_STATES) {
-        let objects = status.children.iter().filter(|child| child.state == state).count();
+        let objects = children.clone().filter(|child| *child == state).count();
         family.add(&[namespace, name, word], count(objects));
     }
 }
@@ -168,8 +165,7 @@ fn info(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
     let spec = &view.model.spec;
     let engine = spec.engine.as_ref().map_or_else(|| "Belfry".to_owned(), |engine| format!("{:?}", engine.type_));
     let device = spec.runtime.as_ref().and_then(|runtime| runtime.device).unwrap_or_default();
-    let runtime = view.model.status.as_ref().and_then(|status| status.runtime.as_ref());
-    let revision = runtime.map_or("", |runtime| runtime.template_revision.as_str());
+    let revision = view.model.runtime().map_or("", |runtime| runtime.template_revision.as_str());
     family.add(&[namespace, name, &engine, device.as_str(), revision], 1.0);
 }
 

@@ -22,6 +22,8 @@ mod prometheuses;
 mod scaler;
 mod selection;
 mod sink;
+mod stored_model;
+mod texts;
 mod trigger;
 mod watches;
 mod writes;
@@ -45,6 +47,7 @@ pub use pod::{ContainerFailure, Obstacle, PodReport, PodRequests, Stage, Words, 
 pub use prometheuses::{Prometheuses, prometheus_resource};
 pub use scaler::{ScalerReport, scaler_report};
 pub use selection::Selection;
+pub use stored_model::StoredModel;
 pub use trigger::{Cause, Trigger, Triggers, Urgency};
 pub use watches::{Watches, start};
 
@@ -79,7 +82,7 @@ pub struct View<'a> {
     /// Namespace and name.
     pub key: &'a ModelKey,
     /// The model.
-    pub model: &'a InferenceModel,
+    pub model: &'a StoredModel,
     /// The state of the Deployment of the workers, if it is there.
     pub deployment: Option<&'a DeploymentState>,
     /// What the model's worker pods say.

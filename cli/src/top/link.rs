@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{HandshakeError, Message, WebSocket};
 
 use super::address::Address;
+use super::place::Place;
+use super::tunnel::Tunnel;
 use super::units::plain;
 
 /// Longest wait for a connection and for the answer to the handshake.
@@ -32,29 +36,35 @@ const MESSAGE_LIMIT: usize = 4 << 20;
 /// Most letters of a foreign server's words in a message of ours.
 const QUOTED: usize = 160;
 
-/// What a link says.
+/// What the links say, and who looks for workers. A worker is a number.
 #[derive(Debug)]
 pub(super) enum Said {
-    Snapshot(Box<Snapshot>),
-    /// There is no link, for this reason, for so long.
-    Lost(String, Duration),
-    /// The thread of the link panicked; its message is on standard error.
+    Snapshot(usize, Box<Snapshot>),
+    /// There is no link to a worker, for this reason, for so long.
+    Lost(usize, String, Duration),
+    /// The thread of a link panicked; its message is on standard error.
     Panicked,
+    /// A worker with this label is new.
+    Came(usize, String),
+    /// A worker is gone.
+    Gone(usize),
+    /// Workers were looked for. What is to be said of it, if anything.
+    Looked(Option<String>),
 }
 
 /// Says that a thread panicked. Without it the last snapshot would look live for ever.
-struct Watchdog(usize, Sender<(usize, Said)>);
+struct Watchdog(Sender<Said>);
 
 impl Drop for Watchdog {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            drop(self.1.send((self.0, Said::Panicked)));
+            drop(self.0.send(Said::Panicked));
         }
     }
 }
 
 /// Why a worker can't be watched.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// Another try makes no difference: a wrong server, or a key that is refused.
     Lasting(String),
@@ -70,12 +80,15 @@ impl Trouble {
     }
 }
 
-/// An open socket of a worker.
-pub(super) struct Link(WebSocket<TcpStream>);
+/// An open socket of a worker, and the tunnel that it goes through, if it needs one.
+pub(super) struct Link(
+    WebSocket<TcpStream>,
+    #[allow(dead_code, reason = "it lives as long as the socket")] Option<Tunnel>,
+);
 
 impl Link {
     /// Connects, with a key where there is one.
-    pub(super) fn open(address: &Address, key: Option<&str>) -> Result<Self, Trouble> {
+    pub(super) fn open(address: &Address, key: Option<&str>, tunnel: Option<Tunnel>) -> Result<Self, Trouble> {
         let stream = connect(address).map_err(|error| Trouble::Passing(cause(&error)))?;
         let label = address.label();
         let uri: Uri = format!("ws://{label}{STATUS_SOCKET_PATH}")
@@ -90,7 +103,7 @@ impl Link {
             .max_message_size(Some(MESSAGE_LIMIT))
             .max_frame_size(Some(MESSAGE_LIMIT));
         match client_with_config(request, stream, Some(config)) {
-            Ok((socket, _)) => Ok(Self(socket)),
+            Ok((socket, _)) => Ok(Self(socket, tunnel)),
             Err(HandshakeError::Failure(error)) => Err(refusal(error)),
             Err(HandshakeError::Interrupted(_)) => Err(Trouble::Passing("no answer to the handshake".to_owned())),
         }
@@ -124,17 +137,17 @@ impl Link {
     }
 }
 
-/// Reads a worker for as long as the receiver lives. The link may be one that is already open.
-pub(super) fn follow(address: &Address, key: Option<&str>, mut open: Option<Link>, say: impl Fn(Said) -> bool) {
+/// Reads a worker for as long as what is said of it is wanted. The link may be one that is already open.
+fn follow((worker, place, mut open): (usize, Place, Option<Link>), key: Option<&str>, say: impl Fn(Said) -> bool) {
     let (mut since, mut tries) = (Instant::now(), 0);
     loop {
-        let trouble = match open.take().map_or_else(|| Link::open(address, key), Ok) {
+        let trouble = match open.take().map_or_else(|| place.open(key), Ok) {
             Err(trouble) => trouble,
             Ok(mut link) => loop {
                 match link.next() {
                     Ok((_, snapshot)) => {
                         (since, tries) = (Instant::now(), 0);
-                        if !say(Said::Snapshot(Box::new(snapshot))) {
+                        if !say(Said::Snapshot(worker, Box::new(snapshot))) {
                             return;
                         }
                     }
@@ -142,7 +155,7 @@ pub(super) fn follow(address: &Address, key: Option<&str>, mut open: Option<Link
                 }
             },
         };
-        if !say(Said::Lost(trouble.words(), since.elapsed())) {
+        if !say(Said::Lost(worker, trouble.words(), since.elapsed())) {
             return;
         }
         std::thread::sleep(PAUSES[tries.min(PAUSES.len() - 1)]);
@@ -150,16 +163,17 @@ pub(super) fn follow(address: &Address, key: Option<&str>, mut open: Option<Link
     }
 }
 
-/// The same on a thread of its own, which says from which worker it is.
+/// The same on a thread of its own, for as long as the worker is wanted and the receiver lives.
 pub(super) fn spawn(
-    (worker, address): (usize, Address),
+    (worker, place, open): (usize, Place, Option<Link>),
     key: Option<String>,
-    open: Option<Link>,
-    said: Sender<(usize, Said)>,
+    is_wanted: Arc<AtomicBool>,
+    said: Sender<Said>,
 ) -> io::Result<()> {
     let run = move || {
-        let watchdog = Watchdog(worker, said);
-        follow(&address, key.as_deref(), open, |what| watchdog.1.send((worker, what)).is_ok());
+        let watchdog = Watchdog(said);
+        let say = |what| is_wanted.load(Ordering::Relaxed) && watchdog.0.send(what).is_ok();
+        follow((worker, place, open), key.as_deref(), say);
     };
     std::thread::Builder::new().name(format!("link-{worker}")).spawn(run).map(drop)
 }
@@ -228,11 +242,11 @@ mod tests {
     fn a_link_that_panics_says_so() {
         let (say, said) = std::sync::mpsc::channel();
         let link = std::thread::spawn(move || {
-            let _watchdog = Watchdog(3, say);
+            let _watchdog = Watchdog(say);
             panic!("planted");
         });
         assert!(link.join().is_err());
-        assert!(matches!(said.recv(), Ok((3, Said::Panicked))));
+        assert!(matches!(said.recv(), Ok(Said::Panicked)));
         assert!(said.recv().is_err(), "and nothing else");
     }
 }

@@ -1,26 +1,84 @@
 //! `belfry top --once`: one look as text, for scripts and for people without a terminal.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
+use belfry_crds::contract::status::Snapshot;
 use serde_json::{Value, json};
 
+use super::link::Trouble;
+use super::place::Place;
 use super::state::{State, Worker};
 use super::units::plain;
 use super::view::{Screen, devices};
 
-/// Every worker's snapshot as it came, with the worker's address.
-pub(super) fn json(snapshots: &[(String, String)]) -> anyhow::Result<String> {
-    let of = |(address, text): &(String, String)| -> anyhow::Result<Value> {
-        let status: Value = serde_json::from_str(text)?;
-        Ok(json!({ "address": address, "status": status }))
+/// What was seen of a worker.
+pub(super) struct Look {
+    pub(super) place: Place,
+    /// The last snapshot as it came, and all of them as they were read.
+    pub(super) seen: Result<(String, Vec<Snapshot>), Trouble>,
+}
+
+/// Looks at workers for so long, at all at the same time: of each at one snapshot or more.
+pub(super) fn look(places: Vec<Place>, key: Option<&str>, time: Duration) -> Vec<Look> {
+    thread::scope(|scope| {
+        let looks: Vec<_> =
+            places.into_iter().map(|place| (place.clone(), scope.spawn(move || see(&place, key, time)))).collect();
+        let panicked = || Err(Trouble::Lasting("the look failed; this is a fault of belfry top".to_owned()));
+        looks
+            .into_iter()
+            .map(|(place, seen)| Look { place, seen: seen.join().unwrap_or_else(|_| panicked()) })
+            .collect()
+    })
+}
+
+fn see(place: &Place, key: Option<&str>, time: Duration) -> Result<(String, Vec<Snapshot>), Trouble> {
+    let mut link = place.open(key)?;
+    let (end, mut snapshots) = (Instant::now() + time, vec![]);
+    loop {
+        let (text, snapshot) = link.next()?;
+        snapshots.push(snapshot);
+        if Instant::now() >= end {
+            return Ok((text, snapshots));
+        }
+    }
+}
+
+/// Every worker's snapshot as it came, and where it is; in its place the error, where there is none.
+pub(super) fn json(looks: &[Look]) -> anyhow::Result<String> {
+    let of = |look: &Look| -> anyhow::Result<Value> {
+        let mut entry = look.place.json();
+        match &look.seen {
+            Ok((text, _)) => entry["status"] = serde_json::from_str(text)?,
+            Err(trouble) => entry["error"] = json!(trouble.clone().words()),
+        }
+        Ok(entry)
     };
-    let list = snapshots.iter().map(of).collect::<anyhow::Result<Vec<_>>>()?;
+    let list = looks.iter().map(of).collect::<anyhow::Result<Vec<_>>>()?;
     Ok(serde_json::to_string_pretty(&list)? + "\n")
+}
+
+/// The tables, and a line for each worker that can't be seen.
+pub(super) fn tables(looks: Vec<Look>) -> String {
+    let mut state = State::new(looks.iter().map(|look| look.place.label()));
+    let mut unseen = String::new();
+    for (worker, look) in looks.into_iter().enumerate() {
+        match look.seen {
+            Ok((_, snapshots)) => snapshots.into_iter().for_each(|snapshot| state.take(worker, snapshot)),
+            Err(trouble) => {
+                unseen += &format!("\nNOT SEEN {}: {}", plain(&look.place.label()), plain(&trouble.words()));
+            }
+        }
+    }
+    let end = if unseen.is_empty() { "" } else { "\n" };
+    format!("{}{unseen}{end}", table(&state))
 }
 
 /// The tables of the screen without trends: a line a device and a line a model.
 pub(super) fn table(state: &State) -> String {
     let several = state.workers.len() > 1;
     let mut table = vec![["WORKER", "DEVICE", "NAME", "USAGE", "MEMORY", "SHARE"].map(str::to_owned).to_vec()];
-    for worker in &state.workers {
+    for worker in state.workers.values() {
         table.extend(of_devices(worker));
     }
     let models = Screen::of(state).models;

@@ -1,6 +1,7 @@
 //! What `belfry top` knows and what its user has chosen. Pure: snapshots and keys come in, nothing goes out.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use belfry_crds::contract::status::{Model, Snapshot};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
@@ -28,6 +29,13 @@ pub(super) struct Worker {
     /// The newest snapshot; `None` before the first.
     pub(super) snapshot: Option<Snapshot>,
     pub(super) history: History,
+}
+
+impl Worker {
+    fn new(label: String) -> Self {
+        let link = Link::Lost { why: "no snapshot yet".to_owned(), seconds: 0 };
+        Self { label, link, snapshot: None, history: History::default() }
+    }
 }
 
 /// The order of models.
@@ -70,7 +78,10 @@ pub(super) enum Next {
 /// Everything that the screen shows.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) workers: Vec<Worker>,
+    /// By their numbers, which are never given twice.
+    pub(super) workers: BTreeMap<usize, Worker>,
+    /// What is to be said of the search for workers.
+    pub(super) note: Option<String>,
     pub(super) sort: Sort,
     pub(super) filter: String,
     /// The filter is being typed.
@@ -84,10 +95,9 @@ pub(super) struct State {
 impl State {
     /// Workers with these labels, none of which has said anything yet.
     pub(super) fn new(labels: impl IntoIterator<Item = String>) -> Self {
-        let link = || Link::Lost { why: "no snapshot yet".to_owned(), seconds: 0 };
-        let worker = |label| Worker { label, link: link(), snapshot: None, history: History::default() };
         Self {
-            workers: labels.into_iter().map(worker).collect(),
+            workers: labels.into_iter().map(Worker::new).enumerate().collect(),
+            note: None,
             sort: Sort::Name,
             filter: String::new(),
             is_typing: false,
@@ -97,9 +107,19 @@ impl State {
         }
     }
 
+    /// A worker is new.
+    pub(super) fn add(&mut self, worker: usize, label: String) {
+        self.workers.insert(worker, Worker::new(label));
+    }
+
+    /// A worker is gone.
+    pub(super) fn remove(&mut self, worker: usize) {
+        self.workers.remove(&worker);
+    }
+
     /// A snapshot of a worker came.
     pub(super) fn take(&mut self, worker: usize, snapshot: Snapshot) {
-        if let Some(worker) = self.workers.get_mut(worker) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
             worker.history.take(&snapshot);
             (worker.snapshot, worker.link) = (Some(snapshot), Link::Live);
         }
@@ -107,7 +127,7 @@ impl State {
 
     /// A worker's link is lost, for so many seconds.
     pub(super) fn lose(&mut self, worker: usize, why: String, seconds: u64) {
-        if let Some(worker) = self.workers.get_mut(worker) {
+        if let Some(worker) = self.workers.get_mut(&worker) {
             worker.link = Link::Lost { why, seconds };
         }
     }
@@ -116,18 +136,18 @@ impl State {
     pub(super) fn rows(&self) -> Vec<(usize, &Model)> {
         let wanted = self.filter.to_lowercase();
         let mut rows = Vec::new();
-        for (index, worker) in self.workers.iter().enumerate() {
+        for (index, worker) in &self.workers {
             let is_worker = worker.label.to_lowercase().contains(&wanted);
             let fits = |model: &&Model| is_worker || model.name.to_lowercase().contains(&wanted);
             let models = worker.snapshot.iter().flat_map(|snapshot| &snapshot.models);
-            rows.extend(models.filter(fits).map(|model| (index, model)));
+            rows.extend(models.filter(fits).map(|model| (*index, model)));
         }
         rows.sort_by(|one, two| self.order(*one, *two));
         rows
     }
 
     fn order(&self, (one, a): (usize, &Model), (two, b): (usize, &Model)) -> Ordering {
-        let histories = (&self.workers[one].history, &self.workers[two].history);
+        let histories = (&self.workers[&one].history, &self.workers[&two].history);
         let falling = |a: Option<f64>, b: Option<f64>| b.unwrap_or(-1.0).total_cmp(&a.unwrap_or(-1.0));
         let first = match self.sort {
             Sort::Name => Ordering::Equal,

@@ -2,47 +2,34 @@
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::draw::{Palette, draw};
 use super::link::Said;
+use super::signals::Signalled;
 use super::state::{Next, State};
 use super::view::Screen;
-
-/// After a signal the loop ends within a tick, or never.
-const GRACE: Duration = Duration::from_secs(2);
 
 /// How often the loop looks for snapshots and signals; keys wake it at once.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Shows workers until the user quits, with exit code 0, or a signal comes, with the code that a shell gives for it.
-pub(super) fn show(state: State, said: &Receiver<(usize, Said)>, palette: Palette) -> anyhow::Result<ExitCode> {
+pub(super) fn show(
+    state: State,
+    said: &Receiver<Said>,
+    (palette, signalled): (Palette, &Signalled),
+) -> anyhow::Result<ExitCode> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         bail!("standard input or output is no terminal; `belfry top --once` prints one look as text");
     }
-    let signalled = Arc::new(AtomicUsize::new(0));
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals can't be received")?;
-    let first = Arc::clone(&signalled);
-    thread::spawn(move || {
-        if let Some(signal) = signals.forever().next() {
-            first.store(signal.unsigned_abs() as usize, Ordering::Relaxed);
-            thread::sleep(GRACE);
-            end(signal);
-        }
-    });
     // It also makes a panic restore the terminal before its message is written.
     let mut terminal = ratatui::try_init().context("the terminal can't be used")?;
-    let ended = watch(&mut terminal, state, said, (palette, &signalled));
+    let ended = watch(&mut terminal, state, said, (palette, signalled));
     ratatui::try_restore().context("the terminal can't be restored")?;
     Ok(match ended? {
         0 => ExitCode::SUCCESS,
@@ -50,26 +37,23 @@ pub(super) fn show(state: State, said: &Receiver<(usize, Said)>, palette: Palett
     })
 }
 
-/// Reading from a terminal that is gone comes back no more, so that the loop does not end.
-#[allow(clippy::disallowed_methods, reason = "nothing is left to restore or to write to")]
-fn end(signal: i32) {
-    std::process::exit(128 + signal);
-}
-
 /// The loop. It ends with the number of the signal that ended it, or with 0.
 fn watch(
     terminal: &mut DefaultTerminal,
     mut state: State,
-    said: &Receiver<(usize, Said)>,
-    (palette, signalled): (Palette, &AtomicUsize),
+    said: &Receiver<Said>,
+    (palette, signalled): (Palette, &Signalled),
 ) -> anyhow::Result<usize> {
     let mut has_changed = true;
     loop {
         loop {
             match said.try_recv() {
-                Ok((worker, Said::Snapshot(snapshot))) => state.take(worker, *snapshot),
-                Ok((worker, Said::Lost(why, time))) => state.lose(worker, why, time.as_secs()),
-                Ok((_, Said::Panicked)) => bail!("a link to a worker failed; this is a fault of belfry top"),
+                Ok(Said::Snapshot(worker, snapshot)) => state.take(worker, *snapshot),
+                Ok(Said::Lost(worker, why, time)) => state.lose(worker, why, time.as_secs()),
+                Ok(Said::Came(worker, label)) => state.add(worker, label),
+                Ok(Said::Gone(worker)) => state.remove(worker),
+                Ok(Said::Looked(note)) => state.note = note,
+                Ok(Said::Panicked) => bail!("a link to a worker failed; this is a fault of belfry top"),
                 Err(TryRecvError::Empty) => break,
                 // Links end only after this loop.
                 Err(TryRecvError::Disconnected) => bail!("every link ended"),
@@ -93,9 +77,8 @@ fn watch(
                 _ => {}
             }
         }
-        match signalled.load(Ordering::Relaxed) {
-            0 => {}
-            signal => return Ok(signal),
+        if let Some(signal) = signalled.signal() {
+            return Ok(signal);
         }
     }
 }

@@ -83,20 +83,24 @@ impl Screen {
     /// What is shown of a state.
     pub(super) fn of(state: &State) -> Self {
         let (rows, chosen) = (state.rows(), state.place());
-        let worker = rows.get(chosen).map(|(worker, _)| *worker).or((!state.workers.is_empty()).then_some(0));
-        let worker = worker.and_then(|worker| state.workers.get(worker));
+        let worker = rows.get(chosen).map(|(worker, _)| *worker).or(state.workers.keys().next().copied());
+        let worker = worker.and_then(|worker| state.workers.get(&worker));
         let several = state.workers.len() > 1;
-        let models = rows.iter().map(|(index, model)| row(&state.workers[*index], model, several)).collect();
+        let models = rows.iter().map(|(index, model)| row(&state.workers[index], model, several)).collect();
         let detail = rows.get(chosen).filter(|_| state.shows_detail);
-        let has_seen = state.workers.iter().any(|worker| worker.snapshot.is_some());
+        let has_seen = state.workers.values().any(|worker| worker.snapshot.is_some());
         Self {
             server: worker.map(server).unwrap_or_default(),
-            link: worker.map_or_else(|| (String::new(), Mood::Busy), link),
+            link: link(worker, state.note.as_deref()),
             devices: worker.map(devices).unwrap_or_default(),
             models,
-            empty: if has_seen { "no model fits the filter; Esc clears it" } else { "no snapshot yet" },
+            empty: match (state.workers.is_empty(), has_seen) {
+                (true, _) => "no worker runs",
+                (false, true) => "no model fits the filter; Esc clears it",
+                (false, false) => "no snapshot yet",
+            },
             chosen,
-            detail: detail.map(|(index, model)| last_minute(&state.workers[*index], &model.name)),
+            detail: detail.map(|(index, model)| last_minute(&state.workers[index], &model.name)),
             footer: footer(state),
             shows_help: state.shows_help,
         }
@@ -111,12 +115,17 @@ fn server(worker: &Worker) -> String {
     format!("{name}  belfry {version}  up {up}  pid {}  user {user}  {label}", server.pid)
 }
 
-fn link(worker: &Worker) -> (String, Mood) {
-    match &worker.link {
-        Link::Live => ("live".to_owned(), Mood::Good),
-        Link::Lost { why, seconds } => {
+fn link(worker: Option<&Worker>, note: Option<&str>) -> (String, Mood) {
+    let (link, mood) = match worker.map(|worker| &worker.link) {
+        None => (String::new(), Mood::Busy),
+        Some(Link::Live) => ("live".to_owned(), Mood::Good),
+        Some(Link::Lost { why, seconds }) => {
             (format!("LOST for {}: {}; trying again", age(*seconds as f64), plain(why)), Mood::Bad)
         }
+    };
+    match note {
+        Some(note) => (format!("{link}  NOTE {}", plain(note)).trim_start().to_owned(), Mood::Bad),
+        None => (link, mood),
     }
 }
 

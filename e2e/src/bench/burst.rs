@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
 
-use super::cluster::{BenchCluster, NAMESPACE};
+use super::cluster::BenchCluster;
 use super::log::{Log, LoggedCall};
 use super::plain;
 use crate::{UNSCALED, wait};
@@ -37,8 +37,8 @@ pub(super) struct Load {
 /// The plain client: the models, then their children and their statuses. The bodies are made in between, off the
 /// clock.
 pub(super) async fn by_plain_client(load: &Load) -> Result<Cost> {
-    let cluster = BenchCluster::new("plain", &load.sample).await?;
-    let models = plain::models(&load.sample, NAMESPACE, load.models)?;
+    let cluster = BenchCluster::new("plain", &load.sample, load.models).await?;
+    let models = plain::models(&load.sample, plain::namespace, load.models)?;
     let (before, begun) = (cluster.api_server_seconds()?, Instant::now());
     let created = plain::create(&cluster.admin, models, load.at_once).await?;
     let owners = begun.elapsed();
@@ -51,7 +51,7 @@ pub(super) async fn by_plain_client(load: &Load) -> Result<Cost> {
 
 /// The operator, while a client creates the models. Returns what the operator asked for, too.
 pub(super) async fn by_operator(load: &Load, cluster: &BenchCluster, log: &mut Log) -> Result<(Cost, Vec<LoggedCall>)> {
-    let models = plain::models(&load.sample, NAMESPACE, load.models)?;
+    let models = plain::models(&load.sample, plain::namespace, load.models)?;
     let before = cluster.api_server_seconds()?;
     let begun = Timestamp::now();
     let limit = Duration::from_secs(60 + u64::try_from(load.models)? / 3);
@@ -100,7 +100,7 @@ impl Seen {
 async fn everything_exists(cluster: &BenchCluster, models: usize) -> Result<()> {
     let ours = ListParams::default().labels("app.kubernetes.io/managed-by=belfry-operator");
     for kind in UNSCALED {
-        let api: Api<DynamicObject> = Api::namespaced_with(cluster.admin.clone(), NAMESPACE, &kind.api_resource());
+        let api: Api<DynamicObject> = Api::all_with(cluster.admin.clone(), &kind.api_resource());
         let found = api.list_metadata(&ours).await?.items.len();
         ensure!(found == models, "{found} objects of kind {}, and not {models}", kind.as_str());
     }

@@ -15,13 +15,10 @@ use super::process::cpu_seconds;
 use crate::control_plane::{ControlPlane, Part, connect};
 use crate::{OPERATOR, SYSTEM_NAMESPACE, secs, wait};
 
-/// Where the models are.
-pub(super) const NAMESPACE: &str = "models";
-
 /// Models of the warm-up.
 const WARM_UP: usize = 8;
 
-/// A control plane with the kinds and the rights that the operator needs, and an empty namespace.
+/// A control plane with the kinds and the rights that the operator needs, and empty namespaces.
 pub(super) struct BenchCluster {
     /// The control plane.
     pub(super) control_plane: ControlPlane,
@@ -32,8 +29,8 @@ pub(super) struct BenchCluster {
 }
 
 impl BenchCluster {
-    /// Starts a control plane and warms it up.
-    pub(super) async fn new(name: &str, sample: &str) -> Result<Self> {
+    /// Starts a control plane for so many models, and warms it up.
+    pub(super) async fn new(name: &str, sample: &str, models: usize) -> Result<Self> {
         let control_plane = ControlPlane::start(name)?;
         prepare(&control_plane.kubeconfig(), &operator_kubeconfig(&control_plane))?;
         let cluster = Self {
@@ -42,7 +39,9 @@ impl BenchCluster {
             control_plane,
         };
         cluster.warm_up(sample).await?;
-        cluster.create_namespace(NAMESPACE).await?;
+        for number in (0..models).step_by(plain::IN_A_NAMESPACE) {
+            cluster.create_namespace(&plain::namespace(number)).await?;
+        }
         Ok(cluster)
     }
 
@@ -75,7 +74,7 @@ impl BenchCluster {
         const NAME: &str = "warm-up";
         self.create_namespace(NAME).await?;
         let round = async |number: usize| {
-            let models = plain::models(sample, NAME, WARM_UP * (number + 1))?.split_off(WARM_UP * number);
+            let models = plain::models(sample, |_| NAME.into(), WARM_UP * (number + 1))?.split_off(WARM_UP * number);
             let models = plain::create(&self.admin, models, 8).await?;
             for _ in 0..2 {
                 plain::send(&self.as_operator, plain::requests(&models)?, 8).await?;
@@ -107,12 +106,13 @@ impl BenchCluster {
 
 /// The number of requests at once with which a plain client is fastest here, and the seconds of each that was tried.
 pub(super) async fn best_concurrency(sample: &str, models: usize) -> Result<(usize, Vec<(usize, Duration)>)> {
-    let cluster = BenchCluster::new("trial", sample).await?;
+    let cluster = BenchCluster::new("trial", sample, 0).await?;
     let mut tried = vec![];
     for at_once in [8, 16, 32, 64] {
         let namespace = format!("trial-{at_once}");
         cluster.create_namespace(&namespace).await?;
-        let models = plain::create(&cluster.admin, plain::models(sample, &namespace, models)?, at_once).await?;
+        let models =
+            plain::create(&cluster.admin, plain::models(sample, |_| namespace.clone(), models)?, at_once).await?;
         let requests = plain::requests(&models)?;
         tried.push((at_once, plain::send(&cluster.as_operator, requests, at_once).await?));
     }

@@ -24,13 +24,21 @@ use serde_json::json;
 
 use crate::{operator, sample};
 
-/// As many models as are asked for, `m-00000` and so on, from a sample.
-pub(super) fn models(sample_name: &str, namespace: &str, count: usize) -> Result<Vec<InferenceModel>> {
-    let mut model = sample(sample_name)?;
-    model.metadata.namespace = Some(namespace.into());
+/// Models in a namespace. Kubernetes' own controllers look at every Service and every budget of a namespace for each pod, so that ten
+/// thousand in one would measure them.
+pub(super) const IN_A_NAMESPACE: usize = 100;
+
+/// As many models as are asked for, `m-00000` and so on, from a sample, each in the namespace for its number.
+pub(super) fn models(
+    sample_name: &str,
+    namespace: impl Fn(usize) -> String,
+    count: usize,
+) -> Result<Vec<InferenceModel>> {
+    let model = sample(sample_name)?;
     let numbered = |number| {
         let mut model = model.clone();
         model.metadata.name = Some(name(number));
+        model.metadata.namespace = Some(namespace(number));
         model
     };
     Ok((0..count).map(numbered).collect())
@@ -39,6 +47,11 @@ pub(super) fn models(sample_name: &str, namespace: &str, count: usize) -> Result
 /// Name of a model by its number.
 pub(super) fn name(number: usize) -> String {
     format!("m-{number:05}")
+}
+
+/// Namespace of a model by its number.
+pub(super) fn namespace(number: usize) -> String {
+    format!("models-{:03}", number / IN_A_NAMESPACE)
 }
 
 /// Creates models, and returns them as the API server did.

@@ -16,3 +16,4 @@ mod repair;
 mod serving;
 mod shapes;
 mod silence;
+mod top;

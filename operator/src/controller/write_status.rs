@@ -24,8 +24,7 @@ pub(super) async fn write(
     match send(model, json!(next), context).await {
         // The next pass compares with this answer, and need not wait for the watch, whose event then changes nothing. If
         // the specification has changed meanwhile, the watch has to show it, so that a pass follows.
-        Ok(mut answer) if answer.metadata.generation == model.metadata.generation => {
-            answer.metadata.managed_fields = None;
+        Ok(answer) if answer.metadata.generation == model.metadata.generation => {
             context.cache.model_answered(&write, answer);
         }
         Ok(_) => {}

@@ -14,10 +14,11 @@ use kube::core::DynamicObject;
 use parking_lot::RwLock;
 
 use super::live_child::version;
+use super::texts::Texts;
 use super::writes::{Ticket, Writes, WrittenObject};
 use super::{
     DeploymentState, Few, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, Prometheuses, ScalerReport,
-    Urgency, View,
+    StoredModel, Urgency, View,
 };
 use super::{report, scaler_report};
 
@@ -31,12 +32,13 @@ pub struct Cache {
     nodes: Nodes,
     foreign_scalers: ForeignScalers,
     prometheuses: Prometheuses,
+    texts: Texts,
 }
 
 /// What is known of one model, or of objects that name it.
 #[derive(Default)]
 struct Entry {
-    model: Option<Arc<InferenceModel>>,
+    model: Option<Arc<StoredModel>>,
     children: Few<(ChildKind, String), LiveChild>,
     deployment: Option<DeploymentState>,
     scaler: Option<(ChildKind, ScalerReport)>,
@@ -85,7 +87,7 @@ impl Cache {
         let models = self.models.read();
         let entry = models.get(key)?;
         Some(Observed {
-            model: entry.model.clone()?,
+            model: entry.model.as_ref()?.whole().into(),
             children: entry.children.clone(),
             deployment: entry.deployment.clone(),
             scaler: entry.scaler.as_ref().map(|(_, scaler)| scaler.clone()),
@@ -110,7 +112,7 @@ impl Cache {
     /// The models that can be decoded.
     #[must_use]
     pub fn models(&self) -> Vec<Arc<InferenceModel>> {
-        self.models.read().values().filter_map(|entry| entry.model.clone()).collect()
+        self.models.read().values().filter_map(|entry| Some(entry.model.as_ref()?.whole().into())).collect()
     }
 
     /// Shows every model that can be decoded, in the order of their keys. Nothing is copied, and no watch is taken in
@@ -182,12 +184,12 @@ impl Cache {
     fn note_model(&self, key: ModelKey, model: InferenceModel) -> bool {
         let mut models = self.models.write();
         let entry = models.entry(key).or_default();
-        let known = entry.model.as_ref().map(|known| version(&**known));
+        let known = entry.model.as_ref().map(|known| known.version());
         if known > Some(version(&model)) {
             return true;
         }
         let is_another = known != Some(version(&model));
-        entry.model = Some(Arc::new(model));
+        entry.model = Some(Arc::new(StoredModel::of(model, &self.texts)));
         is_another
     }
 
@@ -203,7 +205,7 @@ impl Cache {
         writes.object_ended(&WrittenObject::model(key), version);
         self.undecodable.write().remove(key);
         self.change(key, |entry| {
-            entry.model.take_if(|model| super::live_child::version(&**model) <= version);
+            entry.model.take_if(|model| model.version() <= version);
         });
     }
 
@@ -239,7 +241,7 @@ impl Cache {
             _ => {
                 let model = model.filter(|_| !is_under_way);
                 live.holds = model.and_then(|model| match content {
-                    Content::Whole(object) => compare(&model, object, deployed.as_ref()),
+                    Content::Whole(object) => compare(&model.whole(), object, deployed.as_ref()),
                     Content::Metadata => None,
                 });
                 true
@@ -257,7 +259,7 @@ impl Cache {
         &self,
         key: &ModelKey,
         (kind, name): (ChildKind, &str),
-    ) -> (Option<LiveChild>, Option<Arc<InferenceModel>>, Option<Deployed>) {
+    ) -> (Option<LiveChild>, Option<Arc<StoredModel>>, Option<Deployed>) {
         let models = self.models.read();
         let Some(entry) = models.get(key) else { return (None, None, None) };
         let deployed = entry.deployment.as_ref().map(|deployment| deployment.deployed.clone());

@@ -40,8 +40,7 @@ impl Sink for Models {
         let key = ModelKey::of(&model);
         self.listing.saw(&key, "");
         match model.0 {
-            Ok(mut model) => {
-                model.metadata.managed_fields = None;
+            Ok(model) => {
                 if !self.cache.model_seen(model) {
                     return vec![];
                 }

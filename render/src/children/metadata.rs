@@ -59,7 +59,9 @@ pub enum Component {
 }
 
 impl Component {
-    fn as_str(self) -> &'static str {
+    /// The value of the label.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         self.into()
     }
 }

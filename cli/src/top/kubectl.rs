@@ -1,0 +1,166 @@
+//! The workers of a cluster, by kubectl. It knows where the API server is and who the user is, and so this program needs no TLS.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use belfry_crds::contract::{MODEL_LABEL, PORT, env};
+use belfry_render::children::metadata::{Component, MANAGER};
+use k8s_openapi::api::core::v1::Pod as KubernetesPod;
+use serde::Deserialize;
+
+use super::link::Trouble;
+use super::tunnel::Tunnel;
+use super::units::plain;
+
+/// Most letters of kubectl's words in a message of ours.
+const QUOTED: usize = 200;
+
+/// Namespaces to look in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// The one that kubectl takes without being asked.
+    Default,
+    Namespace(String),
+    All,
+}
+
+/// How kubectl is called, and of which models workers are wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Kubectl {
+    pub(super) context: Option<String>,
+    pub(super) scope: Scope,
+    /// Names of models; empty for every model.
+    pub(super) models: Vec<String>,
+}
+
+/// The pod of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pod {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    /// Name of the InferenceModel.
+    pub(super) model: String,
+}
+
+#[derive(Deserialize)]
+struct Pods {
+    items: Vec<KubernetesPod>,
+}
+
+impl Kubectl {
+    /// The workers that run, by namespace and name.
+    pub(super) fn workers(&self) -> anyhow::Result<Vec<Pod>> {
+        let selector = format!(
+            "app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/component={}",
+            Component::Worker.as_str()
+        );
+        let mut command = self.command();
+        command.args(["get", "pods", "--output=json", "--request-timeout=10s", "--selector", &selector]);
+        command.args(match &self.scope {
+            Scope::Default => vec![],
+            Scope::Namespace(name) => vec!["--namespace", name],
+            Scope::All => vec!["--all-namespaces"],
+        });
+        let output = command.output().map_err(|error| missing(&error))?;
+        if !output.status.success() {
+            bail!("kubectl get pods: {}", last_line(&String::from_utf8_lossy(&output.stderr)));
+        }
+        let pods: Pods = serde_json::from_slice(&output.stdout).context("kubectl get pods printed no list of pods")?;
+        let mut workers: Vec<_> = pods.items.iter().filter_map(worker).collect();
+        workers.retain(|worker| self.models.is_empty() || self.models.contains(&worker.model));
+        workers.sort();
+        Ok(workers)
+    }
+
+    /// Where workers were looked for, in words.
+    pub(super) fn place(&self) -> String {
+        let models = if self.models.is_empty() { String::new() } else { format!(" of {}", self.models.join(", ")) };
+        match &self.scope {
+            Scope::Default => {
+                format!("{models} in the namespace of kubectl's context; -n names another, -A looks in all")
+            }
+            Scope::Namespace(name) => format!("{models} in namespace {name}; -A looks in all"),
+            Scope::All => format!("{models} in any namespace"),
+        }
+    }
+
+    /// Opens a way to a worker: a port of this machine.
+    pub(super) fn forward(&self, pod: &Pod) -> Result<(Tunnel, u16), Trouble> {
+        let mut command = self.command();
+        command.args([
+            "port-forward",
+            "--namespace",
+            &pod.namespace,
+            "--address=127.0.0.1",
+            "--pod-running-timeout=5s",
+        ]);
+        command.args([format!("pod/{}", pod.name), format!(":{PORT}")]);
+        Tunnel::open(command).map_err(|words| Trouble::Passing(format!("kubectl port-forward: {words}")))
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("kubectl");
+        command.stdin(Stdio::null()).args(self.context.iter().map(|context| format!("--context={context}")));
+        command
+    }
+}
+
+/// A pod that runs a worker of Belfry and is not on its way out. Other engines have no live status.
+fn worker(pod: &KubernetesPod) -> Option<Pod> {
+    let containers = &pod.spec.as_ref()?.containers;
+    let mut variables = containers.iter().flat_map(|container| container.env.iter().flatten());
+    let is_running = pod.status.as_ref()?.phase.as_deref() == Some("Running");
+    if !is_running || pod.metadata.deletion_timestamp.is_some() || !variables.any(|var| var.name == env::SERVED_NAME) {
+        return None;
+    }
+    let model = pod.metadata.labels.as_ref()?.get(MODEL_LABEL)?.clone();
+    Some(Pod { namespace: pod.metadata.namespace.clone()?, name: pod.metadata.name.clone()?, model })
+}
+
+/// Why a program could not be started.
+pub(super) fn missing(error: &std::io::Error) -> anyhow::Error {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => anyhow::anyhow!("--kube needs kubectl, and there is none in the PATH"),
+        _ => anyhow::anyhow!("kubectl can't be started: {error}"),
+    }
+}
+
+/// What kubectl said last; the lines before are its log.
+pub(super) fn last_line(said: &str) -> String {
+    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed, and did not say why");
+    plain(line.trim()).chars().take(QUOTED).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn pod(phase: &str, variable: &str, more: &Value) -> Option<Pod> {
+        let mut metadata = json!({"name": "minilm-1", "namespace": "search", "labels": {"belfry.dev/model": "minilm"}});
+        metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let containers = json!([{"name": "worker", "env": [{"name": variable, "value": "x"}]}, {"name": "sidecar"}]);
+        let object = json!({"metadata": metadata, "spec": {"containers": containers}, "status": {"phase": phase}});
+        worker(&serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn a_worker_is_a_running_pod_of_our_own_engine() {
+        let expected = Pod { namespace: "search".into(), name: "minilm-1".into(), model: "minilm".into() };
+        assert_eq!(pod("Running", "BELFRY_SERVED_NAME", &json!({})), Some(expected));
+        assert_eq!(pod("Pending", "BELFRY_SERVED_NAME", &json!({})), None);
+        assert_eq!(pod("Running", "HF_HOME", &json!({})), None, "another engine");
+        let ending = json!({"deletionTimestamp": "2026-01-02T03:04:05Z"});
+        assert_eq!(pod("Running", "BELFRY_SERVED_NAME", &ending), None);
+        assert_eq!(pod("Running", "BELFRY_SERVED_NAME", &json!({"labels": {}})), None);
+    }
+
+    #[test]
+    fn of_what_kubectl_says_the_last_line_counts() {
+        let said = "E1130 memcache.go:265] couldn't get list\nThe connection to the server 1.2.3.4 was refused\n\n";
+        assert_eq!(last_line(said), "The connection to the server 1.2.3.4 was refused");
+        assert_eq!(last_line("\n"), "it failed, and did not say why");
+        assert_eq!(last_line(&"x".repeat(999)).len(), QUOTED);
+    }
+}
