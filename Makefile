@@ -35,7 +35,7 @@ lint: target libtorch ## Formatting, clippy, links of doc comments, charts
 .PHONY: unit
 unit: target libtorch model ## Unit and golden tests
 	e2e/tools/build.sh prometheus alertmanager
-	cargo test --locked --package belfry-crds --package belfry-render --package belfry-operator --package belfry-cli
+	cargo test --locked --package belfry-crds --package belfry-logs --package belfry-render --package belfry-operator --package belfry-cli
 	# Optimized, as the images are: numerics on a real model take minutes otherwise.
 	cargo test --locked --release --package belfry-worker
 	worker/clients/run.sh --quick

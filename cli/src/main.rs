@@ -1,6 +1,9 @@
 //! The command line of Belfry: arguments, output, exit status.
 
+mod alertmanagers;
+mod bundle;
 mod diff;
+mod kubectl;
 mod render;
 mod runbook;
 mod top;
@@ -14,6 +17,10 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "belfry", version)]
 struct Args {
+    /// Write errors as one JSON object a line.
+    #[arg(long, global = true, env = "BELFRY_LOG_JSON", num_args = 0..=1, default_value = "false", default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    json_logs: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -27,15 +34,19 @@ enum Command {
     Diff(diff::Args),
     /// Print what to do about an alert.
     Runbook(runbook::Args),
+    /// Collect what is known of a model, for who is on call: one archive with one page.
+    Bundle(bundle::Args),
     /// Show workers as they are now: devices, models, and the last minute of each.
     Top(top::Args),
 }
 
 fn main() -> ExitCode {
-    let output = match Args::parse().command {
+    let Args { json_logs, command } = Args::parse();
+    let output = match command {
         Command::Render(args) => render::render(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Diff(args) => diff::diff(&args),
         Command::Runbook(args) => runbook::runbook(&args).map(|text| (text, ExitCode::SUCCESS)),
+        Command::Bundle(args) => bundle::bundle(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Top(args) => top::top(&args),
     };
     let written = output.and_then(|(text, code)| {
@@ -46,7 +57,9 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             // One line: what, where, why.
-            let _ = writeln!(std::io::stderr(), "belfry: {error:#}");
+            let line = format!("{error:#}");
+            let line = if json_logs { belfry_logs::error_line("belfry", &line) } else { format!("belfry: {line}") };
+            let _ = writeln!(std::io::stderr(), "{line}");
             ExitCode::FAILURE
         }
     }

@@ -1,15 +1,15 @@
 //! `belfry top`: workers as they are now, in a terminal. State and screens are pure (`state`, `history`, `view`, `draw`). The shell
-//! around them is the terminal (`terminal`, `signals`), the sockets (`link`), and for the workers of a cluster kubectl (`fleet`, `kubectl`,
+//! around them is the terminal (`terminal`, `signals`), the sockets (`link`), and for the workers of a cluster kubectl (`search`, `fleet`,
 //! `tunnel`).
 
 mod address;
 mod draw;
 mod fleet;
 mod history;
-mod kubectl;
 mod link;
 mod once;
 mod place;
+mod search;
 mod signals;
 mod state;
 mod terminal;
@@ -31,11 +31,12 @@ use clap::ValueEnum;
 
 use self::address::Address;
 use self::draw::Palette;
-use self::kubectl::{Kubectl, Pod, Scope};
 use self::link::Trouble;
 use self::place::Place;
+use self::search::{Pod, Scope, Search};
 use self::signals::Signalled;
 use self::state::State;
+use crate::kubectl::Kubectl;
 
 /// Most workers at once.
 const MOST: usize = 64;
@@ -101,10 +102,10 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
     let _end = tunnel::EndAll;
     let (say, said) = channel();
     let mut state = State::new([]);
-    match (args.kubectl(), args.once) {
+    match (args.search(), args.once) {
         (None, true) => return one_look(args, args.places()?, key.as_deref()),
-        (Some(kubectl), true) => {
-            let places = found(&kubectl)?.into_iter().map(|pod| Place::Pod(kubectl.clone(), pod)).collect();
+        (Some(search), true) => {
+            let places = found(&search)?.into_iter().map(|pod| Place::Pod(search.clone(), pod)).collect();
             return one_look(args, places, key.as_deref());
         }
         (None, false) => {
@@ -113,16 +114,16 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
                 let mut link = open.map_err(|trouble| unwatched(args, &place, trouble))?;
                 // A server that is no worker shows itself before the screen does.
                 let (_, snapshot) = link.next().map_err(|trouble| unwatched(args, &place, trouble))?;
-                state.add(worker, place.label());
+                state.add(worker, place.label(), None);
                 state.take(worker, snapshot);
                 let forever = Arc::new(AtomicBool::new(true));
                 let spawned = link::spawn((worker, place, Some(link)), key.clone(), forever, say.clone());
                 spawned.context("no thread for a link")?;
             }
         }
-        (Some(kubectl), false) => {
-            let first = found(&kubectl)?;
-            fleet::spawn(kubectl, first, key, say).context("no thread to look for workers")?;
+        (Some(search), false) => {
+            let first = found(&search)?;
+            fleet::spawn(search, first, key, say).context("no thread to look for workers")?;
         }
     }
     // https://no-color.org
@@ -132,10 +133,10 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
 }
 
 /// The workers that run, of which there must be one.
-fn found(kubectl: &Kubectl) -> anyhow::Result<Vec<Pod>> {
-    let workers = kubectl.workers()?;
+fn found(search: &Search) -> anyhow::Result<Vec<Pod>> {
+    let workers = search.workers()?;
     if workers.is_empty() {
-        bail!("no worker of Belfry runs{}", kubectl.place());
+        bail!("no worker of Belfry runs{}", search.place());
     }
     Ok(workers)
 }
@@ -164,13 +165,14 @@ impl Args {
     }
 
     /// How workers are found, if they are.
-    fn kubectl(&self) -> Option<Kubectl> {
+    fn search(&self) -> Option<Search> {
         let scope = match (&self.namespace, self.all_namespaces) {
             (_, true) => Scope::All,
             (Some(namespace), false) => Scope::Namespace(namespace.clone()),
             (None, false) => Scope::Default,
         };
-        self.kube.then(|| Kubectl { context: self.context.clone(), scope, models: self.addresses.clone() })
+        let kubectl = Kubectl::new(self.context.clone());
+        self.kube.then(|| Search { kubectl, scope, models: self.addresses.clone() })
     }
 }
 

@@ -143,3 +143,11 @@ fn a_screen_needs_a_terminal_and_a_key_is_shown_nowhere() {
     assert!(said.contains("--api-key-file /nowhere/key") && said.contains("No such file"), "{said}");
     assert_eq!(belfry(&[&address, "--output", "json"], None).status.code(), Some(2), "without --once");
 }
+
+#[test]
+fn an_error_is_one_object_where_logs_are_asked_for_as_json() {
+    let said = fails(&["--json-logs", "localhost:99999"], None);
+    let line: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((&line["level"], &line["logger"]), (&"ERROR".into(), &"belfry".into()));
+    assert!(line["message"].as_str().unwrap().contains("\"99999\" is no port"), "{line}");
+}

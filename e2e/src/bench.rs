@@ -113,6 +113,7 @@ impl Bench<'_> {
         let passes = operator.passes().await?;
         let peak = operator.memory("VmHWM")?;
         self.cluster.hurry_controllers()?;
+        self.cluster.until_every_pod_is_made(models).await?;
         calls.extend(self.until_silent(log).await?);
 
         let by_model = |count: usize| count as f64 / models as f64;

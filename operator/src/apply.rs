@@ -96,7 +96,7 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
             applied.refused.extend(wanted.hash.is_some().then(|| refuse(RefusalCause::KindMissing)));
             continue;
         }
-        let live = observed.children.get(&(kind, wanted.name.clone()));
+        let live = observed.children.get(&role);
         let first = plan(wanted.hash, live, &model.uid);
         let is_set_back = first != Plan::Keep && was_applied(&wanted, role, observed);
         if is_set_back && let Some(wait) = context.disputes.wait(context.key, role, Instant::now()) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use belfry_crds::contract::defaults;
+use belfry_logs::Options;
 use clap::{Parser, ValueEnum};
 use http::Uri;
 
@@ -75,6 +76,14 @@ pub struct Args {
     #[arg(long, env = "BELFRY_LOG_JSON")]
     pub json_logs: bool,
 
+    /// What to log: a level, or a filter such as `belfry_operator=debug`.
+    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
+    pub log: String,
+
+    /// Log everything that this program has to say, whatever --log says.
+    #[arg(short, long)]
+    pub verbose: bool,
+
     /// External metrics for HorizontalPodAutoscalers.
     #[command(flatten)]
     pub scaling: ScalingArgs,
@@ -100,6 +109,12 @@ fn prometheus_url(text: &str) -> Result<Uri, String> {
 }
 
 impl Args {
+    /// What is logged, and how.
+    #[must_use]
+    pub fn logs(&self) -> Options<'_> {
+        Options { filter: &self.log, verbose: self.verbose.then_some("belfry_operator"), json: self.json_logs }
+    }
+
     /// How fast a staged upgrade goes; `None` when users move their models themselves.
     #[must_use]
     pub fn upgrades(&self) -> Option<Policy> {

@@ -35,8 +35,13 @@ pub struct Drift {
     summaries: Mutex<BTreeMap<ModelKey, Summaries>>,
 }
 
-/// The desired children of a model, each with the hash of the answers that it was rendered from.
-type Summaries = Few<Role, (u64, Summary)>;
+/// The hashes of a model's desired children, as far as they were rendered from one set of answers.
+#[derive(Default)]
+struct Summaries {
+    /// Hash of the answers.
+    of: u64,
+    children: Few<Role, Option<ContentHash>>,
+}
 
 /// A desired child without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,14 +110,22 @@ impl Drift {
         role: Role,
         desired: &Desired,
     ) -> Result<(Summary, Option<Child>), serde_json::Error> {
-        let known = self.summaries.lock().get(key).and_then(|children| children.get(&role).cloned());
-        if let Some((_, summary)) = known.filter(|(hash, _)| *hash == desired.hash) {
-            return Ok((summary, None));
+        let known = {
+            let summaries = self.summaries.lock();
+            let of_model = summaries.get(key).filter(|summaries| summaries.of == desired.hash);
+            of_model.and_then(|summaries| summaries.children.get(&role).copied())
+        };
+        if let Some(hash) = known {
+            return Ok((Summary { name: role.name(&desired.model.name), hash }, None));
         }
         let child = child(role, &desired.model)?;
         let summary = Summary { name: child.name.clone(), hash: child.hash() };
         let mut summaries = self.summaries.lock();
-        summaries.entry(key.clone()).or_default().insert(role, (desired.hash, summary.clone()));
+        let of_model = summaries.entry(key.clone()).or_default();
+        if of_model.of != desired.hash {
+            *of_model = Summaries { of: desired.hash, children: Few::default() };
+        }
+        of_model.children.insert(role, summary.hash);
         Ok((summary, Some(child)))
     }
 

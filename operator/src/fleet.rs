@@ -175,7 +175,7 @@ fn by_place(family: &mut Family, view: &View<'_>, sources: &Sources<'_>, of: fn(
     let unknown = Place::default();
     let mut sums = BTreeMap::<&Place, f64>::new();
     for (node, pod) in view.pods.iter().filter_map(|pod| Some((pod.node.as_ref()?, pod))) {
-        *sums.entry(sources.places.get(node).unwrap_or(&unknown)).or_default() += of(&pod.requests);
+        *sums.entry(sources.places.get(&**node).unwrap_or(&unknown)).or_default() += of(&pod.requests);
     }
     for (place, sum) in sums {
         family.add(&[namespace, name, &place.zone, place.capacity.as_str(), &place.gpu], sum);

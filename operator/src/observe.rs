@@ -53,6 +53,7 @@ pub use watches::{Watches, start};
 
 use belfry_render::deployed::Deployed;
 use belfry_render::kind::ChildKind;
+use belfry_render::role::Role;
 
 /// An `InferenceModel`, or the error of one that can't be decoded: that one must not stop the others.
 pub type Guarded = DeserializeGuard<InferenceModel>;
@@ -62,8 +63,8 @@ pub type Guarded = DeserializeGuard<InferenceModel>;
 pub struct Observed {
     /// The model.
     pub model: Arc<InferenceModel>,
-    /// Objects that the operator manages and that belong to the model, by kind and name.
-    pub children: Few<(ChildKind, String), LiveChild>,
+    /// Objects that the operator manages and that belong to the model.
+    pub children: Few<Role, LiveChild>,
     /// The state of the Deployment of the workers, if it is there.
     pub deployment: Option<DeploymentState>,
     /// What the scaler of the workers says, if it is there.

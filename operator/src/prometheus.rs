@@ -109,7 +109,7 @@ struct Groups {
 
 impl From<OfModel> for ModelKey {
     fn from(OfModel { namespace, model }: OfModel) -> Self {
-        Self { namespace, name: model }
+        Self::new(&namespace, &model)
     }
 }
 

@@ -168,7 +168,7 @@ fn runtime(model: &ValidModel, previous: Option<&RuntimeStatus>) -> RuntimeStatu
 
 fn last_failure(pod: &PodReport, model: Option<&ValidModel>) -> Option<LastFailure> {
     let failure = pod.failure.as_ref()?;
-    let is_own_image = model.is_some_and(|model| pod.image == model.runtime.default_image);
+    let is_own_image = model.is_some_and(|model| *pod.image == *model.runtime.default_image);
     Some(LastFailure {
         reason: failure.reason.as_str().into(),
         message: failure.words.repeated(is_own_image),

@@ -10,8 +10,10 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod access;
+mod logs;
 mod source;
 pub use access::{AccessArgs, Origin};
+pub use logs::LogArgs;
 pub use source::{Keys, Secret, Source};
 
 /// Serves one text embedding model over HTTP.
@@ -45,9 +47,12 @@ pub struct Args {
     /// Who may ask.
     #[command(flatten)]
     pub access: AccessArgs,
-    /// How the worker shuts down, and what it logs.
+    /// How the worker shuts down.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
+    /// What it logs.
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 /// What to do instead of serving.
@@ -146,7 +151,7 @@ impl Connections {
     }
 }
 
-/// How the worker shuts down, and what it logs.
+/// How the worker shuts down.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LifecycleArgs {
     /// Seconds between SIGTERM and the first refused request
@@ -158,12 +163,6 @@ pub struct LifecycleArgs {
     /// File for the reason of a failed load
     #[arg(long, env = env::TERMINATION_LOG, value_name = "FILE")]
     pub termination_log: Option<PathBuf>,
-    /// Write logs as one JSON object per line
-    #[arg(long, env = env::LOG_JSON, num_args = 0..=1, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
-    pub log_json: bool,
-    /// What to log: a level, or a filter such as `belfry_worker=debug`
-    #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
-    pub log: String,
 }
 
 fn bounded(least: u64, most: u64) -> RangedU64ValueParser<usize> {
@@ -211,7 +210,7 @@ mod tests {
         assert_eq!(args.limits.max_batch_tokens, defaults::MAX_BATCH_TOKENS as usize);
         assert_eq!(args.limits.max_client_batch_size, defaults::MAX_CLIENT_BATCH_SIZE as usize);
         assert_eq!(args.limits.request_timeout(), Duration::from_secs(30));
-        assert!(!args.lifecycle.log_json);
+        assert!(!args.logs.json_logs && args.logs.log_requests == 0.0);
         assert_eq!(args.source.download_timeout_seconds, u64::from(defaults::DOWNLOAD_TIMEOUT_SECONDS));
         assert_eq!(args.source.stall_timeout_seconds, u64::from(defaults::STALL_TIMEOUT_SECONDS));
     }

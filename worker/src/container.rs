@@ -36,21 +36,21 @@ impl Container {
     }
 
     fn read(root: &Path, cgroup: &str) -> Self {
-        let memory = Files { root, cgroup, controller: "memory" };
-        let cpu = Files { root, cgroup, controller: "cpu" };
-        let inactive =
-            memory.field("memory.stat", "total_inactive_file").or(memory.field("memory.stat", "inactive_file"));
+        let (memory, cpu) = (Files::of(root, cgroup, "memory"), Files::of(root, cgroup, "cpu"));
+        let [stat, events, oom] = ["memory.stat", "memory.events", "memory.oom_control"].map(|file| memory.read(file));
+        let schedule = cpu.read("cpu.stat");
+        let inactive = field(&stat, "total_inactive_file").or_else(|| field(&stat, "inactive_file"));
         let usage = memory.number("memory.current").or_else(|| memory.number("memory.usage_in_bytes"));
-        let microseconds = cpu.field("cpu.stat", "throttled_usec").map(|time| time as f64 / 1e6);
-        let nanoseconds = || cpu.field("cpu.stat", "throttled_time").map(|time| time as f64 / 1e9);
+        let microseconds = field(&schedule, "throttled_usec").map(|time| time as f64 / 1e6);
+        let nanoseconds = || field(&schedule, "throttled_time").map(|time| time as f64 / 1e9);
         Self {
             working_set: usage.map(|usage| usage.saturating_sub(inactive.unwrap_or(0))),
             memory_limit: memory_limit(&memory),
-            limit_reached: memory.field("memory.events", "max").or_else(|| memory.number("memory.failcnt")),
-            oom_kills: ["memory.events", "memory.oom_control"].iter().find_map(|file| memory.field(file, "oom_kill")),
+            limit_reached: field(&events, "max").or_else(|| memory.number("memory.failcnt")),
+            oom_kills: field(&events, "oom_kill").or_else(|| field(&oom, "oom_kill")),
             cpu_limit: cpu_limit(&cpu),
-            periods: cpu.field("cpu.stat", "nr_periods"),
-            throttled_periods: cpu.field("cpu.stat", "nr_throttled"),
+            periods: field(&schedule, "nr_periods"),
+            throttled_periods: field(&schedule, "nr_throttled"),
             throttled_seconds: microseconds.or_else(nanoseconds),
         }
     }
@@ -59,20 +59,20 @@ impl Container {
 /// The memory limit of the container, if there is one.
 #[must_use]
 pub fn limit() -> Option<u64> {
-    memory_limit(&Files { root: Path::new(ROOT), cgroup: &own(), controller: "memory" })
+    memory_limit(&Files::of(Path::new(ROOT), &own(), "memory"))
 }
 
 fn own() -> String {
     fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
-fn memory_limit(memory: &Files<'_>) -> Option<u64> {
+fn memory_limit(memory: &Files) -> Option<u64> {
     let limit = memory.number("memory.max").or_else(|| memory.number("memory.limit_in_bytes"));
     // Version 1 writes a huge number where there is no limit.
     limit.filter(|bytes| *bytes < 1 << 60)
 }
 
-fn cpu_limit(cpu: &Files<'_>) -> Option<f64> {
+fn cpu_limit(cpu: &Files) -> Option<f64> {
     let (quota, period) = match cpu.read("cpu.max") {
         Some(text) => {
             let (quota, period) = text.trim().split_once(' ')?;
@@ -83,47 +83,42 @@ fn cpu_limit(cpu: &Files<'_>) -> Option<f64> {
     (period > 0).then(|| quota as f64 / period as f64)
 }
 
-/// The files of one controller.
-struct Files<'a> {
-    root: &'a Path,
-    /// `/proc/self/cgroup`.
-    cgroup: &'a str,
-    controller: &'static str,
+/// A line `NAME NUMBER` of a file.
+fn field(text: &Option<String>, name: &str) -> Option<u64> {
+    text.as_ref()?.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-impl Files<'_> {
+/// The files of one controller.
+struct Files {
     /// Folders that may hold the files, the most specific first. In a container the cgroup's path is not visible, and the root is the
     /// container's own cgroup.
-    fn folders(&self) -> Vec<PathBuf> {
+    folders: Vec<PathBuf>,
+}
+
+impl Files {
+    /// `cgroup` is the text of `/proc/self/cgroup`.
+    fn of(root: &Path, cgroup: &str, controller: &str) -> Self {
         let of_line = |line: &str| {
             let [_, controllers, path] = line.splitn(3, ':').collect::<Vec<_>>().try_into().ok()?;
             let path: &str = path;
             let path = path.trim_start_matches('/');
             match controllers {
-                "" => Some(self.root.join(path)),
-                names if names.split(',').any(|name| name == self.controller) => {
-                    Some(self.root.join(self.controller).join(path))
-                }
+                "" => Some(root.join(path)),
+                names if names.split(',').any(|name| name == controller) => Some(root.join(controller).join(path)),
                 _ => None,
             }
         };
-        let roots = [self.root.to_owned(), self.root.join(self.controller)];
-        self.cgroup.lines().filter_map(of_line).chain(roots).collect()
+        let roots = [root.to_owned(), root.join(controller)];
+        Self { folders: cgroup.lines().filter_map(of_line).chain(roots).collect() }
     }
 
     fn read(&self, file: &str) -> Option<String> {
-        self.folders().iter().find_map(|folder| fs::read_to_string(folder.join(file)).ok())
+        self.folders.iter().find_map(|folder| fs::read_to_string(folder.join(file)).ok())
     }
 
     /// A file that holds one number; `None` also for `max`, which is none.
     fn number(&self, file: &str) -> Option<u64> {
         self.read(file)?.trim().parse().ok()
-    }
-
-    /// A line `NAME NUMBER` of a file.
-    fn field(&self, file: &str, name: &str) -> Option<u64> {
-        let text = self.read(file)?;
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
     }
 }
 

@@ -22,6 +22,7 @@ mod sie;
 pub mod status;
 mod tei;
 mod tokens;
+mod trace_context;
 mod wire;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 
+pub(crate) use self::access::AUDIT;
 pub use self::access::Access;
 pub use self::routes::{ROUTES, Route};
 use crate::error::{Reason, body};

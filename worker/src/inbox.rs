@@ -91,6 +91,11 @@ impl Inbox {
         self.lock().queue.depth()
     }
 
+    /// How long the text has waited that has waited longest; zero when none waits.
+    pub fn oldest_wait(&self, now: Instant) -> Duration {
+        self.lock().queue.oldest().map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
     /// True while the lane computes, or has texts to compute.
     pub fn busy(&self) -> bool {
         let inner = self.lock();
@@ -160,7 +165,7 @@ impl Reserved<'_> {
             lifecycle.work_arrived(now);
         }
         self.texts = 0;
-        inner.queue.push(texts);
+        inner.queue.push(texts, now);
         drop(inner);
         self.inbox.arrived.notify_one();
     }

@@ -52,7 +52,7 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
             }
         }
         Err(error) => {
-            tracing::error!(texts = packed.texts(), tokens = packed.tokens(), %error, "Forward pass failed");
+            tracing::error!(batch_size = packed.texts(), tokens = packed.tokens(), %error, "Forward pass failed");
             for text in batch {
                 text.answer(Err(Reason::InferenceFailed), (taken, done));
             }

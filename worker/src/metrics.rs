@@ -15,6 +15,8 @@ use prometheus::{
 use crate::endpoint::Endpoint;
 
 mod container;
+mod family;
+mod program;
 
 /// Pairs of status and reason that alerts read. Their series start at 0; otherwise the first failure would not be an
 /// increase.
@@ -41,14 +43,22 @@ pub struct Metrics {
     pub tokens: IntCounterVec,
     /// [`contract::BATCH_SIZE`]
     pub batch_size: Histogram,
+    /// [`contract::REQUEST_BYTES`]
+    pub request_bytes: IntCounter,
+    /// [`contract::RESPONSE_BYTES`]
+    pub response_bytes: IntCounter,
     /// [`contract::BATCH_TOKENS`]
     pub batch_tokens: Histogram,
+    /// [`contract::BATCH_TOKENS_LIMIT`]
+    pub batch_tokens_limit: IntGauge,
     /// [`contract::DEVICE_BUSY`]
     pub device_busy: Counter,
     /// [`contract::QUEUE_DEPTH`]
     pub queue_depth: IntGauge,
     /// [`contract::QUEUE_CAPACITY`]
     pub queue_capacity: IntGauge,
+    /// [`contract::QUEUE_OLDEST_WAIT`]
+    pub queue_oldest_wait: Gauge,
     /// [`contract::ACTIVE_REQUESTS`]
     pub active_requests: IntGauge,
     /// [`contract::OPEN_CONNECTIONS`]
@@ -109,10 +119,14 @@ impl Metrics {
             abandoned_duration: histogram(r, &contract::ABANDONED_DURATION)?,
             tokens: register(r, IntCounterVec::new(opts(&contract::TOKENS), &labels(&contract::TOKENS))?)?,
             batch_size: histogram(r, &contract::BATCH_SIZE)?,
+            request_bytes: register(r, IntCounter::with_opts(opts(&contract::REQUEST_BYTES))?)?,
+            response_bytes: register(r, IntCounter::with_opts(opts(&contract::RESPONSE_BYTES))?)?,
             batch_tokens: histogram(r, &contract::BATCH_TOKENS)?,
+            batch_tokens_limit: register(r, IntGauge::with_opts(opts(&contract::BATCH_TOKENS_LIMIT))?)?,
             device_busy: register(r, Counter::with_opts(opts(&contract::DEVICE_BUSY))?)?,
             queue_depth: register(r, IntGauge::with_opts(opts(&contract::QUEUE_DEPTH))?)?,
             queue_capacity: register(r, IntGauge::with_opts(opts(&contract::QUEUE_CAPACITY))?)?,
+            queue_oldest_wait: register(r, Gauge::with_opts(opts(&contract::QUEUE_OLDEST_WAIT))?)?,
             active_requests: register(r, IntGauge::with_opts(opts(&contract::ACTIVE_REQUESTS))?)?,
             connections: register(r, IntGauge::with_opts(opts(&contract::OPEN_CONNECTIONS))?)?,
             connections_limit: register(r, IntGauge::with_opts(opts(&contract::CONNECTIONS_LIMIT))?)?,
@@ -142,6 +156,7 @@ impl Metrics {
         };
         metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
         metrics.registry.register(Box::new(container::ContainerCollector::new()?))?;
+        metrics.registry.register(Box::new(program::ProgramCollector::new()?))?;
         metrics.create_series();
         Ok(metrics)
     }
@@ -257,8 +272,8 @@ mod tests {
     use super::*;
     use belfry_crds::contract::metric::{Exporter, Values};
 
-    #[test]
-    fn the_worker_exports_its_metrics_of_the_contract_and_no_others() {
+    #[tokio::test]
+    async fn the_worker_exports_its_metrics_of_the_contract_and_no_others() {
         let metrics = Metrics::new().unwrap();
         metrics.model(&ModelInfo { architecture: "a", dtype: "b", device: "c", revision: "d", digest: "e" });
         metrics.model_memory.with_label_values(&["cpu"]).set(1);

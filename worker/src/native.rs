@@ -17,9 +17,11 @@ pub(crate) fn open_library(name: &CStr) -> Result<(), String> {
     Err(error.to_string_lossy().into_owned())
 }
 
-/// Ends the process without running C++ destructors: a lane that is still inside libtorch would crash in them.
+/// Ends the process without running C++ destructors: a lane that is still inside libtorch would crash in them. Writes first what was
+/// logged.
 pub(crate) fn exit_now(status: i32) -> ! {
-    // SAFETY: _exit has no preconditions. Logs are written line by line, so nothing is lost in a buffer.
+    belfry_logs::end();
+    // SAFETY: _exit has no preconditions.
     unsafe { libc::_exit(status) }
 }
 

@@ -43,11 +43,19 @@ const SMOOTHING: f64 = 0.2;
 #[derive(Debug)]
 pub struct Queue<W> {
     capacity: usize,
-    lines: VecDeque<VecDeque<W>>,
+    lines: VecDeque<Line<W>>,
     /// Texts whose request was admitted and is still being tokenized.
     reserved: usize,
     waiting: usize,
     seconds_per_text: f64,
+}
+
+/// The texts of one request that still wait.
+#[derive(Debug)]
+struct Line<W> {
+    /// When they came.
+    since: Instant,
+    texts: VecDeque<W>,
 }
 
 impl<W: Work> Queue<W> {
@@ -66,6 +74,11 @@ impl<W: Work> Queue<W> {
         self.waiting
     }
 
+    /// When the text came that has waited longest.
+    pub fn oldest(&self) -> Option<Instant> {
+        self.lines.front().map(|line| line.since)
+    }
+
     /// Reserves room for a request's texts before they are tokenized, so that tokenizing is bounded as well.
     pub fn reserve(&mut self, texts: usize) -> Result<(), Full> {
         if self.depth() + texts > self.capacity {
@@ -81,11 +94,11 @@ impl<W: Work> Queue<W> {
     }
 
     /// Adds a request whose room is reserved.
-    pub fn push(&mut self, texts: Vec<W>) {
+    pub fn push(&mut self, texts: Vec<W>, now: Instant) {
         self.release(texts.len());
         self.waiting += texts.len();
         if !texts.is_empty() {
-            self.lines.push_back(texts.into());
+            self.lines.push_back(Line { since: now, texts: texts.into() });
         }
     }
 
@@ -98,10 +111,10 @@ impl<W: Work> Queue<W> {
         loop {
             let before = batch.len();
             for line in &mut self.lines {
-                let Some(next) = line.front() else { continue };
+                let Some(next) = line.texts.front() else { continue };
                 // A text that is longer than the budget goes alone; one that does not fit now waits for the next pass.
                 let fits = batch.is_empty() || (batch.len() < limits.texts && tokens + next.tokens() <= limits.tokens);
-                if fits && let Some(next) = line.pop_front() {
+                if fits && let Some(next) = line.texts.pop_front() {
                     tokens += next.tokens();
                     batch.push(next);
                 }
@@ -110,22 +123,22 @@ impl<W: Work> Queue<W> {
                 break;
             }
         }
-        self.lines.retain(|line| !line.is_empty());
-        self.waiting = self.lines.iter().map(VecDeque::len).sum();
+        self.lines.retain(|line| !line.texts.is_empty());
+        self.waiting = self.lines.iter().map(|line| line.texts.len()).sum();
         Taken { batch, expired }
     }
 
     fn drop_stale(&mut self, now: Instant) -> Vec<W> {
         let mut expired = Vec::new();
         for line in &mut self.lines {
-            for text in std::mem::take(line) {
+            for text in std::mem::take(&mut line.texts) {
                 if text.is_cancelled() {
                     continue;
                 }
                 if text.deadline() <= now {
                     expired.push(text);
                 } else {
-                    line.push_back(text);
+                    line.texts.push_back(text);
                 }
             }
         }

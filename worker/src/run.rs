@@ -11,16 +11,16 @@ use std::{env, fs};
 
 use belfry_crds::contract::EXIT_LOAD_FAILED;
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
+use belfry_logs::Sampler;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
-use tracing_subscriber::EnvFilter;
 
 use crate::args::{Args, Command as Subcommand, LifecycleArgs};
 use crate::batch::Packed;
 use crate::device::{Device, own_this_thread};
 use crate::engine::Engine;
 use crate::failure::failure;
-use crate::http::{Access, guarded};
+use crate::http::{AUDIT, Access, guarded};
 use crate::lane::lane;
 use crate::lifecycle::State;
 use crate::load::{Loaded, load, manifest};
@@ -47,13 +47,13 @@ pub fn run(args: &Args) -> ExitCode {
     }
     wait_passively();
     let began = Instant::now();
-    log(&args.lifecycle);
-    match start(args, began) {
+    match log(args).and_then(|()| start(args, began)) {
         Ok(()) => {
             tracing::info!("Ended");
             native::exit_now(0)
         }
         Err(error) => {
+            belfry_logs::end();
             say(&error);
             ExitCode::FAILURE
         }
@@ -94,6 +94,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
     let threads = cpu::threads(args.compute.threads);
     let mut app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
     app.hf_repo.clone_from(&args.source.hf_repo);
+    app.logged = Sampler::new(args.logs.log_requests);
     let app = Arc::new(app);
     app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -107,7 +108,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
             .await
             .map_err(|error| format!("cannot listen on {}: {error}; choose another --listen", args.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        tracing::info!(%address, model = app.name, threads, "Listening");
+        tracing::info!(%address, threads, "Listening");
         let signals = Signals::new().map_err(|error| error.to_string())?;
         let ended =
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
@@ -144,7 +145,10 @@ fn spawn_lane(
         let _no_grad = own_this_thread(threads);
         app.metrics.model_load_start.set(unix(SystemTime::now()));
         match prepare(&app, &args, began) {
-            Ok(mut engine) => lane(&app, &mut engine),
+            Ok(mut engine) => {
+                lane(&app, &mut engine);
+                tracing::info!(target: AUDIT, "Model is unloaded");
+            }
             Err(failure) => end_with(&app, &args.lifecycle, &failure),
         }
     })?;
@@ -185,12 +189,14 @@ fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFa
     app.metrics.progress(SystemTime::now());
     app.ready(model);
     tracing::info!(
+        target: AUDIT,
         seconds = took.as_secs_f64(),
         architecture = about.architecture,
         dtype = about.dtype,
         device,
+        revision = about.revision,
         digest = about.digest,
-        "Model is ready"
+        "Model is loaded"
     );
     Ok(engine)
 }
@@ -224,6 +230,7 @@ fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) 
 /// Reports a failed load: one line for users, and one for the operator.
 fn end_with(app: &App, lifecycle: &LifecycleArgs, failure: &LoadFailure) -> ! {
     app.advance(State::Failed);
+    tracing::error!(target: AUDIT, reason = failure.reason.as_str(), failure = failure.message, "Model is not loaded");
     if let Some(path) = &lifecycle.termination_log {
         let line = serde_json::to_string(failure).unwrap_or_default();
         if let Err(error) = fs::write(path, line) {
@@ -240,18 +247,14 @@ fn say(message: &str) {
 }
 
 /// Logs go to standard output, so that standard error holds only the reason of an exit.
-fn log(args: &LifecycleArgs) {
-    let filter = EnvFilter::try_new(&args.log).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
-    if args.log_json {
-        builder.json().flatten_event(true).init();
-    } else {
-        builder.with_ansi(false).init();
-    }
+fn log(args: &Args) -> Result<(), String> {
+    belfry_logs::start(&args.logs.options())?;
+    belfry_logs::always("model", &args.name());
     // A panic is caught where it can only fail a batch or a request; it is logged like everything else, without a
     // message of its own on standard error.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, message = panic.payload_as_str().unwrap_or_default(), "Panicked");
     }));
+    Ok(())
 }

@@ -52,6 +52,10 @@ const DRAIN_POLL: Duration = Duration::from_millis(20);
 /// Time for connections to close after the last answer was given.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Who asks: the other end of the connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
 /// What a request may ask for, by the connection that it came on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -152,6 +156,7 @@ impl Server {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let (app, router, phases) = (Arc::clone(&app), router.clone(), Arc::clone(&asked));
             request.extensions_mut().insert(shared.clone());
+            request.extensions_mut().insert(Peer(peer));
             async move {
                 phases.asked();
                 let response = respond(&app, router, request.map(Body::new), admission).await;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use belfry_logs::Sampler;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::args::Limits;
@@ -39,6 +40,8 @@ pub struct App {
     pub feed: Feed,
     /// Repository of a hub that the model comes from; `None` for another source, which is what a new app has.
     pub hf_repo: Option<String>,
+    /// Which answered requests have a line in the log; none, in a new app.
+    pub logged: Sampler,
     model: OnceLock<Model>,
 }
 
@@ -189,11 +192,13 @@ impl App {
             tokenizing: Turns::new(threads),
             feed: Feed::new(),
             hf_repo: None,
+            logged: Sampler::default(),
             model: OnceLock::new(),
             name,
             limits,
         };
-        app.metrics.queue_capacity.set(i64::try_from(app.limits.queue_capacity).unwrap_or(i64::MAX));
+        app.metrics.queue_capacity.set(whole(app.limits.queue_capacity));
+        app.metrics.batch_tokens_limit.set(whole(app.limits.max_batch_tokens));
         app.metrics.state(State::Loading.label(), false);
         Ok(app)
     }
@@ -211,10 +216,20 @@ impl App {
         self.advance(State::Ready);
     }
 
+    /// Sets the metrics of what is so at this moment, before they are read.
+    pub fn measure(&self) {
+        self.metrics.queue_depth.set(whole(self.inbox.depth()));
+        self.metrics.queue_oldest_wait.set(self.inbox.oldest_wait(Instant::now()).as_secs_f64());
+    }
+
     /// Moves to a later state, and records it in the metrics.
     pub fn advance(&self, state: State) {
         if self.lifecycle.advance(state) {
             self.metrics.state(state.label(), state.answers());
         }
     }
+}
+
+fn whole(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

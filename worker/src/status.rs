@@ -17,9 +17,11 @@ use crate::state::App;
 /// The worker at this moment. Nothing here waits for the model: it reads counters, and `/proc`.
 pub fn snapshot(app: &App) -> Snapshot {
     let (now, identity) = (Instant::now(), process::identity());
-    app.metrics.queue_depth.set(i64::try_from(app.inbox.depth()).unwrap_or(i64::MAX));
+    app.measure();
     let families = app.metrics.families();
-    let elapsed = app.lifecycle.elapsed(now);
+    let (elapsed, gauges) = (app.lifecycle.elapsed(now), samples(&families, MetricType::GAUGE));
+    let memory_limit = gauges.get(contract::CONTAINER_MEMORY_LIMIT.name).and_then(|series| series.first());
+    let memory_limit = memory_limit.map(|sample| sample.value as u64);
     let mut snapshot = Snapshot {
         timestamp: unix(SystemTime::now()),
         // Only `gpus` would know its type.
@@ -36,11 +38,11 @@ pub fn snapshot(app: &App) -> Snapshot {
         models: Vec::new(),
         counters: samples(&families, MetricType::COUNTER),
         histograms: distributions(&families),
-        gauges: samples(&families, MetricType::GAUGE),
+        gauges,
         ready: app.lifecycle.state() == crate::lifecycle::State::Ready,
         name: identity.host.clone(),
         elapsed_seconds: elapsed.as_secs_f64(),
-        process: process::uses(),
+        process: process::uses(memory_limit),
         viewers: app.feed.viewers(),
     };
     let model = model(app, snapshot.sum(&contract::MODEL_MEMORY, |_| true) as u64);

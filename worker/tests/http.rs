@@ -4,6 +4,8 @@
 mod support;
 #[path = "support/client.rs"]
 mod client;
+#[path = "http/measured.rs"]
+mod measured;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

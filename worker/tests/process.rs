@@ -4,6 +4,8 @@
 mod support;
 #[path = "support/hub.rs"]
 mod hub;
+#[path = "process/logs.rs"]
+mod logs;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/tiny.rs"]
@@ -34,6 +36,10 @@ impl Worker {
     }
 
     fn with(flags: &[&str]) -> Self {
+        Self::spawn(flags, Stdio::null())
+    }
+
+    fn spawn(flags: &[&str], stdout: Stdio) -> Self {
         // The port is free now, and the kernel does not give it away again so soon.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_belfry-worker"))
@@ -41,7 +47,7 @@ impl Worker {
             .args(flags)
             // So that a test means the same on a machine with a GPU.
             .env("CUDA_VISIBLE_DEVICES", "-1")
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::kubectl::{Kubectl, Pod};
-use super::link::{self, Said};
+use super::link::{self, Said, Subject};
 use super::place::Place;
+use super::search::{Pod, Search};
+use crate::alertmanagers;
+use crate::kubectl::Kubectl;
 
 /// Most workers at once: each has a kubectl of its own.
 pub(super) const MOST: usize = 32;
@@ -17,21 +19,49 @@ pub(super) const MOST: usize = 32;
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_secs(5);
 
-/// Watches every worker that kubectl finds, for as long as the receiver lives.
-pub(super) fn spawn(kubectl: Kubectl, first: Vec<Pod>, key: Option<String>, say: Sender<Said>) -> io::Result<()> {
-    let mut fleet = Fleet { kubectl, key, say, watched: BTreeMap::new(), next: 0 };
+/// Pause between two questions for alerts; Prometheus itself looks no more often.
+const ALERTS_PAUSE: Duration = Duration::from_secs(15);
+
+/// The alerts that fire and are neither silenced nor inhibited, by their model: name and severity. None where no Alertmanager can be asked.
+fn firing(kubectl: &Kubectl) -> BTreeMap<Subject, Vec<String>> {
+    let mut firing = BTreeMap::<Subject, Vec<String>>::new();
+    for alert in alertmanagers::alerts(kubectl, &[]).alerts.into_iter().flatten() {
+        let label = |name: &str| alert["labels"][name].as_str().unwrap_or_default().to_owned();
+        if alert["status"]["state"] == "active" && !label("model").is_empty() {
+            let words = format!("{} ({})", label("alertname"), label("severity"));
+            firing.entry((label("namespace"), label("model"))).or_default().push(words);
+        }
+    }
+    firing.values_mut().for_each(|alerts| {
+        alerts.sort();
+        alerts.dedup();
+    });
+    firing
+}
+
+/// Watches every worker that a search finds, for as long as the receiver lives.
+pub(super) fn spawn(search: Search, first: Vec<Pod>, key: Option<String>, say: Sender<Said>) -> io::Result<()> {
+    let mut fleet = Fleet { search, key, say, watched: BTreeMap::new(), next: 0 };
+    let alarms = (fleet.search.kubectl.clone(), fleet.say.clone());
     let run = move || {
         let mut found = Ok(first);
         while fleet.take(found) {
             std::thread::sleep(PAUSE);
-            found = fleet.kubectl.workers();
+            found = fleet.search.workers();
         }
     };
+    // On a thread of its own: an Alertmanager that does not answer keeps no worker from the screen.
+    let hear = move || {
+        while alarms.1.send(Said::Alerts(firing(&alarms.0))).is_ok() {
+            std::thread::sleep(ALERTS_PAUSE);
+        }
+    };
+    std::thread::Builder::new().name("alerts".into()).spawn(hear)?;
     std::thread::Builder::new().name("fleet".into()).spawn(run).map(drop)
 }
 
 struct Fleet {
-    kubectl: Kubectl,
+    search: Search,
     key: Option<String>,
     say: Sender<Said>,
     /// The number of each worker, and whether its link is still wanted.
@@ -68,8 +98,9 @@ impl Fleet {
                 continue;
             }
             let (worker, is_wanted) = (self.next, Arc::new(AtomicBool::new(true)));
-            let place = Place::Pod(self.kubectl.clone(), pod.clone());
-            drop(self.say.send(Said::Came(worker, place.label())));
+            let place = Place::Pod(self.search.clone(), pod.clone());
+            let subject = (pod.namespace.clone(), pod.model.clone());
+            drop(self.say.send(Said::Came(worker, place.label(), subject)));
             link::spawn((worker, place, None), self.key.clone(), is_wanted.clone(), self.say.clone())?;
             self.watched.insert(pod.clone(), (worker, is_wanted));
             self.next += 1;

@@ -1,5 +1,6 @@
 //! The link to a worker: a thread that reads snapshots, and makes the link again when it is lost.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
@@ -36,6 +37,9 @@ const MESSAGE_LIMIT: usize = 4 << 20;
 /// Most letters of a foreign server's words in a message of ours.
 const QUOTED: usize = 160;
 
+/// Namespace and name of an InferenceModel.
+pub(super) type Subject = (String, String);
+
 /// What the links say, and who looks for workers. A worker is a number.
 #[derive(Debug)]
 pub(super) enum Said {
@@ -44,12 +48,14 @@ pub(super) enum Said {
     Lost(usize, String, Duration),
     /// The thread of a link panicked; its message is on standard error.
     Panicked,
-    /// A worker with this label is new.
-    Came(usize, String),
+    /// A worker is new: its label, and the namespace and the name of its model.
+    Came(usize, String, Subject),
     /// A worker is gone.
     Gone(usize),
     /// Workers were looked for. What is to be said of it, if anything.
     Looked(Option<String>),
+    /// The alerts that fire, by their model.
+    Alerts(BTreeMap<Subject, Vec<String>>),
 }
 
 /// Says that a thread panicked. Without it the last snapshot would look live for ever.

@@ -3,15 +3,15 @@
 use serde_json::{Value, json};
 
 use super::address::Address;
-use super::kubectl::{Kubectl, Pod, Scope};
 use super::link::{Link, Trouble};
+use super::search::{Pod, Scope, Search};
 
 /// Where a worker is.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     Address(Address),
     /// In a cluster that kubectl reaches.
-    Pod(Kubectl, Pod),
+    Pod(Search, Pod),
 }
 
 impl Place {
@@ -19,7 +19,7 @@ impl Place {
     pub(super) fn label(&self) -> String {
         match self {
             Self::Address(address) => address.label(),
-            Self::Pod(Kubectl { scope: Scope::All, .. }, Pod { namespace, name, .. }) => format!("{namespace}/{name}"),
+            Self::Pod(Search { scope: Scope::All, .. }, Pod { namespace, name, .. }) => format!("{namespace}/{name}"),
             Self::Pod(_, pod) => pod.name.clone(),
         }
     }
@@ -38,8 +38,8 @@ impl Place {
     pub(super) fn open(&self, key: Option<&str>) -> Result<Link, Trouble> {
         match self {
             Self::Address(address) => Link::open(address, key, None),
-            Self::Pod(kubectl, pod) => {
-                let (tunnel, port) = kubectl.forward(pod)?;
+            Self::Pod(search, pod) => {
+                let (tunnel, port) = search.forward(pod)?;
                 Link::open(&Address { host: "127.0.0.1".to_owned(), port }, key, Some(tunnel))
             }
         }

@@ -7,6 +7,7 @@ use belfry_crds::contract::status::{Model, Snapshot};
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::history::{Count, History, Spread};
+use super::link::Subject;
 
 /// Most letters of a filter.
 const FILTER_LIMIT: usize = 64;
@@ -25,6 +26,8 @@ pub(super) enum Link {
 pub(super) struct Worker {
     /// Its address, or the name of its pod.
     pub(super) label: String,
+    /// Its model in a cluster, where that is known.
+    pub(super) subject: Option<Subject>,
     pub(super) link: Link,
     /// The newest snapshot; `None` before the first.
     pub(super) snapshot: Option<Snapshot>,
@@ -34,7 +37,7 @@ pub(super) struct Worker {
 impl Worker {
     fn new(label: String) -> Self {
         let link = Link::Lost { why: "no snapshot yet".to_owned(), seconds: 0 };
-        Self { label, link, snapshot: None, history: History::default() }
+        Self { label, subject: None, link, snapshot: None, history: History::default() }
     }
 }
 
@@ -82,6 +85,8 @@ pub(super) struct State {
     pub(super) workers: BTreeMap<usize, Worker>,
     /// What is to be said of the search for workers.
     pub(super) note: Option<String>,
+    /// Alerts that fire, by the model that they are about.
+    pub(super) alerts: BTreeMap<Subject, Vec<String>>,
     pub(super) sort: Sort,
     pub(super) filter: String,
     /// The filter is being typed.
@@ -98,6 +103,7 @@ impl State {
         Self {
             workers: labels.into_iter().map(Worker::new).enumerate().collect(),
             note: None,
+            alerts: BTreeMap::new(),
             sort: Sort::Name,
             filter: String::new(),
             is_typing: false,
@@ -108,8 +114,8 @@ impl State {
     }
 
     /// A worker is new.
-    pub(super) fn add(&mut self, worker: usize, label: String) {
-        self.workers.insert(worker, Worker::new(label));
+    pub(super) fn add(&mut self, worker: usize, label: String, subject: Option<Subject>) {
+        self.workers.insert(worker, Worker { subject, ..Worker::new(label) });
     }
 
     /// A worker is gone.

@@ -50,9 +50,10 @@ fn watch(
             match said.try_recv() {
                 Ok(Said::Snapshot(worker, snapshot)) => state.take(worker, *snapshot),
                 Ok(Said::Lost(worker, why, time)) => state.lose(worker, why, time.as_secs()),
-                Ok(Said::Came(worker, label)) => state.add(worker, label),
+                Ok(Said::Came(worker, label, subject)) => state.add(worker, label, Some(subject)),
                 Ok(Said::Gone(worker)) => state.remove(worker),
                 Ok(Said::Looked(note)) => state.note = note,
+                Ok(Said::Alerts(alerts)) => state.alerts = alerts,
                 Ok(Said::Panicked) => bail!("a link to a worker failed; this is a fault of belfry top"),
                 Err(TryRecvError::Empty) => break,
                 // Links end only after this loop.

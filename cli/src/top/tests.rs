@@ -96,6 +96,25 @@ fn golden_screens() {
 }
 
 #[test]
+fn golden_screens_of_a_cluster() {
+    let mut state = State::new([]);
+    golden("no-worker", &shown(&state, (80, 24)));
+
+    let subject = ("search".to_owned(), "minilm".to_owned());
+    state.add(7, "minilm-7c9f5d-x2x1w".to_owned(), Some(subject.clone()));
+    for snapshot in recorded() {
+        state.take(7, snapshot);
+    }
+    state.alerts = [(subject, vec!["InferenceHighErrorRate (critical)".to_owned()])].into();
+    state.note = Some("3 more workers run: choose some with -n or by the names of models".to_owned());
+    golden("kube", &shown(&state, (120, 24)));
+
+    state.remove(7);
+    (state.note, state.alerts) = (None, Default::default());
+    assert_eq!(shown(&state, (80, 24)), shown(&State::new([]), (80, 24)), "a worker that is gone leaves nothing");
+}
+
+#[test]
 fn golden_screen_of_a_gpu() {
     let mut state = State::new(["localhost:8080".to_owned()]);
     let gpu = Gpu {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::kubectl::{last_line, missing};
+use crate::kubectl::{last_line, missing};
 
 /// Longest wait for kubectl to listen.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -91,7 +91,7 @@ impl Screen {
         let has_seen = state.workers.values().any(|worker| worker.snapshot.is_some());
         Self {
             server: worker.map(server).unwrap_or_default(),
-            link: link(worker, state.note.as_deref()),
+            link: link(worker, state),
             devices: worker.map(devices).unwrap_or_default(),
             models,
             empty: match (state.workers.is_empty(), has_seen) {
@@ -115,7 +115,8 @@ fn server(worker: &Worker) -> String {
     format!("{name}  belfry {version}  up {up}  pid {}  user {user}  {label}", server.pid)
 }
 
-fn link(worker: Option<&Worker>, note: Option<&str>) -> (String, Mood) {
+/// The link of a worker, the alerts of its model, and what is to be said of the search for workers.
+fn link(worker: Option<&Worker>, state: &State) -> (String, Mood) {
     let (link, mood) = match worker.map(|worker| &worker.link) {
         None => (String::new(), Mood::Busy),
         Some(Link::Live) => ("live".to_owned(), Mood::Good),
@@ -123,10 +124,12 @@ fn link(worker: Option<&Worker>, note: Option<&str>) -> (String, Mood) {
             (format!("LOST for {}: {}; trying again", age(*seconds as f64), plain(why)), Mood::Bad)
         }
     };
-    match note {
-        Some(note) => (format!("{link}  NOTE {}", plain(note)).trim_start().to_owned(), Mood::Bad),
-        None => (link, mood),
-    }
+    let alerts = worker.and_then(|worker| state.alerts.get(worker.subject.as_ref()?));
+    let alerts = alerts.map(|alerts| format!("ALERT {}", plain(&alerts.join(", "))));
+    let note = state.note.as_ref().map(|note| format!("NOTE {}", plain(note)));
+    let mood = if alerts.is_some() || note.is_some() { Mood::Bad } else { mood };
+    let parts: Vec<_> = [Some(link), alerts, note].into_iter().flatten().filter(|part| !part.is_empty()).collect();
+    (parts.join("  "), mood)
 }
 
 /// The GPUs of a worker; where it has none, its cores and its memory.

@@ -78,3 +78,5 @@ pub const DRAIN_DELAY_SECONDS: &str = "BELFRY_DRAIN_DELAY_SECONDS";
 pub const DRAIN_TIMEOUT_SECONDS: &str = "BELFRY_DRAIN_TIMEOUT_SECONDS";
 /// `true` writes logs as one JSON object per line.
 pub const LOG_JSON: &str = "BELFRY_LOG_JSON";
+/// Share of the answered requests that are logged, from 0 to 1.
+pub const LOG_REQUESTS: &str = "BELFRY_LOG_REQUESTS";

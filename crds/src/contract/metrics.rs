@@ -101,18 +101,26 @@ metrics! {
         "Time that callers waited after the last byte of their request who left before the answer (status 499)."
     Worker Counter TOKENS = "inference_tokens_total" ["tokens"] (closed("type", &["input"]));
         "Tokens that went through the model, special tokens included."
+    Worker Counter REQUEST_BYTES = "inference_request_bytes_total" ["bytes"] ();
+        "Bytes of the bodies of inference requests that were read whole."
+    Worker Counter RESPONSE_BYTES = "inference_response_bytes_total" ["bytes"] ();
+        "Bytes of the bodies of the answers to inference requests, errors among them."
     Worker Histogram BATCH_SIZE = "inference_batch_size" ["texts"] ()
         buckets &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
         "Texts in one forward pass."
     Worker Histogram BATCH_TOKENS = "inference_batch_tokens" ["tokens"] ()
         buckets &[16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65536.0];
         "Tokens in one forward pass."
+    Worker Gauge BATCH_TOKENS_LIMIT = "inference_batch_tokens_limit" ["tokens"] ();
+        "Most tokens in one forward pass; the mean of inference_batch_tokens beside it is how full the passes are. No token is padding."
     Worker Counter DEVICE_BUSY = "inference_device_busy_seconds_total" ["seconds"] ();
         "Time in which the device worked on forward passes; its rate is the share of the device that is in use."
     Worker Gauge QUEUE_DEPTH = "inference_queue_depth" ["texts"] ();
         "Texts that wait for a forward pass."
     Worker Gauge QUEUE_CAPACITY = "inference_queue_capacity" ["texts"] ();
         "Most texts that may wait; one more is answered with 429."
+    Worker Gauge QUEUE_OLDEST_WAIT = "inference_queue_oldest_wait_seconds" ["seconds"] ();
+        "Time that the text has waited for a forward pass which has waited longest; 0 when none waits."
     Worker Gauge ACTIVE_REQUESTS = "inference_active_requests" ["requests"] ();
         "Inference requests that were accepted and are not answered yet."
     Worker Gauge OPEN_CONNECTIONS = "inference_open_connections" ["connections"] ();
@@ -161,6 +169,14 @@ metrics! {
         "Of these, those in which its CPU limit held it back; the share is what a higher limit would free."
     Worker Counter CONTAINER_CPU_THROTTLED = "inference_container_cpu_throttled_seconds_total" ["seconds"] ();
         "Time for which its CPU limit held its threads back."
+    Worker Gauge HTTP_THREADS = "inference_http_threads" ["threads"] ();
+        "Threads that speak HTTP. The model and its tokenizer have threads of their own."
+    Worker Counter HTTP_BUSY = "inference_http_busy_seconds_total" ["seconds"] ();
+        "Time in which these threads worked, all together; at their number a second, answers wait for them."
+    Worker Gauge HTTP_TASKS = "inference_http_tasks" ["tasks"] ();
+        "Connections, requests and timers that these threads look after."
+    Worker Counter LOG_LINES_DROPPED = "inference_log_lines_dropped_total" ["lines"] ();
+        "Log lines that were lost because nothing took them from standard output in time. No request waits for the log."
     Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
         (one_per("version", "process"), one_per("torch", "process"), one_per("isa", "process"));
         "Always 1; the labels name the worker's version, its libtorch and its instruction set."

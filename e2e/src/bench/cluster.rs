@@ -6,8 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 
 use super::plain;
@@ -93,6 +93,20 @@ impl BenchCluster {
         wait::until("the warm-up is gone", secs(60), async || match namespaces.get_opt(NAME).await? {
             Some(namespace) => bail!("{:?}", namespace.status),
             None => Ok(()),
+        })
+        .await
+    }
+
+    /// Waits until the controllers have made a pod for each model.
+    pub(super) async fn until_every_pod_is_made(&self, models: usize) -> Result<()> {
+        let pods = Api::<Pod>::all(self.admin.clone());
+        let limit = secs(120) + Duration::from_millis(200) * u32::try_from(models)?;
+        wait::until("a pod for each model", limit, async || {
+            let first = pods.list_metadata(&ListParams::default().limit(1)).await?;
+            let more = first.metadata.remaining_item_count.unwrap_or_default();
+            let made = first.items.len() + usize::try_from(more)?;
+            ensure!(made >= models, "{made} of {models} pods");
+            Ok(())
         })
         .await
     }

@@ -28,13 +28,19 @@ use crate::{operator, sample};
 /// thousand in one would measure them.
 pub(super) const IN_A_NAMESPACE: usize = 100;
 
+/// Seconds.
+const DAY: i32 = 24 * 60 * 60;
+
 /// As many models as are asked for, `m-00000` and so on, from a sample, each in the namespace for its number.
 pub(super) fn models(
     sample_name: &str,
     namespace: impl Fn(usize) -> String,
     count: usize,
 ) -> Result<Vec<InferenceModel>> {
-    let model = sample(sample_name)?;
+    let mut model = sample(sample_name)?;
+    // There is no node, so that no pod starts. By default each Deployment would say after 15 minutes that it makes no progress, and the
+    // models would be at rest only when all had.
+    model.spec.probes.get_or_insert_default().startup_budget_seconds = Some(DAY);
     let numbered = |number| {
         let mut model = model.clone();
         model.metadata.name = Some(name(number));

@@ -6,6 +6,7 @@ mod cases;
 mod bad_input;
 mod bad_model;
 mod bucket;
+mod bundle;
 mod engines;
 mod faults;
 mod http;

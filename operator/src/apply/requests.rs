@@ -150,7 +150,7 @@ impl ChildRequests<'_> {
         if let Ok(answer) = &result
             && is_apply
         {
-            cache.child_answered(&write, key, (child.kind(), child.name.clone()), answer.clone());
+            cache.child_answered(&write, key, child.role, answer.clone());
         }
         result.map(|(_, deployment)| deployment).map_err(failure)
     }

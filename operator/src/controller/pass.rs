@@ -13,7 +13,6 @@ use crate::loaded::Identities;
 use crate::observe::{Cause, DeploymentState, ModelKey, Observed, Selection};
 use crate::status::{Facts, Pass, ScalingFacts, left_behind, released, status};
 use belfry_render::children::metadata;
-use belfry_render::role::Role;
 
 /// How a pass ended that did not break off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +43,7 @@ pub(super) async fn reconcile(key: &ModelKey, cause: Cause, context: &Context) -
         return Ok(Ended::with(Outcome::Gone));
     };
     let Observed { model, pods, .. } = &observed;
-    let mut roles = observed.children.keys().filter_map(|(kind, name)| Role::of(*kind, name, &key.name));
-    let has_scaler = roles.any(Role::is_scaler);
+    let has_scaler = observed.children.keys().any(|role| role.is_scaler());
     if let Some(taken_over) = left_behind(model, has_scaler, observed.deployment.as_ref()) {
         write_status::write(model, taken_over, context).await?;
         return Ok(again);

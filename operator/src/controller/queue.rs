@@ -177,7 +177,7 @@ mod tests {
             queue.add(key(name), wait(after(start, seconds), Urgency::Children));
         }
         let now = after(start, 60);
-        let order: Vec<_> = std::iter::from_fn(|| queue.take(now)).map(|(key, _)| key.name).collect();
+        let order: Vec<_> = std::iter::from_fn(|| queue.take(now)).map(|(key, _)| key.name.to_string()).collect();
         assert_eq!(order, ["new", "edited", "status", "later"]);
     }
 

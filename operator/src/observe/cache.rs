@@ -14,7 +14,6 @@ use kube::core::DynamicObject;
 use parking_lot::RwLock;
 
 use super::live_child::version;
-use super::texts::Texts;
 use super::writes::{Ticket, Writes, WrittenObject};
 use super::{
     DeploymentState, Few, ForeignScalers, LiveChild, ModelKey, Nodes, Observed, PodReport, Prometheuses, ScalerReport,
@@ -32,16 +31,15 @@ pub struct Cache {
     nodes: Nodes,
     foreign_scalers: ForeignScalers,
     prometheuses: Prometheuses,
-    texts: Texts,
 }
 
 /// What is known of one model, or of objects that name it.
 #[derive(Default)]
 struct Entry {
     model: Option<Arc<StoredModel>>,
-    children: Few<(ChildKind, String), LiveChild>,
+    children: Few<Role, LiveChild>,
     deployment: Option<DeploymentState>,
-    scaler: Option<(ChildKind, ScalerReport)>,
+    scaler: Option<(Role, ScalerReport)>,
     pods: Few<String, PodReport>,
 }
 
@@ -51,7 +49,7 @@ struct Facts {
     /// A Deployment: how far its pods are.
     deployment: Option<DeploymentState>,
     /// A scaler: what its controller says.
-    scaler: Option<(ChildKind, ScalerReport)>,
+    scaler: Option<(Role, ScalerReport)>,
 }
 
 /// How much of a child a watch shows.
@@ -189,7 +187,7 @@ impl Cache {
             return true;
         }
         let is_another = known != Some(version(&model));
-        entry.model = Some(Arc::new(StoredModel::of(model, &self.texts)));
+        entry.model = Some(Arc::new(StoredModel::of(model)));
         is_another
     }
 
@@ -209,7 +207,8 @@ impl Cache {
         });
     }
 
-    /// Notes a child as a watch shows it, unless a later state of it is known. `compare` is asked what the child holds
+    /// Notes a child as a watch shows it, unless a later state of it is known. An object that is none of the model's children is
+    /// left out. `compare` is asked what the child holds
     /// when its content is shown for the first time. Returns how soon the model needs a pass; `None` when the event only
     /// repeats what is known, such as an answer to a write.
     pub fn child_seen(
@@ -220,13 +219,14 @@ impl Cache {
         compare: impl FnOnce(&InferenceModel, &DynamicObject, Option<&Deployed>) -> Option<ContentHash>,
     ) -> Option<Urgency> {
         let name = object.name_any();
+        let role = Role::of(kind, &name, &key.name)?;
         let target = WrittenObject::child(key, kind, &name);
         let is_under_way = {
             let mut writes = self.writes.lock();
             writes.object_seen(&target);
             writes.has(&target)
         };
-        let (known, model, deployed) = self.known(key, (kind, &name));
+        let (known, model, deployed) = self.known(key, role);
         let mut live = match content {
             Content::Whole(object) => LiveChild::of(object),
             Content::Metadata => LiveChild::unread(object),
@@ -248,28 +248,24 @@ impl Cache {
             }
         };
         let facts = match content {
-            Content::Whole(object) => Facts::of(key, kind, object),
+            Content::Whole(object) => Facts::of(role, object),
             Content::Metadata => Facts::default(),
         };
-        let has_other_facts = self.note(key, (kind, name), live, facts);
+        let has_other_facts = self.note(key, role, live, facts);
         if is_another { Some(Urgency::Children) } else { has_other_facts.then_some(Urgency::Status) }
     }
 
-    fn known(
-        &self,
-        key: &ModelKey,
-        (kind, name): (ChildKind, &str),
-    ) -> (Option<LiveChild>, Option<Arc<StoredModel>>, Option<Deployed>) {
+    fn known(&self, key: &ModelKey, role: Role) -> (Option<LiveChild>, Option<Arc<StoredModel>>, Option<Deployed>) {
         let models = self.models.read();
         let Some(entry) = models.get(key) else { return (None, None, None) };
         let deployed = entry.deployment.as_ref().map(|deployment| deployment.deployed.clone());
-        (entry.children.get(&(kind, name.to_owned())).cloned(), entry.model.clone(), deployed)
+        (entry.children.get(&role).cloned(), entry.model.clone(), deployed)
     }
 
     /// What is known of a child.
     #[must_use]
     pub fn child(&self, key: &ModelKey, kind: ChildKind, name: &str) -> Option<LiveChild> {
-        self.known(key, (kind, name)).0
+        self.known(key, Role::of(kind, name, &key.name)?).0
     }
 
     /// Notes that a child is about to be written or deleted.
@@ -284,22 +280,22 @@ impl Cache {
         &self,
         write: &Write<'_>,
         key: &ModelKey,
-        child: (ChildKind, String),
+        role: Role,
         (live, deployment): (LiveChild, Option<DeploymentState>),
     ) {
         // The lock is held until the answer is noted, so that no deletion comes in between.
         let writes = self.writes.lock();
         if writes.counts(write.ticket, live.version()) {
-            self.note(key, child, live, Facts { deployment, scaler: None });
+            self.note(key, role, live, Facts { deployment, scaler: None });
         }
     }
 
     /// Returns whether the state of the Deployment or of the scaler changed.
-    fn note(&self, key: &ModelKey, child: (ChildKind, String), mut live: LiveChild, facts: Facts) -> bool {
+    fn note(&self, key: &ModelKey, role: Role, mut live: LiveChild, facts: Facts) -> bool {
         let Facts { deployment, scaler } = facts;
         let mut models = self.models.write();
         let entry = models.entry(key.clone()).or_default();
-        if let Some(known) = entry.children.get_mut(&child) {
+        if let Some(known) = entry.children.get_mut(&role) {
             let is_unchanged = known.has_content_of(&live);
             if known.is_newer_than(&live) {
                 // The watch has overtaken the answer.
@@ -312,7 +308,7 @@ impl Cache {
                 live.continues(known);
             }
         }
-        entry.children.insert(child, live);
+        entry.children.insert(role, live);
         let is_other_deployment = deployment.is_some() && entry.deployment != deployment;
         if is_other_deployment {
             entry.deployment = deployment;
@@ -328,18 +324,16 @@ impl Cache {
     pub fn child_gone(&self, key: &ModelKey, kind: ChildKind, name: &str, version: u64) {
         let mut writes = self.writes.lock();
         writes.object_ended(&WrittenObject::child(key, kind, name), version);
+        let Some(role) = Role::of(kind, name, &key.name) else { return };
         self.change(key, |entry| {
-            let child = (kind, name.to_owned());
-            if entry.children.get(&child).is_some_and(|known| known.version() > version) {
+            if entry.children.get(&role).is_some_and(|known| known.version() > version) {
                 return;
             }
-            entry.children.remove(&child);
-            if kind == ChildKind::Deployment {
+            entry.children.remove(&role);
+            if role == Role::Workers {
                 entry.deployment = None;
             }
-            if name == key.name {
-                entry.scaler.take_if(|(known, _)| *known == kind);
-            }
+            entry.scaler.take_if(|(known, _)| *known == role);
         });
     }
 
@@ -373,12 +367,10 @@ impl Cache {
 }
 
 impl Facts {
-    fn of(key: &ModelKey, kind: ChildKind, object: &DynamicObject) -> Self {
-        // KEDA gives its own HorizontalPodAutoscaler the labels of the ScaledObject, but another name.
-        let is_scaler = Role::of(kind, &object.name_any(), &key.name).is_some_and(Role::is_scaler);
+    fn of(role: Role, object: &DynamicObject) -> Self {
         Self {
-            deployment: (kind == ChildKind::Deployment).then(|| DeploymentState::of(object)),
-            scaler: is_scaler.then(|| (kind, scaler_report(object))),
+            deployment: (role == Role::Workers).then(|| DeploymentState::of(object)),
+            scaler: role.is_scaler().then(|| (role, scaler_report(object))),
         }
     }
 }

@@ -42,8 +42,8 @@ impl ForeignScalers {
     /// Those of a model.
     pub(super) fn of(&self, model: &ModelKey) -> Vec<ForeignScaler> {
         let scalers = self.scalers.read();
-        let first = (model.namespace.clone(), String::new());
-        let near = scalers.range(first..).take_while(|((namespace, _), _)| *namespace == model.namespace);
+        let first = (model.namespace.to_string(), String::new());
+        let near = scalers.range(first..).take_while(|((namespace, _), _)| **namespace == *model.namespace);
         near.filter(|(_, (key, _))| key == model).map(|(_, (_, scaler))| scaler.clone()).collect()
     }
 
@@ -81,7 +81,7 @@ fn read(object: &DynamicObject) -> Option<(ModelKey, ForeignScaler)> {
         ("belfry.dev", "InferenceModel") => ScaleTarget::Model,
         _ => return None,
     };
-    let key = ModelKey { namespace: object.namespace()?, name: target["name"].as_str()?.to_owned() };
+    let key = ModelKey::new(&object.namespace()?, target["name"].as_str()?);
     Some((key, ForeignScaler { name: object.name_any(), target: kind }))
 }
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn keys(triggers: Vec<Trigger>) -> Vec<String> {
-        triggers.into_iter().map(|trigger| trigger.key.name).collect()
+        triggers.into_iter().map(|trigger| trigger.key.name.to_string()).collect()
     }
 
     #[test]

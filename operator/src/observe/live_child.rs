@@ -1,6 +1,7 @@
 //! What is kept of a live child: enough to see whether it still is as the operator made it.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use kube::core::DynamicObject;
@@ -8,11 +9,13 @@ use serde_json::Value;
 
 use belfry_render::children::metadata::{self, ContentHash};
 
+use super::texts::share;
+
 /// A child in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveChild {
     /// UID of the owner that controls it.
-    pub owner: Option<Box<str>>,
+    pub owner: Option<Arc<str>>,
     /// Hash of the desired object of which every field is known to be there.
     pub holds: Option<ContentHash>,
     /// Hash in the annotation of an object of which only the metadata was read. Only the object itself shows whether it is true.
@@ -47,7 +50,7 @@ impl LiveChild {
     fn of_metadata(object: &impl ResourceExt) -> Self {
         let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
         let version = version(object);
-        let owner = owner.map(|owner| owner.uid.as_str().into());
+        let owner = owner.map(|owner| share(&owner.uid));
         Self { owner, version, since: version, ..Self::default() }
     }
 

@@ -6,12 +6,14 @@ mod obstacle;
 mod stage;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use belfry_crds::condition::Reason;
 use belfry_crds::contract::env;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 
+use super::texts::share;
 use belfry_render::deployed::WORKER;
 use belfry_render::quantity::{GPU, amount_of};
 
@@ -42,11 +44,11 @@ pub struct PodReport {
     /// Where it answers; `None` before it has an address.
     pub address: Option<IpAddr>,
     /// Image of the worker's container.
-    pub image: String,
+    pub image: Arc<str>,
     /// Digest of the one model that it serves, 64 hexadecimal digits; `None` for a worker that serves any.
     pub sha256: Option<String>,
     /// The node on which it holds what it requests; `None` before it has one, and after it has ended.
-    pub node: Option<String>,
+    pub node: Option<Arc<str>>,
     /// What its containers request.
     pub requests: PodRequests,
 }
@@ -101,7 +103,7 @@ impl PodReport {
             waiting: None,
             restarts: 0,
             address: None,
-            image: String::new(),
+            image: Arc::default(),
             sha256: None,
             node: None,
             requests: PodRequests::default(),
@@ -128,9 +130,9 @@ pub fn report(pod: &Pod) -> PodReport {
         waiting: containers.waiting().filter(|_| !stage.has_ended()),
         restarts: containers.own().map_or(0, |container| container.restart_count),
         address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
-        image: worker(&spec).and_then(|worker| worker.image.clone()).unwrap_or_default(),
+        image: share(worker(&spec).and_then(|worker| worker.image.as_deref()).unwrap_or_default()),
         sha256: worker(&spec).and_then(sha256),
-        node: spec.node_name.clone().filter(|_| !stage.has_ended()),
+        node: spec.node_name.as_deref().filter(|_| !stage.has_ended()).map(share),
         requests: PodRequests::of(&spec),
         stage,
     }

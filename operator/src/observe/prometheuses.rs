@@ -122,7 +122,7 @@ impl NamespacesSink {
 
     fn models_of(&self, namespace: &str) -> Vec<Trigger> {
         let mut triggers = all_models(&self.cache, true);
-        triggers.retain(|trigger| trigger.key.namespace == namespace);
+        triggers.retain(|trigger| &*trigger.key.namespace == namespace);
         triggers
     }
 }

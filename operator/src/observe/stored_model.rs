@@ -7,15 +7,18 @@ use belfry_crds::{InferenceModel, InferenceModelSpec, InferenceModelStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 
 use super::live_child::version;
-use super::texts::Texts;
+use super::texts::share;
 use belfry_render::children::metadata::ContentHash;
 use belfry_render::validate::wanted_replicas;
+
+/// The whole specification once more, for `kubectl apply`.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// A model whose status takes a quarter of the room. Its conditions and objects are sixty texts, of which nearly all are the same
 /// in every model.
 #[derive(Debug)]
 pub struct StoredModel {
-    /// Without the fields of its managers.
+    /// Without the fields of its managers, and what `kubectl apply` left for itself.
     pub metadata: ObjectMeta,
     /// The specification.
     pub spec: InferenceModelSpec,
@@ -54,14 +57,17 @@ struct StoredChild {
 
 impl StoredModel {
     /// Stores a model.
-    pub(super) fn of(model: InferenceModel, texts: &Texts) -> Self {
+    pub(super) fn of(model: InferenceModel) -> Self {
         let version = version(&model);
         let InferenceModel { mut metadata, spec, status } = model;
         metadata.managed_fields = None;
-        Self { metadata, spec, status: status.map(|status| Box::new(StoredStatus::of(status, texts))), version }
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(LAST_APPLIED);
+        }
+        Self { metadata, spec, status: status.map(|status| Box::new(StoredStatus::of(status))), version }
     }
 
-    /// The model as the API server sent it, without the fields of its managers.
+    /// The model as the API server sent it, but for what is left out of the metadata.
     #[must_use]
     pub fn whole(&self) -> InferenceModel {
         let status = self.status.as_ref().map(|status| status.whole());
@@ -106,9 +112,9 @@ impl StoredModel {
 }
 
 impl StoredStatus {
-    fn of(mut status: InferenceModelStatus, texts: &Texts) -> Self {
-        let conditions = std::mem::take(&mut status.conditions).iter().map(|c| StoredCondition::of(c, texts)).collect();
-        let children = std::mem::take(&mut status.children).iter().map(|c| StoredChild::of(c, texts)).collect();
+    fn of(mut status: InferenceModelStatus) -> Self {
+        let conditions = std::mem::take(&mut status.conditions).iter().map(StoredCondition::of).collect();
+        let children = std::mem::take(&mut status.children).iter().map(StoredChild::of).collect();
         Self { conditions, children, rest: status }
     }
 
@@ -122,12 +128,12 @@ impl StoredStatus {
 }
 
 impl StoredCondition {
-    fn of(condition: &Condition, texts: &Texts) -> Self {
+    fn of(condition: &Condition) -> Self {
         Self {
-            type_: texts.share(&condition.type_),
-            status: texts.share(&condition.status),
-            reason: texts.share(&condition.reason),
-            message: texts.share(&condition.message),
+            type_: share(&condition.type_),
+            status: share(&condition.status),
+            reason: share(&condition.reason),
+            message: share(&condition.message),
             observed_generation: condition.observed_generation,
             since: condition.last_transition_time.clone(),
         }
@@ -146,14 +152,14 @@ impl StoredCondition {
 }
 
 impl StoredChild {
-    fn of(child: &ChildStatus, texts: &Texts) -> Self {
+    fn of(child: &ChildStatus) -> Self {
         Self {
-            group: texts.share(&child.group),
-            kind: texts.share(&child.kind),
-            name: texts.share(&child.name),
+            group: share(&child.group),
+            kind: share(&child.kind),
+            name: share(&child.name),
             hash: ContentHash::parse(&child.hash),
             state: child.state,
-            reason: child.reason.as_ref().map(|reason| texts.share(reason)),
+            reason: child.reason.as_ref().map(|reason| share(reason)),
         }
     }
 
@@ -208,19 +214,30 @@ mod tests {
 
     #[test]
     fn a_stored_model_is_the_model_that_came() {
-        let texts = Texts::default();
         let mut without = model("new");
         without.status = None;
         for model in [model("minilm"), without] {
-            let stored = StoredModel::of(model.clone(), &texts);
+            let stored = StoredModel::of(model.clone());
             assert_eq!(json!(stored.whole()), json!(model));
             assert_eq!(stored.whole().status, model.status);
         }
     }
 
     #[test]
+    fn what_others_left_in_the_metadata_for_themselves_is_not_stored() {
+        let mut model = model("minilm");
+        let theirs =
+            [(LAST_APPLIED, "{}"), ("team", "search")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        model.metadata.annotations = Some(theirs.into());
+        model.metadata.managed_fields = Some(vec![Default::default()]);
+        let whole = StoredModel::of(model).whole();
+        assert_eq!(whole.metadata.managed_fields, None);
+        assert!(whole.metadata.annotations.unwrap().into_keys().eq(["team".to_owned()]));
+    }
+
+    #[test]
     fn what_is_read_without_the_whole_is_what_the_whole_says() {
-        let stored = StoredModel::of(model("minilm"), &Texts::default());
+        let stored = StoredModel::of(model("minilm"));
         assert_eq!((stored.version(), stored.observed_generation(), stored.wanted_replicas()), (7, Some(2), 2));
         assert_eq!(stored.runtime().unwrap().image, "worker:1");
         let conditions: Vec<_> = stored.conditions().collect();
@@ -231,8 +248,7 @@ mod tests {
 
     #[test]
     fn two_models_share_the_words_that_they_have_in_common() {
-        let texts = Texts::default();
-        let [one, other] = ["a", "b"].map(|name| StoredModel::of(model(name), &texts).status.unwrap());
+        let [one, other] = ["a", "b"].map(|name| StoredModel::of(model(name)).status.unwrap());
         assert!(Arc::ptr_eq(&one.conditions[0].message, &other.conditions[0].message));
         assert!(Arc::ptr_eq(&one.children[0].kind, &other.children[0].kind));
         assert!(!Arc::ptr_eq(&one.children[0].name, &other.children[0].name));

@@ -1,13 +1,21 @@
 //! Texts that many models share, kept once.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
+/// Every text that is shared in this process. Who shares one need not know who else does.
+static TEXTS: LazyLock<Texts> = LazyLock::new(Texts::default);
+
+/// The kept text that equals this one; from now on this one, if there was none.
+pub(super) fn share(text: &str) -> Arc<str> {
+    TEXTS.share(text)
+}
+
 /// A set of texts. One that is in no use goes at the next sweep.
 #[derive(Default)]
-pub(super) struct Texts(Mutex<Kept>);
+struct Texts(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
@@ -20,8 +28,7 @@ struct Kept {
 const FEW: usize = 1000;
 
 impl Texts {
-    /// The kept text that equals this one; from now on this one, if there was none.
-    pub(super) fn share(&self, text: &str) -> Arc<str> {
+    fn share(&self, text: &str) -> Arc<str> {
         let mut kept = self.0.lock();
         if let Some(known) = kept.texts.get(text) {
             return known.clone();

@@ -70,7 +70,7 @@ async fn metric(
             format!("labelSelector: {MODEL_LABEL}=MODEL names the model, and {:?} does not", selection.label_selector);
         return refused(StatusCode::BAD_REQUEST, "BadRequest", &text);
     };
-    let key = ModelKey { namespace, name: model.to_owned() };
+    let key = ModelKey::new(&namespace, model);
     let item = scaling.value(&key, type_).await.map(|found| {
         json!({
             "metricName": metric,

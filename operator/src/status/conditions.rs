@@ -165,7 +165,7 @@ impl<'a> Rollout<'a> {
     fn worst(&self) -> Option<(Reason, String)> {
         let obstacle = |pod: &&PodReport| {
             let Obstacle { reason, words } = pod.obstacle.as_ref()?;
-            let words = words.repeated(pod.image == self.model.runtime.default_image);
+            let words = words.repeated(*pod.image == *self.model.runtime.default_image);
             Some((*reason, format!("pod {}: {words}", pod.name)))
         };
         self.pods.iter().filter_map(obstacle).min_by_key(|(reason, _)| *reason == Reason::Loading)

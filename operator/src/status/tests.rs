@@ -53,8 +53,10 @@ fn deployment(replicas: i32, updated: i32) -> DeploymentState {
 }
 
 fn ready_pods(count: i32) -> Vec<PodReport> {
-    let pod =
-        |number| PodReport { image: Settings::default().worker_image, ..PodReport::ready(&format!("minilm-{number}")) };
+    let pod = |number| PodReport {
+        image: Settings::default().worker_image.into(),
+        ..PodReport::ready(&format!("minilm-{number}"))
+    };
     (0..count).map(pod).collect()
 }
 

@@ -17,6 +17,7 @@ use super::{cors, docs, kserve, page, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason, body};
+use crate::server::Peer;
 use crate::state::App;
 
 /// Paths that need no key.
@@ -37,6 +38,13 @@ impl Access {
     }
 }
 
+/// Where the audit log stands among the logs: who was refused, and which model was loaded and unloaded.
+pub(crate) const AUDIT: &str = "belfry_worker::audit";
+
+/// The key that a request came with, as the logs name it: the first digits of its SHA-256. Nothing leads from them to the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyId(pub(super) String);
+
 /// Keys of callers, as hashes: all of one length, so that a comparison takes the same time for every key.
 #[derive(Clone, Debug, Default)]
 struct Keys(Vec<[u8; 32]>);
@@ -47,26 +55,27 @@ impl Keys {
     }
 
     /// Compares with every key to its end, so that the time does not say which one was close.
-    fn hold(&self, given: &[u8]) -> bool {
+    fn hold(&self, given: &[u8]) -> Option<KeyId> {
         let given: [u8; 32] = Sha256::digest(given).into();
-        self.0.iter().fold(false, |found, key| {
+        let is_held = self.0.iter().fold(false, |found, key| {
             let differs = key.iter().zip(given).fold(0, |differs, (one, two)| differs | (one ^ two));
             found | (black_box(differs) == 0)
-        })
+        });
+        is_held.then(|| KeyId(given.iter().take(4).map(|byte| format!("{byte:02x}")).collect()))
     }
 
-    /// Refuses a request without one of the keys. What came is shown nowhere: it may be the key of another server.
-    fn check(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+    /// Refuses a request without one of the keys, if there are any. What came is shown nowhere: it may be the key of another server.
+    fn check(&self, headers: &HeaderMap) -> Result<Option<KeyId>, &'static str> {
         if self.0.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let Some(given) = headers.get(header::AUTHORIZATION) else {
             return Err("this worker needs an API key; send it as Authorization: Bearer KEY");
         };
         match given.as_bytes().split_at_checked(b"Bearer ".len()) {
-            Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"Bearer ") && self.hold(key.trim_ascii()) => Ok(()),
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
-                Err("the API key is none of this worker's keys")
+            Some((scheme, key)) if scheme.eq_ignore_ascii_case(b"Bearer ") => {
+                let held = self.hold(key.trim_ascii());
+                held.map(Some).ok_or("the API key is none of this worker's keys")
             }
             _ => Err("the header Authorization has another scheme; send Authorization: Bearer KEY"),
         }
@@ -76,7 +85,7 @@ impl Keys {
 /// Answers what a browser asks before a request, refuses callers without a key, and lets pages read the answer.
 pub(super) async fn layer(
     State((app, access)): State<(Arc<App>, Arc<Access>)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let path = request.uri().path();
@@ -92,7 +101,12 @@ pub(super) async fn layer(
     }
     let mut response = match access.keys.check(request.headers()) {
         Err(message) if !OPEN.contains(&path) && !is_page(&request) => refused(&app, &request, message),
-        _ => next.run(request).await,
+        known => {
+            if let Ok(Some(key)) = known {
+                request.extensions_mut().insert(key);
+            }
+            next.run(request).await
+        }
     };
     cors::readable(&mut response, allowed);
     response
@@ -107,7 +121,8 @@ fn refused(app: &App, request: &Request, message: &str) -> Response {
     let (path, reason) = (request.uri().path(), Reason::Unauthorized);
     let endpoint = routes::endpoint(app, path);
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default();
-    tracing::info!(request_id, reason = reason.code(), message, "Request refused");
+    let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.to_string());
+    tracing::warn!(target: AUDIT, request_id, peer, path, why = message, "Authentication refused");
     if let Some(endpoint) = endpoint {
         app.metrics.answered(endpoint, (reason.status(endpoint).as_str(), reason.code()), Duration::ZERO);
     }

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody as _};
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::response::Response;
 
+use super::access::KeyId;
 use super::request_id::RequestId;
+use super::trace_context::trace_id;
 use crate::admit;
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason};
@@ -25,6 +27,10 @@ struct Call {
     app: Arc<App>,
     endpoint: Endpoint,
     id: String,
+    /// Of the trace that the caller has begun, if it has.
+    trace_id: Option<String>,
+    /// The key that the caller has, where keys are asked for.
+    key: Option<KeyId>,
     /// When the last byte of the body arrived; before that, when the first byte of the head arrived.
     began: Instant,
     texts: usize,
@@ -37,22 +43,27 @@ impl Call {
     fn new(app: Arc<App>, endpoint: Endpoint, request: &Request) -> Self {
         app.metrics.active_requests.inc();
         let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        Self { app, endpoint, id, began: Instant::now(), texts: 0, is_read: false, answered: false }
+        let (trace_id, key) = (trace_id(request.headers()), request.extensions().get().cloned());
+        Self { app, endpoint, id, trace_id, key, began: Instant::now(), texts: 0, is_read: false, answered: false }
     }
 
     fn count(&mut self, status: &str, reason: &'static str) {
         self.answered = true;
         let took = self.began.elapsed();
         self.app.metrics.answered(self.endpoint, (status, reason), took);
-        let (endpoint, milliseconds) = (self.endpoint.path(), took.as_millis() as u64);
-        let (request_id, texts) = (self.id.as_str(), self.texts);
+        let (endpoint, latency_ms) = (self.endpoint.path(), (took.as_secs_f64() * 1e5).round() / 100.0);
+        let (request_id, trace_id, batch_size) = (self.id.as_str(), self.trace_id.as_deref(), self.texts);
+        let key_id = self.key.as_ref().map(|key| key.0.as_str());
         macro_rules! log {
             ($level:ident, $message:literal) => {
-                tracing::$level!(request_id, endpoint, status, reason, texts, milliseconds, $message)
+                tracing::$level!(
+                    request_id, trace_id, key_id, endpoint, status, reason, batch_size, latency_ms, $message
+                )
             };
         }
-        // Logging every answered request at info would be most of a busy worker's work.
+        // A line at info for every answered request would be most of a busy worker's work, unless its user asks for it.
         match reason {
+            "ok" if self.app.logged.picks() => log!(info, "Request answered"),
             "ok" => log!(debug, "Request answered"),
             _ if status.starts_with('5') => log!(warn, "Request failed"),
             _ => log!(info, "Request refused"),
@@ -95,7 +106,7 @@ where
     F: AsyncFnOnce(Exchange<'_>, Bytes) -> Result<Response, ApiError>,
 {
     let mut call = Call::new(Arc::clone(&app), endpoint, &request);
-    match steps(&mut call, &app, request, route).await {
+    let response = match steps(&mut call, &app, request, route).await {
         Ok(response) => {
             call.count("200", "ok");
             response
@@ -104,7 +115,10 @@ where
             call.count(error.reason.status(endpoint).as_str(), error.reason.code());
             error.into_response(endpoint)
         }
-    }
+    };
+    // Every answer is whole before it is sent, so that its size is known.
+    app.metrics.response_bytes.inc_by(response.body().size_hint().lower());
+    response
 }
 
 /// Reads the body, whose time is the caller's, and then computes the answer within the time limit of a request.
@@ -115,6 +129,7 @@ where
     let limit = limit(request.headers(), app.limits.request_timeout())?;
     let (model, head, body) = admitted(app, call.endpoint, request).await?;
     (call.began, call.is_read) = (Instant::now(), true);
+    app.metrics.request_bytes.inc_by(body.bytes.len() as u64);
     let deadline = call.began + limit;
     let exchange = Exchange {
         app,

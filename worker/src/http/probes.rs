@@ -34,7 +34,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// The metrics, for Prometheus.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    app.metrics.queue_depth.set(i64::try_from(app.inbox.depth()).unwrap_or(i64::MAX));
+    app.measure();
     match app.metrics.render() {
         Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),

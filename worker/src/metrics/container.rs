@@ -1,14 +1,12 @@
 //! The series about the container, read from the kernel at each scrape. What the kernel does not say has no series: a 0 would look like
 //! a measurement.
 
-use std::collections::HashMap;
-
-use belfry_crds::contract::metric::{Kind, Metric};
+use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics as contract;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
 
-use super::labels;
+use super::family::{description, family};
 use crate::container::Container;
 
 /// Reads the container when it is asked for its series.
@@ -29,11 +27,7 @@ pub(super) const METRICS: &[&Metric] = &[
 
 impl ContainerCollector {
     pub(super) fn new() -> Result<Self, prometheus::Error> {
-        let description = |metric: &&Metric| {
-            let labels = labels(metric).into_iter().map(str::to_owned).collect();
-            Desc::new(metric.name.to_owned(), metric.help.to_owned(), labels, HashMap::new())
-        };
-        Ok(Self { descriptions: METRICS.iter().map(description).collect::<Result<_, _>>()? })
+        Ok(Self { descriptions: METRICS.iter().map(|metric| description(metric)).collect::<Result<_, _>>()? })
     }
 }
 
@@ -61,37 +55,8 @@ fn families(container: &Container) -> Vec<MetricFamily> {
         single(whole(container.throttled_periods)),
         single(container.throttled_seconds),
     ];
-    let family = |(metric, series): (&&Metric, Vec<(&str, f64)>)| {
-        let mut family = MetricFamily::default();
-        family.set_name(metric.name.to_owned());
-        family.set_help(metric.help.to_owned());
-        let is_counter = metric.kind == Kind::Counter;
-        family.set_field_type(if is_counter { MetricType::COUNTER } else { MetricType::GAUGE });
-        family.set_metric(series.into_iter().map(|(label, value)| one(metric, label, value)).collect());
-        family
-    };
-    METRICS.iter().zip(values).filter(|(_, series)| !series.is_empty()).map(family).collect()
-}
-
-fn one(metric: &Metric, value_of_label: &str, value: f64) -> proto::Metric {
-    let mut one = proto::Metric::default();
-    let pair = |name: &str| {
-        let mut pair = LabelPair::default();
-        pair.set_name(name.to_owned());
-        pair.set_value(value_of_label.to_owned());
-        pair
-    };
-    one.set_label(labels(metric).into_iter().map(pair).collect());
-    if metric.kind == Kind::Counter {
-        let mut counter = proto::Counter::default();
-        counter.set_value(value);
-        one.set_counter(counter);
-    } else {
-        let mut gauge = proto::Gauge::default();
-        gauge.set_value(value);
-        one.set_gauge(gauge);
-    }
-    one
+    let with_series = METRICS.iter().zip(values).filter(|(_, series)| !series.is_empty());
+    with_series.map(|(metric, series)| family(metric, series)).collect()
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Bench {
     fn request(&mut self, name: &str, lengths: &[usize]) {
         let texts = lengths.iter().enumerate().map(|(i, n)| self.text(&format!("{name}{i}"), *n)).collect();
         self.queue.reserve(lengths.len()).unwrap();
-        self.queue.push(texts);
+        self.queue.push(texts, self.now);
     }
 
     fn take(&mut self, limits: BatchLimits) -> String {
@@ -63,6 +63,21 @@ fn a_batch_takes_one_text_of_each_request_in_turn() {
     assert_eq!(bench.take(BatchLimits { tokens: 1000, texts: 4 }), "a0 b0 c0 a1");
     assert_eq!(bench.take(MANY), "a2 c1 a3");
     assert_eq!(bench.queue.depth(), 0);
+}
+
+#[test]
+fn the_oldest_text_is_that_of_the_request_that_came_first() {
+    let mut bench = Bench::new(100);
+    assert_eq!(bench.queue.oldest(), None);
+    let first = bench.now;
+    bench.request("a", &[10, 10]);
+    bench.now += Duration::from_secs(3);
+    bench.request("b", &[10]);
+    assert_eq!(bench.queue.oldest(), Some(first));
+    assert_eq!(bench.take(BatchLimits { tokens: 1000, texts: 2 }), "a0 b0");
+    assert_eq!(bench.queue.oldest(), Some(first), "a1 waits still");
+    bench.take(MANY);
+    assert_eq!(bench.queue.oldest(), None);
 }
 
 #[test]
@@ -117,7 +132,7 @@ fn texts_of_requests_that_ended_are_dropped_before_compute() {
     let late = Text { deadline: bench.now, ..bench.text("late", 10) };
     let good = bench.text("good", 10);
     bench.queue.reserve(3).unwrap();
-    bench.queue.push(vec![gone, late, good]);
+    bench.queue.push(vec![gone, late, good], bench.now);
     let taken = bench.queue.take(MANY, bench.now);
     assert_eq!(taken.batch.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["good"]);
     assert_eq!(taken.expired.iter().map(|t| t.name.as_str()).collect::<Vec<_>>(), ["late"]);

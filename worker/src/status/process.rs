@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use belfry_crds::contract::status::{MEMORY_THRESHOLD_PCT, Process};
 
-use crate::{container, cpu, native};
+use crate::{cpu, native};
 
 /// What stays the same while the process runs.
 pub(super) struct Identity {
@@ -28,15 +28,15 @@ pub(super) fn identity() -> &'static Identity {
     &IDENTITY
 }
 
-/// What it uses now.
-pub(super) fn uses() -> Process {
+/// What it uses now, beside the memory limit of its container.
+pub(super) fn uses(memory_limit_bytes: Option<u64>) -> Process {
     static MACHINE: LazyLock<Option<u64>> = LazyLock::new(|| bytes(&read("/proc/meminfo"), "MemTotal:"));
     let status = read("/proc/self/status");
     Process {
         cpu_seconds: native::cpu_time().as_secs_f64(),
         cpus: cpu::threads(0) as f64,
         resident_bytes: bytes(&status, "VmRSS:").unwrap_or_default(),
-        memory_limit_bytes: container::limit(),
+        memory_limit_bytes,
         memory_total_bytes: *MACHINE,
         memory_threshold_pct: MEMORY_THRESHOLD_PCT,
         threads: field(&status, "Threads:").and_then(|text| text.parse().ok()).unwrap_or_default(),
@@ -86,13 +86,13 @@ mod tests {
 
     #[test]
     fn this_process_uses_something() {
-        let before = uses();
+        let before = uses(None);
         assert!(
             before.cpu_seconds > 0.0 && before.resident_bytes > 1 << 20 && before.threads >= 1 && before.cpus >= 1.0
         );
         assert!(!identity().user.is_empty() && identity().folder.starts_with('/') && !identity().host.is_empty());
         let mut sum = 0_u64;
-        while uses().cpu_seconds <= before.cpu_seconds {
+        while uses(None).cpu_seconds <= before.cpu_seconds {
             sum = sum.wrapping_add(1);
         }
     }

@@ -27,9 +27,9 @@ impl Cache {
         namespace: Option<&str>,
         listed: &BTreeSet<(ModelKey, String)>,
     ) -> Vec<ModelKey> {
-        let children = |entry: &Entry| entry.children.keys().cloned().collect::<Vec<_>>();
-        let gone = self.unlisted(namespace, listed, |entry| {
-            children(entry).into_iter().filter(|(k, _)| *k == kind).map(|(_, name)| name).collect()
+        let gone = self.unlisted(namespace, listed, |key, entry| {
+            let roles = entry.children.keys().filter(|role| role.kind() == kind);
+            roles.map(|role| role.name(&key.name)).collect()
         });
         gone.iter().for_each(|(key, name)| self.child_gone(key, kind, name, u64::MAX));
         gone.into_iter().map(|(key, _)| key).collect()
@@ -41,7 +41,7 @@ impl Cache {
         namespace: Option<&str>,
         listed: &BTreeSet<(ModelKey, String)>,
     ) -> Vec<ModelKey> {
-        let gone = self.unlisted(namespace, listed, |entry| entry.pods.keys().cloned().collect());
+        let gone = self.unlisted(namespace, listed, |_, entry| entry.pods.keys().cloned().collect());
         gone.iter().for_each(|(key, name)| self.pod_gone(key, name));
         gone.into_iter().map(|(key, _)| key).collect()
     }
@@ -50,15 +50,15 @@ impl Cache {
         &self,
         namespace: Option<&str>,
         listed: &BTreeSet<(ModelKey, String)>,
-        names: impl Fn(&Entry) -> Vec<String>,
+        names: impl Fn(&ModelKey, &Entry) -> Vec<String>,
     ) -> Vec<(ModelKey, String)> {
         let models = self.models.read();
         let covered = models.iter().filter(|(key, _)| covers(namespace, key));
-        let known = covered.flat_map(|(key, entry)| names(entry).into_iter().map(|name| (key.clone(), name)));
+        let known = covered.flat_map(|(key, entry)| names(key, entry).into_iter().map(|name| (key.clone(), name)));
         known.filter(|object| !listed.contains(object)).collect()
     }
 }
 
 fn covers(namespace: Option<&str>, key: &ModelKey) -> bool {
-    namespace.is_none_or(|namespace| namespace == key.namespace)
+    namespace.is_none_or(|namespace| namespace == &*key.namespace)
 }

@@ -88,7 +88,7 @@ impl Scene {
 
     fn answers(&self, write: Write<'_>, version: u64) {
         let live = LiveChild::applied(&service(version));
-        self.cache.child_answered(&write, &key(), (KIND, "minilm".into()), (live, None));
+        self.cache.child_answered(&write, &key(), Role::Address, (live, None));
     }
 
     fn live(&self) -> Option<LiveChild> {

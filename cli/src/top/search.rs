@@ -1,8 +1,6 @@
-//! The workers of a cluster, by kubectl. It knows where the API server is and who the user is, and so this program needs no TLS.
+//! Which workers of a cluster are watched, and how they are found and reached.
 
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, bail};
+use anyhow::Context;
 use belfry_crds::contract::{MODEL_LABEL, PORT, env};
 use belfry_render::children::metadata::{Component, MANAGER};
 use k8s_openapi::api::core::v1::Pod as KubernetesPod;
@@ -10,10 +8,7 @@ use serde::Deserialize;
 
 use super::link::Trouble;
 use super::tunnel::Tunnel;
-use super::units::plain;
-
-/// Most letters of kubectl's words in a message of ours.
-const QUOTED: usize = 200;
+use crate::kubectl::Kubectl;
 
 /// Namespaces to look in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +19,10 @@ pub(super) enum Scope {
     All,
 }
 
-/// How kubectl is called, and of which models workers are wanted.
+/// Which workers are wanted.
 #[derive(Clone, Debug)]
-pub(super) struct Kubectl {
-    pub(super) context: Option<String>,
+pub(super) struct Search {
+    pub(super) kubectl: Kubectl,
     pub(super) scope: Scope,
     /// Names of models; empty for every model.
     pub(super) models: Vec<String>,
@@ -47,25 +42,18 @@ struct Pods {
     items: Vec<KubernetesPod>,
 }
 
-impl Kubectl {
+impl Search {
     /// The workers that run, by namespace and name.
     pub(super) fn workers(&self) -> anyhow::Result<Vec<Pod>> {
-        let selector = format!(
-            "app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/component={}",
-            Component::Worker.as_str()
-        );
-        let mut command = self.command();
-        command.args(["get", "pods", "--output=json", "--request-timeout=10s", "--selector", &selector]);
-        command.args(match &self.scope {
-            Scope::Default => vec![],
-            Scope::Namespace(name) => vec!["--namespace", name],
-            Scope::All => vec!["--all-namespaces"],
-        });
-        let output = command.output().map_err(|error| missing(&error))?;
-        if !output.status.success() {
-            bail!("kubectl get pods: {}", last_line(&String::from_utf8_lossy(&output.stderr)));
+        let component = Component::Worker.as_str();
+        let selector = format!("app.kubernetes.io/managed-by={MANAGER},app.kubernetes.io/component={component}");
+        let mut arguments = vec!["get", "pods", "--selector", &selector];
+        match &self.scope {
+            Scope::Default => {}
+            Scope::Namespace(name) => arguments.extend(["--namespace", name]),
+            Scope::All => arguments.push("--all-namespaces"),
         }
-        let pods: Pods = serde_json::from_slice(&output.stdout).context("kubectl get pods printed no list of pods")?;
+        let pods = Pods::deserialize(self.kubectl.json(&arguments)?).context("kubectl printed no list of pods")?;
         let mut workers: Vec<_> = pods.items.iter().filter_map(worker).collect();
         workers.retain(|worker| self.models.is_empty() || self.models.contains(&worker.model));
         workers.sort();
@@ -86,7 +74,7 @@ impl Kubectl {
 
     /// Opens a way to a worker: a port of this machine.
     pub(super) fn forward(&self, pod: &Pod) -> Result<(Tunnel, u16), Trouble> {
-        let mut command = self.command();
+        let mut command = self.kubectl.command();
         command.args([
             "port-forward",
             "--namespace",
@@ -96,12 +84,6 @@ impl Kubectl {
         ]);
         command.args([format!("pod/{}", pod.name), format!(":{PORT}")]);
         Tunnel::open(command).map_err(|words| Trouble::Passing(format!("kubectl port-forward: {words}")))
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new("kubectl");
-        command.stdin(Stdio::null()).args(self.context.iter().map(|context| format!("--context={context}")));
-        command
     }
 }
 
@@ -115,20 +97,6 @@ fn worker(pod: &KubernetesPod) -> Option<Pod> {
     }
     let model = pod.metadata.labels.as_ref()?.get(MODEL_LABEL)?.clone();
     Some(Pod { namespace: pod.metadata.namespace.clone()?, name: pod.metadata.name.clone()?, model })
-}
-
-/// Why a program could not be started.
-pub(super) fn missing(error: &std::io::Error) -> anyhow::Error {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => anyhow::anyhow!("--kube needs kubectl, and there is none in the PATH"),
-        _ => anyhow::anyhow!("kubectl can't be started: {error}"),
-    }
-}
-
-/// What kubectl said last; the lines before are its log.
-pub(super) fn last_line(said: &str) -> String {
-    let line = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed, and did not say why");
-    plain(line.trim()).chars().take(QUOTED).collect()
 }
 
 #[cfg(test)]
@@ -154,13 +122,5 @@ mod tests {
         let ending = json!({"deletionTimestamp": "2026-01-02T03:04:05Z"});
         assert_eq!(pod("Running", "BELFRY_SERVED_NAME", &ending), None);
         assert_eq!(pod("Running", "BELFRY_SERVED_NAME", &json!({"labels": {}})), None);
-    }
-
-    #[test]
-    fn of_what_kubectl_says_the_last_line_counts() {
-        let said = "E1130 memcache.go:265] couldn't get list\nThe connection to the server 1.2.3.4 was refused\n\n";
-        assert_eq!(last_line(said), "The connection to the server 1.2.3.4 was refused");
-        assert_eq!(last_line("\n"), "it failed, and did not say why");
-        assert_eq!(last_line(&"x".repeat(999)).len(), QUOTED);
     }
 }

@@ -1,0 +1,108 @@
+//! Log lines of Belfry's programs: one line an event, as text or as JSON, on standard output.
+//!
+//! A line is handed to a thread that writes it. Who logs never waits: when a reader of standard output is too slow, lines are dropped and
+//! counted. So the last lines of a process that is killed may be lost; one that ends by itself calls [`end`].
+
+mod line;
+mod sampler;
+
+use std::io::IsTerminal;
+
+use parking_lot::Mutex;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+
+pub use line::{JsonLines, error_line};
+pub use sampler::Sampler;
+
+/// Lines that wait to be written. A line is a few hundred bytes.
+const WAITING: usize = 8192;
+
+/// What to log, and how.
+#[derive(Clone, Debug)]
+pub struct Options<'a> {
+    /// A level, or a filter such as `belfry_worker=debug`.
+    pub filter: &'a str,
+    /// Everything of this program besides: its name as it stands in `logger`, such as `belfry_worker`.
+    pub verbose: Option<&'static str>,
+    /// One JSON object a line, in place of text.
+    pub json: bool,
+}
+
+struct Writer {
+    /// Writes what waits when it is dropped.
+    guard: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+
+/// Starts to log, for the whole process.
+///
+/// # Errors
+/// The filter can't be read, or logs were started before. The text says which.
+pub fn start(options: &Options<'_>) -> Result<(), String> {
+    let filter = filter(options)?;
+    let stdout = std::io::stdout();
+    let is_terminal = stdout.is_terminal();
+    let builder = NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("logs");
+    let (writer, guard) = builder.finish(stdout);
+    let dropped = writer.error_counter();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let started = if options.json {
+        lines.event_format(JsonLines).try_init()
+    } else {
+        // https://no-color.org
+        let has_colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        lines.with_ansi(has_colours).with_target(false).try_init()
+    };
+    started.map_err(|error| format!("logs can't be started: {error}"))?;
+    *WRITER.lock() = Some(Writer { guard, dropped });
+    Ok(())
+}
+
+fn filter(options: &Options<'_>) -> Result<EnvFilter, String> {
+    let more = options.verbose.map(|program| format!(",{program}=debug")).unwrap_or_default();
+    EnvFilter::try_new(format!("{}{more}", options.filter)).map_err(|error| {
+        let given = options.filter;
+        format!("the log filter {given:?} can't be read ({error}); write a level such as debug, or belfry_worker=debug")
+    })
+}
+
+/// Says something of every JSON line from now on: the model of a worker, for one. An event with a field of that name says it itself.
+pub fn always(name: &'static str, value: &str) {
+    line::always(name, value);
+}
+
+/// Lines that were dropped, because nothing took them from standard output in time.
+#[must_use]
+pub fn dropped_lines() -> usize {
+    WRITER.lock().as_ref().map_or(0, |writer| writer.dropped.dropped_lines())
+}
+
+/// Writes what waits, for a second at most. What is logged later is lost.
+pub fn end() {
+    let writer = WRITER.lock().take();
+    drop(writer.map(|writer| writer.guard));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_can_not_be_read_is_an_error_that_says_what_to_write() {
+        let of = |text| filter(&Options { filter: text, verbose: None, json: false });
+        for good in ["info", "belfry_worker=debug", "warn,belfry_operator::apply=trace", "off"] {
+            assert!(of(good).is_ok(), "{good}");
+        }
+        let error = of("belfry_worker=loud").unwrap_err();
+        assert!(error.contains("\"belfry_worker=loud\"") && error.contains("such as debug"), "{error}");
+    }
+
+    #[test]
+    fn verbose_adds_one_program_to_what_is_logged() {
+        let verbose = filter(&Options { filter: "warn", verbose: Some("belfry_worker"), json: false }).unwrap();
+        assert_eq!(verbose.to_string(), "belfry_worker=debug,warn");
+    }
+}

@@ -1,0 +1,47 @@
+//! A family made from values that were read just now.
+
+use std::collections::HashMap;
+
+use belfry_crds::contract::metric::{Kind, Metric};
+use prometheus::core::Desc;
+use prometheus::proto::{self, LabelPair, MetricFamily, MetricType};
+
+use super::labels;
+
+/// How a collector describes a metric.
+pub(super) fn description(metric: &Metric) -> Result<Desc, prometheus::Error> {
+    let labels = labels(metric).into_iter().map(str::to_owned).collect();
+    Desc::new(metric.name.to_owned(), metric.help.to_owned(), labels, HashMap::new())
+}
+
+/// The family of a metric with one label at most: values of the label, and values of the series.
+pub(super) fn family(metric: &Metric, series: Vec<(&str, f64)>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(metric.name.to_owned());
+    family.set_help(metric.help.to_owned());
+    let is_counter = metric.kind == Kind::Counter;
+    family.set_field_type(if is_counter { MetricType::COUNTER } else { MetricType::GAUGE });
+    family.set_metric(series.into_iter().map(|(label, value)| one(metric, label, value)).collect());
+    family
+}
+
+fn one(metric: &Metric, value_of_label: &str, value: f64) -> proto::Metric {
+    let mut one = proto::Metric::default();
+    let pair = |name: &str| {
+        let mut pair = LabelPair::default();
+        pair.set_name(name.to_owned());
+        pair.set_value(value_of_label.to_owned());
+        pair
+    };
+    one.set_label(labels(metric).into_iter().map(pair).collect());
+    if metric.kind == Kind::Counter {
+        let mut counter = proto::Counter::default();
+        counter.set_value(value);
+        one.set_counter(counter);
+    } else {
+        let mut gauge = proto::Gauge::default();
+        gauge.set_value(value);
+        one.set_gauge(gauge);
+    }
+    one
+}
