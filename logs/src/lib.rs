@@ -7,6 +7,9 @@ mod line;
 mod sampler;
 
 use std::io::IsTerminal;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -17,6 +20,9 @@ pub use sampler::Sampler;
 
 /// Lines that wait to be written. A line is a few hundred bytes.
 const WAITING: usize = 8192;
+
+/// Longest wait of a program that ends for its last lines to be written.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What to log, and how.
 #[derive(Clone, Debug)]
@@ -80,10 +86,17 @@ pub fn dropped_lines() -> usize {
     WRITER.lock().as_ref().map_or(0, |writer| writer.dropped.dropped_lines())
 }
 
-/// Writes what waits, for a second at most. What is logged later is lost.
+/// Writes what waits, for two seconds at most. What is logged later is lost.
 pub fn end() {
-    let writer = WRITER.lock().take();
-    drop(writer.map(|writer| writer.guard));
+    let Some(Writer { guard, .. }) = WRITER.lock().take() else { return };
+    let (say, said) = channel();
+    // Where nothing takes what is written, the library would say so on standard output, and wait there for ever.
+    thread::spawn(move || {
+        drop(guard);
+        // Who ends may not have waited.
+        let _ = say.send(());
+    });
+    let _ = said.recv_timeout(PATIENCE);
 }
 
 #[cfg(test)]
