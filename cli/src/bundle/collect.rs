@@ -43,8 +43,7 @@ pub(super) struct Case {
 pub(super) fn collect(kubectl: &Kubectl, name: &str, namespace: Option<&str>, lines: u32) -> anyhow::Result<Case> {
     let mut arguments = vec!["get", "inferencemodels.belfry.dev", name];
     arguments.extend(namespace.iter().flat_map(|namespace| ["--namespace", namespace]));
-    let mut model = kubectl.json(&arguments)?;
-    redact::object(&mut model);
+    let model = kubectl.json(&arguments)?;
     let text = |pointer: &str| model.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let namespace = text("/metadata/namespace").context("the model has no namespace")?;
     let case = Case { namespace, name: text("/metadata/name").unwrap_or_default(), model, ..Case::default() };
@@ -78,16 +77,10 @@ impl Collector<'_> {
 
     fn items(&mut self, what: &str, arguments: &[&str]) -> Vec<Value> {
         let answer = self.kubectl.json(arguments);
-        let mut items = match self.ask(what, answer) {
-            Some(Value::Object(mut list)) => list.remove("items").and_then(|items| match items {
-                Value::Array(items) => Some(items),
-                _ => None,
-            }),
-            _ => None,
-        };
-        let mut items = items.take().unwrap_or_default();
-        items.iter_mut().for_each(redact::object);
-        items
+        match self.ask(what, answer).map(|mut list| list["items"].take()) {
+            Some(Value::Array(items)) => items,
+            _ => vec![],
+        }
     }
 
     /// The objects that the operator made, by kind and name.
@@ -289,8 +282,11 @@ pub(super) fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
+/// An object without its secrets.
 fn yaml(value: &Value) -> String {
-    serde_yaml::to_string(value).unwrap_or_else(|_| value.to_string())
+    let mut value = value.clone();
+    redact::object(&mut value);
+    serde_yaml::to_string(&value).unwrap_or_else(|_| value.to_string())
 }
 
 #[cfg(test)]

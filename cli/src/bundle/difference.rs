@@ -3,33 +3,45 @@
 use belfry_render::quantity::quantity;
 use serde_json::Value;
 
-/// Fields that are wanted and differ, or are not there: the path, what is wanted, and what is live. What is live and not wanted is left
-/// out: the API server and others fill in much.
+use super::redact;
+
+/// Fields that are wanted and differ, or are not there: the path, what is wanted, and what is live, without secrets. What is live and
+/// not wanted is left out: the API server and others fill in much.
 pub(super) fn differences(wanted: &Value, live: &Value) -> Vec<String> {
     let mut found = vec![];
     compare("", (wanted, Some(live)), &mut found);
-    found
+    let [wanted, live] = [wanted, live].map(|value| {
+        let mut value = value.clone();
+        redact::object(&mut value);
+        value
+    });
+    let say = |path: &String| {
+        let shown = |value: &Value| value.pointer(path).map_or_else(|| "nothing".to_owned(), short);
+        format!("{path}: wanted {}, live {}", shown(&wanted), shown(&live))
+    };
+    found.iter().map(say).collect()
 }
 
 fn compare(path: &str, (wanted, live): (&Value, Option<&Value>), found: &mut Vec<String>) {
     match (wanted, live) {
         (Value::Object(wanted), Some(Value::Object(live))) => {
             for (name, value) in wanted {
-                compare(&format!("{path}.{name}"), (value, live.get(name)), found);
+                compare(
+                    &format!("{path}/{}", name.replace('~', "~0").replace('/', "~1")),
+                    (value, live.get(name)),
+                    found,
+                );
             }
         }
         (Value::Array(wanted), Some(Value::Array(live))) if wanted.len() == live.len() => {
             for (index, (wanted, live)) in wanted.iter().zip(live).enumerate() {
-                compare(&format!("{path}[{index}]"), (wanted, Some(live)), found);
+                compare(&format!("{path}/{index}"), (wanted, Some(live)), found);
             }
         }
         // The API server leaves out what says nothing.
         (wanted, None) if is_nothing(wanted) => {}
         (wanted, Some(live)) if is_equal(wanted, live) => {}
-        (wanted, live) => {
-            let live = live.map_or_else(|| "nothing".to_owned(), short);
-            found.push(format!("{}: wanted {}, live {live}", path.trim_start_matches('.'), short(wanted)));
-        }
+        _ => found.push(path.to_owned()),
     }
 }
 
@@ -70,10 +82,17 @@ mod tests {
             json!({"spec": {"replicas": 3, "ports": [{"port": 80, "protocol": "TCP"}], "selector": {}}, "status": {}});
         assert_eq!(
             differences(&wanted, &live),
-            ["spec.replicas: wanted 2, live 3", "spec.selector.a: wanted \"b\", live nothing"]
+            ["/spec/replicas: wanted 2, live 3", "/spec/selector/a: wanted \"b\", live nothing"]
         );
         let live = json!({"spec": {"replicas": 2, "ports": [], "selector": {"a": "b"}}});
-        assert_eq!(differences(&wanted, &live), ["spec.ports: wanted [{\"port\":80}], live []"]);
+        assert_eq!(differences(&wanted, &live), ["/spec/ports: wanted [{\"port\":80}], live []"]);
+    }
+
+    #[test]
+    fn a_secret_that_differs_is_named_and_not_shown() {
+        let env = |value: &str| json!({"env": [{"name": "HF_TOKEN", "value": value}]});
+        let found = differences(&env("one"), &env("two"));
+        assert_eq!(found, ["/env/0/value: wanted \"REDACTED\", live \"REDACTED\""]);
     }
 
     #[test]
