@@ -100,6 +100,11 @@ bench-operator: target ## Measure the operator beside a plain client, with MODEL
 bench-operator-large: ## The same with 10,000 models, for hours
 	@$(MAKE) bench-operator MODELS=10000
 
+.PHONY: bench-telemetry
+bench-telemetry: ROUNDS ?= 12
+bench-telemetry: target libtorch model ## Measure what logs, scrapes and viewers cost a worker, beside one without them, in ROUNDS=12
+	@ROUNDS=$(ROUNDS) worker/clients/telemetry.sh
+
 # Words in the names of tests that write files; a test holds them against the sources. The hashes in invariants.rs are none of
 # them: a released pod template never changes.
 WRITERS := golden current same_crd reviewed the_chart_carries

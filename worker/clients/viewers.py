@@ -97,4 +97,5 @@ def resident(pid):
     return int(line.split()[1]) / 1024
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -67,17 +67,17 @@ def save(path, shapes):
 class Worker:
     """A worker on a free port, until the end of the `with`."""
 
-    def __init__(self, binary, folder, name, *flags):
+    def __init__(self, binary, folder, name, *flags, stdout=subprocess.DEVNULL):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.url, self.name = f"http://127.0.0.1:{self.port}", name
+        self.url, self.name, self.stdout = f"http://127.0.0.1:{self.port}", name, stdout
         self.command = [binary, "--model", str(folder), "--served-name", name, "--listen", f"127.0.0.1:{self.port}",
                         "--dtype", "float32", "--threads", "1", *flags]
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
+        self.process = subprocess.Popen(self.command, stdout=self.stdout, env=os.environ | {"CUDA_VISIBLE_DEVICES": "-1"})
 
     def __enter__(self):
         return self

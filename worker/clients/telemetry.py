@@ -1,0 +1,159 @@
+"""Measures what telemetry costs a worker: `make bench-telemetry`.
+
+    telemetry.py WORKER BELFRY MODEL OUT [ROUNDS]
+
+WORKER and BELFRY are the binaries, MODEL the folder of all-MiniLM-L6-v2, OUT the file for the measurements. Two workers run side by side.
+One has all telemetry on: a line of JSON for each request, a scrape a second, and ten viewers of its live status. The other logs nothing, and
+is not watched. Callers ask one and then the other, in rounds of four seconds, so that whatever else the machine does meets both.
+"""
+import http.client
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from top import Terminal
+from viewers import Viewers, share
+from worker import Worker
+
+CALLERS = 4
+SECONDS = 4.0
+BODY = json.dumps({"inputs": "the quick brown fox jumps over the lazy dog and then sleeps in the sun for a while " * 2})
+HEADERS = {
+    "content-type": "application/json",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+}
+
+
+def ask(port, end, latencies):
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    while (began := time.perf_counter()) < end:
+        connection.request("POST", "/embed", BODY, HEADERS)
+        answer = connection.getresponse()
+        answer.read()
+        assert answer.status == 200, answer.status
+        latencies.append(time.perf_counter() - began)
+    connection.close()
+
+
+def load(worker):
+    """Requests of one round: how many a second, and how long each took."""
+    latencies, began = [], time.perf_counter()
+    callers = [threading.Thread(target=ask, args=(worker.port, began + SECONDS, latencies)) for _ in range(CALLERS)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    return len(latencies) / (time.perf_counter() - began), latencies
+
+
+def scrape(worker):
+    began = time.perf_counter()
+    status, text = worker.get("/metrics")
+    assert status == 200 and "inference_requests_total" in text
+    return time.perf_counter() - began
+
+
+class Scrapes:
+    """A scrape every so many seconds, in a thread, until the end of the `with`."""
+
+    def __init__(self, worker, pause):
+        self.worker, self.pause, self.took, self.ends = worker, pause, [], threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        while not self.ends.wait(self.pause):
+            self.took.append(scrape(self.worker))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends.set()
+        self.thread.join()
+
+
+def percentile(values, percent):
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
+
+
+def measurement(metric, unit, ours, reference=None, target=None, holds=None):
+    ratio = ours / reference if reference else None
+    return {"metric": metric, "unit": unit, "ours": ours, "reference": reference, "ratio": ratio, "target": target, "holds": holds}
+
+
+def compare(on, off, rounds):
+    rates, latencies = {on: [], off: []}, {on: [], off: []}
+    for number in range(rounds):
+        # Who is first changes: the second of two rounds may find the machine warmer.
+        for worker in [on, off] if number % 2 else [off, on]:
+            if worker is on:
+                with Viewers(on, 10), Scrapes(on, 1.0):
+                    rate, took = load(on)
+            else:
+                rate, took = load(off)
+            rates[worker].append(rate)
+            latencies[worker] += took
+    sums = {worker: statistics.mean(of) for worker, of in rates.items()}
+    lost = 1 - sums[on] / sums[off]
+    yield measurement("requests a second", "1/s", sums[on], sums[off], "at most 2 % fewer", lost < 0.02)
+    for percent, target in [(50, None), (99, 1.05)]:
+        ours, reference = (percentile(latencies[worker], percent) * 1000 for worker in [on, off])
+        words = "at most 5 % more" if target else None
+        yield measurement(f"latency, p{percent}", "ms", ours, reference, words, target and ours < reference * target)
+
+
+def watched(on, belfry, seconds):
+    with Scrapes(on, 0.05) as scrapes:
+        load(on)
+    p50 = statistics.median(scrapes.took) * 1000
+    yield measurement("scrape of a busy worker, p50", "ms", p50, None, "< 2 ms", p50 < 2)
+    idle = share(on.process.pid, seconds)
+    yield measurement("CPU of an idle worker", "% of a core", idle)
+    with Viewers(on, 100):
+        used = share(on.process.pid, seconds) - idle
+    yield measurement("CPU of 100 viewers", "% of a core", used, None, "< 3 %", used < 3)
+    with Terminal(belfry) as terminal:
+        terminal.top(on.url)
+        terminal.wait("the model", lambda screen: f"> {on.name}" in screen)
+        top = share(terminal.process(), seconds)
+        terminal.keys("q")
+    yield measurement("CPU of belfry top", "% of a core", top, None, "< 5 %", top < 5)
+    lines = [line for line in on.get("/metrics")[1].splitlines() if line and not line.startswith("#")]
+    yield measurement("series of a worker", "series", len(lines))
+
+
+def table(measurements):
+    number = lambda value: "" if value is None else f"{value:.4g}"
+    word = {None: "", True: "yes", False: "NO"}
+    rows = [["metric", "ours", "reference", "ratio", "unit", "target", "holds"]]
+    for one in measurements:
+        rows.append([one["metric"], number(one["ours"]), number(one["reference"]), number(one["ratio"]), one["unit"], one["target"] or "", word[one["holds"]]])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def processor():
+    return next(line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
+
+
+def main():
+    binary, belfry, minilm, out = sys.argv[1:5]
+    rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 12
+    with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "wb") as log:
+        on = Worker(binary, Path(minilm), "minilm", "--json-logs", "--log-requests", "1", stdout=log)
+        with on, Worker(binary, Path(minilm), "minilm", "--log", "off") as off:
+            on.ready(), off.ready(), load(on), load(off)
+            measurements = [*compare(on, off, rounds), *watched(on, belfry, 10.0)]
+            dropped = [line for line in on.get("/metrics")[1].splitlines() if line.startswith("inference_log_lines_dropped_total ")]
+            assert dropped == ["inference_log_lines_dropped_total 0"], dropped
+    print(f"Processor: {processor()}\n{table(measurements)}")
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    Path(out).write_text(json.dumps(measurements, indent=2) + "\n")
+
+
+main()
