@@ -16,6 +16,8 @@ pub(super) struct Expected(BTreeMap<String, Vec<String>>);
 pub enum Rules {
     /// So many are loaded, and evaluated without an error.
     Evaluated(usize),
+    /// All are loaded, and some have not been evaluated yet.
+    Waiting,
     /// Prometheus has not loaded these groups, or has loaded other rules under their names.
     Missing(Vec<String>),
     /// The evaluation of a rule fails.
@@ -76,14 +78,16 @@ impl Expected {
         if !missing.is_empty() {
             return Rules::Missing(missing);
         }
-        let mut rules = self.0.keys().filter_map(|group| loaded.0.get(group)).flatten();
-        match rules.find(|rule| rule.health == "err") {
-            Some(rule) => Rules::Failing {
-                rule: rule.name.clone(),
-                error: rule.last_error.chars().take(MOST_CHARACTERS).collect(),
-            },
-            None => Rules::Evaluated(self.0.values().map(Vec::len).sum()),
+        let rules = || self.0.keys().filter_map(|group| loaded.0.get(group)).flatten();
+        if let Some(rule) = rules().find(|rule| rule.health == "err") {
+            let error = rule.last_error.chars().take(MOST_CHARACTERS).collect();
+            return Rules::Failing { rule: rule.name.clone(), error };
         }
+        // A new group, or a new Prometheus: whether the rules can be evaluated, their first evaluation will show.
+        if rules().any(|rule| rule.health == "unknown") {
+            return Rules::Waiting;
+        }
+        Rules::Evaluated(self.0.values().map(Vec::len).sum())
     }
 }
 
@@ -159,8 +163,16 @@ mod tests {
 
     #[test]
     fn rules_that_are_loaded_and_evaluated_are_counted() {
-        let both = loaded(&[("inference:requests:rate1m", "ok"), ("InferenceModelDown", "unknown")]);
+        let both = loaded(&[("inference:requests:rate1m", "ok"), ("InferenceModelDown", "ok")]);
         assert_eq!(expected().found_in(&both), Rules::Evaluated(2));
+    }
+
+    #[test]
+    fn of_rules_that_were_not_evaluated_yet_nothing_good_is_said_and_an_error_comes_first() {
+        let waiting = loaded(&[("inference:requests:rate1m", "ok"), ("InferenceModelDown", "unknown")]);
+        assert_eq!(expected().found_in(&waiting), Rules::Waiting);
+        let failing = loaded(&[("inference:requests:rate1m", "unknown"), ("InferenceModelDown", "err")]);
+        assert!(matches!(expected().found_in(&failing), Rules::Failing { .. }));
     }
 
     #[test]

@@ -62,6 +62,9 @@ fn evaluated(evaluated: &Evaluated, previous: &[Condition]) -> Vec<(ConditionTyp
 fn rules_evaluating(rules: &Rules) -> Verdict {
     match rules {
         Rules::Evaluated(count) => verdict(True, Reason::RulesEvaluated, format!("{count} rules are evaluated")),
+        Rules::Waiting => {
+            verdict(Unknown, Reason::Pending, "Prometheus has loaded the rules, and has not evaluated all of them yet")
+        }
         Rules::Missing(groups) => {
             let message = format!(
                 "Prometheus has not loaded {} as last written: see whether it selects the PrometheusRule, and the log of the Prometheus \

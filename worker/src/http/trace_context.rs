@@ -1,4 +1,4 @@
-//! The trace that a caller has begun, by the header of W3C Trace Context (https://www.w3.org/TR/trace-context/).
+//! The trace that a caller has begun, by the header of W3C Trace Context (<https://www.w3.org/TR/trace-context/>).
 
 use axum::http::{HeaderMap, HeaderName};
 
