@@ -35,6 +35,12 @@ fn rules_that_are_not_loaded_are_named_and_the_model_is_not_monitored() {
 }
 
 #[test]
+fn rules_that_were_not_evaluated_yet_are_neither_good_nor_a_fault() {
+    let status = after(None, said(Rules::Waiting, Targets::Up(2)));
+    assert_eq!(all(&status), [is("Unknown", "Pending"), is("True", "TargetsScraped"), is("True", "ObjectsApplied")]);
+}
+
+#[test]
 fn a_rule_that_fails_is_named_with_the_words_of_prometheus() {
     let failing = Rules::Failing { rule: "InferenceModelDown".into(), error: "many-to-many".into() };
     let status = after(None, said(failing, Targets::NoPods));
