@@ -140,7 +140,7 @@ reasons! {
     OutOfMemoryKilled;
     /// The API server refuses the pods: quota, limit range or Pod Security.
     PodsRefused;
-    /// The Deployment is new, or its controller has not seen it yet.
+    /// The Deployment is new, or its controller has not seen it yet. Of rules and targets: Prometheus has not read or evaluated them yet.
     Pending;
     /// New pods replace old ones.
     RollingOut;
