@@ -9,13 +9,20 @@ mod difference;
 mod page;
 mod redact;
 mod report;
+mod wanted;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::bail;
+use belfry_render::monitoring::runbook_pages::is_name;
 use k8s_openapi::jiff::Timestamp;
 
+use self::archive::Archive;
+use crate::children;
 use crate::kubectl::Kubectl;
+use crate::signals::Signalled;
 
 /// Which model, and where the archive goes.
 #[derive(clap::Args)]
@@ -42,14 +49,31 @@ pub(crate) struct Args {
 
 /// Collects, and writes the archive. Returns what to say about it.
 pub(crate) fn bundle(args: &Args) -> anyhow::Result<String> {
+    for name in [Some(&args.model), args.namespace.as_ref()].into_iter().flatten() {
+        if !is_name(name) {
+            bail!("{name:?} is no name of an object of Kubernetes");
+        }
+    }
+    if args.output.as_ref().is_some_and(|path| path.as_os_str() == "-") {
+        bail!("--output -: an archive is not written to standard output; name a file");
+    }
+    let _signalled = Signalled::watch(Duration::ZERO)?;
+    // Whatever way this ends, no kubectl goes on alone.
+    let _end = children::EndAll;
     let now = Timestamp::now();
+    let time = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+    // A path that can't be written to shows itself before minutes are spent.
+    let named = args.output.as_ref().map(|path| Archive::create(path.clone())).transpose()?;
     let kubectl = Kubectl::new(args.context.clone());
+    if std::io::stderr().is_terminal() {
+        children::note("collects; that may take half a minute");
+    }
     let case = collect::collect(&kubectl, &args.model, args.namespace.as_deref(), args.lines)?;
-    let stem = format!("belfry-{}-{}-{}", case.namespace, case.name, now.strftime("%Y%m%dT%H%M%SZ"));
+    let stem = format!("belfry-{}-{}-{time}", case.namespace, case.name);
     let page = page::page(&case, &now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
-    let path = args.output.clone().unwrap_or_else(|| format!("{stem}.tar.gz").into());
+    let archive = named.map_or_else(|| Archive::create(format!("{stem}.tar.gz").into()), Ok)?;
     let mut files = case.files.clone();
     files.insert("index.html".to_owned(), page);
-    archive::write(&path, &stem, &files).with_context(|| format!("can't write {}", path.display()))?;
+    let path = archive.write(&stem, &files)?;
     Ok(report::summary(&case, &path))
 }

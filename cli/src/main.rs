@@ -2,7 +2,9 @@
 
 mod alertmanagers;
 mod bundle;
+mod children;
 mod diff;
+mod signals;
 mod kubectl;
 mod render;
 mod runbook;
@@ -18,7 +20,7 @@ use clap::{Parser, Subcommand};
 #[command(name = "belfry", version)]
 struct Args {
     /// Write errors as one JSON object a line.
-    #[arg(long, global = true, env = "BELFRY_LOG_JSON", num_args = 0..=1, default_value = "false", default_missing_value = "true", require_equals = true, action = clap::ArgAction::Set)]
+    #[arg(long, global = true, env = "BELFRY_LOG_JSON", num_args = 0..=1, default_value = "false", default_missing_value = "true", require_equals = true, value_parser = belfry_logs::switch, action = clap::ArgAction::Set)]
     json_logs: bool,
 
     #[command(subcommand)]

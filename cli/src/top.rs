@@ -1,5 +1,5 @@
 //! `belfry top`: workers as they are now, in a terminal. State and screens are pure (`state`, `history`, `view`, `draw`). The shell
-//! around them is the terminal (`terminal`, `signals`), the sockets (`link`), and for the workers of a cluster kubectl (`search`, `fleet`,
+//! around them is the terminal (`terminal`), the sockets (`link`), and for the workers of a cluster kubectl (`search`, `fleet`,
 //! `tunnel`).
 
 mod address;
@@ -10,7 +10,6 @@ mod link;
 mod once;
 mod place;
 mod search;
-mod signals;
 mod state;
 mod terminal;
 #[cfg(test)]
@@ -34,9 +33,10 @@ use self::draw::Palette;
 use self::link::Trouble;
 use self::place::Place;
 use self::search::{Pod, Scope, Search};
-use self::signals::Signalled;
 use self::state::State;
+use crate::children;
 use crate::kubectl::Kubectl;
+use crate::signals::Signalled;
 
 /// Most workers at once.
 const MOST: usize = 64;
@@ -99,7 +99,7 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
     let key = key(args)?;
     let signalled = Signalled::watch(if args.once { Duration::ZERO } else { GRACE })?;
     // Whatever way this ends, no kubectl goes on alone.
-    let _end = tunnel::EndAll;
+    let _end = children::EndAll;
     let (say, said) = channel();
     let mut state = State::new([]);
     match (args.search(), args.once) {
@@ -136,7 +136,7 @@ pub(crate) fn top(args: &Args) -> anyhow::Result<(String, ExitCode)> {
 fn found(search: &Search) -> anyhow::Result<Vec<Pod>> {
     let workers = search.workers()?;
     if workers.is_empty() {
-        bail!("no worker of Belfry runs{}", search.place());
+        bail!("{}", search.none());
     }
     Ok(workers)
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 pub use line::{JsonLines, error_line};
 pub use sampler::Sampler;
@@ -67,12 +68,48 @@ pub fn start(options: &Options<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Libraries that log what passes through them, at a level below this: texts of requests, tokens, signed addresses.
+const DISCREET: &[&str] = &["tokenizers", "ureq", "ureq_proto", "tungstenite", "rustls"];
+
 fn filter(options: &Options<'_>) -> Result<EnvFilter, String> {
-    let more = options.verbose.map(|program| format!(",{program}=debug")).unwrap_or_default();
-    EnvFilter::try_new(format!("{}{more}", options.filter)).map_err(|error| {
-        let given = options.filter;
-        format!("the log filter {given:?} can't be read ({error}); write a level such as debug, or belfry_worker=debug")
-    })
+    let given = options.filter;
+    let unread = |why: &str| {
+        format!("the log filter {given:?} can't be read ({why}); write a level such as debug, or belfry_worker=debug")
+    };
+    let mut parts = vec![];
+    for part in given.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let Some((target, level)) = part.split_once('=').filter(|_| !part.contains('[')) else {
+            // A word that is no level would name a target, and silence all others.
+            if !part.contains('[') && part.parse::<LevelFilter>().is_err() {
+                return Err(unread(&format!("{part} is no level")));
+            }
+            parts.push(part.to_owned());
+            continue;
+        };
+        // As a line has it, with dots, or as a package is called.
+        let target = target.replace('.', "::").replace('-', "_");
+        if !DISCREET.contains(&target.split("::").next().unwrap_or_default()) {
+            parts.push(format!("{target}={level}"));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("info".to_owned());
+    }
+    parts.extend(options.verbose.map(|program| format!("{program}=debug")));
+    parts.extend(DISCREET.iter().map(|library| format!("{library}=warn")));
+    EnvFilter::try_new(parts.join(",")).map_err(|error| unread(&error.to_string()))
+}
+
+/// Reads a switch as a variable has it: empty is off.
+///
+/// # Errors
+/// It is another word than those for on and off.
+pub fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "" | "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("write true or false".to_owned()),
+    }
 }
 
 /// Says something of every JSON line from now on: the model of a worker, for one. An event with a field of that name says it itself.
@@ -106,16 +143,46 @@ mod tests {
     #[test]
     fn a_filter_that_can_not_be_read_is_an_error_that_says_what_to_write() {
         let of = |text| filter(&Options { filter: text, verbose: None, json: false });
-        for good in ["info", "belfry_worker=debug", "warn,belfry_operator::apply=trace", "off"] {
+        for good in ["info", "", "belfry_worker=debug", "warn,belfry_operator::apply=trace", "off", "[span{a=b}]=info"]
+        {
             assert!(of(good).is_ok(), "{good}");
         }
-        let error = of("belfry_worker=loud").unwrap_err();
-        assert!(error.contains("\"belfry_worker=loud\"") && error.contains("such as debug"), "{error}");
+        for bad in ["belfry_worker=loud", "inof", "belfry_worker"] {
+            let error = of(bad).unwrap_err();
+            assert!(error.contains(&format!("{bad:?}")) && error.contains("such as debug"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_target_may_be_written_as_lines_have_it() {
+        let read = |text| filter(&Options { filter: text, verbose: None, json: false }).unwrap().to_string();
+        assert_eq!(read("belfry_worker.http=debug"), read("belfry_worker::http=debug"));
+        assert_eq!(read("belfry-worker=debug"), read("belfry_worker=debug"));
+        assert_eq!(read(""), read("info"));
+    }
+
+    #[test]
+    fn no_level_makes_a_library_say_what_passes_through_it() {
+        for text in ["trace", "trace,tokenizers=trace", "info,ureq_proto=debug", "tokenizers::tokenizer=trace"] {
+            let filter = filter(&Options { filter: text, verbose: None, json: false }).unwrap().to_string();
+            for library in DISCREET {
+                assert!(filter.contains(&format!("{library}=warn")), "{filter}");
+                assert_eq!(filter.matches(library).count(), if *library == "ureq" { 2 } else { 1 }, "{filter}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        for (text, value) in [("", false), ("0", false), ("False", false), ("1", true), ("true", true), ("ON", true)] {
+            assert_eq!(switch(text), Ok(value), "{text:?}");
+        }
+        assert!(switch("maybe").is_err());
     }
 
     #[test]
     fn verbose_adds_one_program_to_what_is_logged() {
         let verbose = filter(&Options { filter: "warn", verbose: Some("belfry_worker"), json: false }).unwrap();
-        assert_eq!(verbose.to_string(), "belfry_worker=debug,warn");
+        assert!(verbose.to_string().contains("belfry_worker=debug"), "{verbose}");
     }
 }

@@ -7,6 +7,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_log::NormalizeEvent;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
@@ -49,7 +50,8 @@ where
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let metadata = event.metadata();
+        let normalized = event.normalized_metadata();
+        let metadata = normalized.as_ref().unwrap_or_else(|| event.metadata());
         let (level, logger) = (metadata.level().as_str(), metadata.target().replace("::", "."));
         head(&mut writer, (level, &logger), &fields.message)?;
         for (name, value) in ALWAYS.read().iter() {
@@ -73,6 +75,10 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, field: &Field, value: Value) {
+        // What the crate log knows of an event is in its metadata, but for paths of the machine that built it.
+        if field.name().starts_with("log.") {
+            return;
+        }
         // `r#type` is the field `type`.
         self.rest.push((field.name().trim_start_matches("r#"), value));
     }

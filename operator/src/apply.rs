@@ -126,8 +126,8 @@ pub async fn apply(desired: &Desired, observed: &Observed, context: &Context<'_>
                 if is_set_back {
                     context.disputes.set_back(context.key, (role, &wanted.name), rival, Instant::now());
                 }
-                let (kind_name, namespace, name) = (kind.as_str(), &model.namespace, &wanted.name);
-                info!(kind = kind_name, namespace, name, ?plan, cause = %context.cause, "Wrote a child");
+                let (kind_name, name) = (kind.as_str(), &wanted.name);
+                info!(model = %context.key, kind = kind_name, name, ?plan, cause = %context.cause, "Wrote a child");
                 applied.written.push(role);
                 applied.deployment = applied.deployment.or(deployment);
             }

@@ -73,14 +73,14 @@ pub struct Args {
     pub metrics_authentication: bool,
 
     /// Write logs as one JSON object a line.
-    #[arg(long, env = "BELFRY_LOG_JSON")]
+    #[arg(long, env = "BELFRY_LOG_JSON", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", value_parser = belfry_logs::switch, action = clap::ArgAction::Set)]
     pub json_logs: bool,
 
-    /// What to log: a level, or a filter such as `belfry_operator=debug`.
+    /// What to log: a level, or a filter such as `belfry_operator=debug`. Empty is info.
     #[arg(long, env = "RUST_LOG", value_name = "FILTER", default_value = "info")]
     pub log: String,
 
-    /// Log everything that this program has to say, whatever --log says.
+    /// Log what this program itself has to say at debug, too.
     #[arg(short, long)]
     pub verbose: bool,
 

@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> ExitCode {
             native::exit_now(0)
         }
         Err(error) => {
+            tracing::error!(error, "Could not start");
             belfry_logs::end();
             say(&error);
             ExitCode::FAILURE
@@ -254,7 +255,7 @@ fn log(args: &Args) -> Result<(), String> {
     // message of its own on standard error.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(place, message = panic.payload_as_str().unwrap_or_default(), "Panicked");
+        tracing::error!(place, panic = panic.payload_as_str().unwrap_or_default(), "Panicked");
     }));
     Ok(())
 }

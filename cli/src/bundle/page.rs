@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use belfry_crds::contract::load_failure::LoadFailure;
 use belfry_render::monitoring::{alerts, runbook_pages};
 use serde_json::Value;
 
@@ -28,10 +29,10 @@ pub(super) fn page(case: &Case, time: &str) -> String {
     );
     conditions(&mut page, case);
     firing(&mut page, case);
+    missing(&mut page, case);
     pods(&mut page, case);
     differences(&mut page, case);
     events(&mut page, case);
-    missing(&mut page, case);
     page += "<h2>Files</h2>\n<ul>\n";
     for name in case.files.keys() {
         let _ = writeln!(page, "<li><a href=\"{0}\">{0}</a></li>", escaped(name));
@@ -56,7 +57,7 @@ fn conditions(page: &mut String, case: &Case) {
 fn firing(page: &mut String, case: &Case) {
     *page += "<h2>Alerts</h2>\n";
     let Some(firing) = &case.alerts else {
-        *page += "<p>No Alertmanager could be asked; see below.</p>\n";
+        *page += "<p>No Alertmanager could be asked.</p>\n";
         return;
     };
     if firing.is_empty() {
@@ -77,11 +78,15 @@ fn firing(page: &mut String, case: &Case) {
 
 fn pods(page: &mut String, case: &Case) {
     *page += "<h2>Pods</h2>\n";
-    if case.pods.is_empty() {
+    let Some(pods) = &case.pods else {
+        *page += "<p>They could not be read; see above.</p>\n";
+        return;
+    };
+    if pods.is_empty() {
         *page += "<p>There is none.</p>\n";
         return;
     }
-    let rows = case.pods.iter().map(|pod| {
+    let rows = pods.iter().map(|pod| {
         let is_ready = pod.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
         let is_ready = is_ready.into_iter().any(|c| c["type"] == "Ready" && c["status"] == "True");
         let containers = pod.pointer("/status/containerStatuses").and_then(Value::as_array).into_iter().flatten();
@@ -105,7 +110,7 @@ fn container(status: &Value) -> String {
             of.as_object().and_then(|states| states.iter().next()).map(|(w, d)| (w.clone(), d.clone()))?;
         let code = details["exitCode"].as_i64().map(|code| format!(" with {code}")).unwrap_or_default();
         let reason = details["reason"].as_str().map(|reason| format!(" {reason}")).unwrap_or_default();
-        let message = details["message"].as_str().map(|message| format!(": {message}")).unwrap_or_default();
+        let message = details["message"].as_str().map(|message| format!(": {}", said(message))).unwrap_or_default();
         Some(format!("{word}{reason}{code}{message}"))
     };
     let (now, before) = (state(&status["state"]).unwrap_or_default(), state(&status["lastState"]));
@@ -114,10 +119,15 @@ fn container(status: &Value) -> String {
     format!("{} {now}, {restarts} restarts{before}", text(status, "/name"))
 }
 
+/// What a worker of ours says in its termination log is JSON with a message.
+fn said(message: &str) -> String {
+    LoadFailure::parse(message).map_or_else(|| message.to_owned(), |failure| failure.message)
+}
+
 fn differences(page: &mut String, case: &Case) {
     *page += "<h2>Objects that are not as wanted</h2>\n";
     match &case.differences {
-        None => *page += "<p>That is not known; see below.</p>\n",
+        None => *page += "<p>That is not known.</p>\n",
         Some(found) => {
             let _ = writeln!(page, "<pre>{}</pre>", escaped(&report::differences(found)));
         }
@@ -183,7 +193,7 @@ mod tests {
             name: "minilm".into(),
             model: json!({"status": {"conditions": [condition]}}),
             alerts: Some(vec![alert]),
-            pods: vec![json!({"metadata": {"name": "minilm-1"}, "status": status})],
+            pods: Some(vec![json!({"metadata": {"name": "minilm-1"}, "status": status})]),
             missing: vec![("metrics".into(), evil.into())],
             files: [("pods/minilm-1/worker.log".to_owned(), String::new())].into(),
             ..Case::default()

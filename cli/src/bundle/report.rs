@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::collect::{Case, text};
+use super::redact;
 
 /// When something happened that an event is about, as it stands there.
 pub(super) fn time(event: &Value) -> String {
@@ -52,18 +53,29 @@ pub(super) fn conditions(model: &Value) -> Vec<[String; 5]> {
     conditions.map(of).collect()
 }
 
-/// What the command line says about an archive.
+/// The name of an alert, and what keeps it from being sent, if anything does.
+fn alert(alert: &Value) -> String {
+    let (name, state) = (text(alert, "/labels/alertname"), text(alert, "/status/state"));
+    if state == "suppressed" { format!("{name} (silenced or inhibited)") } else { name }
+}
+
+/// What the command line says about an archive, without secrets and without signs that steer a terminal.
 pub(super) fn summary(case: &Case, path: &Path) -> String {
+    let words = redact::text(&words(case, path));
+    words.chars().filter(|letter| *letter == '\n' || !letter.is_control()).collect()
+}
+
+fn words(case: &Case, path: &Path) -> String {
     let ready = conditions(&case.model).into_iter().find(|[type_, ..]| type_ == "Ready");
     let ready = ready.map_or_else(
         || "has no status yet".to_owned(),
-        |[_, status, reason, _, message]| format!("Ready {status}, {reason}: {message}"),
+        |[_, status, reason, _, message]| format!("Ready {status}, {reason}: {}", message.replace('\n', " ")),
     );
     let mut out = format!("{}/{}: {ready}\n", case.namespace, case.name);
     match &case.alerts {
         None => out += "Alerts: no Alertmanager could be asked\n",
         Some(alerts) => {
-            let names: Vec<_> = alerts.iter().map(|alert| text(alert, "/labels/alertname")).collect();
+            let names: Vec<_> = alerts.iter().map(alert).collect();
             let names = if names.is_empty() { "none fires".to_owned() } else { names.join(", ") };
             let _ = writeln!(out, "Alerts: {names}");
         }
@@ -98,7 +110,8 @@ mod tests {
 
     #[test]
     fn a_summary_says_what_is_wrong_and_what_could_not_be_had() {
-        let condition = json!({"type": "Ready", "status": "False", "reason": "LoadFailed", "message": "no such file"});
+        let condition =
+            json!({"type": "Ready", "status": "False", "reason": "LoadFailed", "message": "no\u{1b} such\nfile"});
         let case = Case {
             namespace: "search".into(),
             name: "minilm".into(),

@@ -60,16 +60,15 @@ impl Search {
         Ok(workers)
     }
 
-    /// Where workers were looked for, in words.
-    pub(super) fn place(&self) -> String {
-        let models = if self.models.is_empty() { String::new() } else { format!(" of {}", self.models.join(", ")) };
-        match &self.scope {
-            Scope::Default => {
-                format!("{models} in the namespace of kubectl's context; -n names another, -A looks in all")
-            }
-            Scope::Namespace(name) => format!("{models} in namespace {name}; -A looks in all"),
-            Scope::All => format!("{models} in any namespace"),
-        }
+    /// What to say when there is none.
+    pub(super) fn none(&self) -> String {
+        let models = if self.models.is_empty() { String::new() } else { format!(" for {}", self.models.join(", ")) };
+        let place = match &self.scope {
+            Scope::Default => "in the namespace of kubectl's context; -n names another, and -A looks in all".to_owned(),
+            Scope::Namespace(name) => format!("in namespace {name}; -A looks in all"),
+            Scope::All => "in any namespace".to_owned(),
+        };
+        format!("no worker of Belfry{models} runs {place}")
     }
 
     /// Opens a way to a worker: a port of this machine.

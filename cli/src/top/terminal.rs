@@ -11,9 +11,9 @@ use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use super::draw::{Palette, draw};
 use super::link::Said;
-use super::signals::Signalled;
 use super::state::{Next, State};
 use super::view::Screen;
+use crate::signals::Signalled;
 
 /// How often the loop looks for snapshots and signals; keys wake it at once.
 const TICK: Duration = Duration::from_millis(100);

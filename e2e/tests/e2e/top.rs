@@ -44,7 +44,7 @@ fn where_no_worker_is_one_line_says_where_it_looked(ns: &Namespace) -> Result<()
     let output = belfry(ns, &["no-such-model", "--once"]).output()?;
     let said = String::from_utf8(output.stderr)?;
     let expected =
-        format!("belfry: no worker of Belfry runs of no-such-model in namespace {}; -A looks in all\n", ns.name);
+        format!("belfry: no worker of Belfry for no-such-model runs in namespace {}; -A looks in all\n", ns.name);
     ensure!(output.status.code() == Some(1) && said == expected, "{said}");
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(super) async fn write(
         context.metrics.write("Event", result.is_ok());
         // An event is a courtesy: the condition says the same.
         if let Err(error) = result {
-            warn!(%error, reason = event.reason, "Could not write an event");
+            warn!(model = %ModelKey::of(model), %error, reason = event.reason, "Could not write an event");
         }
     }
     Ok(())
@@ -61,7 +61,7 @@ async fn send(model: &InferenceModel, mut status: Value, context: &Context) -> R
         context.metrics.write("InferenceModel", result.is_ok());
         match result {
             Err(kube::Error::Api(refusal)) if remove_undeclared(&mut status, &refusal.message) => {
-                warn!(model = %model.name_any(), refusal = refusal.message, "The CRD is older than this operator: upgrade it");
+                warn!(model = %ModelKey::of(model), refusal = refusal.message, "The CRD is older than this operator: upgrade it");
             }
             result => return result,
         }

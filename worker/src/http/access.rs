@@ -13,6 +13,7 @@ use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use sha2::{Digest, Sha256};
 
 use super::request_id::RequestId;
+use super::trace_context::trace_id;
 use super::{cors, docs, kserve, page, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
@@ -122,7 +123,10 @@ fn refused(app: &App, request: &Request, message: &str) -> Response {
     let endpoint = routes::endpoint(app, path);
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default();
     let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.to_string());
-    tracing::warn!(target: AUDIT, request_id, peer, path, why = message, "Authentication refused");
+    // A path of a caller may be anything, a key among others.
+    let asked = endpoint.map_or("another route", Endpoint::path);
+    let trace_id = trace_id(request.headers());
+    tracing::warn!(target: AUDIT, request_id, trace_id, peer, endpoint = asked, status = "401", why = message, "Authentication refused");
     if let Some(endpoint) = endpoint {
         app.metrics.answered(endpoint, (reason.status(endpoint).as_str(), reason.code()), Duration::ZERO);
     }

@@ -65,6 +65,7 @@ impl Call {
         match reason {
             "ok" if self.app.logged.picks() => log!(info, "Request answered"),
             "ok" => log!(debug, "Request answered"),
+            "client_closed_request" => log!(info, "Caller left"),
             _ if status.starts_with('5') => log!(warn, "Request failed"),
             _ => log!(info, "Request refused"),
         }
@@ -179,5 +180,11 @@ pub(super) fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
     let error = ApiError::new(Reason::MethodNotAllowed, "this route only answers POST");
     let status = error.reason.status(endpoint);
     app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO);
+    tracing::info!(
+        endpoint = endpoint.path(),
+        status = status.as_str(),
+        reason = error.reason.code(),
+        "Request refused"
+    );
     error.into_response(endpoint)
 }

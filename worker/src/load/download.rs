@@ -94,7 +94,7 @@ pub(crate) fn fetch(origin: &dyn Origin, store: &Store, policy: Policy, metrics:
     if let Some(folder) = store.complete(&listing.revision).or_else(|| store.holds(&listing.revision, &names)) {
         return Folder::open(&folder);
     }
-    tracing::info!(model = origin.shown(), revision = listing.revision, "Downloading model");
+    tracing::info!(source = origin.shown(), revision = listing.revision, "Downloading model");
     download.run(&listing.revision, &names)
 }
 

@@ -203,7 +203,7 @@ impl Origin for Hub<'_> {
                 Reason::DownloadFailed,
                 format!("hub answered {code} for {shown}{of_file}: try again later, or set another endpoint"),
             ),
-            other => broken(&format!("{shown}{of_file} from {}", self.endpoint), self.cache, other),
+            other => broken(&format!("{shown}{of_file} from {}", public(self.endpoint)), self.cache, other),
         }
     }
 }
@@ -216,6 +216,15 @@ fn encoded(part: &str) -> String {
 fn origin(url: &str) -> &str {
     let host = url.find("://").map_or(0, |at| at + 3);
     url[host..].find(['/', '?', '#']).map_or(url, |end| &url[..host + end])
+}
+
+/// The same without what some write before the host: a user and a password.
+fn public(url: &str) -> String {
+    let origin = origin(url);
+    match (origin.split_once("://"), origin.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => origin.to_owned(),
+    }
 }
 
 /// The target of a redirect. A redirect never leads from https to http.

@@ -80,7 +80,7 @@ fn the_audit_log_says_who_was_refused_and_names_no_key() {
     let refused = find(&lines, "Authentication refused");
     assert_eq!(refused.len(), 2, "{lines:?}");
     for line in &refused {
-        assert_eq!((&line["logger"], &line["path"]), (&json!("belfry_worker.audit"), &json!("/embed")));
+        assert_eq!((&line["logger"], &line["endpoint"]), (&json!("belfry_worker.audit"), &json!("/embed")));
         assert!(line["peer"].as_str().unwrap().starts_with("127.0.0.1:"), "{line}");
     }
     assert_eq!(refused[1]["request_id"], "wrong-id");
@@ -91,6 +91,32 @@ fn the_audit_log_says_who_was_refused_and_names_no_key() {
     assert!(!text.contains("sk-"), "{text}");
     for message in ["Model is loaded", "Model is unloaded"] {
         assert_eq!(find(&lines, message)[0]["logger"], "belfry_worker.audit", "{message}");
+    }
+}
+
+#[test]
+fn no_level_writes_a_text_of_a_request() {
+    let model = tiny_model();
+    let flags =
+        ["--model", model.path().to_str().unwrap(), "--json-logs", "--log", "trace", "--drain-delay-seconds", "0"];
+    let mut worker = Worker::spawn(&flags, Stdio::piped());
+    // So many lines do not fit into the pipe.
+    let mut stdout = worker.child.stdout.take().unwrap();
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).unwrap();
+        text
+    });
+    worker.ready();
+    assert_eq!(ask(worker.address, ""), 200);
+    worker.signal("TERM");
+    worker.end();
+    let text = reader.join().unwrap();
+    assert!(text.contains("Request answered"), "{text}");
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let logger = line["logger"].as_str().unwrap();
+        assert!(!logger.starts_with("tokenizers") && logger != "log", "{line}");
     }
 }
 

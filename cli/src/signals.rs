@@ -9,15 +9,15 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::tunnel;
+use crate::children;
 
 /// The number of the signal that came, or 0.
 #[derive(Clone, Default)]
-pub(super) struct Signalled(Arc<AtomicUsize>);
+pub(crate) struct Signalled(Arc<AtomicUsize>);
 
 impl Signalled {
     /// Waits for a signal on a thread of its own. The program has so long to end by itself after one.
-    pub(super) fn watch(grace: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn watch(grace: Duration) -> anyhow::Result<Self> {
         let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).context("signals can't be received")?;
         let signalled = Self::default();
         let first = signalled.clone();
@@ -32,7 +32,7 @@ impl Signalled {
     }
 
     /// Which came, if one did.
-    pub(super) fn signal(&self) -> Option<usize> {
+    pub(crate) fn signal(&self) -> Option<usize> {
         Some(self.0.load(Ordering::Relaxed)).filter(|signal| *signal != 0)
     }
 }
@@ -40,6 +40,6 @@ impl Signalled {
 /// Reading from a terminal that is gone comes back no more, so that no loop ends.
 #[allow(clippy::disallowed_methods, reason = "nothing is left to restore or to write to")]
 fn end(signal: i32) {
-    tunnel::end_all();
+    children::end_all();
     std::process::exit(128 + signal);
 }
