@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shown_without_its_user() {
+        for (url, shown) in [
+            ("http://user:pass@mirror:8080/base", "http://mirror:8080"),
+            ("https://token@hub", "https://hub"),
+            ("http://u:p@ss@hub/x@y", "http://hub"),
+            ("https://huggingface.co", "https://huggingface.co"),
+        ] {
+            assert_eq!(public(url), shown);
+        }
+    }
+
+    #[test]
     fn another_port_is_another_origin() {
         assert_eq!(origin("https://a:1/x"), "https://a:1");
         assert_ne!(origin("https://a:1/x"), origin("https://a:2/x"));
