@@ -121,7 +121,7 @@ pub(crate) fn end_all() {
 fn end(mut child: Child) {
     // One that has ended by itself can't be killed.
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        drop(kill_process_group(group, Signal::KILL));
+        let _ = kill_process_group(group, Signal::KILL);
     }
     drop(child.wait());
 }

@@ -162,10 +162,8 @@ impl Collector<'_> {
             let base = ["logs", name, "--namespace", &namespace, "--container", &of, &tail, LOG_BYTES, "--timestamps"];
             let is_started =
                 container["state"].get("waiting").is_none() || container["restartCount"].as_u64() > Some(0);
-            if is_started {
-                if let Some(log) = self.text(&format!("the log of {name}, {of}"), &base) {
-                    self.keep(format!("pods/{name}/{of}.log"), log);
-                }
+            if is_started && let Some(log) = self.text(&format!("the log of {name}, {of}"), &base) {
+                self.keep(format!("pods/{name}/{of}.log"), log);
             }
             if container["restartCount"].as_u64() > Some(0) {
                 let what = format!("the log of {name}, {of}, before its restart");

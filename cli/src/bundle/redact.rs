@@ -45,7 +45,7 @@ static SECRETS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     [
         (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY( BLOCK)?-----.*?(-----END [A-Z ]*PRIVATE KEY( BLOCK)?-----|\z)", HIDDEN),
         (r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}", "$1 REDACTED"),
-        (r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\W{1,4})[^\r\n]+", "$1$2REDACTED"),
+        (r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\W{1,4})[^\r\n]+", "${1}${2}REDACTED"),
         (
             r"\b(hf_|sk-|sk_live_|rk_live_|xox[a-z]-|gh[opsu]_|github_pat_|glpat-|AKIA|ASIA|AIza)[A-Za-z0-9_-]{8,}",
             "${1}REDACTED",
@@ -58,8 +58,9 @@ static SECRETS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 });
 
 /// A name with its value: `token=x`, `"password": "x"`, `?Signature=x`, `--api-key x`.
-static NAMED: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r#"([A-Za-z][A-Za-z0-9_.-]*)(["']?[ \t]*[:=][ \t]*["']?)([^\s"',;&<>]+)"#));
+static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r#"([A-Za-z][A-Za-z0-9_.-]*)(["']?[ \t]*[:=][ \t]*["']?)((?:[^\s"',;&<>/]|/[^\s"',;&<>/])[^\s"',;&<>]*)"#)
+});
 static FLAG: LazyLock<Regex> = LazyLock::new(|| pattern(r"--([A-Za-z][A-Za-z0-9_-]*)([ \t]+)([^\s-]\S*)"));
 
 /// A line of base64, as keys are written. A hash in hexadecimal digits is none.
@@ -109,7 +110,9 @@ fn hide_value(found: &Captures<'_>) -> String {
     let is_plain =
         matches!(name, "key" | "keys") || matches!(value, "true" | "false" | "null" | "{}" | "[]" | "|" | ">");
     if !is_secret(name) || is_plain || value.parse::<f64>().is_ok() {
-        return found[0].to_owned();
+        // An address has names with values of its own.
+        let start = found[0].len() - value.len();
+        return format!("{}{}", &found[0][..start], NAMED.replace_all(value, hide_value));
     }
     let dashes = if found[0].starts_with("--") { "--" } else { "" };
     format!("{dashes}{name}{between}{HIDDEN}")
@@ -244,9 +247,10 @@ mod tests {
         let list = |value: &str| secrets.iter().map(|name| env(name, value)).collect::<Vec<_>>();
         let kept: Vec<_> = harmless.iter().map(|name| env(name, "x")).collect();
         let pod = |hidden: &str, annotations: Value| {
+            let env = [list(hidden), kept.clone()].concat();
             json!({
                 "metadata": annotations,
-                "env": [list(hidden), kept.clone()].concat(),
+                "env": env,
                 "args": ["--api-key", hidden, "--listen", "0.0.0.0:80", "--keys-file", "--verbose"],
                 "data": {"db.password": hidden, "note": "x"},
                 "more": {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
