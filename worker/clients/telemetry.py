@@ -8,12 +8,16 @@ is not watched. Callers ask one and then the other, in rounds of four seconds, s
 """
 import http.client
 import json
+import multiprocessing
 import statistics
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 from top import Terminal
 from viewers import Viewers, share
@@ -77,6 +81,31 @@ class Scrapes:
         self.thread.join()
 
 
+def watch(url, ready, ends):
+    with Viewers(SimpleNamespace(url=url), 10):
+        ready.set()
+        while not ends.wait(1.0):
+            with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+                answer.read()
+
+
+class Watchers:
+    """Ten viewers and a scrape a second, until the end of the `with`: in a process of their own, since the callers would wait for them."""
+
+    def __init__(self, worker):
+        self.ready, self.ends = multiprocessing.Event(), multiprocessing.Event()
+        self.process = multiprocessing.Process(target=watch, args=(worker.url, self.ready, self.ends))
+
+    def __enter__(self):
+        self.process.start()
+        assert self.ready.wait(30), "the viewers are not connected"
+
+    def __exit__(self, *_):
+        # Without the viewers' goodbyes, which take seconds.
+        self.process.kill()
+        self.process.join()
+
+
 def percentile(values, percent):
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
@@ -91,11 +120,8 @@ def compare(on, off, rounds):
     for number in range(rounds):
         # Who is first changes: the second of two rounds may find the machine warmer.
         for worker in [on, off] if number % 2 else [off, on]:
-            if worker is on:
-                with Viewers(on, 10), Scrapes(on, 1.0):
-                    rate, took = load(on)
-            else:
-                rate, took = load(off)
+            with Watchers(on) if worker is on else nullcontext():
+                rate, took = load(worker)
             rates[worker].append(rate)
             latencies[worker] += took
     sums = {worker: statistics.mean(of) for worker, of in rates.items()}
@@ -156,4 +182,5 @@ def main():
     Path(out).write_text(json.dumps(measurements, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
