@@ -11,7 +11,7 @@ mod redact;
 mod report;
 mod wanted;
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -66,7 +66,8 @@ pub(crate) fn bundle(args: &Args) -> anyhow::Result<String> {
     let named = args.output.as_ref().map(|path| Archive::create(path.clone())).transpose()?;
     let kubectl = Kubectl::new(args.context.clone());
     if std::io::stderr().is_terminal() {
-        children::note("collects; that may take half a minute");
+        // A closed pipe is no reason to end.
+        drop(writeln!(std::io::stderr(), "belfry: collects; that may take half a minute"));
     }
     let case = collect::collect(&kubectl, &args.model, args.namespace.as_deref(), args.lines)?;
     let stem = format!("belfry-{}-{}-{time}", case.namespace, case.name);

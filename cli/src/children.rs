@@ -1,7 +1,7 @@
 //! The processes that this program starts: none goes on without it, and none is waited for without a limit.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -129,11 +129,6 @@ fn end(mut child: Child) {
 /// A thread that panicked left no child half registered.
 fn running() -> MutexGuard<'static, Running> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A line on standard error, for a person who waits. A closed pipe is ignored.
-pub(crate) fn note(line: &str) {
-    drop(writeln!(std::io::stderr(), "belfry: {line}"));
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub mod volume;
 pub mod wait;
 pub mod weights;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use cluster::{Answer, Cluster};
@@ -62,6 +62,13 @@ pub fn tool(name: &str) -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_default();
     let cache = std::env::var_os("BELFRY_CACHE").map_or_else(|| cache.join("belfry"), PathBuf::from);
     cache.join("tools/bin").join(name)
+}
+
+/// A program of ours, as `cargo build` left it.
+pub fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    target.unwrap_or(own).join("debug").join(name)
 }
 
 /// Writes a figure where people see it although the test passes: the test harness keeps back what

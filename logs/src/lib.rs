@@ -16,7 +16,7 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGua
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-pub use line::{JsonLines, error_line};
+pub use line::{JsonLines, always, error_line};
 pub use sampler::Sampler;
 
 /// Lines that wait to be written. A line is a few hundred bytes.
@@ -110,11 +110,6 @@ pub fn switch(text: &str) -> Result<bool, String> {
         "" | "false" | "0" | "no" | "off" => Ok(false),
         _ => Err("write true or false".to_owned()),
     }
-}
-
-/// Says something of every JSON line from now on: the model of a worker, for one. An event with a field of that name says it itself.
-pub fn always(name: &'static str, value: &str) {
-    line::always(name, value);
 }
 
 /// Lines that were dropped, because nothing took them from standard output in time.

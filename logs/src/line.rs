@@ -14,12 +14,13 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 /// What is said on every line.
-static ALWAYS: RwLock<Vec<(&'static str, String)>> = RwLock::new(vec![]);
+static ALWAYS: RwLock<Vec<(&'static str, Value)>> = RwLock::new(vec![]);
 
-pub(crate) fn always(name: &'static str, value: &str) {
+/// Says something of every JSON line from now on: the model of a worker, for one. An event with a field of that name says it itself.
+pub fn always(name: &'static str, value: &str) {
     let mut always = ALWAYS.write();
     always.retain(|(known, _)| *known != name);
-    always.push((name, value.to_owned()));
+    always.push((name, Value::from(value)));
 }
 
 /// Writes an event as one JSON object on one line. Names that Loki and other collectors know: `timestamp` (RFC 3339, UTC), `level`, `logger`
@@ -56,7 +57,7 @@ where
         head(&mut writer, (level, &logger), &fields.message)?;
         for (name, value) in ALWAYS.read().iter() {
             if fields.rest.iter().all(|(own, _)| own != name) {
-                write!(writer, ",\"{name}\":{}", Value::from(value.as_str()))?;
+                write!(writer, ",\"{name}\":{value}")?;
             }
         }
         for (name, value) in fields.rest {

@@ -70,12 +70,12 @@ pub(super) struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    /// What kubectl prints, unless the API server has stopped to answer.
-    fn run(&mut self, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    /// What kubectl says, unless the API server has stopped to answer.
+    fn call<T>(&mut self, ask: impl FnOnce(&Kubectl) -> anyhow::Result<T>) -> anyhow::Result<T> {
         if self.timeouts >= MOST_TIMEOUTS {
             bail!("not asked: there were {MOST_TIMEOUTS} calls without an answer");
         }
-        let answer = self.kubectl.run(arguments);
+        let answer = ask(self.kubectl);
         let is_timeout = |error: &anyhow::Error| {
             ["no answer within", "timeout", "timed out"].iter().any(|word| error.to_string().contains(word))
         };
@@ -85,7 +85,7 @@ impl Collector<'_> {
 
     /// A text that kubectl prints, or a note of why it does not.
     pub(super) fn text(&mut self, what: &str, arguments: &[&str]) -> Option<String> {
-        let answer = self.run(arguments);
+        let answer = self.call(|kubectl| kubectl.run(arguments));
         self.ask(what, answer).map(|text| String::from_utf8_lossy(&text).into_owned())
     }
 
@@ -93,15 +93,14 @@ impl Collector<'_> {
         self.case.files.insert(path.into(), text);
     }
 
-    /// What kubectl prints, or a note of why it does not.
+    /// An answer, or a note of why there is none.
     pub(super) fn ask<T>(&mut self, what: &str, answer: anyhow::Result<T>) -> Option<T> {
         answer.map_err(|error| self.case.missing.push((what.to_owned(), format!("{error:#}")))).ok()
     }
 
     /// The items of a list; `None` where it could not be had.
     pub(super) fn items(&mut self, what: &str, arguments: &[&str]) -> Option<Vec<Value>> {
-        let answer = self.run(&[arguments, &["--output=json", "--request-timeout=10s"]].concat());
-        let list = answer.and_then(|text| serde_json::from_slice::<Value>(&text).context("kubectl printed no JSON"));
+        let list = self.call(|kubectl| kubectl.json(arguments));
         match self.ask(what, list)?["items"].take() {
             Value::Array(items) => Some(items),
             _ => Some(vec![]),
@@ -128,7 +127,7 @@ impl Collector<'_> {
                 live.insert(name, object);
             }
             if kind.is_optional() {
-                self.case.missing.truncate_where(known, |why| why.contains("doesn't have a resource type"));
+                forget(&mut self.case.missing, known, |why| why.contains("doesn't have a resource type"));
             }
         }
         live
@@ -219,16 +218,10 @@ impl Collector<'_> {
     }
 }
 
-/// Notes that say nothing to a reader are taken out again.
-trait Notes {
-    fn truncate_where(&mut self, from: usize, is_none: impl Fn(&str) -> bool);
-}
-
-impl Notes for Vec<(String, String)> {
-    fn truncate_where(&mut self, from: usize, is_none: impl Fn(&str) -> bool) {
-        let new = self.split_off(from);
-        self.extend(new.into_iter().filter(|(_, why)| !is_none(why)));
-    }
+/// Takes new notes out again that say nothing to a reader.
+fn forget(notes: &mut Vec<(String, String)>, from: usize, is_nothing: impl Fn(&str) -> bool) {
+    let new = notes.split_off(from);
+    notes.extend(new.into_iter().filter(|(_, why)| !is_nothing(why)));
 }
 
 /// A text in an object; empty where there is none.
@@ -238,8 +231,7 @@ pub(super) fn text(object: &Value, pointer: &str) -> String {
 
 /// An object without its secrets.
 pub(super) fn yaml(value: &Value) -> String {
-    let mut value = value.clone();
-    redact::object(&mut value);
+    let value = redact::cleaned(value);
     serde_yaml::to_string(&value).unwrap_or_else(|_| value.to_string())
 }
 
@@ -251,7 +243,7 @@ mod tests {
     fn only_notes_that_say_nothing_are_taken_out() {
         let note = |what: &str, why: &str| (what.to_owned(), why.to_owned());
         let mut notes = vec![note("a", "doesn't matter"), note("b", "doesn't matter"), note("c", "forbidden")];
-        notes.truncate_where(1, |why| why.starts_with("doesn't"));
+        forget(&mut notes, 1, |why| why.starts_with("doesn't"));
         assert_eq!(notes, [note("a", "doesn't matter"), note("c", "forbidden")]);
     }
 }

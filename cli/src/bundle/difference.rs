@@ -10,11 +10,7 @@ use super::redact;
 pub(super) fn differences(wanted: &Value, live: &Value) -> Vec<String> {
     let mut found = vec![];
     compare("", (wanted, Some(live)), &mut found);
-    let [wanted, live] = [wanted, live].map(|value| {
-        let mut value = value.clone();
-        redact::object(&mut value);
-        value
-    });
+    let [wanted, live] = [wanted, live].map(redact::cleaned);
     let say = |path: &String| {
         let shown = |value: &Value| value.pointer(path).map_or_else(|| "nothing".to_owned(), short);
         format!("{path}: wanted {}, live {}", shown(&wanted), shown(&live))

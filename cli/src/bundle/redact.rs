@@ -118,9 +118,16 @@ fn hide_value(found: &Captures<'_>) -> String {
     format!("{dashes}{name}{between}{HIDDEN}")
 }
 
+/// A copy of an object without its secrets.
+pub(super) fn cleaned(value: &Value) -> Value {
+    let mut value = value.clone();
+    object(&mut value);
+    value
+}
+
 /// Takes out of an object: values of variables, flags, annotations and data with the names of secrets, and the bookkeeping of others,
 /// which repeats them.
-pub(super) fn object(value: &mut Value) {
+fn object(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             fields.remove("managedFields");

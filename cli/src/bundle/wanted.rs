@@ -15,14 +15,16 @@ use super::collect::{Collector, LOG_BYTES, text, yaml};
 use super::difference::differences;
 use super::report;
 
+/// The label of the operator's Deployment and of its pods.
+const OPERATOR: &str = "app.kubernetes.io/name=belfry-operator";
+
 impl Collector<'_> {
     /// The operator's settings, as far as they reach a model's objects. Its log goes into the archive, as far as it is about the model.
     pub(super) fn operator(&mut self) -> Option<Settings> {
-        let selector =
-            ["get", "deployments", "--all-namespaces", "--selector", "app.kubernetes.io/name=belfry-operator"];
-        let deployments = self.items("the operator's Deployment", &selector)?;
+        let arguments = ["get", "deployments", "--all-namespaces", "--selector", OPERATOR];
+        let deployments = self.items("the operator's Deployment", &arguments)?;
         let Some(operator) = deployments.first() else {
-            let why = "no Deployment has the label app.kubernetes.io/name=belfry-operator".to_owned();
+            let why = format!("no Deployment has the label {OPERATOR}");
             self.case.missing.push(("the operator's Deployment".to_owned(), why));
             return None;
         };
@@ -35,7 +37,7 @@ impl Collector<'_> {
             "--namespace",
             &namespace,
             "--selector",
-            selector[4],
+            OPERATOR,
             "--prefix",
             "--max-log-requests=10",
             &tail,

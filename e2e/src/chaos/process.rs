@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -184,11 +184,7 @@ impl Drop for Operator {
 pub fn present() -> Result<PathBuf> {
     let program = match std::env::var_os("BELFRY_OPERATOR_BIN") {
         Some(path) => PathBuf::from(path),
-        None => {
-            let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-            let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
-            target.unwrap_or(own).join("debug").join(OPERATOR)
-        }
+        None => crate::built(OPERATOR),
     };
     ensure!(program.exists(), "no {}: run cargo build --package {OPERATOR}", program.display());
     Ok(program)

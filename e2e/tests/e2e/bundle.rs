@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, ensure};
 use belfry_crds::InferenceModel;
 use belfry_crds::condition::{ConditionStatus, ConditionType, Reason};
-use belfry_e2e::{Namespace, TestResult, in_namespace, sample, secs};
+use belfry_e2e::{Namespace, TestResult, built, in_namespace, sample, secs};
 use serde_json::json;
 
 const SECRET: &str = "hunter2-hunter2";
@@ -69,8 +69,7 @@ async fn a_bundle_of_a_model_that_fails_says_why_on_its_first_line() -> TestResu
 }
 
 fn run(ns: &Namespace, model: &str, archive: &std::path::Path) -> Result<Output> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    let mut command = Command::new(target.join("debug/belfry"));
+    let mut command = Command::new(built("belfry"));
     command.args(["bundle", model, "--namespace", &ns.name, "--output"]).arg(archive);
     command.output().context("belfry can't be run")
 }

@@ -1,12 +1,11 @@
 //! `belfry top --kube`: the workers of a cluster, as they come and go.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use belfry_e2e::{Namespace, Served, TestResult, in_namespace, secs, wait};
+use belfry_e2e::{Namespace, Served, TestResult, built, in_namespace, secs, wait};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::DeleteParams;
@@ -67,13 +66,8 @@ async fn a_screen_follows_a_worker_to_its_next_pod(ns: &Namespace, model: &Serve
     Ok(())
 }
 
-fn program() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    target.join("debug/belfry")
-}
-
 fn belfry(ns: &Namespace, more: &[&str]) -> Command {
-    let mut command = Command::new(program());
+    let mut command = Command::new(built("belfry"));
     command.args(["top", "--kube", "--namespace", &ns.name]).args(more).stdin(Stdio::null());
     command
 }
@@ -101,7 +95,7 @@ struct Screen {
 
 impl Screen {
     fn open(ns: &Namespace) -> Result<Self> {
-        let program = program();
+        let program = built("belfry");
         let top = format!("stty rows 24 cols 100; exec {} top --kube --namespace {}", program.display(), ns.name);
         let mut command = Command::new("script");
         command.args(["--quiet", "--return", "--command", &top, "/dev/null"]).env("TERM", "xterm");

@@ -207,10 +207,10 @@ impl Cache {
         });
     }
 
-    /// Notes a child as a watch shows it, unless a later state of it is known. An object that is none of the model's children is
-    /// left out. `compare` is asked what the child holds
-    /// when its content is shown for the first time. Returns how soon the model needs a pass; `None` when the event only
-    /// repeats what is known, such as an answer to a write.
+    /// Notes a child as a watch shows it, unless a later state of it is known. An object that is none of the
+    /// model's children is left out. `compare` is asked what the child holds when its content is shown for the first time.
+    /// Returns how soon the model needs a pass; `None` when the event only repeats what is known, such as an answer to a
+    /// write.
     pub fn child_seen(
         &self,
         key: &ModelKey,
