@@ -34,8 +34,8 @@ lint: target libtorch ## Formatting, clippy, links of doc comments, charts
 
 .PHONY: unit
 unit: target libtorch model ## Unit and golden tests
-	e2e/tools/build.sh prometheus alertmanager
-	cargo test --locked --package belfry-crds --package belfry-logs --package belfry-render --package belfry-operator --package belfry-cli
+	e2e/tools/build.sh prometheus alertmanager collector
+	cargo test --locked --package belfry-crds --package belfry-logs --package belfry-traces --package belfry-render --package belfry-operator --package belfry-cli
 	# Optimized, as the images are: numerics on a real model take minutes otherwise.
 	cargo test --locked --release --package belfry-worker
 	worker/clients/run.sh --quick

@@ -14,6 +14,9 @@ watchdogs() { render --set monitoring.enabled=true "$@" | grep -c 'alert: Infere
 [ "$(render --set monitoring.dashboard.enabled=false | count ConfigMap)" = 0 ] || { echo "monitoring.dashboard.enabled=false renders a dashboard" >&2; exit 1; }
 render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not grant nodes" >&2; exit 1; }
 ! render --set 'namespaces={a}' | grep -q 'resources: \[nodes\]' || { echo "a Role grants nodes, which are in no namespace" >&2; exit 1; }
+traced=$(render --set tracing.endpoint=http://otel:4317)
+grep -q -- '--otlp-traces-endpoint=http://otel:4317' <<<"$traced" && grep -q OTEL_EXPORTER_OTLP_TRACES_PROTOCOL <<<"$traced" || { echo "tracing.endpoint does not reach the operator" >&2; exit 1; }
+! render | grep -q 'enable-trace' || { echo "the operator traces without being asked to" >&2; exit 1; }
 ! render --set imagee.tag=1 >/dev/null 2>&1 || { echo "values.schema.json lets a misspelt value pass" >&2; exit 1; }
 two=$(render --set replicas=2)
 [ "$(count PodDisruptionBudget <<<"$two")" = 1 ] && grep -q podAntiAffinity <<<"$two" || { echo "two operators have no budget, or may stand on one node" >&2; exit 1; }

@@ -36,7 +36,9 @@ pub use autoscaling::{
 pub use engine::{Engine, EnginePorts, EngineProbes, EngineType, MappedMetric, MetricMapping};
 pub use labels::{is_free_pod_key, is_identity_key};
 pub use network::{Network, Peer, PolicyMode, PolicyRules};
-pub use observability::{Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo};
+pub use observability::{
+    Dashboard, Indicator, Monitor, Observability, Owner, ScrapeInterval, Slo, Tracing, TracingProtocol,
+};
 pub use placement::{
     Availability, DisruptionBudget, NodeAffinity, NodeOperator, NodePreference, NodeRequirement, Scheduling,
     TaintEffect, Toleration, TolerationOperator, TopologySpread,

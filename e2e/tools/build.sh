@@ -3,7 +3,7 @@
 # its tools in go.mod; the programs land outside the checkout, keyed by what they are built from, so
 # that nothing is built twice.
 #
-# usage: build.sh [MODULE...]      all modules by default, in the order in which a start needs them
+# usage: build.sh [MODULE...]      those of the cluster by default, in the order in which a start needs them
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${BELFRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/belfry}/tools

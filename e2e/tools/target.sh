@@ -9,6 +9,6 @@ mkdir -p "$CARGO_TARGET_DIR"
 [ "$(cat "$stamp" 2>/dev/null)" != "$PWD" ] || exit 0
 for profile in dev release; do
   cargo clean --quiet --locked --profile $profile \
-    --package belfry-crds --package belfry-logs --package belfry-render --package belfry-operator --package belfry-worker --package belfry-cli --package belfry-e2e
+    --package belfry-crds --package belfry-logs --package belfry-traces --package belfry-render --package belfry-operator --package belfry-worker --package belfry-cli --package belfry-e2e
 done
 echo "$PWD" >"$stamp"

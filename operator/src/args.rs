@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use belfry_crds::contract::defaults;
 use belfry_logs::Options;
+use belfry_traces::TraceArgs;
 use clap::{Parser, ValueEnum};
 use http::Uri;
 
@@ -83,6 +84,10 @@ pub struct Args {
     /// Log what this program itself has to say at debug, too.
     #[arg(short, long)]
     pub verbose: bool,
+
+    /// Whether it traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 
     /// External metrics for HorizontalPodAutoscalers.
     #[command(flatten)]

@@ -14,6 +14,7 @@ use tower::{BoxError, Layer, Service, ServiceBuilder};
 
 use crate::metrics::RequestCounts;
 use crate::observe::WATCH_SECONDS;
+use crate::trace;
 
 /// A watch may be silent until its end.
 const READ_TIMEOUT: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 10);
@@ -113,6 +114,8 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let asked = Instant::now();
+            // Here and not before: only now this is a part of the pass that asked.
+            let span = trace::request(what.verb, &what.resource);
             let answer = tokio::time::timeout(REQUEST_TIMEOUT, answer).await;
             let code = match &answer {
                 Ok(Ok(response)) => response.status().as_u16().to_string(),
@@ -120,6 +123,7 @@ where
                 Err(_) => "timeout".to_owned(),
             };
             requests.count(what.verb, &what.resource, &code, asked.elapsed());
+            trace::answered(span, &code);
             match answer {
                 Ok(answer) => answer.map_err(Into::into),
                 Err(_) => Err(format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()).into()),

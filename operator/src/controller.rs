@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use belfry_crds::contract::outcome::Outcome;
+use belfry_traces::Traces;
 use futures::FutureExt;
 use kube::Client;
 use kube::runtime::events::Recorder;
@@ -20,6 +21,7 @@ use tokio::task::{self, JoinSet};
 use tracing::{debug, info, warn};
 
 use crate::apply::{self, Disputes};
+use crate::client::message;
 use crate::drift::Drift;
 use crate::evaluation::{self, Evaluation};
 use crate::fleet::Fleet;
@@ -28,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::observe::{Cache, Cause, ModelKey, Trigger, Urgency, Watches};
 use crate::prometheus::Prometheus;
 use crate::scaling::Scaling;
+use crate::trace;
 use crate::upgrade::Policy;
 use backoff::{Backoff, Setback, jittered};
 use pass::{Ended, reconcile};
@@ -70,6 +73,8 @@ pub struct Context {
     pub evaluation: Arc<Evaluation>,
     /// Writer of events.
     pub recorder: Recorder,
+    /// Where spans are sent; `None` for nowhere.
+    pub traces: Option<Arc<Traces>>,
 }
 
 /// Why a pass has to be repeated.
@@ -190,7 +195,7 @@ impl Passes {
             let (context, failures) = (self.context.clone(), self.backoff.attempts(&key));
             let model = key.clone();
             let task = self.running.spawn(async move {
-                let result = guarded(&key, cause, failures, &context).await;
+                let result = traced(&key, cause, failures, &context).await;
                 (key, result)
             });
             self.models.insert(task.id(), model);
@@ -255,6 +260,16 @@ fn log(key: &ModelKey, result: &Result<Ended, Error>, next: Cause, pause: Durati
             warn!(model = %key, outcome, error, %next, next_seconds, "A pass failed and will be repeated");
         }
     }
+}
+
+/// A pass with its report, as one trace.
+async fn traced(key: &ModelKey, cause: Cause, failures: u32, context: &Context) -> Result<Ended, Error> {
+    let how = |result: &Result<Ended, Error>| match result {
+        Ok(ended) => (ended.outcome.as_str(), None),
+        Err(error) => (Outcome::Failed.as_str(), Some(message(error))),
+    };
+    let about = (&*key.namespace, &*key.name, cause);
+    trace::pass(context.traces.as_ref(), about, Box::pin(guarded(key, cause, failures, context)), how).await
 }
 
 /// Runs a pass so that neither a panic nor a hang goes further, counts it, and reports one that failed.

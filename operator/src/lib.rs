@@ -10,6 +10,7 @@
 //! `controller`, `lease` and `scaling` write to the cluster.
 
 pub mod metrics;
+mod trace;
 pub mod lease;
 pub mod observe;
 pub mod client;

@@ -26,12 +26,25 @@ use crate::prometheus::Prometheus;
 use crate::scaling::Scaling;
 use crate::server::{Authenticator, Probes, router};
 use belfry_render::children::metadata::MANAGER;
+use belfry_traces::Traces;
 
 /// Runs the operator until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// The cluster can't be reached, the address can't be bound, a watch ended, or the lease was lost.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let start = |settings| Traces::start(&settings, (MANAGER, env!("CARGO_PKG_VERSION"))).map(Arc::new);
+    let traces = args.traces.settings().and_then(|settings| settings.map(start).transpose());
+    let traces = traces.map_err(anyhow::Error::msg)?;
+    let result = operate(args, traces.clone()).await;
+    if let Some(traces) = traces {
+        // It waits for the collector, and must not hold up the runtime that asks the collector.
+        let _ = tokio::task::spawn_blocking(move || traces.end()).await;
+    }
+    result
+}
+
+async fn operate(args: Args, traces: Option<Arc<Traces>>) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new().context("the metrics contradict each other")?);
     let client = connect(metrics.requests()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen on {}", args.listen))?;
@@ -70,8 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     metrics.leads(true);
 
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let reporter = Reporter { controller: MANAGER.into(), instance: None };
-    let recorder = Recorder::new(client.clone(), reporter);
+    let recorder = Recorder::new(client.clone(), Reporter { controller: MANAGER.into(), instance: None });
     let context = Arc::new(Context {
         client,
         cache,
@@ -83,6 +95,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         loaded: Loaded::new(watches.trigger.clone()),
         evaluation: Arc::new(Evaluation::new(prometheus.is_some())),
         recorder,
+        traces,
     });
     let ended = async { ended.await.unwrap_or(()) };
     let mut controller = tokio::spawn(controller::run(context, watches, args.upgrades(), prometheus, ended));

@@ -14,6 +14,7 @@ mod resources;
 mod rollout;
 mod routing;
 mod source;
+mod tracing;
 
 use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{Batching, InferenceModelSpec, Queue, Runtime};

@@ -212,6 +212,11 @@ fn specifications() -> Vec<(String, Value)> {
         }
         full["model"].as_object_mut().unwrap().remove("servedNames");
         full["observability"].as_object_mut().unwrap().remove("slos");
+        match *engine {
+            "VLLM" => {}
+            "TEI" => full["observability"]["tracing"] = json!({"endpoint": "http://otel:4317"}),
+            _ => drop(full["observability"].as_object_mut().unwrap().remove("tracing")),
+        }
         full["model"]["source"] = json!({"pvc": {"claimName": "c", "path": "p"}});
         full["model"].as_object_mut().unwrap().remove("cache");
         full["model"].as_object_mut().unwrap().remove("caBundle");
@@ -275,7 +280,25 @@ fn what_an_engine_is_not_given_is_refused_by_name() {
         let problems = checked(&spec).expect_err(field);
         assert!(problems.iter().any(|problem| problem.starts_with(&format!("{field}: "))), "{problems:?}");
     }
+    let traced = |type_: &str, more: Value| {
+        let mut tracing = json!({"endpoint": "http://otel:4317"});
+        tracing.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let mut spec = spec(engine(type_, json!({})), pvc(&[]));
+        spec["observability"] = json!({"tracing": tracing});
+        spec
+    };
+    for (spec, field) in [
+        (traced("SGLang", json!({})), "spec.observability.tracing"),
+        (traced("Custom", json!({})), "spec.observability.tracing"),
+        (traced("TEI", json!({"protocol": "HttpProtobuf"})), "spec.observability.tracing.protocol"),
+        (traced("TEI", json!({"samplingRatio": "0.5"})), "spec.observability.tracing.samplingRatio"),
+    ] {
+        let problems = checked(&spec).expect_err(field);
+        assert!(problems.iter().any(|problem| problem.starts_with(&format!("{field}: "))), "{problems:?}");
+    }
     for right in [
+        traced("VLLM", json!({"protocol": "HttpProtobuf", "samplingRatio": "0.5"})),
+        traced("TEI", json!({})),
         revision("LlamaCpp", json!({}), "main"),
         revision("Custom", json!({"args": ["--revision=v2"]}), "v2"),
         revision("VLLM", json!({}), "v2"),
@@ -295,6 +318,7 @@ fn a_setting_that_would_do_nothing_is_refused_by_name() {
     };
     let alerts = |alerts: Value| json!({"observability": {"alerts": alerts}});
     let arguments = |arguments: &[&str]| json!({"podTemplate": {"extraArgs": arguments}});
+    let tracing = |tracing: Value| json!({"observability": {"tracing": tracing}});
     let queue = "InferenceQueueSaturated";
     for (more, field) in [
         (arguments(&["--log=debug", "--threads=2"]), "spec.podTemplate.extraArgs[1]: --threads would"),
@@ -302,6 +326,19 @@ fn a_setting_that_would_do_nothing_is_refused_by_name() {
         (
             json!({"network": {"networkPolicy": {"prometheusNamespace": "monitoring"}}}),
             "spec.network.networkPolicy.prometheusNamespace: ",
+        ),
+        (arguments(&["--enable-trace"]), "spec.podTemplate.extraArgs[0]: --enable-trace would"),
+        (tracing(json!({"endpoint": "https://otel:4317"})), "spec.observability.tracing.endpoint: the worker speaks"),
+        (
+            tracing(json!({"endpoint": "http://otel/v1/traces"})),
+            "spec.observability.tracing.endpoint: gRPC has no path",
+        ),
+        (
+            json!({
+                "observability": {"tracing": {"endpoint": "http://otel:4317"}},
+                "podTemplate": {"env": [{"name": "OTEL_TRACES_SAMPLER", "value": "always_off"}]},
+            }),
+            "spec.podTemplate.env: remove OTEL_TRACES_SAMPLER",
         ),
         (
             alerts(json!({"overrides": [{"alert": "InferenceErrorBudgetBurn", "for": "5m"}]})),
@@ -324,6 +361,8 @@ fn a_setting_that_would_do_nothing_is_refused_by_name() {
     assert!(problems[0].starts_with("spec.observability.dashboard.annotations: there is no dashboard"), "{problems:?}");
     for right in [
         arguments(&["--log-json=false"]),
+        tracing(json!({"endpoint": "http://otel:4317/"})),
+        tracing(json!({"endpoint": "https://otel/v1/traces", "protocol": "HttpProtobuf"})),
         alerts(json!({"profile": "Minimal", "overrides": [{"alert": queue, "enabled": true, "for": "5m"}]})),
         alerts(json!({"overrides": [{"alert": queue, "enabled": false}]})),
     ] {

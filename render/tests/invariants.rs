@@ -25,6 +25,7 @@ const ADDED: &[&str] = &[
     "/model/source/pvc/accessMode",
     "/podTemplate/serviceAccountAnnotations",
     "/podTemplate/runAsUser",
+    "/observability/tracing",
 ];
 
 /// The pod template of a model under a revision, without the fields that came later.

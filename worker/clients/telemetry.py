@@ -3,7 +3,7 @@
     telemetry.py WORKER BELFRY MODEL OUT [ROUNDS]
 
 WORKER and BELFRY are the binaries, MODEL the folder of all-MiniLM-L6-v2, OUT the file for the measurements. Two workers run side by side.
-One has all telemetry on: a line of JSON for each request, a scrape a second, and ten viewers of its live status. The other logs nothing, and
+One has all telemetry on: a line of JSON for each request, its spans for a collector, a scrape a second, and ten viewers of its live status. The other logs nothing, and
 is not watched. Callers ask one and then the other, in rounds of four seconds, so that whatever else the machine does meets both.
 """
 import http.client
@@ -19,6 +19,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+from collector import Collector
 from top import Terminal
 from viewers import Viewers, share
 from worker import Worker
@@ -59,6 +60,11 @@ def scrape(worker):
     status, text = worker.get("/metrics")
     assert status == 200 and "inference_requests_total" in text
     return time.perf_counter() - began
+
+
+def lost(worker):
+    name = 'inference_trace_spans_total{outcome="failed"} '
+    return float(next(line for line in worker.get("/metrics")[1].splitlines() if line.startswith(name)).removeprefix(name))
 
 
 class Scrapes:
@@ -171,12 +177,15 @@ def main():
     binary, belfry, minilm, out = sys.argv[1:5]
     rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 12
     with tempfile.TemporaryDirectory() as folder, open(Path(folder) / "log", "wb") as log:
-        on = Worker(binary, Path(minilm), "minilm", "--json-logs", "--log-requests", "1", stdout=log)
-        with on, Worker(binary, Path(minilm), "minilm", "--log", "off") as off:
+        collector = Collector(folder)
+        flags = ["--json-logs", "--log-requests", "1", "--enable-trace", "--otlp-traces-endpoint", collector.endpoint]
+        on = Worker(binary, Path(minilm), "minilm", *flags, stdout=log)
+        with collector, on, Worker(binary, Path(minilm), "minilm", "--log", "off") as off:
             on.ready(), off.ready(), load(on), load(off)
             measurements = [*compare(on, off, rounds), *watched(on, belfry, 10.0)]
             dropped = [line for line in on.get("/metrics")[1].splitlines() if line.startswith("inference_log_lines_dropped_total ")]
             assert dropped == ["inference_log_lines_dropped_total 0"], dropped
+            assert lost(on) == 0, "the collector did not take every span"
     print(f"Processor: {processor()}\n{table(measurements)}")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(json.dumps(measurements, indent=2) + "\n")

@@ -6,6 +6,7 @@ cache=${BELFRY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/belfry}
 target=${CARGO_TARGET_DIR:-target}
 venv=$("$here/venv.sh")
 cd "$here/../.."
+e2e/tools/build.sh collector
 cargo build --locked --release --package belfry-worker
 cargo build --locked --release --package belfry-cli
 command -v tmux >/dev/null || { echo "worker/clients/telemetry.sh: tmux is missing: run make clients once, or install it" >&2; exit 1; }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::model::pipeline::Task;
 use belfry_crds::contract::{DRAIN_DELAY_SECONDS, DRAIN_TIMEOUT_SECONDS, PORT, defaults, env};
+use belfry_traces::TraceArgs;
 use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -53,6 +54,9 @@ pub struct Args {
     /// What it logs.
     #[command(flatten)]
     pub logs: LogArgs,
+    /// Whether it traces.
+    #[command(flatten)]
+    pub traces: TraceArgs,
 }
 
 /// What to do instead of serving.

@@ -22,7 +22,6 @@ mod sie;
 pub mod status;
 mod tei;
 mod tokens;
-mod trace_context;
 mod wire;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use crate::error::Reason;
 use crate::lifecycle::Lifecycle;
 use crate::queue::{BatchLimits, Full, Queue, Taken, Work};
 use crate::tokenize::Encoded;
+use crate::trace::Traced;
 
 /// One text on its way through the model.
 #[derive(Debug)]
@@ -23,14 +24,19 @@ pub(crate) struct Text {
     pub(crate) deadline: Instant,
     /// It is the worker's own question, and counts in no metric of traffic.
     pub(crate) is_probe: bool,
+    /// The span of its request, where that is sent.
+    pub(crate) traced: Option<Traced>,
     /// Has room for as many answers as the request has texts, so that the lane never waits for a request.
     pub(crate) reply: mpsc::Sender<Answer>,
 }
 
 impl Text {
     /// Sends the answer, unless the request has ended.
-    pub(crate) fn answer(&self, rows: Result<Vec<Row>, Reason>, (taken, done): (Instant, Instant)) {
-        drop(self.reply.try_send(Answer { index: self.index, rows, taken, done }));
+    pub(crate) fn answer(&self, rows: Result<Vec<Row>, Reason>, when: (Instant, Instant), pass: Option<&Traced>) {
+        let (taken, done) = when;
+        // A pass has a span where any of its requests is traced; only those ask for it.
+        let pass = pass.filter(|_| self.traced.is_some()).cloned();
+        drop(self.reply.try_send(Answer { index: self.index, rows, taken, done, pass }));
     }
 }
 
@@ -57,6 +63,8 @@ pub(crate) struct Answer {
     pub(crate) taken: Instant,
     /// When its pass ended.
     pub(crate) done: Instant,
+    /// The span of its pass, where there is one.
+    pub(crate) pass: Option<Traced>,
 }
 
 /// The shared queue. The lock is held to add or take texts, never during a pass.

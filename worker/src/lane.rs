@@ -2,7 +2,10 @@
 //! once; batches form while it is busy.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
+
+use belfry_traces::{KeyValue, SpanExt as _, Status, time_of};
 
 use crate::batch::Packed;
 use crate::engine::{Engine, EngineError, OutputSet, Outputs};
@@ -10,6 +13,7 @@ use crate::error::Reason;
 use crate::inbox::Text;
 use crate::queue::{BatchLimits, Taken};
 use crate::state::App;
+use crate::trace;
 
 /// Runs the engine until the inbox is closed and empty.
 pub fn lane(app: &App, engine: &mut dyn Engine) {
@@ -17,7 +21,7 @@ pub fn lane(app: &App, engine: &mut dyn Engine) {
     while let Some(Taken { batch, expired }) = app.inbox.next(limits) {
         let now = Instant::now();
         for text in expired {
-            text.answer(Err(Reason::DeadlineExceeded), (now, now));
+            text.answer(Err(Reason::DeadlineExceeded), (now, now), None);
         }
         if !batch.is_empty() {
             pass(app, engine, &batch);
@@ -28,8 +32,18 @@ pub fn lane(app: &App, engine: &mut dyn Engine) {
 fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
     let taken = Instant::now();
     let packed = Packed::of(&batch.iter().map(|text| &text.encoded).collect::<Vec<_>>());
+    let requests = batch.iter().filter_map(|text| text.traced.as_ref());
+    let mut span = trace::pass(app.traces.as_ref(), requests, (packed.texts(), packed.tokens(), taken));
+    let traced = span.as_ref().map(|span| Arc::new(span.span_context().clone()));
     let outputs = guarded(engine, &packed, OutputSet::of(batch.iter().flat_map(|text| text.outputs.iter())));
     let done = Instant::now();
+    if let Some(span) = &mut span {
+        if let Err(error) = &outputs {
+            span.set_attribute(KeyValue::new("error.type", Reason::InferenceFailed.code()));
+            span.set_status(Status::error(error.to_string()));
+        }
+        span.end_with_timestamp(time_of(done));
+    }
     // A question that callers' texts joined is counted with them.
     let is_traffic = batch.iter().any(|text| !text.is_probe);
     if is_traffic {
@@ -48,13 +62,13 @@ fn pass(app: &App, engine: &mut dyn Engine, batch: &[Text]) {
             for (row, index) in packed.order.iter().enumerate() {
                 let text = &batch[*index];
                 let rows = text.outputs.iter().map(|output| outputs.take(output, row)).collect::<Option<_>>();
-                text.answer(rows.ok_or(Reason::InferenceFailed), (taken, done));
+                text.answer(rows.ok_or(Reason::InferenceFailed), (taken, done), traced.as_ref());
             }
         }
         Err(error) => {
             tracing::error!(batch_size = packed.texts(), tokens = packed.tokens(), %error, "Forward pass failed");
             for text in batch {
-                text.answer(Err(Reason::InferenceFailed), (taken, done));
+                text.answer(Err(Reason::InferenceFailed), (taken, done), traced.as_ref());
             }
         }
     }

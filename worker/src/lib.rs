@@ -57,6 +57,7 @@ mod run;
 pub mod server;
 mod signals;
 pub mod status;
+mod trace;
 
 pub use args::Args;
 pub use run::run;

@@ -48,7 +48,7 @@ async fn ask(app: &Arc<App>) -> Option<bool> {
     let has_answered = match encoded.await {
         Ok(Some(encoded)) => {
             let (reply, mut answers) = mpsc::channel(1);
-            let text = Text { index: 0, encoded, outputs, deadline: now + LIMIT, is_probe: true, reply };
+            let text = Text { index: 0, encoded, outputs, deadline: now + LIMIT, is_probe: true, traced: None, reply };
             room.fill(&app.lifecycle, vec![text], now);
             let answer = timeout_at((now + LIMIT).into(), answers.recv()).await;
             matches!(answer, Ok(Some(Answer { rows: Ok(_), .. })))

@@ -9,6 +9,7 @@ use crate::error::{ApiError, Reason};
 use crate::inbox::{Reserved, Text};
 use crate::state::App;
 use crate::tokenize::Encoded;
+use crate::trace::Trace;
 
 /// The model's rows for one request, and the time of each phase.
 #[derive(Debug)]
@@ -26,35 +27,44 @@ pub struct Rows {
 
 /// Sends texts through the model for these outputs, all of them from one pass. If the caller disconnects, this future is
 /// dropped, which cancels the texts.
-pub async fn pass(
+pub(crate) async fn pass(
     app: &App,
     room: Reserved<'_>,
     (texts, outputs): (Vec<Encoded>, OutputSet),
-    deadline: Instant,
+    (deadline, trace): (Instant, &Trace),
 ) -> Result<Rows, ApiError> {
     let count = texts.len();
     let tokens = texts.iter().map(|text| text.ids().len()).sum();
     let queued = Instant::now();
     let (reply, mut answers) = mpsc::channel(count.max(1));
+    let waiting = trace.phase("queue", queued);
+    let traced = trace.traced();
     let texts = texts.into_iter().enumerate().map(|(index, encoded)| Text {
         index,
         encoded,
         outputs,
         deadline,
         is_probe: false,
+        traced: traced.clone(),
         reply: reply.clone(),
     });
     room.fill(&app.lifecycle, texts.collect(), queued);
     drop(reply);
     let mut rows: Vec<Vec<Row>> = vec![Vec::new(); count];
     let (mut first, mut last) = (None::<Instant>, queued);
+    let mut passes = vec![];
     for _ in 0..count {
         let answer = answers.recv().await.ok_or_else(|| failed(Reason::InferenceFailed))?;
         rows[answer.index] = answer.rows.map_err(failed)?;
         first = Some(first.map_or(answer.taken, |first| first.min(answer.taken)));
         last = last.max(answer.done);
+        passes.extend(answer.pass);
     }
     let first = first.unwrap_or(queued);
+    waiting.end(first);
+    let mut inference = trace.phase("inference", first);
+    inference.link(passes);
+    inference.end(last);
     Ok(Rows { rows, tokens, queue: first - queued, inference: last - first })
 }
 

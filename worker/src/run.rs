@@ -12,6 +12,7 @@ use std::{env, fs};
 use belfry_crds::contract::EXIT_LOAD_FAILED;
 use belfry_crds::contract::load_failure::{LoadFailure, LoadFailureReason};
 use belfry_logs::Sampler;
+use belfry_traces::Traces;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -29,10 +30,14 @@ use crate::model::engine::TorchEngine;
 use crate::signals::Signals;
 use crate::state::App;
 use crate::tokenize::Tokenizer;
+use crate::trace::Loading;
 use crate::{cpu, device, native, probe, server};
 
 /// Threads for HTTP: two, so that a probe is answered while a large response is being written.
 const HTTP_THREADS: usize = 2;
+
+/// The name of the worker's spans, unless `OTEL_SERVICE_NAME` has another.
+const SERVICE: &str = "belfry-worker";
 
 /// Time that a lane has to end after the last request was answered.
 const LANE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -96,20 +101,27 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
     let mut app = App::new(args.name(), args.limits.clone(), threads).map_err(|error| error.to_string())?;
     app.hf_repo.clone_from(&args.source.hf_repo);
     app.logged = Sampler::new(args.logs.log_requests);
-    let app = Arc::new(app);
-    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(HTTP_THREADS)
         .enable_all()
         .build()
         .map_err(|error| error.to_string())?;
+    app.traces = {
+        // What sends by gRPC has its connection there.
+        let _runtime = runtime.enter();
+        let settings = args.traces.settings()?;
+        let start = |settings| Traces::start(&settings, (SERVICE, env!("CARGO_PKG_VERSION"))).map(Arc::new);
+        settings.map(start).transpose()?
+    };
+    let app = Arc::new(app);
+    app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     runtime.block_on(async {
         // The listener is bound before anything is loaded, so that probes get an answer and not a refused connection.
         let listener = TcpListener::bind(args.listen)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}; choose another --listen", args.listen))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        tracing::info!(%address, threads, "Listening");
+        tracing::info!(%address, threads, version = env!("CARGO_PKG_VERSION"), "Listening");
         let signals = Signals::new().map_err(|error| error.to_string())?;
         let ended =
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
@@ -128,6 +140,7 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         if matches!(ended.recv_timeout(LANE_TIMEOUT), Err(RecvTimeoutError::Timeout)) {
             tracing::warn!("The model's thread did not end in time");
         }
+        app.end_traces();
         Ok(())
     })
 }
@@ -145,7 +158,10 @@ fn spawn_lane(
         let _end = LaneEnd { app: Arc::clone(&app), _alive: alive };
         let _no_grad = own_this_thread(threads);
         app.metrics.model_load_start.set(unix(SystemTime::now()));
-        match prepare(&app, &args, began) {
+        let mut loading = Loading::begin(&app, began);
+        let prepared = prepare(&app, &args, (began, &loading));
+        loading.end(prepared.as_ref().err());
+        match prepared {
             Ok(mut engine) => {
                 lane(&app, &mut engine);
                 tracing::info!(target: AUDIT, "Model is unloaded");
@@ -171,10 +187,14 @@ impl Drop for LaneEnd {
 }
 
 /// Loads and warms the model, and makes the worker ready.
-fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFailure> {
+fn prepare(app: &App, args: &Args, (began, loading): (Instant, &Loading)) -> Result<TorchEngine, LoadFailure> {
     let device = Device::choose(&args.compute)?;
+    let reading = loading.phase("fetch and assemble");
     let Loaded { model, mut engine, bytes } = load(args, &device, &app.metrics)?;
+    drop(reading);
+    let warming = loading.phase("warm up");
     warm_up(&mut engine, &model.tokenizer, args.limits.max_batch_tokens)?;
+    drop(warming);
     let about = model.about.clone();
     let (device, memory) = (about.device.as_str(), i64::try_from(bytes).unwrap_or(i64::MAX));
     app.metrics.model_memory.with_label_values(&[device]).set(memory);
@@ -195,7 +215,7 @@ fn prepare(app: &App, args: &Args, began: Instant) -> Result<TorchEngine, LoadFa
         architecture = about.architecture,
         dtype = about.dtype,
         device,
-        revision = about.revision,
+        revision = Some(about.revision.as_str()).filter(|revision| !revision.is_empty()),
         digest = about.digest,
         "Model is loaded"
     );
@@ -232,6 +252,7 @@ fn warm_up(engine: &mut dyn Engine, tokenizer: &Tokenizer, batch_tokens: usize) 
 fn end_with(app: &App, lifecycle: &LifecycleArgs, failure: &LoadFailure) -> ! {
     app.advance(State::Failed);
     tracing::error!(target: AUDIT, reason = failure.reason.as_str(), failure = failure.message, "Model is not loaded");
+    app.end_traces();
     if let Some(path) = &lifecycle.termination_log {
         let line = serde_json::to_string(failure).unwrap_or_default();
         if let Err(error) = fs::write(path, line) {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use belfry_logs::Sampler;
+use belfry_traces::Traces;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::args::Limits;
@@ -42,6 +43,8 @@ pub struct App {
     pub hf_repo: Option<String>,
     /// Which answered requests have a line in the log; none, in a new app.
     pub logged: Sampler,
+    /// Where spans are sent; nowhere, in a new app.
+    pub traces: Option<Arc<Traces>>,
     model: OnceLock<Model>,
 }
 
@@ -193,6 +196,7 @@ impl App {
             feed: Feed::new(),
             hf_repo: None,
             logged: Sampler::default(),
+            traces: None,
             model: OnceLock::new(),
             name,
             limits,
@@ -220,6 +224,13 @@ impl App {
     pub fn measure(&self) {
         self.metrics.queue_depth.set(whole(self.inbox.depth()));
         self.metrics.queue_oldest_wait.set(self.inbox.oldest_wait(Instant::now()).as_secs_f64());
+    }
+
+    /// Sends the last spans.
+    pub fn end_traces(&self) {
+        if let Some(traces) = &self.traces {
+            traces.end();
+        }
     }
 
     /// Moves to a later state, and records it in the metrics.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on must stop")]
 
 mod support;
+#[path = "support/collector.rs"]
+mod collector;
 #[path = "support/hub.rs"]
 mod hub;
 #[path = "process/logs.rs"]
@@ -10,6 +12,8 @@ mod logs;
 mod server;
 #[path = "support/tiny.rs"]
 mod tiny;
+#[path = "process/traces.rs"]
+mod traces;
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
@@ -40,6 +44,11 @@ impl Worker {
     }
 
     fn spawn(flags: &[&str], stdout: Stdio) -> Self {
+        Self::spawn_in(&[], flags, stdout)
+    }
+
+    /// The same with variables of its environment.
+    fn spawn_in(variables: &[(&str, &str)], flags: &[&str], stdout: Stdio) -> Self {
         // The port is free now, and the kernel does not give it away again so soon.
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_belfry-worker"))
@@ -47,6 +56,7 @@ impl Worker {
             .args(flags)
             // So that a test means the same on a machine with a GPU.
             .env("CUDA_VISIBLE_DEVICES", "-1")
+            .envs(variables.iter().copied())
             .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()

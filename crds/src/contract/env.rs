@@ -80,3 +80,7 @@ pub const DRAIN_TIMEOUT_SECONDS: &str = "BELFRY_DRAIN_TIMEOUT_SECONDS";
 pub const LOG_JSON: &str = "BELFRY_LOG_JSON";
 /// Share of the answered requests that are logged, from 0 to 1.
 pub const LOG_REQUESTS: &str = "BELFRY_LOG_REQUESTS";
+/// Send spans to a collector
+pub const ENABLE_TRACE: &str = "BELFRY_ENABLE_TRACE";
+/// The collector that spans are sent to
+pub const OTLP_TRACES_ENDPOINT: &str = "BELFRY_OTLP_TRACES_ENDPOINT";

@@ -36,6 +36,49 @@ pub struct Observability {
     /// decide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alertmanager: Option<Alertmanager>,
+    /// Where the workers send a trace of each request. Default: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracing: Option<Tracing>,
+}
+
+/// Where the workers send a trace of each request. For Belfry's own worker, vLLM and TEI; another engine takes its
+/// own flags in `engine.args`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tracing {
+    /// Address of an OpenTelemetry collector, such as `http://otel-collector.observability:4317`; for HttpProtobuf with its
+    /// path, such as `http://otel-collector.observability:4318/v1/traces`.
+    #[schemars(length(max = 500), regex(pattern = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$"))]
+    pub endpoint: String,
+    /// How spans are sent. Default Grpc.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<TracingProtocol>,
+    /// Share of the requests that are traced where the caller has not decided, as a string: "0" to "1". Default "1". TEI
+    /// traces all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8), regex(pattern = r"^(0(\.[0-9]{1,6})?|1(\.0{1,6})?)$"))]
+    pub sampling_ratio: Option<String>,
+}
+
+/// How spans are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub enum TracingProtocol {
+    /// OTLP by gRPC, usually at port 4317.
+    #[default]
+    Grpc,
+    /// OTLP by HTTP, as protobuf, usually at port 4318.
+    HttpProtobuf,
+}
+
+impl TracingProtocol {
+    /// Its name in OpenTelemetry's variables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::HttpProtobuf => "http/protobuf",
+        }
+    }
 }
 
 /// How Prometheus finds and scrapes the workers.

@@ -118,6 +118,7 @@ impl Operator {
             loaded: Loaded::new(watches.trigger.clone()),
             evaluation: Arc::new(Evaluation::new(false)),
             recorder,
+            traces: None,
         });
         let (end, ended) = oneshot::channel();
         let ended = async { ended.await.unwrap_or(()) };

@@ -11,6 +11,7 @@ mod engine;
 mod placement;
 mod pod;
 mod source;
+mod traces;
 mod variable;
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment};

@@ -16,7 +16,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::metadata::{Component, MANAGER, object_meta, selector};
-use crate::model::{Scaler, ValidModel, ValidPolicy, ValidSource};
+use crate::model::{Scaler, ValidModel, ValidPolicy};
 
 /// The NetworkPolicy of a model, unless the specification switches it off.
 #[must_use]
@@ -29,7 +29,7 @@ pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
             policy_types: Some(vec!["Ingress".into(), "Egress".into()]),
             ingress: Some(ingress(model, policy)),
             // Written even if it is empty, so that an apply removes rules that others add.
-            egress: Some(egress(&model.source, policy)),
+            egress: Some(egress(model, policy)),
         }),
     })
 }
@@ -88,12 +88,13 @@ fn labels(labels: &BTreeMap<String, String>) -> Option<LabelSelector> {
     (!labels.is_empty()).then(|| LabelSelector { match_labels: Some(labels.clone()), ..Default::default() })
 }
 
-fn egress(source: &ValidSource, policy: &ValidPolicy) -> Vec<NetworkPolicyEgressRule> {
+fn egress(model: &ValidModel, policy: &ValidPolicy) -> Vec<NetworkPolicyEgressRule> {
     let mut targets = vec![];
-    if let Some(endpoint) = source.endpoint() {
+    if let Some(endpoint) = model.source.endpoint() {
         // The hub redirects downloads to storage on other hosts, so only the port can be named.
         targets.extend([443, endpoint_port(endpoint)]);
     }
+    targets.extend(model.monitoring.tracing.iter().map(|tracing| endpoint_port(&tracing.endpoint)));
     targets.extend(&policy.egress_ports);
     if targets.is_empty() {
         return vec![];

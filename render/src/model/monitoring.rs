@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belfry_crds::inference_model::ScrapeInterval;
+use belfry_crds::inference_model::{ScrapeInterval, Tracing};
 
 use super::{ValidAlerts, ValidRouting};
 
@@ -33,6 +33,8 @@ pub struct ValidMonitoring {
     pub dashboard_annotations: BTreeMap<String, String>,
     /// Routing of the alerts, for the model's AlertmanagerConfig; `None` for no such object.
     pub routing: Option<ValidRouting>,
+    /// Where the workers send their traces.
+    pub tracing: Option<Tracing>,
 }
 
 /// A service level objective over 30 days.

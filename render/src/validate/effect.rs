@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use belfry_crds::InferenceModelSpec;
 use belfry_crds::inference_model::{AlertOverride, AlertProfile, EngineType};
 
+use super::tracing;
 use crate::engine::profile;
 use crate::model::{ValidAlerts, ValidEngine, ValidModel, ValidMonitoring, ValidSource};
 use crate::monitoring;
@@ -45,13 +46,15 @@ const FLAGS: &[(&str, &str)] = &[
     ("--drain-delay-seconds", "spec.rollout.drainSeconds"),
     ("--listen", "spec.network.port"),
     ("--termination-log", "status.lastFailure"),
+    ("--enable-trace", "spec.observability.tracing"),
+    ("--otlp-traces-endpoint", "spec.observability.tracing"),
 ];
 
 /// Every field of the specification that would be ignored.
 pub(super) fn without_effect(spec: &InferenceModelSpec, model: &ValidModel) -> Vec<Problem> {
     let of_engine = model.engine.iter().flat_map(|engine| ignored_by(engine, spec, model));
     let problems = of_engine.chain(flags(spec)).chain(peerless(spec)).chain(nameless(spec, model));
-    problems.chain(authorities(spec, model)).chain(alerts(model)).collect()
+    problems.chain(authorities(spec, model)).chain(alerts(model)).chain(tracing::unsent(model)).collect()
 }
 
 fn ignored_by(engine: &ValidEngine, spec: &InferenceModelSpec, model: &ValidModel) -> Vec<Problem> {
@@ -132,7 +135,8 @@ fn peerless(spec: &InferenceModelSpec) -> Option<Problem> {
 fn nameless(spec: &InferenceModelSpec, model: &ValidModel) -> Option<Problem> {
     let rules = spec.network.as_ref()?.network_policy.as_ref()?;
     let policy = model.network.policy.as_ref()?;
-    let reaches_something = model.source.endpoint().is_some() || !policy.egress_ports.is_empty();
+    let reaches_something =
+        model.source.endpoint().is_some() || model.monitoring.tracing.is_some() || !policy.egress_ports.is_empty();
     (!rules.dns_ports.is_empty() && !reaches_something).then(|| {
         let message = "the pods of a model from a claim or an image may reach nothing: name egressPorts, or remove it";
         Problem::new("spec.network.networkPolicy.dnsPorts", message)
@@ -166,7 +170,7 @@ fn alerts(model: &ValidModel) -> Vec<Problem> {
 }
 
 fn with_every_alert(model: &ValidModel) -> ValidModel {
-    let alerts = ValidAlerts { profile: AlertProfile::Standard, ..ValidAlerts::default() };
+    let alerts = ValidAlerts { profile: AlertProfile::Full, ..ValidAlerts::default() };
     ValidModel { monitoring: ValidMonitoring { alerts, ..model.monitoring.clone() }, ..model.clone() }
 }
 

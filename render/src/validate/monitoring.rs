@@ -56,6 +56,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
         grafana_url: settings.grafana_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
         routing,
+        tracing: spec.tracing,
     })
 }
 

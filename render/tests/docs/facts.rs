@@ -67,6 +67,7 @@ pub(crate) struct Facts {
     alerts: BTreeSet<String>,
     fields: Fields,
     values: Fields,
+    attributes: BTreeSet<String>,
 }
 
 impl Facts {
@@ -90,6 +91,7 @@ impl Facts {
             paths,
             fields,
             values,
+            attributes: attributes(),
         }
     }
 
@@ -103,7 +105,7 @@ impl Facts {
             Kind::Metric => self.has_metric(name),
             Kind::Alert => self.alerts.contains(name) || matches!(name.as_str(), "InferenceModel" | "InferenceModels"),
             Kind::Field if name.starts_with("spec.") || name.starts_with("status.") => self.fields.has(name),
-            Kind::Field => self.fields.has_end(name) || self.values.has(name),
+            Kind::Field => self.fields.has_end(name) || self.values.has(name) || self.attributes.contains(name),
         }
     }
 
@@ -173,14 +175,27 @@ fn targets(makefile: &str) -> BTreeSet<String> {
     rules.captures_iter(makefile).flat_map(|rule| rule[1].split(' ').map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
+/// Attributes of spans.
+fn attributes() -> BTreeSet<String> {
+    let attribute = Regex::new(r#"KeyValue::new\(\s*"([a-z0-9_.]+)""#).unwrap();
+    let sources = ["worker/src/trace.rs", "operator/src/trace.rs"].map(text).concat();
+    attribute.captures_iter(&sources).map(|found| found[1].to_owned()).collect()
+}
+
 /// Flags that clap derives from the arguments in each crate's sources, by the name of its program.
 fn flags(paths: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
     let argument = Regex::new(r"(?s)#\[arg\((.*?)\)\]\s*(?:pub(?:\(\w+\))?\s+)?(\w+):").unwrap();
     let renamed = Regex::new(r#"long = "([a-z0-9-]+)""#).unwrap();
     let mut flags = BTreeMap::<_, BTreeSet<String>>::new();
-    for (folder, program) in
-        [("operator", "belfry-operator"), ("worker", "belfry-worker"), ("cli", "belfry"), ("e2e", "bench_operator")]
-    {
+    for (folder, program) in [
+        ("operator", "belfry-operator"),
+        ("worker", "belfry-worker"),
+        ("cli", "belfry"),
+        ("e2e", "bench_operator"),
+        // Both have its flags.
+        ("traces", "belfry-operator"),
+        ("traces", "belfry-worker"),
+    ] {
         let flags = flags.entry(program.to_owned()).or_default();
         let sources = paths.iter().filter(|path| path.starts_with(&format!("{folder}/src/")) && path.ends_with(".rs"));
         for source in sources.map(|path| text(path)) {

@@ -15,6 +15,7 @@ const TEXTS: &[&str] = &[
     "minilm",
     "team-search",
     "x.y_z-1",
+    "0.25",
     "owner/name",
     "c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
     "https://hub.example.com:8443/mirror",

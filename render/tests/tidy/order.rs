@@ -20,6 +20,7 @@ pub(crate) const RENDER: &[&str] = &[
 /// `operator`, from the bottom up.
 pub(crate) const OPERATOR: &[&str] = &[
     "metrics",
+    "trace",
     "lease",
     "observe",
     "client",

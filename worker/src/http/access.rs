@@ -13,7 +13,6 @@ use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 use sha2::{Digest, Sha256};
 
 use super::request_id::RequestId;
-use super::trace_context::trace_id;
 use super::{cors, docs, kserve, page, routes};
 use crate::args::{AccessArgs, Origin, Secret};
 use crate::endpoint::Endpoint;
@@ -125,7 +124,7 @@ fn refused(app: &App, request: &Request, message: &str) -> Response {
     let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.to_string());
     // A path of a caller may be anything, a key among others.
     let asked = endpoint.map_or("another route", Endpoint::path);
-    let trace_id = trace_id(request.headers());
+    let trace_id = belfry_traces::parent(request.headers()).map(|span| span.trace_id().to_string());
     tracing::warn!(target: AUDIT, request_id, trace_id, peer, endpoint = asked, status = "401", why = message, "Authentication refused");
     if let Some(endpoint) = endpoint {
         app.metrics.answered(endpoint, (reason.status(endpoint).as_str(), reason.code()), Duration::ZERO);

@@ -5,21 +5,24 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Bytes, HttpBody as _};
 use axum::extract::Request;
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
 
 use super::access::KeyId;
 use super::request_id::RequestId;
-use super::trace_context::trace_id;
 use crate::admit;
 use crate::endpoint::Endpoint;
 use crate::error::{ApiError, Reason};
 use crate::server::Admission;
 use crate::state::{App, Model};
+use crate::trace::{Ended, Trace};
 
 /// The header in which a caller says how long it waits for its answer.
 const TIMEOUT: &str = "x-request-timeout-ms";
+
+/// The header in which a caller that began no trace finds the one of its request (<https://w3c.github.io/trace-context/>).
+const TRACE: HeaderName = HeaderName::from_static("traceresponse");
 
 /// One inference request, counted exactly once: when it is answered, or when it is dropped because its caller
 /// disconnected.
@@ -27,24 +30,34 @@ struct Call {
     app: Arc<App>,
     endpoint: Endpoint,
     id: String,
-    /// Of the trace that the caller has begun, if it has.
-    trace_id: Option<String>,
+    trace: Trace,
     /// The key that the caller has, where keys are asked for.
     key: Option<KeyId>,
     /// When the last byte of the body arrived; before that, when the first byte of the head arrived.
     began: Instant,
-    texts: usize,
+    size: Size,
     /// The body is complete, so that the caller waits for the worker.
     is_read: bool,
     answered: bool,
 }
 
+/// How much a request asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Size {
+    /// Texts that it is counted by.
+    pub(super) texts: usize,
+    /// Tokens of what went through the model.
+    pub(super) tokens: usize,
+}
+
 impl Call {
     fn new(app: Arc<App>, endpoint: Endpoint, request: &Request) -> Self {
         app.metrics.active_requests.inc();
-        let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-        let (trace_id, key) = (trace_id(request.headers()), request.extensions().get().cloned());
-        Self { app, endpoint, id, trace_id, key, began: Instant::now(), texts: 0, is_read: false, answered: false }
+        let id = request_id(request).to_owned();
+        let head = (endpoint, request.uri().path(), request.headers());
+        let trace = Trace::begin(app.traces.as_ref(), head, (&app.name, &id));
+        let (key, size) = (request.extensions().get().cloned(), Size::default());
+        Self { app, endpoint, id, trace, key, began: Instant::now(), size, is_read: false, answered: false }
     }
 
     fn count(&mut self, status: &str, reason: &'static str) {
@@ -52,12 +65,14 @@ impl Call {
         let took = self.began.elapsed();
         self.app.metrics.answered(self.endpoint, (status, reason), took);
         let (endpoint, latency_ms) = (self.endpoint.path(), (took.as_secs_f64() * 1e5).round() / 100.0);
-        let (request_id, trace_id, batch_size) = (self.id.as_str(), self.trace_id.as_deref(), self.texts);
+        let Size { texts: batch_size, tokens } = self.size;
+        self.trace.end(&Ended { status, reason, texts: batch_size, tokens });
+        let (request_id, trace_id, span_id) = (self.id.as_str(), self.trace.trace_id(), self.trace.span_id());
         let key_id = self.key.as_ref().map(|key| key.0.as_str());
         macro_rules! log {
             ($level:ident, $message:literal) => {
                 tracing::$level!(
-                    request_id, trace_id, key_id, endpoint, status, reason, batch_size, latency_ms, $message
+                    request_id, trace_id, span_id, key_id, endpoint, status, reason, batch_size, latency_ms, $message
                 )
             };
         }
@@ -97,8 +112,9 @@ pub(super) struct Exchange<'a> {
     pub(super) began: Instant,
     /// Time at which the request is answered with 504.
     pub(super) deadline: Instant,
-    /// Texts of the request, for the log.
-    pub(super) texts: &'a mut usize,
+    /// How much the request asks for, for its log line and its span.
+    pub(super) size: &'a mut Size,
+    pub(super) trace: &'a Trace,
 }
 
 /// Answers a request by the code of its route, which gets the body.
@@ -107,7 +123,7 @@ where
     F: AsyncFnOnce(Exchange<'_>, Bytes) -> Result<Response, ApiError>,
 {
     let mut call = Call::new(Arc::clone(&app), endpoint, &request);
-    let response = match steps(&mut call, &app, request, route).await {
+    let mut response = match steps(&mut call, &app, request, route).await {
         Ok(response) => {
             call.count("200", "ok");
             response
@@ -119,6 +135,9 @@ where
     };
     // Every answer is whole before it is sent, so that its size is known.
     app.metrics.response_bytes.inc_by(response.body().size_hint().lower());
+    if let Some(span) = call.trace.traceparent().and_then(|span| HeaderValue::try_from(span).ok()) {
+        response.headers_mut().insert(TRACE, span);
+    }
     response
 }
 
@@ -128,7 +147,9 @@ where
     F: AsyncFnOnce(Exchange<'_>, Bytes) -> Result<Response, ApiError>,
 {
     let limit = limit(request.headers(), app.limits.request_timeout())?;
+    let reading = call.trace.phase("receive", call.began);
     let (model, head, body) = admitted(app, call.endpoint, request).await?;
+    drop(reading);
     (call.began, call.is_read) = (Instant::now(), true);
     app.metrics.request_bytes.inc_by(body.bytes.len() as u64);
     let deadline = call.began + limit;
@@ -140,7 +161,8 @@ where
         id: &call.id,
         began: call.began,
         deadline,
-        texts: &mut call.texts,
+        size: &mut call.size,
+        trace: &call.trace,
     };
     let bytes = body.bytes.clone();
     tokio::time::timeout_at(deadline.into(), route(exchange, bytes)).await.unwrap_or_else(|_| {
@@ -175,12 +197,18 @@ fn limit(headers: &HeaderMap, most: Duration) -> Result<Duration, ApiError> {
     }
 }
 
+/// Its layer has given every request an id.
+fn request_id(request: &Request) -> &str {
+    request.extensions().get::<RequestId>().map(|id| id.0.as_str()).unwrap_or_default()
+}
+
 /// Counts and answers a request with the wrong method.
-pub(super) fn wrong_method(app: &App, endpoint: Endpoint) -> Response {
+pub(super) fn wrong_method(app: &App, endpoint: Endpoint, request: &Request) -> Response {
     let error = ApiError::new(Reason::MethodNotAllowed, "this route only answers POST");
     let status = error.reason.status(endpoint);
     app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO);
     tracing::info!(
+        request_id = request_id(request),
         endpoint = endpoint.path(),
         status = status.as_str(),
         reason = error.reason.code(),

@@ -134,7 +134,7 @@ impl Exchange<'_> {
     ) -> Result<Passed<Vec<Row>>, ApiError> {
         let truncate = truncate.unwrap_or(self.app.limits.auto_truncate);
         let (capacity, param) = (self.app.limits.queue_capacity, self.endpoint.input_name());
-        *self.texts = work.asked();
+        self.size.texts = work.asked();
         admit::count(self.app, self.endpoint, work.asked()).map_err(|error| error.param(param))?;
         let size = if work.len() <= capacity { capacity } else { capacity.div_ceil(PARTS) };
         let mut passed = Passed { rows: Vec::with_capacity(work.len()), tokens: 0, times: Times::default() };
@@ -148,10 +148,13 @@ impl Exchange<'_> {
                 self.app.inbox.wait_for_room(part.len()).await
             };
             let began = Instant::now();
+            let tokenizing = self.trace.phase("tokenize", began);
             let encoded = tokenize(self.app, self.endpoint, part, (truncate, offset)).await?;
+            drop(tokenizing);
             passed.times.tokenize += began.elapsed();
+            self.size.tokens += encoded.iter().map(|text| text.ids().len()).sum::<usize>();
             let Rows { rows, tokens, queue, inference } =
-                rows::pass(self.app, room, (encoded, outputs), self.deadline).await?;
+                rows::pass(self.app, room, (encoded, outputs), (self.deadline, self.trace)).await?;
             passed.rows.extend(rows);
             passed.tokens += tokens;
             passed.times.queue += queue;

@@ -124,7 +124,8 @@ pub(super) fn endpoint(app: &App, path: &str) -> Option<Endpoint> {
 
 /// A route that counts as inference.
 fn inference(endpoint: Endpoint) -> MethodRouter<Arc<App>> {
-    let other = move |State(app): State<Arc<App>>| async move { wrong_method(&app, endpoint) };
+    let other =
+        move |State(app): State<Arc<App>>, request: Request| async move { wrong_method(&app, endpoint, &request) };
     post(move |State(app): State<Arc<App>>, request| run(app, endpoint, request)).fallback(other)
 }
 

@@ -1,4 +1,4 @@
-//! The series about this program itself: its threads for HTTP, and its log.
+//! The series about this program itself: its threads for HTTP, its log, and its traces.
 
 use std::time::Duration;
 
@@ -10,15 +10,16 @@ use tokio::runtime::Handle;
 
 use super::family::{description, family};
 
-/// How a value is read; `None` where there is none.
-type Read = fn() -> Option<f64>;
+/// How the values are read, each with that of its label; none where there are none.
+type Read = fn() -> Vec<(&'static str, f64)>;
 
 /// Each metric, and how its value is read. On a thread that is none of the runtime's, the runtime has no series.
 const READ: &[(&Metric, Read)] = &[
-    (&contract::HTTP_THREADS.0, || runtime().map(|runtime| runtime.metrics().num_workers() as f64)),
-    (&contract::HTTP_BUSY.0, || runtime().map(|runtime| busy(&runtime).as_secs_f64())),
-    (&contract::HTTP_TASKS.0, || runtime().map(|runtime| runtime.metrics().num_alive_tasks() as f64)),
-    (&contract::LOG_LINES_DROPPED.0, || Some(belfry_logs::dropped_lines() as f64)),
+    (&contract::HTTP_THREADS.0, || of_runtime(|runtime| runtime.metrics().num_workers() as f64)),
+    (&contract::HTTP_BUSY.0, || of_runtime(|runtime| busy(runtime).as_secs_f64())),
+    (&contract::HTTP_TASKS.0, || of_runtime(|runtime| runtime.metrics().num_alive_tasks() as f64)),
+    (&contract::LOG_LINES_DROPPED.0, || vec![("", belfry_logs::dropped_lines() as f64)]),
+    (&contract::TRACE_SPANS.0, || belfry_traces::spans().map(|(outcome, spans)| (outcome, spans as f64)).into()),
 ];
 
 /// Reads them when it is asked.
@@ -39,12 +40,13 @@ impl Collector for ProgramCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        READ.iter().filter_map(|(metric, read)| Some(family(metric, vec![("", read()?)]))).collect()
+        let read = READ.iter().map(|(metric, read)| (metric, read()));
+        read.filter(|(_, series)| !series.is_empty()).map(|(metric, series)| family(metric, series)).collect()
     }
 }
 
-fn runtime() -> Option<Handle> {
-    Handle::try_current().ok()
+fn of_runtime(read: fn(&Handle) -> f64) -> Vec<(&'static str, f64)> {
+    Handle::try_current().ok().map(|runtime| ("", read(&runtime))).into_iter().collect()
 }
 
 fn busy(runtime: &Handle) -> Duration {
@@ -92,7 +94,8 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_only_the_log_is_counted() {
-        assert_eq!(values(), [("inference_log_lines_dropped_total".to_owned(), 0.0)]);
+    fn without_a_runtime_only_log_and_traces_are_counted() {
+        let names: Vec<_> = values().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["inference_log_lines_dropped_total", "inference_trace_spans_total"]);
     }
 }

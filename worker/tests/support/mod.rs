@@ -26,7 +26,7 @@ pub fn minilm() -> PathBuf {
     folder
 }
 
-fn default_cache() -> PathBuf {
+pub fn default_cache() -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     std::env::var_os("XDG_CACHE_HOME").map_or(home.join(".cache"), PathBuf::from).join("belfry")
 }

@@ -2,6 +2,7 @@
 
 use belfry_crds::inference_model::{EngineType, Task};
 
+use super::traces;
 use crate::model::{ValidEngine, ValidModel, ValidSource};
 
 /// The command of an engine's container, unless the image already has the right one.
@@ -56,6 +57,7 @@ pub(super) fn arguments(model: &ValidModel, engine: &ValidEngine) -> Vec<String>
         .concat(),
         EngineType::Triton => words(["--model-repository", &place, "--http-port", &http, "--metrics-port", &metrics]),
     };
+    arguments.extend(traces::arguments(model, engine.type_));
     arguments.extend(engine.args.iter().cloned());
     arguments
 }

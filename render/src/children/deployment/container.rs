@@ -11,8 +11,8 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::confinement::confined;
-use super::source;
 use super::variable::{from_secret, plain};
+use super::{source, traces};
 use crate::deployed::WORKER;
 use crate::model::ValidModel;
 
@@ -91,6 +91,7 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
         plain("GOMP_SPINCOUNT", 0),
     ]);
     vars.extend(task(model.task).map(|task| plain(env::TASK, task)));
+    vars.extend(traces::of_worker(model));
     vars.extend(of_user(model));
     vars
 }

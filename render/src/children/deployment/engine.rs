@@ -8,6 +8,7 @@ use super::arguments;
 use super::confinement::confined;
 use super::container::{of_user, port, probe, some};
 use super::source::ca_file;
+use super::traces;
 use super::variable::{from_secret, plain};
 use crate::deployed::WORKER;
 use crate::model::{ValidEngine, ValidModel, ValidSource};
@@ -57,6 +58,7 @@ fn environment(model: &ValidModel, engine: &ValidEngine) -> Vec<EnvVar> {
     if engine.type_ == EngineType::Custom {
         vars.push(plain(env::MODEL, model.source.location()));
     }
+    vars.extend(traces::of_engine(model, engine.type_));
     vars.retain(|var| model.pod_template.env.iter().all(|of_user| of_user.name != var.name));
     vars.extend(of_user(model));
     vars

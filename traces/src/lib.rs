@@ -1,0 +1,120 @@
+//! Traces of Belfry's programs, sent to a collector by OTLP (<https://opentelemetry.io/docs/specs/otlp/>).
+//!
+//! A span that ends is handed to a thread that sends it. Who is traced never waits: when the collector is slow or away, spans are lost and
+//! counted.
+
+mod args;
+mod client;
+mod context;
+mod exporter;
+mod sampling;
+mod settings;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry::Context;
+use opentelemetry::trace::{TraceContextExt as _, Tracer as _, TracerProvider as _};
+use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider};
+
+use client::Client;
+use exporter::Watched;
+
+pub use args::TraceArgs;
+pub use context::{parent, traceparent};
+pub use exporter::spans;
+pub use opentelemetry::KeyValue;
+pub use opentelemetry::trace::{Link, Span as SpanExt, SpanBuilder, SpanContext, SpanKind, Status};
+pub use opentelemetry_sdk::trace::Span;
+pub use settings::{Protocol, Settings};
+
+/// Spans that wait to be sent, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise: what a busy worker ends in a second or two.
+const WAITING: usize = 8192;
+
+/// Longest wait of a program that ends for its last spans to be sent.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where spans come from and go to.
+#[derive(Debug)]
+pub struct Traces {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+}
+
+impl Traces {
+    /// Starts to trace. With gRPC it needs a tokio runtime around it, on which it sends.
+    ///
+    /// # Errors
+    /// The settings name a collector to which no client can be built; the text says why.
+    pub fn start(settings: &Settings, (service, version): (&'static str, &'static str)) -> Result<Self, String> {
+        let exporter = Watched::new(exporter(settings)?, settings.endpoint.clone());
+        let queue = match std::env::var_os(opentelemetry_sdk::trace::OTEL_BSP_MAX_QUEUE_SIZE) {
+            Some(_) => BatchConfigBuilder::default(),
+            None => BatchConfigBuilder::default().with_max_queue_size(WAITING),
+        };
+        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(queue.build()).build();
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(processor)
+            .with_sampler(settings.sampler.clone())
+            .with_resource(resource(service, version))
+            .build();
+        tracing::info!(endpoint = settings.endpoint, protocol = settings.protocol.as_str(), "Traces are sent");
+        Ok(Self { tracer: provider.tracer(service), provider })
+    }
+
+    /// Begins a span below another, or a trace where there is none. Whether it is sent follows from that span, and from the sampler.
+    #[must_use]
+    pub fn begin(&self, builder: SpanBuilder, parent: Option<&SpanContext>) -> Span {
+        // Not the thread's current context: nothing here sets one.
+        let context = match parent {
+            Some(parent) => Context::new().with_remote_span_context(parent.clone()),
+            None => Context::new(),
+        };
+        self.tracer.build_with_context(builder, &context)
+    }
+
+    /// Sends what waits, for two seconds at most. Spans that end later are lost.
+    pub fn end(&self) {
+        if let Err(error) = self.provider.shutdown_with_timeout(PATIENCE) {
+            tracing::debug!(%error, "The last spans were not sent");
+        }
+    }
+}
+
+/// The time of day at a moment of the monotonic clock.
+#[must_use]
+pub fn time_of(moment: Instant) -> SystemTime {
+    let now = SystemTime::now();
+    now.checked_sub(moment.elapsed()).unwrap_or(now)
+}
+
+fn exporter(settings: &Settings) -> Result<SpanExporter, String> {
+    let builder = SpanExporter::builder();
+    let built = match settings.protocol {
+        Protocol::Grpc => builder.with_tonic().with_endpoint(&settings.endpoint).build(),
+        Protocol::HttpProtobuf => builder
+            .with_http()
+            .with_http_client(Client::new(settings)?)
+            .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+            .with_endpoint(&settings.endpoint)
+            .build(),
+    };
+    built.map_err(|error| format!("traces can't be sent to {}: {error}", settings.endpoint))
+}
+
+/// What the spans come from: the standard variables (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`) say it, and else the program.
+fn resource(service: &'static str, version: &'static str) -> Resource {
+    let given = Resource::builder().build();
+    let is_named = |name: &'static str| given.get(&name.into()).is_some();
+    let unnamed = given.get(&"service.name".into()).is_none_or(|name| name.as_str().starts_with("unknown_service"));
+    let mut resource = Resource::builder();
+    if unnamed {
+        resource = resource.with_service_name(service);
+    }
+    let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
+    let known = [("service.version", Some(version.to_owned())), ("service.instance.id", host)];
+    let known = known.into_iter().filter(|known| !is_named(known.0));
+    let known = known.filter_map(|(name, value)| value.map(|value| KeyValue::new(name, value)));
+    resource.with_attributes(known.collect::<Vec<_>>()).build()
+}
