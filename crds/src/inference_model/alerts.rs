@@ -38,9 +38,12 @@ pub enum AlertProfile {
     None,
     /// The model does not answer, does not load, can't be observed, or breaks an objective.
     Minimal,
-    /// Every alert.
+    /// Also what a person should know within the working day: slow answers, full queues, pods that do not start.
     #[default]
     Standard,
+    /// Every alert, also those that hint at something: fewer replicas than wanted, restarts, slow loads, no requests, a CPU limit
+    /// that holds workers back, an autoscaler at its maximum.
+    Full,
 }
 
 impl AlertProfile {

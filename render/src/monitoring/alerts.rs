@@ -3,6 +3,9 @@
 
 use super::alert::Alert;
 
+pub(super) mod autoscaler_blind;
+pub(super) mod autoscaler_maxed_out;
+pub(super) mod capacity_degraded;
 pub(super) mod connections_saturated;
 pub(super) mod error_budget_burn;
 pub(super) mod high_error_rate;
@@ -12,9 +15,11 @@ pub(super) mod latency_budget_burn;
 pub(super) mod memory_near_limit;
 pub(super) mod model_down;
 pub(super) mod model_load_failed;
+pub(super) mod model_load_slow;
 pub(super) mod model_not_loaded;
 pub(super) mod model_outage;
 pub(super) mod model_stuck;
+pub(super) mod no_traffic;
 pub(super) mod operator_down;
 pub(super) mod operator_no_leader;
 pub(super) mod operator_queue_stuck;
@@ -30,6 +35,8 @@ pub(super) mod targets_absent;
 pub(super) mod watchdog;
 pub(super) mod worker_crash_looping;
 pub(super) mod worker_down;
+pub(super) mod worker_restarts;
+pub(super) mod worker_throttled;
 pub(super) mod worker_unschedulable;
 
 /// Every alert.
@@ -45,16 +52,23 @@ pub const fn alerts() -> &'static [Alert] {
         latency_budget_burn::ALERT,
         targets_absent::ALERT,
         worker_down::ALERT,
+        capacity_degraded::ALERT,
+        no_traffic::ALERT,
         model_load_failed::ALERT,
         model_not_loaded::ALERT,
+        model_load_slow::ALERT,
         rollout_stuck::ALERT,
         worker_crash_looping::ALERT,
+        worker_restarts::ALERT,
         worker_unschedulable::ALERT,
         image_pull_failing::ALERT,
         queue_saturated::ALERT,
         requests_rejected::ALERT,
         connections_saturated::ALERT,
         memory_near_limit::ALERT,
+        worker_throttled::ALERT,
+        autoscaler_blind::ALERT,
+        autoscaler_maxed_out::ALERT,
         rules_not_loaded::ALERT,
         operator_down::ALERT,
         operator_no_leader::ALERT,

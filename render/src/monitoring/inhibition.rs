@@ -14,8 +14,8 @@ use belfry_crds::inference_model::AlertSeverity;
 
 use super::alert::{Alert, AlertRules};
 use super::alerts::{
-    connections_saturated, error_budget_burn, high_error_rate, high_latency, latency_budget_burn, model_down,
-    model_outage, model_stuck, operator_no_leader, operator_queue_stuck, probe_failing, queue_saturated,
+    autoscaler_blind, connections_saturated, error_budget_burn, high_error_rate, high_latency, latency_budget_burn,
+    model_down, model_outage, model_stuck, operator_no_leader, operator_queue_stuck, probe_failing, queue_saturated,
     requests_rejected, targets_absent, worker_down,
 };
 
@@ -53,8 +53,9 @@ pub const TABLE: &[InhibitionRow] = &[
             &worker_down::ALERT,
             &queue_saturated::ALERT,
             &requests_rejected::ALERT,
+            &autoscaler_blind::ALERT,
         ]),
-        why: "No replica answers, so requests fail, wait or are refused, and pods do not answer a scrape.",
+        why: "No replica answers, so requests fail, wait or are refused, and pods answer no scrape and no autoscaler.",
     },
     InhibitionRow {
         sources: &[&model_outage::ALERT],

@@ -101,7 +101,7 @@ fn profile(alert: &Alert) -> &'static str {
 }
 
 const INTRODUCTION: &str = "One page for each alert. `critical` needs action now, day or night: users are affected, or a fault that affects them would go unnoticed. \
-`warning` waits for the working day. Every alert resolves by itself. `spec.observability.alerts` chooses a profile (`Standard` has the alerts of `Minimal`, too), and \
+`warning` waits for the working day. Every alert resolves by itself. `spec.observability.alerts` chooses a profile (each has the alerts of the one before it: `Minimal`, `Standard`, which is the default, and `Full`), and \
 changes single alerts by name.";
 
 /// Inhibition rules for an Alertmanager with routes of its own, and the reasons for them.

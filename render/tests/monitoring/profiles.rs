@@ -13,7 +13,7 @@ use crate::promtool;
 /// The model with one objective of each indicator, and these alerts.
 fn with(alerts: &str) -> ValidModel {
     let model = include_str!("objectives.model.yaml");
-    valid(&model.replace("  observability:\n", &format!("  observability:\n    alerts: {alerts}\n")))
+    valid(&model.replace("    alerts:\n      profile: Full\n", &format!("    alerts: {alerts}\n")))
 }
 
 fn rules(model: &ValidModel) -> Vec<Rule> {
@@ -29,11 +29,21 @@ fn lines(names: BTreeSet<String>) -> String {
 }
 
 #[test]
-fn the_standard_profile_has_every_alert_and_is_the_default() {
-    assert_eq!(rules(&with("{profile: Standard}")), rules(&crate::models::objectives()));
-    let of_models =
-        monitoring::alerts().iter().filter(|alert| !alert.of_model(&crate::models::objectives()).is_empty());
-    assert_eq!(alerts(&with("{}")), of_models.map(|alert| alert.name.to_owned()).collect());
+fn the_full_profile_has_every_alert_and_the_standard_one_is_the_default() {
+    let about_models = |alert: &&monitoring::Alert| !alert.of_model(&crate::models::objectives()).is_empty();
+    let every: BTreeSet<_> =
+        monitoring::alerts().iter().filter(about_models).map(|alert| alert.name.to_owned()).collect();
+    assert_eq!(alerts(&with("{profile: Full}")), every);
+    assert_eq!(rules(&with("{profile: Standard}")), rules(&with("{}")));
+    expect![[r#"
+        InferenceAutoscalerMaxedOut
+        InferenceCapacityDegraded
+        InferenceModelLoadSlow
+        InferenceNoTraffic
+        InferenceWorkerRestarts
+        InferenceWorkerThrottled
+    "#]]
+    .assert_eq(&lines(&every - &alerts(&with("{}"))));
 }
 
 #[test]

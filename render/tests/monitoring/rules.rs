@@ -117,7 +117,8 @@ fn templates_read_labels_and_humanized_values_only() {
             for template in text.split("{{").skip(1).map(|rest| rest.split("}}").next().unwrap().trim()) {
                 let label =
                     template.strip_prefix("$labels.").is_some_and(|name| name.chars().all(|c| c.is_ascii_lowercase()));
-                let value = matches!(template, "$value | humanize" | "$value | humanizePercentage");
+                let human = ["$value | humanize", "$value | humanizeDuration", "$value | humanizePercentage"];
+                let value = human.contains(&template);
                 // Two pairs of windows stand in one rule, and a text goes by the pair.
                 let pair = template.starts_with("if eq $labels.long \"") || matches!(template, "else" | "end");
                 let annotates = rule.annotations.contains_key(name);
