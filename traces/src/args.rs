@@ -23,6 +23,12 @@ impl TraceArgs {
         if !self.enable_trace {
             return Ok(None);
         }
-        Settings::read(self.otlp_traces_endpoint.as_deref().map(str::trim).filter(|endpoint| !endpoint.is_empty()))
+        let settings = Settings::read(
+            self.otlp_traces_endpoint.as_deref().map(str::trim).filter(|endpoint| !endpoint.is_empty()),
+        )?;
+        if settings.is_none() {
+            tracing::info!("Nothing is traced: OTEL_SDK_DISABLED or OTEL_TRACES_EXPORTER turns it off");
+        }
+        Ok(settings)
     }
 }

@@ -1,51 +1,56 @@
 //! An exporter that counts what it could send, and says once a minute what it could not.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use parking_lot::Mutex;
 
-/// Least time between two log lines about a collector.
-const QUIET: Duration = Duration::from_secs(60);
+use crate::gate;
+use crate::saying::Saying;
 
 static EXPORTED: AtomicU64 = AtomicU64::new(0);
 static FAILED: AtomicU64 = AtomicU64::new(0);
 
-/// Spans of this process by what became of them: those that a collector took, and those that it could not be given.
+/// Spans of this process by what became of them: those that a collector took, those that it could not be given, and those for which there
+/// was no room meanwhile.
 #[must_use]
-pub fn spans() -> [(&'static str, u64); 2] {
-    [("exported", EXPORTED.load(Ordering::Relaxed)), ("failed", FAILED.load(Ordering::Relaxed))]
+pub fn spans() -> [(&'static str, u64); 3] {
+    let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+    [("exported", of(&EXPORTED)), ("failed", of(&FAILED)), ("dropped", gate::dropped())]
 }
+
+/// Why the last request by HTTP got no answer: the library says only that it got none.
+pub(crate) type Cause = Arc<Mutex<Option<String>>>;
 
 #[derive(Debug)]
 pub(crate) struct Watched<E> {
     inner: E,
     endpoint: String,
-    /// When a failure was last said; none since spans were last taken.
-    said: Mutex<Option<Instant>>,
+    cause: Cause,
+    failing: Saying,
 }
 
 impl<E> Watched<E> {
-    pub(crate) const fn new(inner: E, endpoint: String) -> Self {
-        Self { inner, endpoint, said: Mutex::new(None) }
+    pub(crate) const fn new(inner: E, endpoint: String, cause: Cause) -> Self {
+        Self { inner, endpoint, cause, failing: Saying::new() }
     }
 
     fn taken(&self, spans: u64) {
         EXPORTED.fetch_add(spans, Ordering::Relaxed);
-        if self.said.lock().take().is_some() {
+        if self.failing.ends() {
             tracing::info!(endpoint = self.endpoint, "The collector takes spans again");
         }
     }
 
     fn refused(&self, spans: u64, error: &dyn std::error::Error) {
         FAILED.fetch_add(spans, Ordering::Relaxed);
-        let mut said = self.said.lock();
-        if said.is_none_or(|at| at.elapsed() >= QUIET) {
-            *said = Some(Instant::now());
-            tracing::warn!(endpoint = self.endpoint, spans, %error, "Spans were not sent; requests go on");
+        let cause = self.cause.lock().take();
+        if self.failing.is_due() {
+            tracing::warn!(endpoint = self.endpoint, spans, %error, cause, "Spans were not sent; requests go on");
         }
     }
 }
@@ -58,6 +63,7 @@ impl<E: SpanExporter> SpanExporter for Watched<E> {
             Ok(()) => self.taken(spans),
             Err(error) => self.refused(spans, error),
         }
+        gate::leave(spans);
         result
     }
 

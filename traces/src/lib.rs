@@ -7,7 +7,10 @@ mod args;
 mod client;
 mod context;
 mod exporter;
+mod gate;
 mod sampling;
+mod saying;
+mod standard;
 mod settings;
 
 use std::time::{Duration, Instant, SystemTime};
@@ -19,7 +22,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracer, SdkTracerProvider};
 
 use client::Client;
-use exporter::Watched;
+use exporter::{Cause, Watched};
+use gate::Gate;
 
 pub use args::TraceArgs;
 pub use context::{parent, traceparent};
@@ -28,9 +32,6 @@ pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{Link, Span as SpanExt, SpanBuilder, SpanContext, SpanKind, Status};
 pub use opentelemetry_sdk::trace::Span;
 pub use settings::{Protocol, Settings};
-
-/// Spans that wait to be sent, unless `OTEL_BSP_MAX_QUEUE_SIZE` says otherwise: what a busy worker ends in a second or two.
-const WAITING: usize = 8192;
 
 /// Longest wait of a program that ends for its last spans to be sent.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -48,16 +49,18 @@ impl Traces {
     /// # Errors
     /// The settings name a collector to which no client can be built; the text says why.
     pub fn start(settings: &Settings, (service, version): (&'static str, &'static str)) -> Result<Self, String> {
-        let exporter = Watched::new(exporter(settings)?, settings.endpoint.clone());
-        let queue = match std::env::var_os(opentelemetry_sdk::trace::OTEL_BSP_MAX_QUEUE_SIZE) {
-            Some(_) => BatchConfigBuilder::default(),
-            None => BatchConfigBuilder::default().with_max_queue_size(WAITING),
-        };
-        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(queue.build()).build();
+        let cause = Cause::default();
+        let exporter = Watched::new(exporter(settings, &cause)?, settings.endpoint.clone(), cause);
+        let queue = settings.queue;
+        let config = BatchConfigBuilder::default()
+            .with_max_queue_size(queue.size)
+            .with_max_export_batch_size(queue.batch)
+            .with_scheduled_delay(Duration::from_millis(queue.delay_ms));
+        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(config.build()).build();
         let provider = SdkTracerProvider::builder()
-            .with_span_processor(processor)
+            .with_span_processor(Gate::new(processor, queue.size))
             .with_sampler(settings.sampler.clone())
-            .with_resource(resource(service, version))
+            .with_resource(resource(settings, service, version))
             .build();
         tracing::info!(endpoint = settings.endpoint, protocol = settings.protocol.as_str(), "Traces are sent");
         Ok(Self { tracer: provider.tracer(service), provider })
@@ -89,13 +92,13 @@ pub fn time_of(moment: Instant) -> SystemTime {
     now.checked_sub(moment.elapsed()).unwrap_or(now)
 }
 
-fn exporter(settings: &Settings) -> Result<SpanExporter, String> {
+fn exporter(settings: &Settings, cause: &Cause) -> Result<SpanExporter, String> {
     let builder = SpanExporter::builder();
     let built = match settings.protocol {
         Protocol::Grpc => builder.with_tonic().with_endpoint(&settings.endpoint).build(),
         Protocol::HttpProtobuf => builder
             .with_http()
-            .with_http_client(Client::new(settings)?)
+            .with_http_client(Client::new(settings, cause.clone())?)
             .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
             .with_endpoint(&settings.endpoint)
             .build(),
@@ -103,18 +106,16 @@ fn exporter(settings: &Settings) -> Result<SpanExporter, String> {
     built.map_err(|error| format!("traces can't be sent to {}: {error}", settings.endpoint))
 }
 
-/// What the spans come from: the standard variables (`OTEL_RESOURCE_ATTRIBUTES`, `OTEL_SERVICE_NAME`) say it, and else the program.
-fn resource(service: &'static str, version: &'static str) -> Resource {
-    let given = Resource::builder().build();
-    let is_named = |name: &'static str| given.get(&name.into()).is_some();
-    let unnamed = given.get(&"service.name".into()).is_none_or(|name| name.as_str().starts_with("unknown_service"));
-    let mut resource = Resource::builder();
-    if unnamed {
-        resource = resource.with_service_name(service);
-    }
+/// What the spans come from: the standard variables say it, and else the program.
+fn resource(settings: &Settings, service: &'static str, version: &'static str) -> Resource {
     let host = std::env::var("HOSTNAME").ok().filter(|name| !name.is_empty());
-    let known = [("service.version", Some(version.to_owned())), ("service.instance.id", host)];
-    let known = known.into_iter().filter(|known| !is_named(known.0));
-    let known = known.filter_map(|(name, value)| value.map(|value| KeyValue::new(name, value)));
-    resource.with_attributes(known.collect::<Vec<_>>()).build()
+    let known = [
+        ("service.name", Some(service.to_owned())),
+        ("service.version", Some(version.to_owned())),
+        ("service.instance.id", host),
+    ];
+    let known = known.into_iter().filter_map(|(name, value)| Some(KeyValue::new(name, value?)));
+    let given = settings.attributes.iter().map(|(name, value)| KeyValue::new(name.clone(), value.clone()));
+    // The later of two values of a name counts.
+    Resource::builder().with_attributes(known.chain(given)).build()
 }

@@ -5,6 +5,7 @@ use http::Uri;
 use opentelemetry_sdk::trace::Sampler;
 
 use crate::sampling::sampler;
+use crate::standard::{Queue, attributes, check_headers, queue};
 
 /// The collector where nothing names one: on this machine, by gRPC.
 const GRPC_ENDPOINT: &str = "http://localhost:4317";
@@ -48,6 +49,10 @@ pub struct Settings {
     pub certificate: Option<String>,
     /// How long the collector may take to answer, in milliseconds.
     pub timeout_ms: u64,
+    /// How spans wait.
+    pub(crate) queue: Queue,
+    /// What they come from, where the variables say it.
+    pub(crate) attributes: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -60,12 +65,13 @@ impl Settings {
         Self::of(endpoint, &|name| std::env::var(name).ok())
     }
 
-    fn of(flag: Option<&str>, variable: &impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
+    fn of(flag: Option<&str>, raw: &impl Fn(&str) -> Option<String>) -> Result<Option<Self>, String> {
         // The standard reads a variable that is set to nothing as one that is not set.
-        let variable =
-            |name: &str| variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return Ok(None);
+        let variable = |name: &str| raw(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        match variable("OTEL_SDK_DISABLED").map(|value| value.to_ascii_lowercase()).as_deref() {
+            None | Some("false") => {}
+            Some("true") => return Ok(None),
+            Some(other) => return Err(format!("OTEL_SDK_DISABLED={other} is not known; write true or false")),
         }
         match variable("OTEL_TRACES_EXPORTER").as_deref() {
             None | Some("otlp") => {}
@@ -100,8 +106,22 @@ impl Settings {
             None => of_traces("ENDPOINT").map_or((String::new(), None), |(name, value)| (name, Some(value))),
         };
         let endpoint = endpoint(protocol, &source, given.as_deref())?;
-        let certificate = of_traces("CERTIFICATE").map(|(_, path)| path);
-        Ok(Some(Self { protocol, endpoint, sampler: sampler(&variable)?, certificate, timeout_ms }))
+        let certificate = of_traces("CERTIFICATE");
+        if let Some((name, path)) = certificate.as_ref().filter(|_| !endpoint.starts_with("https:")) {
+            return Err(format!(
+                "{name}={path} is for an address with https, and {endpoint} has none: remove one of them"
+            ));
+        }
+        check_headers(raw)?;
+        Ok(Some(Self {
+            protocol,
+            endpoint,
+            sampler: sampler(&variable)?,
+            certificate: certificate.map(|(_, path)| path),
+            timeout_ms,
+            queue: queue(&variable)?,
+            attributes: attributes(&variable)?,
+        }))
     }
 }
 
@@ -113,6 +133,10 @@ fn endpoint(protocol: Protocol, source: &str, given: Option<&str>) -> Result<Str
             Protocol::HttpProtobuf => format!("{HTTP_ENDPOINT}{HTTP_PATH}"),
         });
     };
+    if given.split("://").last().is_some_and(|rest| rest.split('/').next().is_some_and(|host| host.contains('@'))) {
+        // Without the value: it may hold a password.
+        return Err(format!("{source} names a user: leave it out, and put a key into OTEL_EXPORTER_OTLP_HEADERS"));
+    }
     let full = if given.contains("://") { given.to_owned() } else { format!("http://{given}") };
     let unusable = |why: &str| format!("{source}={given} can't be used: {why}");
     let address: Uri = full.parse().map_err(|_| unusable("write host:port, or http://host:port"))?;
@@ -121,8 +145,8 @@ fn endpoint(protocol: Protocol, source: &str, given: Option<&str>) -> Result<Str
     };
     // The library's parser lets any word stand for a port.
     let port = address.authority().and_then(|authority| authority.as_str().rsplit_once(':')).map(|(_, port)| port);
-    if port.is_some_and(|port| !port.ends_with(']') && port.parse::<u16>().is_err()) {
-        return Err(unusable("its port is no number"));
+    if port.is_some_and(|port| !port.ends_with(']') && !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return Err(unusable("its port is none; write a number from 1 to 65535"));
     }
     let path = address.path().trim_end_matches('/');
     match (protocol, scheme) {
@@ -207,9 +231,27 @@ mod tests {
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "ftp://otel"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel:4317"),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317/v1/traces"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:99999"),
+            ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/ca.pem"),
+            ("OTEL_SDK_DISABLED", "yes"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "abc"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "0"),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999999"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "5s"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "0"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "0"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "nonsense"),
         ] {
             let error = read(None, &[(name, value)]).unwrap_err();
             assert!(error.contains(&format!("{name}={value}")), "{error}");
+        }
+        for secret in [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@otel:4317"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "bad key=hunter2"),
+        ] {
+            let error = read(None, &[secret]).unwrap_err();
+            assert!(error.contains(secret.0) && !error.contains("hunter2"), "{error}");
         }
         for bad in ["", "http://", "not a host", "otel:port", "://x"] {
             let error = read(Some(bad), &[]).unwrap_err();

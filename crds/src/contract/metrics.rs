@@ -177,8 +177,8 @@ metrics! {
         "Connections, requests and timers that these threads look after."
     Worker Counter LOG_LINES_DROPPED = "inference_log_lines_dropped_total" ["lines"] ();
         "Log lines that were lost because nothing took them from standard output in time. No request waits for the log."
-    Worker Counter TRACE_SPANS = "inference_trace_spans_total" ["spans"] (closed("outcome", &["exported", "failed"]));
-        "Spans that a collector took (exported), and spans that it could not be given (failed). No request waits for a collector."
+    Worker Counter TRACE_SPANS = "inference_trace_spans_total" ["spans"] (closed("outcome", &["exported", "failed", "dropped"]));
+        "Spans that a collector took (exported), that it could not be given (failed), and for which there was no room meanwhile (dropped). No request waits for a collector."
     Worker Gauge WORKER_BUILD_INFO = "inference_build_info" ["bool"]
         (one_per("version", "process"), one_per("torch", "process"), one_per("isa", "process"));
         "Always 1; the labels name the worker's version, its libtorch and its instruction set."

@@ -10,7 +10,9 @@ const FIELD: &str = "spec.observability.tracing";
 
 /// Variables that say what a field of it says.
 const VARIABLES: &[(&str, &str)] = &[
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "endpoint"),
     ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "endpoint"),
+    ("OTEL_EXPORTER_OTLP_PROTOCOL", "protocol"),
     ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "protocol"),
     ("OTEL_TRACES_SAMPLER", "samplingRatio"),
     ("OTEL_TRACES_SAMPLER_ARG", "samplingRatio"),
@@ -23,6 +25,7 @@ pub(super) fn unsent(model: &ValidModel) -> Vec<Problem> {
         let (name, field) = VARIABLES.iter().find(|(name, _)| *name == variable.name)?;
         Some(Problem::new("spec.podTemplate.env", format!("remove {name}: {FIELD}.{field} says it")))
     });
+    let path = pathless(tracing);
     let own = match model.engine.as_ref().map(|engine| engine.type_) {
         None => of_worker(tracing),
         Some(EngineType::VLLM) => vec![],
@@ -33,27 +36,26 @@ pub(super) fn unsent(model: &ValidModel) -> Vec<Problem> {
             vec![Problem::new(FIELD, message)]
         }
     };
-    own.into_iter().chain(twice).collect()
+    own.into_iter().chain(path).chain(twice).collect()
 }
 
 fn is_grpc(tracing: &Tracing) -> bool {
     tracing.protocol.unwrap_or_default() == TracingProtocol::Grpc
 }
 
-fn of_worker(tracing: &Tracing) -> Vec<Problem> {
-    if !is_grpc(tracing) {
-        return vec![];
-    }
-    let (scheme, rest) = tracing.endpoint.split_once("://").unwrap_or_default();
+fn pathless(tracing: &Tracing) -> Option<Problem> {
+    let (_, rest) = tracing.endpoint.split_once("://")?;
     let has_path = rest.split_once('/').is_some_and(|(_, path)| !path.is_empty());
-    let message = if scheme == "https" {
-        "the worker speaks gRPC without TLS: use http://, or protocol HttpProtobuf"
-    } else if has_path {
-        "gRPC has no path: leave it out, or use protocol HttpProtobuf"
-    } else {
-        return vec![];
-    };
-    vec![Problem::new(&format!("{FIELD}.endpoint"), message)]
+    (is_grpc(tracing) && has_path).then(|| {
+        let message = "gRPC has no path: leave it out, or use protocol HttpProtobuf";
+        Problem::new(&format!("{FIELD}.endpoint"), message)
+    })
+}
+
+fn of_worker(tracing: &Tracing) -> Vec<Problem> {
+    let is_encrypted = is_grpc(tracing) && tracing.endpoint.starts_with("https:");
+    let message = "the worker speaks gRPC without TLS: use http://, or protocol HttpProtobuf";
+    is_encrypted.then(|| Problem::new(&format!("{FIELD}.endpoint"), message)).into_iter().collect()
 }
 
 fn of_tei(tracing: &Tracing, name: &str) -> Vec<Problem> {

@@ -1,7 +1,7 @@
 //! What the binary traces, as a real collector gets it: a request is one trace from its caller to the pass, and a collector that is
 //! away holds up none.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -183,6 +183,81 @@ fn a_load_that_fails_is_a_span_with_its_reason() {
     assert!(!span.attribute("error.type").is_empty());
 }
 
+/// A value of the worker's counter of spans.
+fn counted(worker: &Worker, outcome: &str) -> Option<f64> {
+    let text = request(worker.address, "GET /metrics", "")?.1;
+    let start = format!("inference_trace_spans_total{{outcome=\"{outcome}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
+}
+
+#[test]
+fn spans_without_room_are_counted_and_every_other_arrives() {
+    let (collector, model) = (Collector::start(), tiny_model());
+    let endpoint = collector.grpc.to_string();
+    let variables = [("OTEL_BSP_SCHEDULE_DELAY", "1000"), ("OTEL_BSP_MAX_QUEUE_SIZE", "2")];
+    let mut worker = Worker::spawn_in(&variables, &flags(&model, &endpoint), Stdio::piped());
+    worker.ready();
+    for _ in 0..20 {
+        ask(worker.address, EMBED, "");
+    }
+    // A request ends six spans, and a load three.
+    let all = 20.0 * 6.0 + 3.0;
+    eventually("every span is counted", || {
+        let sum = counted(&worker, "exported")? + counted(&worker, "dropped")?;
+        (sum == all).then_some(())
+    });
+    assert!(counted(&worker, "dropped").unwrap() > 0.0, "a request ends more spans at once than there is room for");
+    assert_eq!(collector.spans().len() as f64, counted(&worker, "exported").unwrap());
+    worker.signal("TERM");
+    worker.end();
+    assert_eq!(log_of(&mut worker).matches("Spans are lost").count(), 1);
+}
+
+#[test]
+fn spans_and_keys_go_to_no_other_place() {
+    let (elsewhere, model) = (Collector::start(), tiny_model());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = listener.local_addr().unwrap().to_string();
+    let target = format!("http://{}/v1/traces", elsewhere.http);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut length = 0;
+            for line in stream.by_ref().lines().map_while(Result::ok).take_while(|line| !line.is_empty()) {
+                if let Some(number) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+                    length = number.parse().unwrap();
+                }
+            }
+            stream.read_exact(&mut vec![0; length]).unwrap();
+            let head =
+                format!("HTTP/1.1 307 Moved\r\nlocation: {target}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            drop(stream.get_mut().write_all(head.as_bytes()));
+        }
+    });
+    let mut worker = Worker::spawn_in(&[SOON, HTTP], &flags(&model, &endpoint), Stdio::piped());
+    worker.ready();
+    ask(worker.address, EMBED, "");
+    eventually("it counts as failed", || counted(&worker, "failed").filter(|spans| *spans > 0.0));
+    assert_eq!((elsewhere.spans().len(), counted(&worker, "exported")), (0, Some(0.0)));
+    worker.signal("TERM");
+    worker.end();
+    assert!(log_of(&mut worker).contains("307"));
+}
+
+#[test]
+fn a_service_has_the_name_that_its_own_variable_says() {
+    let (collector, model) = (Collector::start(), tiny_model());
+    let attributes = ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,deployment.environment.name=a%20b");
+    let variables = [SOON, ("OTEL_SERVICE_NAME", "mine"), attributes];
+    let endpoint = collector.grpc.to_string();
+    let worker = Worker::spawn_in(&variables, &flags(&model, &endpoint), Stdio::null());
+    worker.ready();
+    ask(worker.address, EMBED, "");
+    let span = collector.only("POST /embed");
+    assert_eq!(span.of_resource("service.name"), "mine");
+    assert_eq!(span.of_resource("deployment.environment.name"), "a b");
+}
+
 #[test]
 fn a_collector_that_is_away_holds_up_no_request_and_is_said_once() {
     let model = tiny_model();
@@ -198,11 +273,7 @@ fn a_collector_that_is_away_holds_up_no_request_and_is_said_once() {
             assert!(ask(worker.address, EMBED, "").starts_with("HTTP/1.1 200"));
             assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
         }
-        let failed = |text: &str| {
-            let line = text.lines().find(|line| line.starts_with("inference_trace_spans_total{outcome=\"failed\"}"))?;
-            line.split(' ').nth(1)?.parse::<f64>().ok().filter(|spans| *spans > 0.0)
-        };
-        eventually("failures are counted", || failed(&request(worker.address, "GET /metrics", "")?.1));
+        eventually("failures are counted", || counted(&worker, "failed").filter(|spans| *spans > 0.0));
         worker.signal("TERM");
         let began = Instant::now();
         assert_eq!(worker.end().0.code(), Some(0));
@@ -218,6 +289,7 @@ fn a_setting_that_can_not_be_used_ends_the_worker_with_one_line() {
     for (variables, endpoint) in [
         (&[("OTEL_TRACES_SAMPLER", "sometimes")][..], "localhost:4317"),
         (&[("OTEL_EXPORTER_OTLP_PROTOCOL", "smoke")][..], "localhost:4317"),
+        (&[("OTEL_BSP_MAX_QUEUE_SIZE", "99999999999999")][..], "localhost:4317"),
         (&[][..], "https://localhost:4317"),
         (&[][..], "not a host"),
     ] {
