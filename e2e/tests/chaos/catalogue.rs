@@ -73,3 +73,22 @@ fn every_file_that_the_list_names_is_there() -> Result<()> {
     }
     Ok(())
 }
+
+/// A file that rings an alert names it.
+#[test]
+fn the_page_of_proofs_has_every_alert_and_files_that_name_it() -> Result<()> {
+    let page = std::fs::read_to_string(root().join("docs/proofs.md")).context("no docs/proofs.md")?;
+    let rows: Vec<_> = page.lines().filter_map(|line| line.strip_prefix("| [")?.split_once(']')).collect();
+    let listed: Vec<_> = rows.iter().map(|(alert, _)| *alert).collect();
+    let every: Vec<_> = belfry_render::monitoring::alerts().iter().map(|alert| alert.name).collect();
+    ensure!(listed == every, "{listed:?}");
+    for (alert, proof) in rows {
+        let files: Vec<_> = names(proof).filter(|name| name.ends_with(".rs")).collect();
+        ensure!(!files.is_empty() || proof.contains("promtool alone"), "{alert}: {proof}");
+        for file in files {
+            let source = std::fs::read_to_string(root().join(file)).with_context(|| format!("there is no {file}"))?;
+            ensure!(source.contains(alert), "{file} does not name {alert}");
+        }
+    }
+    Ok(())
+}

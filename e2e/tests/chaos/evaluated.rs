@@ -86,14 +86,23 @@ async fn until_only(prometheus: &OwnPrometheus, model: &str, cause: &str) -> Res
 /// The rules of the chart, with seconds in place of their minutes.
 fn chart_rules() -> Result<Value> {
     let mut rules = serde_json::to_value(monitoring::operator_rules())?;
-    for rule in
-        rules["groups"].as_array_mut().into_iter().flatten().flat_map(|group| group["rules"].as_array_mut()).flatten()
-    {
-        if let Some(minutes) = rule["for"].as_str().and_then(|time| time.strip_suffix('m')) {
-            rule["for"] = format!("{minutes}s").into();
+    in_seconds(&mut rules);
+    Ok(rules)
+}
+
+/// Puts seconds in place of the minutes for which conditions must hold, and alerts go on.
+pub(crate) fn in_seconds(rules: &mut Value) {
+    let groups = rules["groups"].as_array_mut().into_iter().flatten();
+    for group in groups {
+        group["interval"] = "1s".into();
+        for rule in group["rules"].as_array_mut().into_iter().flatten() {
+            for time in ["for", "keep_firing_for"] {
+                if let Some(minutes) = rule[time].as_str().and_then(|time| time.strip_suffix('m')) {
+                    rule[time] = format!("{minutes}s").into();
+                }
+            }
         }
     }
-    Ok(rules)
 }
 
 /// The groups of rules that the operator wrote for the model.
@@ -109,25 +118,24 @@ fn target(test: &FaultTest<'_>, model: &str) -> Value {
 }
 
 /// What Prometheus reads.
-struct Files {
+pub(crate) struct Files {
     chart_rules: PathBuf,
     rules: PathBuf,
     targets: PathBuf,
 }
 
 impl Files {
-    fn new(folder: &Path) -> Result<Self> {
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let file = |name| folder.join(name);
         let files =
             Self { chart_rules: file("chart-rules.yaml"), rules: file("rules.yaml"), targets: file("targets.json") };
-        let chart = chart_rules()?.to_string().replace(r#""interval":"30s""#, r#""interval":"1s""#);
-        fs::write(&files.chart_rules, chart)?;
+        fs::write(&files.chart_rules, chart_rules()?.to_string())?;
         files.load(&json!([]), &json!([]))?;
         Ok(files)
     }
 
-    fn config(&self, operator: &str) -> Value {
+    pub(crate) fn config(&self, operator: &str) -> Value {
         let of_operator = json!({
             "job_name": OPERATOR_JOB, "honor_labels": true, "static_configs": [{"targets": [operator]}],
         });
@@ -138,7 +146,7 @@ impl Files {
         })
     }
 
-    fn load(&self, groups: &Value, targets: &Value) -> Result<()> {
+    pub(crate) fn load(&self, groups: &Value, targets: &Value) -> Result<()> {
         fs::write(&self.rules, json!({"groups": groups}).to_string()).context("no place for rules")?;
         fs::write(&self.targets, targets.to_string()).context("no place for targets")
     }

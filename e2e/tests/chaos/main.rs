@@ -4,6 +4,7 @@
 //! `CHAOS_SEED` repeats a run, `CHAOS=long` makes it longer; see the target `chaos` of the Makefile.
 
 mod answers;
+mod bells;
 mod catalogue;
 mod crash;
 mod definitions;

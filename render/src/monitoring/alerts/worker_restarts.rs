@@ -5,10 +5,12 @@ use belfry_crds::inference_model::{AlertProfile, AlertSeverity};
 
 use crate::model::ValidModel;
 use crate::monitoring::alert::{Alert, AlertRules, Firing};
-use crate::monitoring::case::{Case, expected, grow};
+use crate::monitoring::case::{Case, expected, grow, hold};
+use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
 use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::series::waiting;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerRestarts",
@@ -21,12 +23,14 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     cases,
 };
 
-/// Of two operators each has counted what it saw. Rounded, because `increase` extrapolates.
+/// Of two operators each has counted what it saw. Rounded, because `increase` extrapolates. A crash loop has an alert of its own.
 fn rules(model: &ValidModel) -> Vec<Firing> {
-    let restarts = SeriesOf::model(model).counter(&metrics::MODEL_RESTARTS).increase("1h");
+    let series = SeriesOf::model(model);
+    let restarts = series.counter(&metrics::MODEL_RESTARTS).increase("1h");
+    let looping = waiting(&series).eq("reason", "CrashLoopBackOff").over_time("max", "30m");
     vec![Firing {
         severity: AlertSeverity::Warning,
-        expr: format!("round({}) > 3", all("max", restarts)),
+        expr: format!("round({}) > 3 unless {} > 0", all("max", restarts), all("max", looping)),
         for_: None,
         keep_firing_for: Some("10m"),
         labels: vec![],
@@ -92,6 +96,14 @@ fn cases(model: &ValidModel) -> Vec<Case> {
             .fires("1h31m", std::slice::from_ref(&four))
             .fires("1h59m", &[four])
             .quiet("2h15m"),
+        Case::new("leaves a crash loop to another alert")
+            .with(
+                restarts.clone(),
+                grow(&[(0, 241), (1, 1), (0, 9), (1, 1), (0, 19), (1, 1), (0, 39), (1, 1), (0, 100)]),
+            )
+            .with(example::waiting(model, "CrashLoopBackOff"), hold(&[("0", 242), ("1", 160)]))
+            .quiet("1h20m")
+            .quiet("1h40m"),
         Case::new("stays quiet on one restart an hour")
             .with(restarts, grow(&[(0, 241), (1, 1), (0, 239), (1, 1), (0, 239), (1, 1), (0, 100)]))
             .quiet("2h")
