@@ -56,6 +56,12 @@ pub const DRAIN_DELAY_SECONDS: u32 = 5;
 /// Seconds a worker has after SIGTERM for the requests that it accepted.
 pub const DRAIN_TIMEOUT_SECONDS: u32 = 30;
 
+/// OTLP by gRPC, as OpenTelemetry's variables call it.
+pub const OTLP_GRPC: &str = "grpc";
+
+/// OTLP by HTTP, as protobuf.
+pub const OTLP_HTTP: &str = "http/protobuf";
+
 /// Label on every child, and on the worker's pods, with the name of the `InferenceModel`.
 pub const MODEL_LABEL: &str = "belfry.dev/model";
 

@@ -29,6 +29,12 @@ pub fn parent(headers: &HeaderMap) -> Option<SpanContext> {
     Some(SpanContext::new(trace, parent, flags, true, state(headers))).filter(SpanContext::is_valid)
 }
 
+/// The id of the caller's trace, for the log.
+#[must_use]
+pub fn trace_id(headers: &HeaderMap) -> Option<String> {
+    parent(headers).map(|span| span.trace_id().to_string())
+}
+
 fn state(headers: &HeaderMap) -> TraceState {
     let values: Option<Vec<&str>> = headers.get_all(STATE).iter().map(|value| value.to_str().ok()).collect();
     values.and_then(|values| values.join(",").parse().ok()).unwrap_or_default()

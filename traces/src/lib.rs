@@ -26,7 +26,7 @@ use exporter::{Cause, Watched};
 use gate::Gate;
 
 pub use args::TraceArgs;
-pub use context::{parent, traceparent};
+pub use context::{parent, trace_id, traceparent};
 pub use exporter::spans;
 pub use opentelemetry::KeyValue;
 pub use opentelemetry::trace::{Link, Span as SpanExt, SpanBuilder, SpanContext, SpanKind, Status};

@@ -1,6 +1,7 @@
 //! Where spans are sent: the flags, and the variables that OpenTelemetry has for every program
 //! (<https://opentelemetry.io/docs/specs/otel/protocol/exporter/>).
 
+use belfry_crds::contract::{OTLP_GRPC, OTLP_HTTP};
 use http::Uri;
 use opentelemetry_sdk::trace::Sampler;
 
@@ -30,8 +31,8 @@ impl Protocol {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Grpc => "grpc",
-            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => OTLP_GRPC,
+            Self::HttpProtobuf => OTLP_HTTP,
         }
     }
 }

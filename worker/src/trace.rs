@@ -73,6 +73,11 @@ impl Trace {
         self.span.as_ref().map(Span::span_context).or(self.caller.as_ref())
     }
 
+    /// The request's own span, where it is sent.
+    fn recorded(&self) -> Option<&Span> {
+        self.span.as_ref().filter(|span| span.is_recording())
+    }
+
     /// The id of the trace, for the log.
     pub(crate) fn trace_id(&self) -> Option<String> {
         self.known().map(|span| span.trace_id().to_string())
@@ -90,7 +95,7 @@ impl Trace {
 
     /// For the passes that compute the request; `None` where its spans are not sent.
     pub(crate) fn traced(&self) -> Option<Traced> {
-        self.span.as_ref().filter(|span| span.is_recording()).map(|span| Arc::new(span.span_context().clone()))
+        self.recorded().map(|span| Arc::new(span.span_context().clone()))
     }
 
     /// Begins a phase. One that is not ended ends when it is dropped: when the caller leaves, or its time is over.
@@ -100,8 +105,7 @@ impl Trace {
             let builder = SpanBuilder::from_name(name).with_start_time(at(moment, from));
             traces.begin(builder, Some(span.span_context()))
         };
-        let recorded = self.span.as_ref().filter(|span| span.is_recording());
-        Phase { span: self.traces.as_ref().zip(recorded).map(begin), moment }
+        Phase { span: self.traces.as_ref().zip(self.recorded()).map(begin), moment }
     }
 
     /// Ends the request's span.

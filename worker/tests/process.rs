@@ -15,8 +15,8 @@ mod tiny;
 #[path = "process/traces.rs"]
 mod traces;
 
-use std::io::Read;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -99,6 +99,16 @@ fn tiny_model() -> TempDir {
 }
 
 const EMBED: &str = r#"{"inputs": ["w1 w2 w3", "w4"]}"#;
+
+/// Sends a request with these headers, each with its end of line, and returns the whole answer.
+fn post_embed(address: SocketAddr, body: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let length = body.len();
+    write!(stream, "POST /embed HTTP/1.1\r\nhost: m\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
 
 #[test]
 fn sigterm_under_load_fails_no_accepted_request() {

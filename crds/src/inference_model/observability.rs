@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::alertmanager::Alertmanager;
 use super::alerts::Alerts;
 use super::labels::{LABELS_MESSAGE, LABELS_RULE, POD_KEYS_MESSAGE, POD_KEYS_RULE, annotation_value, label_value};
+use crate::contract::{OTLP_GRPC, OTLP_HTTP};
 
 /// Scraping, objectives, alerts and dashboards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -75,8 +76,8 @@ impl TracingProtocol {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Grpc => "grpc",
-            Self::HttpProtobuf => "http/protobuf",
+            Self::Grpc => OTLP_GRPC,
+            Self::HttpProtobuf => OTLP_HTTP,
         }
     }
 }

@@ -15,6 +15,7 @@ use belfry_render::kind::ChildKind;
 use serde_json::{Value, json};
 
 use crate::evaluated::{Files, in_seconds};
+use crate::pod_status::{crashing, running, unschedulable, waiting};
 
 /// The windows of some rules reach back a minute and a half; more is a fault.
 const LIMIT: Duration = secs(120);
@@ -38,49 +39,28 @@ fn bells() -> Vec<Bell> {
     let bell = |model, status, rings| Bell { model, serves: false, scraped: false, status: Some(status), rings };
     let load = LoadFailure { reason: LoadFailureReason::FileMissing, message: "what, where, what to do".into() };
     let failed = json!({"exitCode": 3, "message": json!(load).to_string()});
-    let unschedulable =
-        json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}]);
     vec![
         Bell { serves: true, scraped: true, status: None, ..bell("well", json!({}), &[]) },
         bell("crashes", crashing(json!({"exitCode": 134})), &["InferenceWorkerCrashLooping"]),
         bell("broken", crashing(failed), &["InferenceModelLoadFailed", "InferenceWorkerCrashLooping"]),
         bell("no-image", waiting("ImagePullBackOff"), &["InferenceImagePullFailing"]),
-        bell("no-node", json!({"phase": "Pending", "conditions": unschedulable}), &["InferenceWorkerUnschedulable"]),
-        Bell { serves: true, scraped: true, ..bell("down", running(false, 0), &["InferenceModelDown"]) },
-        Bell { serves: true, scraped: true, ..bell("restarts", running(true, 5), &["InferenceWorkerRestarts"]) },
+        bell("no-node", unschedulable(), &["InferenceWorkerUnschedulable"]),
+        Bell { serves: true, scraped: true, ..bell("down", pod(false, 0), &["InferenceModelDown"]) },
+        Bell { serves: true, scraped: true, ..bell("restarts", pod(true, 5), &["InferenceWorkerRestarts"]) },
         // It serves from now on, and nothing scrapes it.
-        bell("unseen", running(true, 0), &["InferenceTargetsAbsent"]),
+        bell("unseen", pod(true, 0), &["InferenceTargetsAbsent"]),
         Bell { status: None, ..bell("unscaled", json!({}), &["InferenceAutoscalerBlind"]) },
         Bell { status: None, ..bell("refused", json!({}), &["InferenceModelStuck"]) },
     ]
 }
 
-fn container(phase: &str, mut container: Value) -> Value {
-    container["name"] = json!("worker");
-    for field in ["image", "imageID"] {
-        container[field] = json!("belfry-worker");
-    }
-    json!({"phase": phase, "startTime": "2026-01-01T00:00:00Z", "containerStatuses": [container]})
-}
-
-fn waiting(reason: &str) -> Value {
-    container("Pending", json!({"ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason}}}))
-}
-
-fn crashing(end: Value) -> Value {
-    let state = json!({"waiting": {"reason": "CrashLoopBackOff"}});
-    let of_container = json!({"ready": false, "restartCount": 4, "state": state, "lastState": {"terminated": end}});
-    container("Running", of_container)
-}
-
-fn running(is_ready: bool, restarts: u32) -> Value {
-    let state = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
-    let mut status =
-        container("Running", json!({"ready": is_ready, "started": true, "restartCount": restarts, "state": state}));
-    let word = if is_ready { "True" } else { "False" };
+/// The pod runs, serves or not, and was started again so often.
+fn pod(serves: bool, restarts: u32) -> Value {
+    let word = if serves { "True" } else { "False" };
+    let conditions = json!([{"type": "ContainersReady", "status": word}, {"type": "Ready", "status": word}]);
+    let mut status = running(serves, restarts, conditions);
     status["podIP"] = json!("192.0.2.1");
     status["podIPs"] = json!([{"ip": "192.0.2.1"}]);
-    status["conditions"] = json!([{"type": "ContainersReady", "status": word}, {"type": "Ready", "status": word}]);
     status
 }
 
@@ -156,7 +136,7 @@ async fn every_fault_of_a_pod_a_scaler_or_the_operator_rings_its_own_alert_and_n
         ensure!(still.contains_key("down"), "the page of a model that is down ends with the operator: {still:?}");
         test.operator.start().await?;
         for bell in bells.iter().filter(|bell| bell.status.is_some()) {
-            test.set_pod_status(bell.model, &running(true, 0)).await?;
+            test.set_pod_status(bell.model, &pod(true, 0)).await?;
         }
         let well: Vec<_> = bells.iter().map(target).collect();
         files.load(&rules(test, &bells).await?, &json!(well))?;
@@ -180,7 +160,7 @@ async fn before(test: &FaultTest<'_>, bells: &[Bell]) -> Result<()> {
         test.apply(&model(bell)).await?;
     }
     for bell in bells.iter().filter(|bell| bell.serves) {
-        test.set_pod_status(bell.model, &running(true, 0)).await?;
+        test.set_pod_status(bell.model, &pod(true, 0)).await?;
         test.until_condition(bell.model, "Available", "True", PATIENCE).await?;
     }
     test.until_condition("refused", "SpecAccepted", "False NameConflict", PATIENCE).await?;

@@ -16,6 +16,7 @@ mod leader;
 mod lifetimes;
 mod outage;
 mod owners;
+mod pod_status;
 mod random;
 mod reasons;
 mod refusals;

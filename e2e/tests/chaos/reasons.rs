@@ -13,6 +13,8 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
+use crate::pod_status::{STARTED, crashing, running, unschedulable, waiting};
+
 /// Names of the admission policies, which are of the whole cluster.
 const POLICY: &str = "belfry-e2e-reasons";
 
@@ -119,53 +121,28 @@ async fn said_by_pods(test: &FaultTest<'_>) -> Result<Vec<Failing>> {
 
 /// Name of the model, reason, and the status of its pod.
 fn pod_faults() -> Vec<(String, &'static str, Value)> {
-    let started = "2026-01-01T00:00:00Z";
-    let at = |status: &str, mut container: Value| {
-        container["name"] = json!("worker");
-        for field in ["image", "imageID"] {
-            container[field] = json!("belfry-worker");
-        }
-        json!({"phase": status, "startTime": started, "containerStatuses": [container]})
-    };
-    let waits = |reason: &str| {
-        at(
-            "Pending",
-            json!({"ready": false, "restartCount": 0, "state": {"waiting": {"reason": reason, "message": "words"}}}),
-        )
-    };
-    let crashed = |end: Value| {
-        let state = json!({"waiting": {"reason": "CrashLoopBackOff"}});
-        at("Running", json!({"ready": false, "restartCount": 4, "state": state, "lastState": {"terminated": end}}))
-    };
-    let runs = |is_ready: bool| json!({"ready": is_ready, "started": true, "restartCount": 0, "state": {"running": {"startedAt": started}}});
-    let with = |mut status: Value, conditions: Value| {
-        status["conditions"] = conditions;
-        status
-    };
     let later = "2026-01-01T00:05:00Z";
-    let unschedulable =
-        json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"}]);
     let lost = json!([{"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "False"}]);
     let silent =
         json!([{"type": "Ready", "status": "False", "reason": "ContainersNotReady", "lastTransitionTime": later}]);
     let mut faults = vec![
-        ("unschedulable".to_owned(), "Unschedulable", json!({"phase": "Pending", "conditions": unschedulable})),
-        ("image".to_owned(), "ImagePullFailed", waits("ImagePullBackOff")),
-        ("config".to_owned(), "ContainerConfigInvalid", waits("CreateContainerConfigError")),
-        ("lost".to_owned(), "NodeLost", with(at("Running", runs(true)), lost)),
-        ("silent".to_owned(), "NotAnswering", with(at("Running", runs(false)), silent)),
-        ("crash".to_owned(), "WorkerCrashed", crashed(json!({"exitCode": 134, "message": "assertion failed"}))),
-        ("memory".to_owned(), "OutOfMemoryKilled", crashed(json!({"exitCode": 137, "reason": "OOMKilled"}))),
+        ("unschedulable".to_owned(), "Unschedulable", unschedulable()),
+        ("image".to_owned(), "ImagePullFailed", waiting("ImagePullBackOff")),
+        ("config".to_owned(), "ContainerConfigInvalid", waiting("CreateContainerConfigError")),
+        ("lost".to_owned(), "NodeLost", running(true, 0, lost)),
+        ("silent".to_owned(), "NotAnswering", running(false, 0, silent)),
+        ("crash".to_owned(), "WorkerCrashed", crashing(json!({"exitCode": 134, "message": "assertion failed"}))),
+        ("memory".to_owned(), "OutOfMemoryKilled", crashing(json!({"exitCode": 137, "reason": "OOMKilled"}))),
         (
             "rejected".to_owned(),
             "RejectedByNode",
-            json!({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no such device", "startTime": started}),
+            json!({"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no such device", "startTime": STARTED}),
         ),
     ];
     faults.extend(LoadFailureReason::ALL.iter().map(|&reason| {
         let message = json!(LoadFailure { reason, message: "what, where, what to do".into() }).to_string();
         let name = format!("load-{}", reason.as_str().to_lowercase());
-        (name, reason.as_str(), crashed(json!({"exitCode": 1, "message": message})))
+        (name, reason.as_str(), crashing(json!({"exitCode": 1, "message": message})))
     }));
     faults
 }

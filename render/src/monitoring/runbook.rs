@@ -1,8 +1,8 @@
 //! The content of a runbook, and the steps that many runbooks share.
 
-use belfry_crds::contract;
+use belfry_crds::contract::{self, metrics};
 
-use super::promql::SeriesOf;
+use super::promql::{SeriesOf, by};
 
 /// Content of the page of an alert, beside the alert's impact.
 #[derive(Clone, Debug)]
@@ -86,6 +86,40 @@ pub(super) fn describe() -> Step {
 
 pub(super) fn logs() -> Step {
     shell("What do the workers say?", kubectl("logs", "--prefix --tail=50"))
+}
+
+/// How the containers that were started again had ended.
+pub(super) fn ends() -> [Step; 2] {
+    let last = r#"-o jsonpath='{range .items[*]}{.metadata.name}: {.status.containerStatuses[0].lastState.terminated}{"\n"}{end}'"#;
+    [
+        shell("How did it end?", kubectl("get pods", last)),
+        shell("What did it say last?", kubectl("logs", "--prefix --previous --tail=50")),
+    ]
+}
+
+/// What a container means that was killed from outside.
+pub(super) fn kills() -> [Cause; 2] {
+    [
+        cause(
+            "Exit code 137, `OOMKilled`.",
+            "Raise `spec.resources.limits.memory`, or lower `spec.runtime.batching.maxBatchTokens`.",
+        ),
+        cause(
+            "Exit code 137, and not `OOMKilled`.",
+            "The liveness probe ended it: the logs before the end say what it was busy with.",
+        ),
+    ]
+}
+
+pub(super) fn limits() -> Step {
+    let columns = "-o custom-columns=POD:.metadata.name,LIMITS:.spec.containers[*].resources.limits";
+    shell("What are the limits?", kubectl("get pods", columns))
+}
+
+pub(super) fn replicas() -> Step {
+    query("How many replicas are wanted, made and ready?", |series| {
+        by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))
+    })
 }
 
 /// A command about the children of the model.

@@ -124,7 +124,7 @@ fn refused(app: &App, request: &Request, message: &str) -> Response {
     let peer = request.extensions().get::<Peer>().map(|Peer(peer)| peer.to_string());
     // A path of a caller may be anything, a key among others.
     let asked = endpoint.map_or("another route", Endpoint::path);
-    let trace_id = belfry_traces::parent(request.headers()).map(|span| span.trace_id().to_string());
+    let trace_id = belfry_traces::trace_id(request.headers());
     tracing::warn!(target: AUDIT, request_id, trace_id, peer, endpoint = asked, status = "401", why = message, "Authentication refused");
     if let Some(endpoint) = endpoint {
         app.metrics.answered(endpoint, (reason.status(endpoint).as_str(), reason.code()), Duration::ZERO);

@@ -209,7 +209,7 @@ pub(super) fn wrong_method(app: &App, endpoint: Endpoint, request: &Request) -> 
     app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO);
     tracing::info!(
         request_id = request_id(request),
-        trace_id = belfry_traces::parent(request.headers()).map(|span| span.trace_id().to_string()),
+        trace_id = belfry_traces::trace_id(request.headers()),
         endpoint = endpoint.path(),
         status = status.as_str(),
         reason = error.reason.code(),

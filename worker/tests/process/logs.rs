@@ -1,8 +1,5 @@
 //! What the binary logs: fields and types, the audit log, and that no reader of the log holds up a request.
 
-use std::io::Write;
-use std::net::TcpStream;
-
 use serde_json::{Value, json};
 
 use super::*;
@@ -11,11 +8,7 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// Asks as a caller with these headers, and returns the status.
 fn ask(address: SocketAddr, headers: &str) -> u16 {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = EMBED.len();
-    write!(stream, "POST /embed HTTP/1.1\r\nhost: m\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{EMBED}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = post_embed(address, EMBED, headers);
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 

@@ -1,8 +1,7 @@
 //! What the binary traces, as a real collector gets it: a request is one trace from its caller to the pass, and a collector that is
 //! away holds up none.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,11 +19,7 @@ const GRPC: (&str, &str) = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
 
 /// Asks as a caller with these headers, and returns the head of the answer.
 fn ask(address: SocketAddr, body: &str, headers: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    let length = body.len();
-    write!(stream, "POST /embed HTTP/1.1\r\nhost: m\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = post_embed(address, body, headers);
     answer.split("\r\n\r\n").next().unwrap().to_owned()
 }
 

@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, by};
-use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::runbook::{self, Runbook, cause, shell};
 use crate::monitoring::series::condition;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -49,9 +49,7 @@ fn runbook() -> Runbook {
             runbook::conditions(),
             shell("What does the scaler say?", "kubectl -n \"$NAMESPACE\" describe horizontalpodautoscalers"),
             shell("With KEDA:", "kubectl -n \"$NAMESPACE\" describe scaledobjects"),
-            query("How many replicas are there, and how many are wanted?", |series| {
-                format!("max by (state) ({})", series.gauge(&belfry_crds::contract::metrics::MODEL_REPLICAS))
-            }),
+            runbook::replicas(),
         ],
         mitigation: vec![
             cause("`MetricsMissing`.", "No worker answers on its metrics: look at the pods, and at network policies between the operator and them."),

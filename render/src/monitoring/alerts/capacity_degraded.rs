@@ -8,7 +8,7 @@ use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
-use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::runbook::{self, Runbook, cause, shell};
 use crate::monitoring::series::replicas;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -45,9 +45,7 @@ fn runbook() -> Runbook {
         diagnosis: vec![
             runbook::pods(),
             runbook::describe(),
-            query("How many are wanted, made and ready?", |series| {
-                format!("max by (state) ({})", series.gauge(&belfry_crds::contract::metrics::MODEL_REPLICAS))
-            }),
+            runbook::replicas(),
             shell("Are nodes missing?", "kubectl get nodes"),
         ],
         mitigation: vec![

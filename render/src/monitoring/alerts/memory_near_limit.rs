@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example::{self, POD_A};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
-use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceMemoryNearLimit",
@@ -54,7 +54,7 @@ fn runbook() -> Runbook {
             query("How large are the batches?", |series| {
                 format!("histogram_quantile(0.99, sum by (le) ({}))", series.buckets(&metrics::BATCH_TOKENS).rate("10m"))
             }),
-            shell("What are the limits?", runbook::kubectl("get pods", "-o custom-columns=POD:.metadata.name,LIMITS:.spec.containers[*].resources.limits")),
+            runbook::limits(),
         ],
         mitigation: vec![
             cause("The weights fill most of the limit.", "Raise `spec.resources.limits.memory`, or choose a smaller `spec.runtime.dtype`."),

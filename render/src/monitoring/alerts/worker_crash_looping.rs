@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, expected, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
-use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::runbook::{self, Runbook, cause, query};
 use crate::monitoring::series::waiting;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -43,27 +43,23 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 fn runbook() -> Runbook {
     Runbook {
         meaning: "The container of a worker ended several times, and the kubelet waits longer each time before it starts it again.".into(),
-        diagnosis: vec![
-            runbook::conditions(),
-            shell(
-                "How did it end?",
-                runbook::kubectl(
-                    "get pods",
-                    r#"-o jsonpath='{range .items[*]}{.metadata.name}: {.status.containerStatuses[0].lastState.terminated}{"\n"}{end}'"#,
-                ),
-            ),
-            shell("What did it say last?", runbook::kubectl("logs", "--prefix --previous --tail=50")),
-            query("How often did containers restart in the last hour?", |series| {
+        diagnosis: [
+            vec![runbook::conditions()],
+            runbook::ends().into(),
+            vec![query("How often did containers restart in the last hour?", |series| {
                 all("sum", series.counter(&metrics::MODEL_RESTARTS).increase("1h"))
-            }),
-        ],
-        mitigation: vec![
-            cause(&format!("Exit code {}.", contract::EXIT_LOAD_FAILED), "The model can't be loaded: go on with [InferenceModelLoadFailed](InferenceModelLoadFailed.md)."),
-            cause("Exit code 137, `OOMKilled`.", "Raise `spec.resources.limits.memory`, or lower `spec.runtime.batching.maxBatchTokens`."),
-            cause("Exit code 137, and not `OOMKilled`.", "The liveness probe ended it: the logs before the end say what it was busy with."),
-            cause("Exit code 132, 134 or 139.", "libtorch crashed: the image may not suit the node's processor. Cordon the node if others are well."),
-            cause("Exit code 2.", "A setting is refused: the first line of the log names it. Correct the specification."),
-        ],
+            })],
+        ]
+        .concat(),
+        mitigation: [
+            vec![cause(&format!("Exit code {}.", contract::EXIT_LOAD_FAILED), "The model can't be loaded: go on with [InferenceModelLoadFailed](InferenceModelLoadFailed.md).")],
+            runbook::kills().into(),
+            vec![
+                cause("Exit code 132, 134 or 139.", "libtorch crashed: the image may not suit the node's processor. Cordon the node if others are well."),
+                cause("Exit code 2.", "A setting is refused: the first line of the log names it. Correct the specification."),
+            ],
+        ]
+        .concat(),
         resolves: "Eleven and a half minutes after the last container waited for its next start.".into(),
     }
 }

@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, expected, grow, hold};
 use crate::monitoring::example;
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
-use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::runbook::{self, Runbook, cause, query};
 use crate::monitoring::series::waiting;
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
@@ -44,41 +44,33 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 fn runbook() -> Runbook {
     Runbook {
         meaning: "Within an hour the kubelet started workers of the model again more than three times.".into(),
-        diagnosis: vec![
-            shell(
-                "How did they end, and when?",
-                runbook::kubectl(
-                    "get pods",
-                    r#"-o jsonpath='{range .items[*]}{.metadata.name}: {.status.containerStatuses[0].lastState.terminated}{"\n"}{end}'"#,
+        diagnosis: [
+            runbook::ends().to_vec(),
+            vec![
+                query("How near do they come to their memory limit?", |series| {
+                    format!(
+                        "{} / {}",
+                        series.gauge(&metrics::CONTAINER_MEMORY),
+                        series.gauge(&metrics::CONTAINER_MEMORY_LIMIT)
+                    )
+                }),
+                query("When did they restart?", |series| {
+                    all("max", series.counter(&metrics::MODEL_RESTARTS).increase("5m"))
+                }),
+            ],
+        ]
+        .concat(),
+        mitigation: [
+            runbook::kills().to_vec(),
+            vec![
+                cause("Exit code 132, 134 or 139.", "libtorch crashed. If all of them are on one node, cordon it."),
+                cause(
+                    "They end at the times at which the node is drained or replaced.",
+                    "That is no fault of the model: raise `spec.replicas`, so that others carry its share.",
                 ),
-            ),
-            shell("What did they say last?", runbook::kubectl("logs", "--prefix --previous --tail=50")),
-            query("How near do they come to their memory limit?", |series| {
-                format!(
-                    "{} / {}",
-                    series.gauge(&metrics::CONTAINER_MEMORY),
-                    series.gauge(&metrics::CONTAINER_MEMORY_LIMIT)
-                )
-            }),
-            query("When did they restart?", |series| {
-                all("max", series.counter(&metrics::MODEL_RESTARTS).increase("5m"))
-            }),
-        ],
-        mitigation: vec![
-            cause(
-                "Exit code 137, `OOMKilled`.",
-                "Raise `spec.resources.limits.memory`, or lower `spec.runtime.batching.maxBatchTokens`.",
-            ),
-            cause(
-                "Exit code 137, and not `OOMKilled`.",
-                "The liveness probe ended it: the logs before the end say what it was busy with.",
-            ),
-            cause("Exit code 132, 134 or 139.", "libtorch crashed. If all of them are on one node, cordon it."),
-            cause(
-                "They end at the times at which the node is drained or replaced.",
-                "That is no fault of the model: raise `spec.replicas`, so that others carry its share.",
-            ),
-        ],
+            ],
+        ]
+        .concat(),
         resolves: "Ten minutes after fewer than four restarts lie within an hour.".into(),
     }
 }

@@ -9,7 +9,7 @@ use crate::monitoring::case::{Case, expected, grow};
 use crate::monitoring::example::{POD_A, POD_B};
 use crate::monitoring::labels::{AlertComponent, Category};
 use crate::monitoring::promql::{SeriesOf, all};
-use crate::monitoring::runbook::{self, Runbook, cause, query, shell};
+use crate::monitoring::runbook::{self, Runbook, cause, query};
 
 pub(in crate::monitoring) const ALERT: Alert = Alert {
     name: "InferenceWorkerThrottled",
@@ -49,7 +49,7 @@ fn runbook() -> Runbook {
                 format!("{} / {}", of(&metrics::CONTAINER_CPU_THROTTLED_PERIODS), of(&metrics::CONTAINER_CPU_PERIODS))
             }),
             query("Do requests wait meanwhile?", |series| all("max", series.gauge(&metrics::QUEUE_OLDEST_WAIT))),
-            shell("What are the limits?", runbook::kubectl("get pods", "-o custom-columns=POD:.metadata.name,LIMITS:.spec.containers[*].resources.limits")),
+            runbook::limits(),
         ],
         mitigation: vec![
             cause("`spec.runtime.threads` is larger than the limit.", "Leave it out: then the worker takes as many threads as the limit has cores."),
