@@ -81,10 +81,11 @@ step "looking for Go, Rust and Python" check_tools
 begin build_operator_and_worker
 step "building Kubernetes" "$here/tools/build.sh" pause kubernetes coredns
 step "building Prometheus and Alertmanager" "$here/tools/build.sh" prometheus prometheus-operator alertmanager
-step "building operator, worker and images, begun beside the steps before" begun
-step "starting Kubernetes" "$here/cluster/up.sh"
-step "importing the images" "$here/images.sh"
+# Mostly waiting, so that the compilers beside it lose hardly anything.
+step "starting Kubernetes" run_all "$here/tools/clients.sh" "$here/cluster/up.sh"
 step "starting Prometheus and Alertmanager" "$root/config/monitoring/install.sh"
+step "building operator, worker and images, begun beside the steps before" begun
+step "importing the images" "$here/images.sh"
 step "installing the chart" "$here/install.sh"
 step "applying config/samples/minilm.yaml" run_all place_model apply_model
 await "waiting for the model to be Ready" 120 is_ready readiness
