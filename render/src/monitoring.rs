@@ -18,6 +18,7 @@ mod dashboard_name;
 mod engine_records;
 mod example;
 mod failing;
+mod gpu;
 pub mod inhibition;
 pub mod labels;
 mod objective;

@@ -9,6 +9,7 @@
 mod support;
 
 use belfry_crds::InferenceModel;
+use belfry_crds::inference_model::Device;
 use belfry_render::children::{dashboard::dashboard, prometheus_rule::prometheus_rule};
 use serde_json::json;
 
@@ -19,6 +20,9 @@ const RULES: usize = 26_000;
 
 /// Most bytes that each objective adds to it.
 const OBJECTIVE: usize = 6_500;
+
+/// Most bytes that the alerts about GPUs add to those of a model on GPUs.
+const GPUS: usize = 4_000;
 
 /// Most bytes of a dashboard without objectives, as Grafana reads it.
 const DASHBOARD: usize = 24_000;
@@ -70,7 +74,8 @@ fn named(namespace: usize, name: usize, objectives: usize) -> InferenceModel {
 fn rules_and_dashboard_of_every_sample_are_small() {
     for (name, model) in samples() {
         let Weight { name, objectives, yaml, json, dashboard } = weight(&name, &model);
-        let most = RULES + objectives * OBJECTIVE;
+        let gpus = if valid(&model).runtime.device == Device::Cuda { GPUS } else { 0 };
+        let most = RULES + objectives * OBJECTIVE + gpus;
         assert!(yaml.max(json) <= most, "the rules of {name} have {yaml} bytes, {json} as JSON, and may have {most}");
         let most = DASHBOARD + objectives * PANELS;
         assert!(dashboard <= most, "the dashboard of {name} has {dashboard} bytes, and may have {most}");

@@ -11,9 +11,11 @@ use clap::builder::RangedU64ValueParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod access;
+mod gpus;
 mod logs;
 mod source;
 pub use access::{AccessArgs, Origin};
+pub use gpus::GpuArgs;
 pub use logs::LogArgs;
 pub use source::{Keys, Secret, Source};
 
@@ -39,6 +41,9 @@ pub struct Args {
     /// What the forward pass runs on.
     #[command(flatten)]
     pub compute: Compute,
+    /// How GPUs are measured.
+    #[command(flatten)]
+    pub gpus: GpuArgs,
     /// Limits of requests, batches and the queue.
     #[command(flatten)]
     pub limits: Limits,

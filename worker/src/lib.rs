@@ -6,7 +6,7 @@
 //! - `queue` and `batch` are pure data, with time passed in.
 //! - One lane thread owns every tensor; everything else talks to it through the queue.
 //! - Names that the operator, the rules or the dashboards read come from [`belfry_crds::contract`].
-//! - Only `native` has unsafe code; only `device` and `model` name libtorch.
+//! - Only `native` has unsafe code; only `device` and `model` name libtorch, and only `gpu` NVML.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -46,6 +46,7 @@ pub mod device;
 pub mod error;
 pub mod failure;
 pub mod folder;
+pub mod gpu;
 pub mod lifecycle;
 pub mod load;
 pub mod metrics;

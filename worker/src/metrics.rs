@@ -1,5 +1,6 @@
 //! The worker's metrics, registered from the contract; no other file makes one.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use belfry_crds::contract::metric::{self, Kind, Metric};
@@ -13,9 +14,11 @@ use prometheus::{
 };
 
 use crate::endpoint::Endpoint;
+use crate::gpu::Gpus;
 
 mod container;
 mod family;
+mod gpu;
 mod program;
 
 /// Pairs of status and reason that alerts read. Their series start at 0; otherwise the first failure would not be an
@@ -91,6 +94,8 @@ pub struct Metrics {
     pub last_progress: Gauge,
     /// [`contract::WORKER_BUILD_INFO`]
     pub build_info: GaugeVec,
+    /// The last reading of the GPUs, which the series about them show.
+    pub gpus: Arc<Gpus>,
 }
 
 /// Labels of [`contract::MODEL_INFO`].
@@ -152,11 +157,13 @@ impl Metrics {
                 r,
                 GaugeVec::new(opts(&contract::WORKER_BUILD_INFO), &labels(&contract::WORKER_BUILD_INFO))?,
             )?,
+            gpus: Arc::default(),
             registry,
         };
         metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
         metrics.registry.register(Box::new(container::ContainerCollector::new()?))?;
         metrics.registry.register(Box::new(program::ProgramCollector::new()?))?;
+        metrics.registry.register(Box::new(gpu::GpuCollector::new(Arc::clone(&metrics.gpus))?))?;
         metrics.create_series();
         Ok(metrics)
     }
@@ -279,14 +286,15 @@ mod tests {
         metrics.model_memory.with_label_values(&["cpu"]).set(1);
         metrics.build_info.with_label_values(&["v", "t", "i"]).set(1.0);
         let exported: BTreeSet<_> = metrics.families().iter().map(|f| f.name().to_owned()).collect();
-        // Not every kernel says everything about the container, and those of the process are Prometheus' own.
-        let of_container: BTreeSet<_> = container::METRICS.iter().map(|metric| metric.name.to_owned()).collect();
+        // Not every kernel says everything about the container, not every machine has a GPU, and those of the process are Prometheus' own.
+        let of_machine = container::METRICS.iter().copied().chain(gpu::metrics());
+        let of_machine: BTreeSet<_> = of_machine.map(|metric| metric.name.to_owned()).collect();
         let (of_process, ours): (BTreeSet<_>, _) =
-            exported.difference(&of_container).cloned().partition(|name| name.starts_with("process_"));
+            exported.difference(&of_machine).cloned().partition(|name| name.starts_with("process_"));
         let expected = contract::ALL.iter().filter(|metric| metric.exporter == Exporter::Worker);
         let expected: BTreeSet<_> = expected.map(|metric| metric.name.to_owned()).collect();
-        assert_eq!(ours, expected.difference(&of_container).cloned().collect());
-        assert!(of_container.is_subset(&expected));
+        assert_eq!(ours, expected.difference(&of_machine).cloned().collect());
+        assert!(of_machine.is_subset(&expected));
         for name in
             ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"]
         {

@@ -16,7 +16,7 @@ use belfry_traces::Traces;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::args::{Args, Command as Subcommand, LifecycleArgs};
+use crate::args::{Args, Command as Subcommand, DeviceArg, LifecycleArgs};
 use crate::batch::Packed;
 use crate::device::{Device, own_this_thread};
 use crate::engine::Engine;
@@ -31,7 +31,7 @@ use crate::signals::Signals;
 use crate::state::App;
 use crate::tokenize::Tokenizer;
 use crate::trace::Loading;
-use crate::{cpu, device, native, probe, server};
+use crate::{cpu, device, gpu, native, probe, server};
 
 /// Threads for HTTP: two, so that a probe is answered while a large response is being written.
 const HTTP_THREADS: usize = 2;
@@ -123,6 +123,9 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         tracing::info!(%address, threads, version = env!("CARGO_PKG_VERSION"), "Listening");
         let signals = Signals::new().map_err(|error| error.to_string())?;
+        if let Some(library) = args.gpus.library(args.compute.device) {
+            gpu::start(&app.metrics.gpus, library, args.compute.device == DeviceArg::Cuda);
+        }
         let ended =
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
         tokio::spawn(probe::run(Arc::clone(&app), probe::EVERY));

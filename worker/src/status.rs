@@ -1,6 +1,7 @@
 //! The live status: a snapshot of the worker, and the feed that sends one to every viewer.
 
 pub mod feed;
+mod gpus;
 mod process;
 
 use std::collections::BTreeMap;
@@ -24,8 +25,7 @@ pub fn snapshot(app: &App) -> Snapshot {
     let memory_limit = memory_limit.map(|sample| sample.value as u64);
     let mut snapshot = Snapshot {
         timestamp: unix(SystemTime::now()),
-        // Only `gpus` would know its type.
-        gpu: None,
+        gpu: gpus::type_of_first(&app.metrics.gpus),
         loaded_models: Vec::new(),
         server: Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -34,7 +34,7 @@ pub fn snapshot(app: &App) -> Snapshot {
             working_dir: identity.folder.clone(),
             pid: std::process::id(),
         },
-        gpus: Vec::new(),
+        gpus: gpus::all(&app.metrics.gpus, now),
         models: Vec::new(),
         counters: samples(&families, MetricType::COUNTER),
         histograms: distributions(&families),

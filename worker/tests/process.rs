@@ -4,6 +4,8 @@
 mod support;
 #[path = "support/collector.rs"]
 mod collector;
+#[path = "process/gpus.rs"]
+mod gpus;
 #[path = "support/hub.rs"]
 mod hub;
 #[path = "process/logs.rs"]

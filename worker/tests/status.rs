@@ -10,13 +10,14 @@ mod listening;
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use belfry_crds::contract::metrics;
 use belfry_crds::contract::status::{MOST_VIEWERS, STATUS_PATH, STATUS_SOCKET_PATH, Snapshot};
 use belfry_worker::engine::Output;
+use belfry_worker::gpu::{Gpu, Reading, STALE_AFTER};
 use belfry_worker::http::{Access, guarded};
 use client::send;
 use http_body_util::BodyExt;
@@ -245,6 +246,38 @@ async fn before_the_model_is_loaded_the_status_says_so() {
     );
     assert_eq!((&model["config"]["outputs"], &model["config"]["hf_id"]), (&serde_json::json!([]), &Value::Null));
     assert_eq!(model["memory_bytes"].as_u64(), Some(0));
+}
+
+#[tokio::test]
+async fn a_worker_on_cuda_shows_its_gpus_while_their_numbers_are_fresh() {
+    let fake = Fake::ready("");
+    let gpu = |device: &str, utilization| Gpu {
+        device: device.to_owned(),
+        name: "NVIDIA L4".to_owned(),
+        utilization,
+        memory_used: Some(8 << 30),
+        memory_total: Some(22 << 30),
+        ..Gpu::default()
+    };
+    let gpus = vec![gpu("cuda:0", Some(0.45)), gpu("cuda:1", None), Gpu { memory_used: None, ..gpu("cuda:2", None) }];
+    let status = async |holds_model, began| {
+        let (at, driver, gpus) = (SystemTime::now(), String::new(), gpus.clone());
+        fake.app.metrics.gpus.publish(Reading { began, at, driver, holds_model, gpus });
+        send(&fake, Request::get(STATUS_PATH).body(Body::empty()).unwrap()).await.2
+    };
+    let now = Instant::now();
+    let body = status(true, now).await;
+    let first = serde_json::json!({
+        "device": "cuda:0", "name": "NVIDIA L4", "gpu_type": "l4", "utilization_pct": 45, "memory_used_bytes": 8_u64 << 30,
+        "memory_total_bytes": 22_u64 << 30, "memory_threshold_pct": 85.0
+    });
+    assert_eq!((&body["gpu"], &body["gpus"][0]), (&Value::from("l4"), &first));
+    assert_eq!((&body["gpus"][1]["utilization_pct"], body["gpus"].as_array().unwrap().len()), (&Value::Null, 2));
+    let old = now.checked_sub(STALE_AFTER).expect("a machine that runs for some seconds");
+    let body = status(true, old).await;
+    assert_eq!((&body["gpu"], &body["gpus"]), (&Value::from("l4"), &serde_json::json!([])));
+    let body = status(false, now).await;
+    assert_eq!((&body["gpu"], &body["gpus"]), (&Value::Null, &serde_json::json!([])), "its model is on the CPU");
 }
 
 #[tokio::test]

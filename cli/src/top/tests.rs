@@ -121,7 +121,7 @@ fn golden_screen_of_a_gpu() {
         device: "cuda:0".to_owned(),
         name: "NVIDIA L4".to_owned(),
         gpu_type: "l4".to_owned(),
-        utilization_pct: 45,
+        utilization_pct: Some(45),
         memory_used_bytes: 21 << 30,
         memory_total_bytes: 22 << 30,
         memory_threshold_pct: 85.0,

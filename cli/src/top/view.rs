@@ -170,7 +170,7 @@ fn of_gpu(gpu: &Gpu, history: &History) -> Device {
     Device {
         device: plain(&gpu.device),
         name: plain(&gpu.name),
-        usage: percent(Some(f64::from(gpu.utilization_pct))),
+        usage: percent(gpu.utilization_pct.map(f64::from)),
         // The share in which our passes ran: the driver's number has no history here.
         trend: history.rates(Count::Busy).into_iter().map(|rate| Some(rate? * 100.0)).collect(),
         memory,

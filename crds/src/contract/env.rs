@@ -41,6 +41,8 @@ pub const DEVICE: &str = "BELFRY_DEVICE";
 pub const DTYPE: &str = "BELFRY_DTYPE";
 /// Compute threads; 0 takes the CPU limit of the container.
 pub const THREADS: &str = "BELFRY_THREADS";
+/// Library of the NVIDIA driver that GPUs are measured with; empty measures none.
+pub const NVML_LIBRARY: &str = "BELFRY_NVML_LIBRARY";
 /// Most tokens in one forward pass.
 pub const MAX_BATCH_TOKENS: &str = "BELFRY_MAX_BATCH_TOKENS";
 /// Most texts in one forward pass.

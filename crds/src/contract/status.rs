@@ -32,13 +32,13 @@ pub const MEMORY_THRESHOLD_PCT: f64 = 85.0;
 pub struct Snapshot {
     /// Unix time in seconds. It may jump with the clock: rates go by [`Snapshot::elapsed_seconds`].
     pub timestamp: f64,
-    /// Type of the GPU that the model is on, such as `l4`; none on a CPU.
+    /// Type of the GPU that the model is on, such as `l4`; none on a CPU, and where the driver does not name it.
     pub gpu: Option<String>,
     /// Names of the models that answer: one, or none.
     pub loaded_models: Vec<String>,
     /// The process.
     pub server: Server,
-    /// The GPUs that the model is on; none on a CPU.
+    /// The GPUs that a worker on CUDA sees; its model is on `cuda:0`. None on a CPU, and none while the driver does not answer.
     pub gpus: Vec<Gpu>,
     /// The models: a worker has one.
     pub models: Vec<Model>,
@@ -84,9 +84,9 @@ pub struct Gpu {
     pub name: String,
     /// The product in short, such as `l4`.
     pub gpu_type: String,
-    /// Share of the time in which the GPU computed, in percent, over a period of the driver's.
-    pub utilization_pct: u32,
-    /// Memory in use, by all processes.
+    /// Share of the time in which the GPU computed, in percent, over a period of the driver's; none where it does not say.
+    pub utilization_pct: Option<u32>,
+    /// Memory in use, by all processes and by the driver itself.
     pub memory_used_bytes: u64,
     /// All its memory.
     pub memory_total_bytes: u64,

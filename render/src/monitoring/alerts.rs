@@ -8,6 +8,10 @@ pub(super) mod autoscaler_maxed_out;
 pub(super) mod capacity_degraded;
 pub(super) mod connections_saturated;
 pub(super) mod error_budget_burn;
+pub(super) mod gpu_failed;
+pub(super) mod gpu_memory_near_limit;
+pub(super) mod gpu_throttled;
+pub(super) mod gpu_xid_error;
 pub(super) mod high_error_rate;
 pub(super) mod high_latency;
 pub(super) mod image_pull_failing;
@@ -62,11 +66,15 @@ pub const fn alerts() -> &'static [Alert] {
         worker_restarts::ALERT,
         worker_unschedulable::ALERT,
         image_pull_failing::ALERT,
+        gpu_failed::ALERT,
+        gpu_xid_error::ALERT,
         queue_saturated::ALERT,
         requests_rejected::ALERT,
         connections_saturated::ALERT,
         memory_near_limit::ALERT,
         worker_throttled::ALERT,
+        gpu_throttled::ALERT,
+        gpu_memory_near_limit::ALERT,
         autoscaler_blind::ALERT,
         autoscaler_maxed_out::ALERT,
         rules_not_loaded::ALERT,

@@ -38,6 +38,7 @@ fn the_full_profile_has_every_alert_and_the_standard_one_is_the_default() {
     expect![[r#"
         InferenceAutoscalerMaxedOut
         InferenceCapacityDegraded
+        InferenceGpuMemoryNearLimit
         InferenceModelLoadSlow
         InferenceNoTraffic
         InferenceWorkerRestarts
