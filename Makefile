@@ -42,6 +42,7 @@ unit: target libtorch model ## Unit and golden tests
 
 .PHONY: e2e
 e2e: target libtorch cluster install engine-images ## Tests on the local cluster, and a short form of `make chaos`
+	e2e/tools/build.sh collector
 	cargo build --locked --package belfry-operator --package belfry-cli
 	KUBECONFIG=$(BELFRY_STATE)/kubeconfig cargo test --locked --package belfry-e2e --no-fail-fast -- --test-threads=3
 
@@ -77,7 +78,7 @@ fuzz: target libtorch ## Send random requests and folders to a worker, each kind
 chaos: TESTS ?=
 chaos: target ## At least 2,000 faults between the operator and an API server; CHAOS_SEED=… repeats them, TESTS=… picks some
 	@e2e/tools/clients.sh
-	@e2e/tools/build.sh kubernetes prometheus
+	@e2e/tools/build.sh kubernetes prometheus collector
 	cargo build --locked --package belfry-operator
 	CHAOS=long cargo test --locked --package belfry-e2e --test chaos -- --test-threads=3 $(TESTS)
 
@@ -97,8 +98,16 @@ bench-operator: target ## Measure the operator beside a plain client, with MODEL
 	cargo build --locked --release --package belfry-e2e --bin bench_operator
 	ulimit -n "$$(ulimit -Hn)"; "$$CARGO_TARGET_DIR/release/bench_operator" --models $(MODELS)
 
-bench-operator-large: ## The same with 10,000 models, for hours
+bench-operator-large: ## The same with 10,000 models, for most of an hour
 	@$(MAKE) bench-operator MODELS=10000
+
+.PHONY: bench-alerts
+bench-alerts: SEEDS ?= 1,2,3,4,5,6,7,8,9,10
+bench-alerts: FACTOR ?= 10
+bench-alerts: ONLY ?=
+bench-alerts: target cluster install ## Play faults in real pods, and measure what is heard: SEEDS=1,2,… time compressed by FACTOR=10, ONLY=outage,…
+	cargo build --locked --release --package belfry-e2e --bin bench_alerts
+	KUBECONFIG=$(BELFRY_STATE)/kubeconfig "$$CARGO_TARGET_DIR/release/bench_alerts" --seeds $(SEEDS) --factor $(FACTOR) $(if $(ONLY),--only $(ONLY))
 
 .PHONY: bench-telemetry
 bench-telemetry: ROUNDS ?= 12

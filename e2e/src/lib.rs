@@ -9,6 +9,7 @@
 
 pub mod alertmanager;
 pub mod audit;
+pub mod bells;
 pub mod bench;
 pub mod bucket;
 pub mod chaos;
@@ -26,6 +27,8 @@ pub mod operator;
 pub mod pager;
 pub mod process;
 pub mod prometheus;
+pub mod own_collector;
+pub mod own_process;
 pub mod own_prometheus;
 pub mod proxy;
 pub mod control_plane;

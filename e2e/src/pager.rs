@@ -1,7 +1,7 @@
 //! A pager: a webhook that keeps what Alertmanager sends.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use axum::extract::State;
@@ -17,19 +17,36 @@ use crate::wait;
 pub struct Pager {
     /// Where it listens.
     pub server: Server,
-    pages: Arc<Mutex<Vec<Value>>>,
+    pages: Arc<Mutex<Vec<Delivery>>>,
 }
+
+/// A message of Alertmanager's, and when it came.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// When it came.
+    pub at: Instant,
+    /// The body of the webhook.
+    pub body: Value,
+}
+
+/// Path of a pager's address that answers and keeps nothing.
+pub const NOT_KEPT: &str = "/not-kept";
 
 impl Pager {
     /// Starts it.
     pub async fn start() -> Result<Self> {
         let pages = Arc::new(Mutex::new(vec![]));
-        let router = Router::new().route("/", post(keep)).with_state(pages.clone());
+        let router = Router::new().route("/", post(keep)).route(NOT_KEPT, post(async || {})).with_state(pages.clone());
         Ok(Self { server: Server::start(router).await?, pages })
     }
 
     /// Every message until now.
     pub fn pages(&self) -> Vec<Value> {
+        self.pages.lock().iter().map(|delivery| delivery.body.clone()).collect()
+    }
+
+    /// The same, with their times.
+    pub fn deliveries(&self) -> Vec<Delivery> {
         self.pages.lock().clone()
     }
 
@@ -47,6 +64,6 @@ impl Pager {
     }
 }
 
-async fn keep(State(pages): State<Arc<Mutex<Vec<Value>>>>, Json(page): Json<Value>) {
-    pages.lock().push(page);
+async fn keep(State(pages): State<Arc<Mutex<Vec<Delivery>>>>, Json(body): Json<Value>) {
+    pages.lock().push(Delivery { at: Instant::now(), body });
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,14 +13,23 @@ const WORKER: &str = "belfry-worker";
 
 /// Ends the worker of a pod as a crash would: without a chance to say anything.
 pub fn kill_worker(pod: &Pod) -> Result<()> {
+    signal_worker(pod, Signal::KILL)
+}
+
+/// Sends a signal to the worker of a pod.
+pub fn signal_worker(pod: &Pod, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(worker_pid(pod)?).context("0 is no process")?;
+    kill_process(pid, signal).with_context(|| format!("can't send {signal:?} to process {pid:?}"))
+}
+
+/// The process of a pod's worker.
+pub fn worker_pid(pod: &Pod) -> Result<i32> {
     let uid = pod.uid().context("a pod without a UID")?;
     let pids = workers(Path::new("/proc"), &uid)?;
-    ensure!(pids.len() == 1, "{} has {} worker processes, and not one: {pids:?}", pod.name_any(), pids.len());
-    for pid in pids {
-        let pid = Pid::from_raw(pid).context("0 is no process")?;
-        kill_process(pid, Signal::KILL).with_context(|| format!("can't kill process {pid:?}"))?;
-    }
-    Ok(())
+    let &[pid] = pids.as_slice() else {
+        bail!("{} has {} worker processes, and not one: {pids:?}", pod.name_any(), pids.len())
+    };
+    Ok(pid)
 }
 
 /// Processes of the worker in the control group of a pod.

@@ -13,6 +13,11 @@ pub fn poison_row(file: &mut [u8], tensor: &str, row: usize) -> Result<()> {
     Ok(())
 }
 
+/// The bytes of one row of a tensor.
+pub fn row<'a>(file: &'a [u8], tensor: &str, row: usize) -> Result<&'a [u8]> {
+    file.get(row_range(file, tensor, row)?).context("the file is shorter than its header says")
+}
+
 /// Number of a token in a tokenizer.json with a vocabulary of whole words.
 pub fn token_id(tokenizer: &[u8], token: &str) -> Result<usize> {
     let tokenizer: Value = serde_json::from_slice(tokenizer).context("tokenizer.json is not JSON")?;

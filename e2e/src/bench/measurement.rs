@@ -28,6 +28,8 @@ pub struct Measurement {
 pub enum Bound {
     /// At most that much.
     AtMost(f64),
+    /// At least that much.
+    AtLeast(f64),
     /// Exactly that much.
     Exactly(f64),
     /// At most that many times the reference.
@@ -58,6 +60,7 @@ impl Measurement {
         let holds = |value: Option<f64>, is_good: &dyn Fn(f64) -> bool| value.map(is_good);
         (self.target, self.holds) = match target {
             Bound::AtMost(most) => (Some(format!("≤ {most}")), holds(self.ours, &|ours| ours <= most)),
+            Bound::AtLeast(least) => (Some(format!("≥ {least}")), holds(self.ours, &|ours| ours >= least)),
             // Counts by model are ratios of two counts, and exact only up to the last bits.
             Bound::Exactly(it) => (Some(format!("= {it}")), holds(self.ours, &|ours| (ours - it).abs() < 1e-6)),
             Bound::TimesReference(most) => (Some(format!("≤ {most} ×")), holds(self.ratio, &|ratio| ratio <= most)),
