@@ -16,6 +16,7 @@ mod damage;
 mod monitoring;
 mod starve;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ use callers::Callers;
 use cause::Scene;
 use compress::Factor;
 use incident::{Expected, Incident, Message, messages};
-use monitoring::{Monitoring, Settings};
+use monitoring::{AlertOf, Monitoring, Settings};
 use report::Played;
 
 use crate::bench::measurement::Measurement;
@@ -72,7 +73,8 @@ pub async fn run(namespace: &Namespace, options: &Options) -> Result<Vec<Measure
     };
     let mut monitoring = Monitoring::start(namespace.cluster.clone(), settings).await?;
     all_watched(&monitoring, namespace, scenes.len()).await?;
-    let play = play_all(&scenes, &pager, options);
+    let waits = monitoring.waits()?;
+    let play = play_all(&scenes, &pager, options, &waits);
     match select(Box::pin(play), Box::pin(monitoring.follow())).await {
         Either::Left((played, _)) => played,
         Either::Right((ended, _)) => ended.and(Err(anyhow::anyhow!("the monitoring ended"))),
@@ -154,7 +156,12 @@ async fn all_watched(monitoring: &Monitoring, ns: &Namespace, models: usize) -> 
     .await
 }
 
-async fn play_all(scenes: &[Scene<'_>], pager: &Pager, options: &Options) -> Result<Vec<Measurement>> {
+async fn play_all(
+    scenes: &[Scene<'_>],
+    pager: &Pager,
+    options: &Options,
+    waits: &BTreeMap<AlertOf, f64>,
+) -> Result<Vec<Measurement>> {
     for scene in scenes {
         scene.callers.ask(scene.bell.mix);
     }
@@ -172,7 +179,8 @@ async fn play_all(scenes: &[Scene<'_>], pager: &Pager, options: &Options) -> Res
     if !wrong.is_empty() {
         report(&format!("about healthy models: {wrong:?}"));
     }
-    Ok(report::measurements(&played, &wrong, scenes.len(), options.factor))
+    let wait = |bell: &str, alert: &str, is_urgent| waits.get(&(bell.to_owned(), alert.to_owned(), is_urgent)).copied();
+    Ok(report::measurements(&played, &wrong, wait, scenes.len(), options.factor))
 }
 
 /// Plays one fault once: all is well, the fault, its messages, the end, and quiet.

@@ -1,6 +1,8 @@
 //! Compressed time: what is written for hours is read as minutes. Windows, offsets, pauses and intervals become shorter by one factor,
 //! in rules, in Prometheus' configuration and in Alertmanager's. What a rule compares, such as 5 s of latency, stays as it is.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -120,6 +122,12 @@ fn quoted(text: &str, quote: char) -> usize {
         is_escaped = c == '\\' && !is_escaped && quote != '`';
     }
     text.len()
+}
+
+/// Seconds of a duration as Prometheus writes it.
+pub(super) fn seconds(text: &str) -> Result<f64> {
+    let milliseconds = milliseconds(text).with_context(|| format!("{text:?} is no duration"))?;
+    Ok(Duration::from_millis(milliseconds).as_secs_f64())
 }
 
 /// `None` for what is no duration.

@@ -75,6 +75,8 @@ pub struct Incident {
     pub pages: usize,
     /// Pages that should have come.
     pub pages_expected: usize,
+    /// Expected alerts that are urgent.
+    pub urgent: &'static [&'static str],
     /// From the end of the fault until nothing is firing any more; none where that did not come.
     pub quiet: Option<Duration>,
 }
@@ -98,6 +100,7 @@ impl Incident {
             wrong: came.into_iter().filter(|alert| !is_right(alert)).collect(),
             pages: pages(&since),
             pages_expected: usize::from(expected.is_urgent()),
+            urgent: expected.pages,
             quiet: expected.over_since(since.iter().copied()).map(|at| at.saturating_duration_since(mended)),
         }
     }

@@ -13,7 +13,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::compress::{Factor, list};
+use super::compress::{Factor, list, seconds};
 use crate::own_process::{OwnProcess, write_config};
 use crate::own_prometheus::OwnPrometheus;
 use crate::prometheus::NAMESPACE;
@@ -84,6 +84,31 @@ impl Monitoring {
                 self.seen = new;
             }
         }
+    }
+}
+
+/// An alert of a model, and whether it is urgent.
+pub(super) type AlertOf = (String, String, bool);
+
+impl Monitoring {
+    /// What rule and route wait by themselves before an alert is heard, in seconds of the rules' own time: `for` and `group_wait`.
+    pub(super) fn waits(&self) -> Result<BTreeMap<AlertOf, f64>> {
+        let group_wait = self.seen.alertmanager["route"]["routes"].as_array().into_iter().flatten();
+        let group_wait = group_wait.filter_map(|route| route["group_wait"].as_str()).map(seconds);
+        let group_wait = group_wait.collect::<Result<Vec<_>>>()?.into_iter().fold(0.0, f64::max);
+        let mut waits = BTreeMap::new();
+        for text in self.seen.rules.values() {
+            let mut file: Value = serde_yaml::from_str(text)?;
+            let groups = list(&mut file, "groups").iter_mut();
+            for rule in groups.flat_map(|group| list(group, "rules")) {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                let alert =
+                    (text(&rule["labels"]["model"]), text(&rule["alert"]), rule["labels"]["severity"] == "critical");
+                let holds = rule["for"].as_str().map(seconds).transpose()?.unwrap_or(0.0);
+                waits.insert(alert, holds + group_wait);
+            }
+        }
+        Ok(waits)
     }
 }
 

@@ -28,13 +28,20 @@ pub struct Played {
     pub incident: Incident,
 }
 
-/// The measurements of all that was played. `healthy` are the alerts that came about models to which nothing was done.
-pub fn measurements(played: &[Played], healthy: &[String], models: usize, factor: Factor) -> Vec<Measurement> {
+/// The measurements of all that was played. `healthy` are the alerts that came about models to which nothing was done. `wait` gives the seconds that an
+/// alert of a model, urgent or not, waits by itself.
+pub fn measurements(
+    played: &[Played],
+    healthy: &[String],
+    wait: impl Fn(&str, &str, bool) -> Option<f64>,
+    models: usize,
+    factor: Factor,
+) -> Vec<Measurement> {
     let mut all = totals(played, healthy, models);
     let names: BTreeSet<_> = played.iter().map(|one| one.bell).collect();
     for name in names {
         let of_bell: Vec<_> = played.iter().filter(|one| one.bell == name).map(|one| &one.incident).collect();
-        all.extend(of_fault(name, &of_bell, models, factor));
+        all.extend(of_fault(name, &of_bell, &wait, models, factor));
     }
     all
 }
@@ -59,7 +66,13 @@ fn totals(played: &[Played], healthy: &[String], models: usize) -> Vec<Measureme
     ]
 }
 
-fn of_fault(name: &str, incidents: &[&Incident], models: usize, factor: Factor) -> Vec<Measurement> {
+fn of_fault(
+    name: &str,
+    incidents: &[&Incident],
+    wait: impl Fn(&str, &str, bool) -> Option<f64>,
+    models: usize,
+    factor: Factor,
+) -> Vec<Measurement> {
     let in_rules_time = |time: Duration| time.as_secs_f64() * f64::from(factor.0);
     let mut all = vec![];
     let alerts: BTreeSet<_> = incidents.iter().flat_map(|incident| incident.heard.keys().copied()).collect();
@@ -70,7 +83,9 @@ fn of_fault(name: &str, incidents: &[&Incident], models: usize, factor: Factor) 
         }
         let line = |percent, word| {
             let metric = format!("{name}: fault to message of {alert}, {word}");
-            Measurement::ours(models, metric, "s", percentile(&times, percent))
+            let measured = Measurement::ours(models, metric, "s", percentile(&times, percent));
+            let is_urgent = incidents.iter().any(|incident| incident.urgent.contains(alert));
+            wait(name, alert, is_urgent).into_iter().fold(measured, Measurement::beside)
         };
         all.push(line(50, "median"));
         all.push(line(100, "longest"));
@@ -111,9 +126,14 @@ mod tests {
             alerts: usize::from(heard.is_some()) + wrong.len(),
             pages,
             pages_expected: 1,
+            urgent: &["InferenceModelDown"],
             quiet: Some(Duration::from_secs(2)),
         };
         Played { bell: "down", incident }
+    }
+
+    fn waits(bell: &str, alert: &str, is_urgent: bool) -> Option<f64> {
+        (bell == "down" && alert == "InferenceModelDown" && is_urgent).then_some(40.0)
     }
 
     fn named<'a>(all: &'a [Measurement], metric: &str) -> &'a Measurement {
@@ -122,15 +142,16 @@ mod tests {
 
     #[test]
     fn a_run_in_which_all_went_well_holds() {
-        let all = measurements(&[played(Some(5), &[], 1)], &[], 3, Factor(10));
+        let all = measurements(&[played(Some(5), &[], 1)], &[], waits, 3, Factor(10));
         assert!(all.iter().all(|one| one.holds != Some(false)), "{all:?}");
         assert_eq!(named(&all, "down: fault to message of InferenceModelDown, median").ours, Some(50.0));
+        assert_eq!(named(&all, "down: fault to message of InferenceModelDown, median").ratio, Some(1.25));
     }
 
     #[test]
     fn what_is_missed_wrong_late_or_twice_does_not_hold() {
         let run = [played(None, &[], 0), played(Some(10), &["Other"], 2)];
-        let all = measurements(&run, &["X".into()], 3, Factor(10));
+        let all = measurements(&run, &["X".into()], waits, 3, Factor(10));
         for metric in
             ["recall", "precision", "incidents with more or fewer pages than one", "alerts about healthy models"]
         {
