@@ -229,7 +229,7 @@ fn say(name: &str, seed: u64, incident: &Incident) {
         "{name}, seed {seed}: {}; {} of {} pages, quiet {}{wrong}",
         heard.join(", "),
         incident.pages,
-        incident.pages_expected,
+        incident.expected.wakes(),
         seconds(&incident.quiet)
     ));
 }

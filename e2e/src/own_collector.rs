@@ -3,16 +3,17 @@
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::own_process::Running;
 use crate::{secs, tool, wait};
 
 /// A running collector. Dropping it ends it.
 pub struct OwnCollector {
-    child: Child,
+    _child: Running,
     address: SocketAddr,
     folder: PathBuf,
 }
@@ -44,7 +45,7 @@ impl OwnCollector {
             .stderr(File::create(folder.join("log"))?)
             .spawn()
             .context("can't run the collector: run e2e/tools/build.sh collector")?;
-        let collector = Self { child, address, folder: folder.to_owned() };
+        let collector = Self { _child: Running(child), address, folder: folder.to_owned() };
         wait::until("the collector listens", secs(30), async || Ok(TcpStream::connect(address).map(drop)?)).await?;
         Ok(collector)
     }
@@ -116,12 +117,4 @@ fn attribute<'a>(attributes: &'a Value, name: &str) -> &'a str {
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
-}
-
-impl Drop for OwnCollector {
-    fn drop(&mut self) {
-        // One that has ended already can't be killed.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }

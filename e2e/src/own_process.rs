@@ -15,9 +15,12 @@ use crate::{secs, tool, wait};
 
 /// A running server that answers on `/-/ready`. Dropping it ends it.
 pub struct OwnProcess {
-    child: Child,
+    child: Running,
     address: SocketAddr,
 }
+
+/// A process of a test's own. Dropping it ends it.
+pub(crate) struct Running(pub(crate) Child);
 
 impl OwnProcess {
     /// Starts a program of `e2e/tools` with this configuration and these arguments; its data and its log are in the folder, which
@@ -36,7 +39,7 @@ impl OwnProcess {
             .stderr(log)
             .spawn()
             .with_context(|| format!("can't run {program}"))?;
-        let process = Self { child, address };
+        let process = Self { child: Running(child), address };
         wait::until(&format!("{program} is ready"), secs(30), async || process.get("/-/ready").await.map(drop)).await?;
         Ok(process)
     }
@@ -48,7 +51,7 @@ impl OwnProcess {
 
     /// Has it read its files again.
     pub fn reload(&self) -> Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a pid out of range")?;
+        let pid = i32::try_from(self.child.0.id()).ok().and_then(Pid::from_raw).context("a pid out of range")?;
         Ok(kill_process(pid, Signal::HUP)?)
     }
 
@@ -67,10 +70,10 @@ pub fn write_config(folder: &Path, config: &Value) -> Result<()> {
     Ok(fs::write(folder.join(CONFIG), config.to_string())?)
 }
 
-impl Drop for OwnProcess {
+impl Drop for Running {
     fn drop(&mut self) {
         // One that has ended already can't be killed.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }

@@ -57,37 +57,17 @@ pub(super) struct Scene<'a> {
 
 impl Scene<'_> {
     /// Causes the fault, says when it is there, and ends it when `over` comes.
-    pub(super) async fn cause(&self, begun: Sender<Instant>, mut over: Receiver<()>) -> Result<()> {
+    pub(super) async fn cause(&self, begun: Sender<Instant>, over: Receiver<()>) -> Result<()> {
         // Who waits for it may have given up.
         let begins = || _ = begun.send(Instant::now());
         match self.bell.fault {
             Fault::None => drop(over.await),
             Fault::EveryText => self.damage(FIRST_TOKEN, begins, over).await?,
             Fault::SomeTexts => self.damage(DAMAGED, begins, over).await?,
-            Fault::Starved(percent) => {
-                let limit = Limit::cpu(worker_pid(&self.served.pod().await?)?, percent)?;
-                begins();
-                drop(over.await);
-                limit.lift()?;
-            }
-            Fault::MemoryTight => {
-                let limit = Limit::memory(worker_pid(&self.served.pod().await?)?, SPARE)?;
-                begins();
-                drop(over.await);
-                limit.lift()?;
-            }
-            Fault::Hangs => {
-                let pod = self.first_pod().await?;
-                begins();
-                self.again_and_again(&mut over, || drop(signal_worker(&pod, Signal::STOP))).await;
-                self.replace(&pod).await?;
-            }
-            Fault::Killed => {
-                let pod = self.first_pod().await?;
-                begins();
-                self.again_and_again(&mut over, || drop(kill_worker(&pod))).await;
-                self.replace(&pod).await?;
-            }
+            Fault::Starved(percent) => self.limit(|pid| Limit::cpu(pid, percent), begins, over).await?,
+            Fault::MemoryTight => self.limit(|pid| Limit::memory(pid, SPARE), begins, over).await?,
+            Fault::Hangs => self.again_and_again(Signal::STOP, begins, over).await?,
+            Fault::Killed => self.again_and_again(Signal::KILL, begins, over).await?,
             Fault::WeightsGone => {
                 self.folder.remove(WEIGHTS)?;
                 kill_worker(&self.served.pod().await?)?;
@@ -137,20 +117,34 @@ impl Scene<'_> {
         damage.mend()
     }
 
+    /// Limits the worker's container, and lifts the limit at the end.
+    async fn limit(
+        &self,
+        set: impl FnOnce(i32) -> Result<Limit>,
+        begins: impl FnOnce(),
+        over: Receiver<()>,
+    ) -> Result<()> {
+        let limit = set(worker_pid(&self.served.pod().await?)?)?;
+        begins();
+        drop(over.await);
+        limit.lift()
+    }
+
+    /// Sends the signal to the worker of one pod, whenever it may have started again, and replaces the pod at the end.
+    async fn again_and_again(&self, signal: Signal, begins: impl FnOnce(), mut over: Receiver<()>) -> Result<()> {
+        let pod = self.first_pod().await?;
+        begins();
+        while timeout(AGAIN, &mut over).await.is_err() {
+            // There is no worker while the kubelet waits.
+            drop(signal_worker(&pod, signal));
+        }
+        self.replace(&pod).await
+    }
+
     async fn first_pod(&self) -> Result<Pod> {
         let mut pods = self.served.pods().await?;
         pods.sort_by_key(ResourceExt::name_any);
         pods.into_iter().next().context("no pod")
-    }
-
-    /// Does it whenever the worker may have started again.
-    async fn again_and_again(&self, over: &mut Receiver<()>, once: impl Fn()) {
-        let mut ticks = interval(AGAIN);
-        while timeout(AGAIN, &mut *over).await.is_err() {
-            ticks.tick().await;
-            // There is no worker while the kubelet waits.
-            once();
-        }
     }
 
     /// A pod whose container was ended often waits for minutes; a new one does not.

@@ -73,10 +73,8 @@ pub struct Incident {
     pub alerts: usize,
     /// How often a person was woken.
     pub pages: usize,
-    /// Pages that should have come.
-    pub pages_expected: usize,
-    /// Expected alerts that are urgent.
-    pub urgent: &'static [&'static str],
+    /// What should have been heard.
+    pub expected: Expected,
     /// From the end of the fault until nothing is firing any more; none where that did not come.
     pub quiet: Option<Duration>,
 }
@@ -99,8 +97,7 @@ impl Incident {
             alerts: came.len(),
             wrong: came.into_iter().filter(|alert| !is_right(alert)).collect(),
             pages: pages(&since),
-            pages_expected: usize::from(expected.is_urgent()),
-            urgent: expected.pages,
+            expected: *expected,
             quiet: expected.over_since(since.iter().copied()).map(|at| at.saturating_duration_since(mended)),
         }
     }
@@ -110,6 +107,11 @@ impl Expected {
     /// Alerts that have to come.
     pub fn rings(&self) -> impl Iterator<Item = &'static &'static str> {
         self.pages.iter().chain(self.notes)
+    }
+
+    /// How often a person has to be woken.
+    pub fn wakes(&self) -> usize {
+        usize::from(self.is_urgent())
     }
 
     fn is_urgent(&self) -> bool {

@@ -51,7 +51,7 @@ fn totals(played: &[Played], healthy: &[String], models: usize) -> Vec<Measureme
     let heard = expected.clone().flatten().count();
     let wrong: usize = played.iter().map(|one| one.incident.wrong.len()).sum::<usize>() + healthy.len();
     let alerts: usize = played.iter().map(|one| one.incident.alerts).sum::<usize>() + healthy.len();
-    let off = played.iter().filter(|one| one.incident.pages != one.incident.pages_expected).count();
+    let off = played.iter().filter(|one| one.incident.pages != one.incident.expected.wakes()).count();
     let loud = played.iter().filter(|one| one.incident.quiet.is_none()).count();
     vec![
         Measurement::ours(models, "recall", "share", share(heard, expected.count())).should(Bound::AtLeast(1.0)),
@@ -84,7 +84,7 @@ fn of_fault(
         let line = |percent, word| {
             let metric = format!("{name}: fault to message of {alert}, {word}");
             let measured = Measurement::ours(models, metric, "s", percentile(&times, percent));
-            let is_urgent = incidents.iter().any(|incident| incident.urgent.contains(alert));
+            let is_urgent = incidents.iter().any(|incident| incident.expected.pages.contains(alert));
             wait(name, alert, is_urgent).into_iter().fold(measured, Measurement::beside)
         };
         all.push(line(50, "median"));
@@ -116,6 +116,7 @@ fn count(number: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bells::incident::Expected;
     use std::collections::BTreeMap;
 
     fn played(heard: Option<u64>, wrong: &[&str], pages: usize) -> Played {
@@ -125,8 +126,7 @@ mod tests {
             wrong: wrong.iter().map(|alert| (*alert).to_owned()).collect(),
             alerts: usize::from(heard.is_some()) + wrong.len(),
             pages,
-            pages_expected: 1,
-            urgent: &["InferenceModelDown"],
+            expected: Expected { pages: &["InferenceModelDown"], notes: &[], also: &[] },
             quiet: Some(Duration::from_secs(2)),
         };
         Played { bell: "down", incident }

@@ -1,6 +1,13 @@
 //! What was measured, beside what it is compared with and what it should be.
 
+use std::fs;
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
 use serde::Serialize;
+
+use crate::report;
 
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -72,6 +79,23 @@ impl Measurement {
     pub fn should_if(self, condition: bool, target: Bound) -> Self {
         if condition { self.should(target) } else { self }
     }
+}
+
+/// Cargo's target folder.
+pub fn target_folder() -> PathBuf {
+    PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()))
+}
+
+/// Writes the measurements as JSON, by default to `bench/NAME.json` in Cargo's target folder, and prints them as a table. A target that is missed is a
+/// measurement like any other.
+pub fn publish(name: &str, out: Option<PathBuf>, measurements: &[Measurement]) -> Result<()> {
+    let out = out.unwrap_or_else(|| target_folder().join(format!("bench/{name}.json")));
+    fs::create_dir_all(out.parent().context("a file in no folder")?)?;
+    fs::write(&out, serde_json::to_string_pretty(measurements)? + "\n")?;
+    write!(std::io::stdout(), "{}", table(measurements))?;
+    let missed = measurements.iter().filter(|measurement| measurement.holds == Some(false)).count();
+    report(&format!("{missed} targets missed; all measurements are in {}", out.display()));
+    Ok(())
 }
 
 /// The measurements as a table for people.

@@ -2,15 +2,13 @@
 //!
 //! A target that is missed is a measurement like any other; only a measurement that fails ends badly.
 
-use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
+use belfry_e2e::alone_in_the_cluster;
 use belfry_e2e::bells::compress::Factor;
 use belfry_e2e::bells::{Options, run};
-use belfry_e2e::bench::measurement::table;
-use belfry_e2e::{alone_in_the_cluster, report};
+use belfry_e2e::bench::measurement::publish;
 use clap::Parser;
 
 /// Plays faults in pods of the local cluster, and measures what is heard of them.
@@ -36,8 +34,6 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let target = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
-    let out = args.out.unwrap_or_else(|| target.join("bench/alerts.json"));
     let mut measured = vec![];
     let outcome = alone_in_the_cluster("bells", async |namespace| {
         let folder = namespace.cluster.state.join("e2e/bells");
@@ -46,10 +42,5 @@ async fn main() -> Result<()> {
         Ok(())
     });
     Box::pin(outcome).await.map_err(|failure| anyhow!("{failure:?}"))?;
-    fs::create_dir_all(out.parent().context("a file in no folder")?)?;
-    fs::write(&out, serde_json::to_string_pretty(&measured)? + "\n")?;
-    write!(std::io::stdout(), "{}", table(&measured))?;
-    let missed = measured.iter().filter(|measurement| measurement.holds == Some(false)).count();
-    report(&format!("{missed} targets missed; all measurements are in {}", out.display()));
-    Ok(())
+    publish("alerts", args.out, &measured)
 }

@@ -2,15 +2,12 @@
 //!
 //! A target that is missed is a measurement like any other; only a measurement that fails ends badly.
 
-use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use belfry_e2e::bench::measurement::table;
+use anyhow::{Context as _, Result};
+use belfry_e2e::bench::measurement::{publish, target_folder};
 use belfry_e2e::bench::process::Program;
 use belfry_e2e::bench::{Options, run};
-use belfry_e2e::report;
 use clap::Parser;
 
 /// Measures the operator on control planes of its own, beside a plain client that sends the same.
@@ -44,19 +41,10 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let target = PathBuf::from(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
-    let path = args.operator.unwrap_or_else(|| target.join("release/belfry-operator"));
+    let path = args.operator.unwrap_or_else(|| target_folder().join("release/belfry-operator"));
     let path =
         path.canonicalize().with_context(|| format!("no operator at {}: run make bench-operator", path.display()))?;
     let operator = Program { path, args: args.operator_args };
     let options = Options { operator, sample: args.sample, models: args.models, at_once: args.at_once };
-    let measurements = run(&options).await?;
-
-    let out = args.out.unwrap_or_else(|| target.join("bench/operator.json"));
-    fs::create_dir_all(out.parent().context("a file in no folder")?)?;
-    fs::write(&out, serde_json::to_string_pretty(&measurements)? + "\n")?;
-    write!(std::io::stdout(), "{}", table(&measurements))?;
-    let missed = measurements.iter().filter(|measurement| measurement.holds == Some(false)).count();
-    report(&format!("{missed} targets missed; all measurements are in {}", out.display()));
-    Ok(())
+    publish("operator", args.out, &run(&options).await?)
 }
