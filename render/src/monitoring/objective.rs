@@ -123,6 +123,9 @@ pub(super) fn ratio(series: &SeriesOf, objective: &Objective, window: &'static s
     format!("{errors} / {total}")
 }
 
+/// Fewer requests in five minutes are few: a share of 5 % of them is less than [`LEAST_ERRORS`].
+const FEW_REQUESTS: u32 = 100;
+
 /// Windows of the failures that alerts read.
 const WINDOWS: &[&str] = &["1m", "2m", "5m", "10m", "30m", "1h"];
 
@@ -147,6 +150,8 @@ pub(super) fn traffic(model: &ValidModel) -> Vec<Rule> {
             ]
         })
         .collect();
+    rules.push(kept(&Record::FailedShare, share(&series, Record::Failures), None));
+    rules.push(kept(&Record::RefusedShare, share(&series, Record::Refused), None));
     rules.push(record(Record::Timed(TIMES), timed(&series, model, slow, TIMES)));
     let all = series.traffic(&Record::Timed(TIMES));
     rules.push(record(Record::Slow(TIMES), format!("{all} - on () {}", fast(&series, slow, TIMES))));
@@ -167,15 +172,17 @@ fn kept(record: &Record, expr: String, objective: Option<&Objective>) -> Rule {
     Rule { record: Some(record.to_string()), expr, labels: slo.into_iter().collect(), ..Rule::default() }
 }
 
-/// Whether a share of the requests was bad, and enough of them were: within five minutes; and within an hour and still in ten minutes,
-/// because a model that few ask needs longer for as many.
-pub(super) fn is_often_bad(series: &SeriesOf, bad: fn(&'static str) -> Record, share: f64) -> [String; 2] {
+/// The share of the requests that were bad, where enough of them were: of five minutes; or what is less of ten minutes and an hour,
+/// because a model that few ask needs longer for as many. Where more ask, five minutes alone decide, so that a fault that is over
+/// ends the alert. Nothing or no number where too few were bad.
+fn share(series: &SeriesOf, bad: fn(&'static str) -> Record) -> String {
     let bad = |window: &'static str| series.traffic(&bad(window));
-    let exceeds =
-        |window: &'static str| format!("{} / {} > {share}", bad(window), series.traffic(&Record::Requests(window)));
-    let fast = format!("{} and {} >= {LEAST_ERRORS}", exceeds("5m"), bad("5m"));
-    let slow = format!("{} and {} and {} >= {LEAST_ERRORS}", exceeds("1h"), exceeds("10m"), bad("1h"));
-    [fast, slow]
+    let requests = |window: &'static str| series.traffic(&Record::Requests(window));
+    let ratio = |window: &'static str| format!("{} / {}", bad(window), requests(window));
+    // Without a request in ten minutes their ratio is no number, and then neither is the lesser of the two.
+    let lesser = format!("({} < {} or {})", ratio("1h"), ratio("10m"), ratio("10m"));
+    let fast = format!("{} and {} >= {LEAST_ERRORS}", ratio("5m"), bad("5m"));
+    format!("{fast} or {lesser} and {} >= {LEAST_ERRORS} and {} < {FEW_REQUESTS}", bad("1h"), requests("5m"))
 }
 
 /// Whether the model's engine counts refused requests.

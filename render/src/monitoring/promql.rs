@@ -172,6 +172,10 @@ pub(super) enum Record {
     Failures(&'static str),
     /// Requests that were refused with 429 within a window.
     Refused(&'static str),
+    /// The share of requests that failed their callers, where enough did.
+    FailedShare,
+    /// The share of requests that were refused with 429, where enough were.
+    RefusedShare,
     /// Requests within a window whose time counts: those that were served, and those that were given up late.
     Timed(&'static str),
     /// Those of them that took long.
@@ -188,6 +192,8 @@ impl fmt::Display for Record {
             Self::Requests(window) => write!(f, "inference:requests:increase{window}"),
             Self::Failures(window) => write!(f, "inference:failures:increase{window}"),
             Self::Refused(window) => write!(f, "inference:refused:increase{window}"),
+            Self::FailedShare => f.write_str("inference:failures:ratio"),
+            Self::RefusedShare => f.write_str("inference:refused:ratio"),
             Self::Timed(window) => write!(f, "inference:timed:increase{window}"),
             Self::Slow(window) => write!(f, "inference:slow:increase{window}"),
         }

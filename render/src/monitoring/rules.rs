@@ -26,13 +26,17 @@ pub(super) fn of_model(model: &ValidModel) -> PrometheusRuleSpec {
     }
     // Rules of one group are evaluated in order, so each reads values that were just recorded.
     let rules = [model_alerts(model, |alert| alert.category != Category::Objective), objectives(model)].concat();
-    let read = |record: &Rule| {
-        let name = format!("{}{{", record.record.as_deref().unwrap_or_default());
-        rules.iter().any(|rule| rule.expr.contains(&name))
-    };
-    let records: Vec<_> = objective::traffic(model).into_iter().filter(read).collect();
-    groups.extend((!rules.is_empty()).then(|| group("rules", [records, rules].concat())));
+    let rules = objective::traffic(model)
+        .into_iter()
+        .rev()
+        .fold(rules, |rules, record| if is_read(&record, &rules) { [vec![record], rules].concat() } else { rules });
+    groups.extend((!rules.is_empty()).then(|| group("rules", rules)));
     PrometheusRuleSpec { groups }
+}
+
+fn is_read(record: &Rule, rules: &[Rule]) -> bool {
+    let name = format!("{}{{", record.record.as_deref().unwrap_or_default());
+    rules.iter().any(|rule| rule.expr.contains(&name))
 }
 
 fn objectives(model: &ValidModel) -> Vec<Rule> {

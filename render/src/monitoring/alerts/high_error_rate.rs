@@ -41,10 +41,9 @@ fn pages_by_its_budget(objective: &Objective) -> bool {
 }
 
 fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
-    let [fast, slow] = objective::is_often_bad(&SeriesOf::model(model), Record::Failures, f64::from(percent) / 100.0);
     Firing {
         severity,
-        expr: format!("({fast}) or ({slow})"),
+        expr: format!("{} > {}", SeriesOf::model(model).traffic(&Record::FailedShare), f64::from(percent) / 100.0),
         for_: Some("3m"),
         keep_firing_for: Some("2m"),
         labels: vec![],
@@ -57,8 +56,8 @@ fn firing(model: &ValidModel, severity: AlertSeverity, percent: u32) -> Firing {
 fn runbook() -> Runbook {
     Runbook {
         meaning: format!(
-            "More than 5 % of the requests of the last five minutes, or of the last hour and still of ten minutes, failed, and at least \
-             {LEAST_ERRORS}; it pages from 20 % on. A request \
+            "More than 5 % of the requests of the last five minutes failed, and at least {LEAST_ERRORS}; a quiet model has \
+             an hour for as many. It pages from 20 % on. A request \
              fails with a 5xx, or when its caller leaves after waiting longer than the strictest latency objective, and at most 5 s. A model with an objective of availability pages by its budget (InferenceErrorBudgetBurn), and this alert is a note."
         ),
         diagnosis: vec![
@@ -98,6 +97,20 @@ fn cases(model: &ValidModel) -> Vec<Case> {
         .quiet("9m")
         .fires("15m", &[failing("10%")])
         .quiet("29m"),
+        story(
+            "resolves soon after an outage of a busy model",
+            grow(&[(150, 20), (0, 40), (150, 80)]),
+            grow(&[(0, 20), (150, 40), (0, 80)]),
+        )
+        .fires("14m", &[failing("100%")])
+        .quiet("23m"),
+        story(
+            "fires when a quiet model fails again and again",
+            hold(&[("0", 20), ("1", 12), ("2", 12), ("3", 12), ("4", 12), ("5", 12), ("6", 12), ("7", 60)]),
+            hold(&[("0", 20), ("1", 12), ("2", 12), ("3", 12), ("4", 12), ("5", 12), ("6", 60)]),
+        )
+        .quiet("14m")
+        .fires("22m", &[failing("50%")]),
         story("stays quiet when few fail", grow(&[(147, 80)]), grow(&[(3, 80)])).quiet("10m").quiet("19m"),
         story(
             "stays quiet when four requests of a quiet model fail",

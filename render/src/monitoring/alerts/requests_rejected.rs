@@ -27,21 +27,17 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
     if !objective::counts_refusals(model) {
         return vec![];
     }
-    let requests = SeriesOf::model(model).traffic(&Record::Requests("5m"));
     let firing = |severity, share: f64, for_| {
-        let [fast, slow] = objective::is_often_bad(&SeriesOf::model(model), Record::Refused, share);
-        // With more requests than this five minutes decide, so that an overload that is over ends the alert.
-        let few = f64::from(LEAST_ERRORS) / share;
         Firing {
-            severity,
-            expr: format!("({fast}) or ({slow} and {requests} < {few})"),
-            for_: Some(for_),
-            keep_firing_for: Some("2m"),
-            labels: vec![],
-            summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused with 429"
-                .into(),
-            description: None,
-        }
+        severity,
+        expr: format!("{} > {share}", SeriesOf::model(model).traffic(&Record::RefusedShare)),
+        for_: Some(for_),
+        keep_firing_for: Some("2m"),
+        labels: vec![],
+        summary: "{{ $labels.namespace }}/{{ $labels.model }}: {{ $value | humanizePercentage }} of requests are refused with 429"
+            .into(),
+        description: None,
+    }
     };
     // A refusal that comes again and again is no answer: for callers, a model that refuses most of them is down.
     vec![firing(AlertSeverity::Critical, 0.5, "10m"), firing(AlertSeverity::Warning, 0.05, "5m")]
@@ -50,8 +46,8 @@ fn rules(model: &ValidModel) -> Vec<Firing> {
 fn runbook() -> Runbook {
     Runbook {
         meaning: format!(
-            "More than 5 % of the requests of the last five minutes, or of the last hour and still of ten minutes, were refused because a queue \
-             was full, and at least {LEAST_ERRORS}. Refusing is what keeps the \
+            "More than 5 % of the requests of the last five minutes were refused because a queue was full, and at least {LEAST_ERRORS}; a quiet \
+             model has an hour for as many. Refusing is what keeps the \
              accepted requests fast; the alert says that it happens too often. It pages when more than half has been refused for ten \
              minutes. 429 does not spend the budget of an availability objective."
         ),
