@@ -26,5 +26,6 @@ helm upgrade --install belfry-crds "$root/charts/belfry-crds" --namespace $names
 helm upgrade --install belfry "$root/charts/belfry" --namespace $namespace --wait --timeout 3m \
   $(image_values operator image) $(image_values worker workerImage) \
   --set monitoring.labels.release=monitoring --set monitoring.interval=5s \
+  --set 'monitoring.names={sie,smg,matrixinfer,skyserve,tei,vllm,triton}' \
   --set monitoring.prometheusURL=http://prometheus.monitoring:9090 ${HELM_ARGS:-} >/dev/null
 echo "the charts belfry-crds and belfry are installed in $namespace"

@@ -10,6 +10,12 @@ count() { grep -c "^kind: $1$" || true; }
 [ "$(render --set monitoring.enabled=false | count ServiceMonitor)" = 0 ] || { echo "monitoring.enabled=false renders a ServiceMonitor" >&2; exit 1; }
 watchdogs() { render --set monitoring.enabled=true "$@" | grep -c 'alert: InferenceWatchdog$' || true; }
 [ "$(watchdogs)" = 0 ] && [ "$(watchdogs --set monitoring.watchdog=true)" = 1 ] || { echo "monitoring.watchdog does not decide about the watchdog" >&2; exit 1; }
+# A set of names is a file, and its name is in the schema.
+for file in "$root"/charts/belfry/files/names/*.yaml; do
+  id=$(basename "$file" .yaml)
+  render --set monitoring.enabled=true --set "monitoring.names={$id}" | grep -q "inference.names.$id$" || { echo "monitoring.names={$id} renders no rules" >&2; exit 1; }
+done
+! render --set monitoring.enabled=true --set 'monitoring.names={unknown}' >/dev/null 2>&1 || { echo "values.schema.json lets an unknown set of names pass" >&2; exit 1; }
 [ "$(render | count ConfigMap)" = 1 ] || { echo "the dashboard is not rendered" >&2; exit 1; }
 [ "$(render --set monitoring.dashboard.enabled=false | count ConfigMap)" = 0 ] || { echo "monitoring.dashboard.enabled=false renders a dashboard" >&2; exit 1; }
 render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not grant nodes" >&2; exit 1; }

@@ -21,6 +21,7 @@ mod failing;
 mod gpu;
 pub mod inhibition;
 pub mod labels;
+mod names;
 mod objective;
 mod operator;
 mod overload;
@@ -56,6 +57,9 @@ pub fn operator_rules() -> PrometheusRuleSpec {
 pub fn watchdog_rules() -> PrometheusRuleSpec {
     rules::of_watchdog()
 }
+
+/// Names of other servers for the series of all models; the chart installs the sets that are asked for.
+pub use names::{Names, names, page as names_page};
 
 /// The model's Grafana dashboard, as the classic JSON that Grafana 10 to 13 provisions from files.
 #[must_use]

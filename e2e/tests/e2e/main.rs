@@ -11,6 +11,7 @@ mod engines;
 mod faults;
 mod http;
 mod hub;
+mod names;
 mod outage;
 mod paging;
 mod repair;

@@ -10,7 +10,7 @@ use std::fmt;
 use belfry_crds::contract::metric::{Counter, Exporter, Gauge, Histogram, Metric};
 
 use super::labels::AlertComponent;
-use crate::engine::EngineSeries;
+use crate::engine::{EngineSeries, Mapping};
 use crate::model::ValidModel;
 
 /// The series of one model, job or component, from which an expression selects.
@@ -45,6 +45,25 @@ impl SeriesOf {
     #[must_use]
     pub fn job(job: &str) -> Self {
         Self { matchers: vec![Matcher::equal("job", job)], pods: None }
+    }
+
+    /// The series of every model and job.
+    #[must_use]
+    pub fn any() -> Self {
+        Self { matchers: vec![], pods: None }
+    }
+
+    /// The series of every target that belongs to a model.
+    #[must_use]
+    pub fn models() -> Self {
+        Self { matchers: vec![Matcher { label: "model".into(), operator: "!=", value: String::new() }], pods: None }
+    }
+
+    /// What Belfry's own workers export: it is scraped, and the series of other engines under Belfry's names are recorded and have
+    /// no job.
+    #[must_use]
+    pub fn own_workers() -> Self {
+        Self { matchers: vec![Matcher { label: "job".into(), operator: "!=", value: String::new() }], pods: None }
     }
 
     /// The alerts of a component, whatever series they read.
@@ -116,6 +135,18 @@ impl SeriesOf {
         let own = matcher("=", &series.equal).into_iter().chain(matcher("=~", &series.like));
         let matchers = self.matchers.iter().cloned().chain(own).collect();
         Selector { name: format!("{}{suffix}", series.name), matchers }.to_string()
+    }
+
+    /// The series of the contract that an engine's stand for; `suffix` is one of the mapping's.
+    #[must_use]
+    pub(super) fn stood_for(&self, mapping: &Mapping, suffix: &str) -> String {
+        let labels = mapping.labels.iter().map(|(label, value)| Matcher {
+            label: label.clone().into(),
+            operator: "=",
+            value: value.clone(),
+        });
+        let matchers = self.matchers.iter().cloned().chain(labels).collect();
+        Selector { name: format!("{}{suffix}", mapping.ours.name), matchers }.to_string()
     }
 
     /// Prometheus' own series of the workers' targets: 1 when the last scrape succeeded.
@@ -236,6 +267,12 @@ macro_rules! narrowed {
             #[must_use]
             pub fn eq(self, label: &'static str, value: &str) -> Self {
                 self.with(label, "=", value.into())
+            }
+
+            /// Keeps only series whose label has another value.
+            #[must_use]
+            pub fn not(self, label: &'static str, value: &str) -> Self {
+                self.with(label, "!=", value.into())
             }
 
             /// Keeps only series whose label has one of these values.

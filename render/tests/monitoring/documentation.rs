@@ -35,6 +35,11 @@ fn the_table_of_inhibition_in_the_page_about_paging_is_current() {
 }
 
 #[test]
+fn the_page_of_names_is_current() {
+    expect_file!["../../../docs/names.md"].assert_eq(&monitoring::names_page());
+}
+
+#[test]
 fn references_are_current() {
     expect_file!["../../../docs/metrics.md"].assert_eq(&reference::metrics_page());
     expect_file!["../../../docs/conditions.md"].assert_eq(&reference::conditions_page());

@@ -54,6 +54,9 @@ fn generate(alert: &Alert) {
 fn rules_pass_promtools_own_checks() {
     let files = ["small.rules.yaml", "alerts.rules.yaml", "objectives.rules.yaml", OPERATOR_RULES, WATCHDOG_RULES];
     run(&[&["check", "rules", "--lint=all", "--lint-fatal"], &files[..]].concat());
+    for names in monitoring::names() {
+        takes(&format!("names-{}.rules.yaml", names.id), &names.spec());
+    }
 }
 
 /// The other tests parse PromQL with a library; this test asks Prometheus itself.

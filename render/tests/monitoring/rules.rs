@@ -49,12 +49,16 @@ fn is_about_an_objective(rule: &Rule) -> bool {
 fn the_chart_carries_the_rules_about_the_operator() {
     expect_file!["../../../charts/belfry/files/operator-rules.yaml"].assert_eq(&yaml(&monitoring::operator_rules()));
     expect_file!["../../../charts/belfry/files/watchdog-rules.yaml"].assert_eq(&yaml(&monitoring::watchdog_rules()));
+    for names in monitoring::names() {
+        let file = format!("../../../charts/belfry/files/names/{}.yaml", names.id);
+        expect_file![file].assert_eq(&yaml(&names.spec()));
+    }
 }
 
 #[test]
 fn every_expression_reads_only_series_that_exist() {
     let sources = Sources::contract().prometheus().recorded(all_rules().iter().filter_map(|rule| rule.record.clone()));
-    for rule in all_rules() {
+    for rule in all_rules().into_iter().chain(monitoring::names().into_iter().flat_map(|names| names.rules)) {
         promql::check(&rule.expr, &sources);
     }
 }
