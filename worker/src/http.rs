@@ -5,6 +5,7 @@ mod call;
 mod cors;
 pub mod docs;
 mod entities;
+mod feedback;
 pub mod input;
 mod kserve;
 mod openai;

@@ -54,6 +54,7 @@ pub mod model;
 mod native;
 pub mod plain;
 pub mod probe;
+pub mod quality;
 mod run;
 pub mod server;
 mod signals;

@@ -92,6 +92,12 @@ pub struct Metrics {
     pub download_retries: IntCounterVec,
     /// [`contract::LAST_PROGRESS`]
     pub last_progress: Gauge,
+    /// [`contract::FEEDBACK`]
+    pub feedback: IntCounterVec,
+    /// [`contract::PREDICTION_CONFIDENCE`], without a series until a model has labels
+    pub prediction_confidence: HistogramVec,
+    /// [`contract::EMPTY_OUTPUTS`]
+    pub empty_outputs: IntCounter,
     /// [`contract::WORKER_BUILD_INFO`]
     pub build_info: GaugeVec,
     /// The last reading of the GPUs, which the series about them show.
@@ -153,6 +159,9 @@ impl Metrics {
                 IntCounterVec::new(opts(&contract::DOWNLOAD_RETRIES), &labels(&contract::DOWNLOAD_RETRIES))?,
             )?,
             last_progress: register(r, Gauge::with_opts(opts(&contract::LAST_PROGRESS))?)?,
+            feedback: register(r, IntCounterVec::new(opts(&contract::FEEDBACK), &labels(&contract::FEEDBACK))?)?,
+            prediction_confidence: histograms(r, &contract::PREDICTION_CONFIDENCE)?,
+            empty_outputs: register(r, IntCounter::with_opts(opts(&contract::EMPTY_OUTPUTS))?)?,
             build_info: register(
                 r,
                 GaugeVec::new(opts(&contract::WORKER_BUILD_INFO), &labels(&contract::WORKER_BUILD_INFO))?,
@@ -181,6 +190,9 @@ impl Metrics {
         self.tokens.with_label_values(&["input"]);
         for state in contract::MODEL_STATES {
             self.model_state.with_label_values(&[*state]);
+        }
+        for rating in contract::RATINGS {
+            self.feedback.with_label_values(&[*rating]);
         }
         for reason in contract::DOWNLOAD_RETRY_REASONS {
             self.download_retries.with_label_values(&[*reason]);
@@ -285,6 +297,7 @@ mod tests {
         metrics.model(&ModelInfo { architecture: "a", dtype: "b", device: "c", revision: "d", digest: "e" });
         metrics.model_memory.with_label_values(&["cpu"]).set(1);
         metrics.build_info.with_label_values(&["v", "t", "i"]).set(1.0);
+        metrics.prediction_confidence.with_label_values::<&str>(&[]);
         let exported: BTreeSet<_> = metrics.families().iter().map(|f| f.name().to_owned()).collect();
         // Not every kernel says everything about the container, not every machine has a GPU, and those of the process are Prometheus' own.
         let of_machine = container::METRICS.iter().copied().chain(gpu::metrics());

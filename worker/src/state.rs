@@ -15,6 +15,7 @@ use crate::inbox::Inbox;
 use crate::lifecycle::{Lifecycle, State};
 use crate::metrics::Metrics;
 use crate::model::pipeline::Presets;
+use crate::quality::Quality;
 use crate::status::feed::Feed;
 use crate::tokenize::{Encoded, Refused, Tokenizer};
 
@@ -37,6 +38,8 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// Where requests wait for their turn to be tokenized.
     pub tokenizing: Turns,
+    /// Signals of the quality of answers.
+    pub quality: Quality,
     /// What viewers of the live status see.
     pub feed: Feed,
     /// Repository of a hub that the model comes from; `None` for another source, which is what a new app has.
@@ -193,6 +196,7 @@ impl App {
             lifecycle: Lifecycle::new(Instant::now()),
             bodies: Arc::new(Semaphore::new(BODIES_KIB)),
             tokenizing: Turns::new(threads),
+            quality: Quality::default(),
             feed: Feed::new(),
             hf_repo: None,
             logged: Sampler::default(),
@@ -214,6 +218,7 @@ impl App {
 
     /// Sets the model. From now on requests are answered, unless the worker is already shutting down.
     pub fn ready(&self, model: Model) {
+        self.quality.begin(model.outputs, &self.metrics);
         drop(self.model.set(model));
         // The model has answered already, when it was warmed.
         self.metrics.probe_success.set(1);

@@ -155,6 +155,7 @@ impl Exchange<'_> {
             self.size.tokens += encoded.iter().map(|text| text.ids().len()).sum::<usize>();
             let Rows { rows, tokens, queue, inference } =
                 rows::pass(self.app, room, (encoded, outputs), (self.deadline, self.trace)).await?;
+            self.app.quality.answered(&rows, self.model.presets.activation, &self.app.metrics);
             passed.rows.extend(rows);
             passed.tokens += tokens;
             passed.times.queue += queue;

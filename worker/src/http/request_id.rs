@@ -36,8 +36,12 @@ pub async fn layer(mut request: Request, next: Next) -> Response {
 
 fn from_caller(headers: &HeaderMap) -> Option<String> {
     let id = headers.get(HEADER)?.to_str().ok()?;
-    let valid = (1..=LENGTH_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-    valid.then(|| id.to_owned())
+    is_valid(id).then(|| id.to_owned())
+}
+
+/// Whether this can be the id of a request: 1 to 128 visible ASCII characters.
+pub(super) fn is_valid(id: &str) -> bool {
+    (1..=LENGTH_LIMIT).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A new id: a counter, hashed with a secret of the process. It is unique in this process, and very likely among all

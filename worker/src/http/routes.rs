@@ -9,7 +9,7 @@ use belfry_crds::contract::status::{STATUS_PATH, STATUS_SOCKET_PATH};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use super::call::{answer, wrong_method};
-use super::{docs, kserve, openai, openapi, probes, rerank, sie, status, tei, tokens};
+use super::{docs, feedback, kserve, openai, openapi, probes, rerank, sie, status, tei, tokens};
 use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::state::App;
@@ -85,6 +85,7 @@ pub const ROUTES: &[Route] = &[
     Route { path: "/", methods: &["GET", "HEAD", "POST"], handler: Handler::Main },
     asks("/tokenize", || post(tokens::tokenize)),
     asks("/decode", || post(tokens::decode)),
+    asks("/v1/feedback", || post(feedback::feedback)),
     shows("/v1/models", || get(probes::models)),
     shows("/models", || get(probes::models_with_stats)),
     shows("/v1/models/{*id}", || get(probes::one_model)),

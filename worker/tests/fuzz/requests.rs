@@ -111,6 +111,7 @@ fn bodies() -> Vec<(String, Value)> {
         ("/predict", predict),
         ("/decode", json!({ "ids": [2, 4, 3], "skip_special_tokens": false })),
         ("/tokenize", json!({ "inputs": [SECRET, "w1"], "add_special_tokens": false })),
+        ("/v1/feedback", json!({ "request_id": "a1", "rating": "neutral", "comment": SECRET })),
         (ENCODE, encode),
         (SCORE, score),
     ];

@@ -70,6 +70,8 @@ pub enum Next {
     Fail,
     Panic,
     Nan,
+    /// A vector of zeros for each text.
+    Zero,
     /// One row too few.
     Short,
     /// No output at all.
@@ -132,6 +134,7 @@ impl Engine for FakeEngine {
             Next::Short => Ok(dense(rows.skip(1).collect())),
             Next::Nothing => Ok(Outputs::default()),
             Next::Panic => panic!("a panic inside the engine"),
+            Next::Zero => Ok(dense(rows.map(|_| vec![0.0; 3]).collect())),
             Next::Nan => Ok(dense(rows.map(|_| vec![1.0, f32::NAN, 0.0]).collect())),
         }
     }
