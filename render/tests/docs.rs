@@ -23,6 +23,7 @@ const EXCEPTIONS: &[(Kind, &str, &str)] = &[
     (Kind::Path, "pod/", "kubectl's name of a kind"),
     (Kind::Field, "spec.containers", "a field of a Pod"),
     (Kind::Field, "status.containerStatuses", "a field of a Pod"),
+    (Kind::Field, "spec.enableFeatures", "a field of a Prometheus"),
     (Kind::Field, "spec.serviceMonitorSelector", "a field of a Prometheus"),
     (Kind::Field, "spec.serviceMonitorNamespaceSelector", "a field of a Prometheus"),
     (Kind::Field, "spec.ruleSelector", "a field of a Prometheus"),

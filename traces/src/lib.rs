@@ -29,7 +29,7 @@ pub use args::TraceArgs;
 pub use context::{parent, trace_id, traceparent};
 pub use exporter::spans;
 pub use opentelemetry::KeyValue;
-pub use opentelemetry::trace::{Link, Span as SpanExt, SpanBuilder, SpanContext, SpanKind, Status};
+pub use opentelemetry::trace::{Link, Span as SpanExt, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceId};
 pub use opentelemetry_sdk::trace::Span;
 pub use settings::{Protocol, Settings};
 

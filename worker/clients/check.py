@@ -23,6 +23,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import embedding  # noqa: E402
 import errors  # noqa: E402
+import metrics  # noqa: E402
 import pauses  # noqa: E402
 import ranking  # noqa: E402
 import sie  # noqa: E402
@@ -77,7 +78,7 @@ def main():
                 waiting += [pool.submit(run, row) for row in errors.draining(ending)]
                 rows = embedding.rows(dense) + ranking.rows(rerank, classify, tag) + sie.rows(dense, rerank)
                 rows += errors.rows(dense, rerank) + status.rows(dense, locked, KEY)
-                rows += top.rows(belfry, dense, locked, returning)
+                rows += top.rows(belfry, dense, locked, returning) + metrics.rows(dense)
                 results = [run(row) for row in rows + errors.keys(locked, KEY)]
                 results += [one.result() for one in waiting]
                 held.close()

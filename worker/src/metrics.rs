@@ -9,17 +9,24 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    Counter, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TEXT_FORMAT, TextEncoder,
 };
 
 use crate::endpoint::Endpoint;
 use crate::gpu::Gpus;
 
 mod container;
+mod exemplars;
 mod family;
+mod format;
 mod gpu;
+mod openmetrics;
 mod program;
+
+use exemplars::Exemplars;
+pub use exemplars::Sampled;
+pub use format::Format;
 
 /// Pairs of status and reason that alerts read. Their series start at 0; otherwise the first failure would not be an
 /// increase.
@@ -102,6 +109,7 @@ pub struct Metrics {
     pub build_info: GaugeVec,
     /// The last reading of the GPUs, which the series about them show.
     pub gpus: Arc<Gpus>,
+    exemplars: Exemplars,
 }
 
 /// Labels of [`contract::MODEL_INFO`].
@@ -167,6 +175,7 @@ impl Metrics {
                 GaugeVec::new(opts(&contract::WORKER_BUILD_INFO), &labels(&contract::WORKER_BUILD_INFO))?,
             )?,
             gpus: Arc::default(),
+            exemplars: Exemplars::default(),
             registry,
         };
         metrics.registry.register(Box::new(ProcessCollector::for_self()))?;
@@ -200,10 +209,16 @@ impl Metrics {
     }
 
     /// Counts an answered request. Only one that was served is a sample of latency: a refusal or a failure would look fast.
-    pub fn answered(&self, endpoint: Endpoint, (status, reason): (&str, &str), took: Duration) {
+    pub fn answered(
+        &self,
+        endpoint: Endpoint,
+        (status, reason): (&str, &str),
+        took: Duration,
+        sampled: Option<Sampled>,
+    ) {
         self.requests.with_label_values(&[endpoint.path(), status, reason]).inc();
         if status == "200" {
-            self.phase("total", took);
+            self.phase("total", took, sampled);
         }
     }
 
@@ -212,9 +227,13 @@ impl Metrics {
         self.abandoned_duration.observe(waited.as_secs_f64());
     }
 
-    /// Records one part of a request's time.
-    pub fn phase(&self, phase: &str, took: Duration) {
-        self.request_duration.with_label_values(&[phase]).observe(took.as_secs_f64());
+    /// Records one part of a request's time, and whose it was if its trace is kept.
+    pub fn phase(&self, phase: &str, took: Duration, sampled: Option<Sampled>) {
+        let seconds = took.as_secs_f64();
+        self.request_duration.with_label_values(&[phase]).observe(seconds);
+        if let Some(sampled) = sampled {
+            self.exemplars.keep(phase, sampled, seconds);
+        }
     }
 
     /// Sets the state of the model, and whether it answers.
@@ -241,12 +260,16 @@ impl Metrics {
         self.registry.gather()
     }
 
-    /// The exposition, in Prometheus's text format.
-    pub fn render(&self) -> Result<(String, Vec<u8>), prometheus::Error> {
-        let encoder = TextEncoder::new();
-        let mut text = Vec::new();
-        encoder.encode(&self.families(), &mut text)?;
-        Ok((encoder.format_type().to_owned(), text))
+    /// The exposition, with its content type.
+    pub fn render(&self, format: Format) -> Result<(&'static str, String), prometheus::Error> {
+        let families = self.families();
+        match format {
+            Format::Plain => Ok((TEXT_FORMAT, TextEncoder::new().encode_to_string(&families)?)),
+            Format::OpenMetrics => {
+                let text = openmetrics::encode(&families, &self.exemplars);
+                Ok((openmetrics::TYPE, text.map_err(|error| prometheus::Error::Msg(error.to_string()))?))
+            }
+        }
     }
 }
 
@@ -317,8 +340,7 @@ mod tests {
 
     #[test]
     fn series_that_rules_read_are_there_before_the_first_request() {
-        let (_, text) = Metrics::new().unwrap().render().unwrap();
-        let text = String::from_utf8(text).unwrap();
+        let (_, text) = Metrics::new().unwrap().render(Format::Plain).unwrap();
         for endpoint in Endpoint::ALL {
             for (status, reason) in ALERTED {
                 let labels = format!(r#"{{endpoint="{}",reason="{reason}",status="{status}"}} 0"#, endpoint.path());

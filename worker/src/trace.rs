@@ -10,6 +10,7 @@ use belfry_traces::{
 };
 
 use crate::endpoint::Endpoint;
+use crate::metrics::Sampled;
 use crate::state::App;
 
 /// Most requests that the span of a pass is linked to, as the standard has it by default.
@@ -96,6 +97,13 @@ impl Trace {
     /// For the passes that compute the request; `None` where its spans are not sent.
     pub(crate) fn traced(&self) -> Option<Traced> {
         self.recorded().map(|span| Arc::new(span.span_context().clone()))
+    }
+
+    /// Its ids where a trace is kept: by this worker, or by a caller of one that does not trace.
+    pub(crate) fn sampled(&self) -> Option<Sampled> {
+        let known = self.known().filter(|span| span.is_sampled())?;
+        let span_id = self.span.as_ref().map(|span| span.span_context().span_id());
+        Some(Sampled { trace_id: known.trace_id(), span_id })
     }
 
     /// Begins a phase. One that is not ended ends when it is dropped: when the caller leaves, or its time is over.

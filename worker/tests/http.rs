@@ -12,6 +12,7 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use belfry_worker::engine::Output;
 use belfry_worker::lifecycle::State;
+use belfry_worker::metrics::Format;
 use belfry_worker::server::Admission;
 use client::{OPENAI, TEI, fails, post, send};
 use serde_json::json;
@@ -157,7 +158,7 @@ async fn a_callers_request_id_comes_back_and_never_becomes_a_series() {
 }
 
 fn lines(fake: &Fake) -> usize {
-    String::from_utf8(fake.app.metrics.render().unwrap().1).unwrap().lines().count()
+    fake.app.metrics.render(Format::Plain).unwrap().1.lines().count()
 }
 
 #[tokio::test]

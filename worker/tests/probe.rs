@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use belfry_worker::metrics::Format;
 use belfry_worker::probe;
 use client::{OPENAI, post, send};
 use support::{Fake, Next, soon};
@@ -49,7 +50,7 @@ async fn the_question_counts_as_no_traffic() {
     {
         assert_eq!(fake.metric(series), Some(0.0), "{series}");
     }
-    let text = String::from_utf8(fake.app.metrics.render().unwrap().1).unwrap();
+    let text = fake.app.metrics.render(Format::Plain).unwrap().1;
     let requests = text.lines().filter(|line| line.starts_with("inference_requests_total{"));
     assert!(requests.clone().count() > 0 && requests.clone().all(|line| line.ends_with(" 0")), "{text}");
 }

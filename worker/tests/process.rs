@@ -10,6 +10,8 @@ mod gpus;
 mod hub;
 #[path = "process/logs.rs"]
 mod logs;
+#[path = "process/metrics.rs"]
+mod metrics;
 #[path = "support/server.rs"]
 mod server;
 #[path = "support/tiny.rs"]

@@ -38,6 +38,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
     ("cargo", &["--release", "--test", "--workspace", "--locked"]),
     ("curl", &["--json"]),
     ("helm", &["--set"]),
+    ("prometheus", &["--enable-feature"]),
     (
         "kubectl",
         &[

@@ -127,7 +127,7 @@ fn refused(app: &App, request: &Request, message: &str) -> Response {
     let trace_id = belfry_traces::trace_id(request.headers());
     tracing::warn!(target: AUDIT, request_id, trace_id, peer, endpoint = asked, status = "401", why = message, "Authentication refused");
     if let Some(endpoint) = endpoint {
-        app.metrics.answered(endpoint, (reason.status(endpoint).as_str(), reason.code()), Duration::ZERO);
+        app.metrics.answered(endpoint, (reason.status(endpoint).as_str(), reason.code()), Duration::ZERO, None);
     }
     let flat = ["/tokenize", "/decode", "/info"].contains(&path);
     let shape = endpoint.unwrap_or(if flat { Endpoint::Embed } else { Endpoint::Embeddings });

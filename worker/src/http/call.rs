@@ -63,7 +63,7 @@ impl Call {
     fn count(&mut self, status: &str, reason: &'static str) {
         self.answered = true;
         let took = self.began.elapsed();
-        self.app.metrics.answered(self.endpoint, (status, reason), took);
+        self.app.metrics.answered(self.endpoint, (status, reason), took, self.trace.sampled());
         let (endpoint, latency_ms) = (self.endpoint.path(), (took.as_secs_f64() * 1e5).round() / 100.0);
         let Size { texts: batch_size, tokens } = self.size;
         self.trace.end(&Ended { status, reason, texts: batch_size, tokens });
@@ -206,7 +206,7 @@ fn request_id(request: &Request) -> &str {
 pub(super) fn wrong_method(app: &App, endpoint: Endpoint, request: &Request) -> Response {
     let error = ApiError::new(Reason::MethodNotAllowed, "this route only answers POST");
     let status = error.reason.status(endpoint);
-    app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO);
+    app.metrics.answered(endpoint, (status.as_str(), error.reason.code()), Duration::ZERO, None);
     tracing::info!(
         request_id = request_id(request),
         trace_id = belfry_traces::trace_id(request.headers()),

@@ -163,7 +163,7 @@ impl Exchange<'_> {
         }
         let Times { tokenize, queue, inference } = passed.times;
         for (phase, took) in [("tokenize", tokenize), ("queue", queue), ("inference", inference)] {
-            self.app.metrics.phase(phase, took);
+            self.app.metrics.phase(phase, took, self.trace.sampled());
         }
         Ok(passed)
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::engine::Output;
 use crate::error::{Reason, body};
 use crate::lifecycle;
+use crate::metrics::Format;
 use crate::state::{App, Model};
 
 /// Liveness: fails only if a restart would help.
@@ -32,11 +33,11 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     (status, axum::Json(body)).into_response()
 }
 
-/// The metrics, for Prometheus.
-pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+/// The metrics, for Prometheus: OpenMetrics for who asks for it, and else the older text.
+pub async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     app.measure();
-    match app.metrics.render() {
-        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+    match app.metrics.render(Format::of(&headers)) {
+        Ok((kind, text)) => ([(header::CONTENT_TYPE, kind), (header::VARY, "accept")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -12,6 +12,7 @@ use belfry_worker::Args;
 use belfry_worker::batch::Packed;
 use belfry_worker::engine::{Engine, EngineError, Output, OutputSet, Outputs};
 use belfry_worker::lane::lane;
+use belfry_worker::metrics::Format;
 use belfry_worker::model::late::MaxSim;
 use belfry_worker::model::pipeline::Presets;
 use belfry_worker::state::{About, App, Model};
@@ -231,7 +232,7 @@ impl Fake {
 
     /// The value of a series in the exposition.
     pub fn metric(&self, series: &str) -> Option<f64> {
-        let text = String::from_utf8(self.app.metrics.render().unwrap().1).unwrap();
+        let text = self.app.metrics.render(Format::Plain).unwrap().1;
         text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
     }
 }

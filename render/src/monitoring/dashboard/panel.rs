@@ -142,6 +142,15 @@ impl Panel {
         self.target(json!({ "expr": quoted(expr), "format": "heatmap", "legendFormat": "{{le}}" }))
     }
 
+    /// Shows the exemplars of the last query: traced requests as dots, which lead to their traces. Others of the same series would
+    /// draw the same dots.
+    pub(super) fn exemplars(mut self) -> Self {
+        if let Some(target) = self.targets.last_mut().and_then(Value::as_object_mut) {
+            target.insert("exemplar".into(), json!(true));
+        }
+        self
+    }
+
     /// The panel without queries that have no series; `None` if it had queries and none is left.
     pub(super) fn keeping(mut self, finds: &impl Fn(&str) -> bool) -> Option<Self> {
         let had_queries = !self.targets.is_empty();

@@ -67,19 +67,25 @@ pub(super) fn latency(workers: &SeriesOf) -> Row {
     Row {
         title: "Latency",
         panels: vec![
-            [0.5, 0.95, 0.99].iter().fold(
-                Panel::lines(
-                    "Time to the answer",
-                    "s",
-                    "Half, 95 and 99 of 100 requests were answered within these times, up to 30 s.",
-                ),
-                |panel, quantile| panel.query(&format!("p{}", quantile * 100.0), latency_quantile(workers, *quantile)),
-            ),
+            [0.5, 0.95, 0.99]
+                .iter()
+                .fold(
+                    Panel::lines(
+                        "Time to the answer",
+                        "s",
+                        "Half, 95 and 99 of 100 answers took no longer, up to 30 s.",
+                    ),
+                    |panel, quantile| {
+                        panel.query(&format!("p{}", quantile * 100.0), latency_quantile(workers, *quantile))
+                    },
+                )
+                .exemplars(),
             Panel::new("heatmap", "Requests by time to the answer", "s", "How many requests took how long.")
                 .size(8, 8)
                 .options(heatmap)
-                .buckets(by("sum", &["le"], total.increase(RATE))),
-            Panel::stacked("Mean time by phase", "s", "Where a request that was answered with 200 spends its time.")
+                .buckets(by("sum", &["le"], total.increase(RATE)))
+                .exemplars(),
+            Panel::stacked("Mean time by phase", "s", "Where a request that was served spends its time.")
                 .query("{{phase}}", format!("{} / ({} > 0)", phases("sum"), phases("count"))),
         ],
     }

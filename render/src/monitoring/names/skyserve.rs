@@ -14,7 +14,7 @@ pub(super) fn names() -> Names {
     Names {
         id: "skyserve",
         owner: "SkyServe",
-        note: "`inference_requests_total`, `inference_request_duration_seconds`, `inference_model_loaded` and `inference_active_requests` of its example have these names in Belfry, too. The histogram counts each request once more for each phase: choose `phase=\"total\"`.",
+        note: "`inference_requests_total`, `inference_request_duration_seconds`, `inference_model_loaded` and `inference_active_requests` of its example have these names in Belfry, too. The histogram counts each request once more for each phase: choose `phase=\"total\"`. There is no counter of generated tokens, because Belfry's worker generates none; `inference_tokens_total` counts those that it read.",
         rules: vec![
             rule("skyserve_replicas_total", &[("status", "READY")], service(ready.clone())),
             rule("skyserve_replicas_total", &[("status", "STARTING")], service(format!("({current} - {ready})"))),
