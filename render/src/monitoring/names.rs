@@ -69,7 +69,7 @@ fn histogram(record: &str, series: &SeriesOf, metric: &Histogram, expr: impl Fn(
         .into()
 }
 
-/// The same series without these labels, added up where no other label tells them apart.
+/// The same series without these labels; what has only them different is added up.
 fn without(labels: &[&str], expr: impl Display) -> String {
     format!("sum without ({}) ({expr})", labels.join(", "))
 }

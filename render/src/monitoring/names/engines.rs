@@ -24,7 +24,7 @@ fn backwards(engine: EngineType, model: &str) -> Vec<Rule> {
         for suffix in mapping.suffixes() {
             let ours = own.stood_for(&mapping, suffix);
             let ours = if dropped.is_empty() { ours } else { without(&dropped, ours) };
-            // Of two causes that Belfry does not tell apart, the first stands for both.
+            // Where one reason of Belfry stands for two of the engine, the first of them has it all.
             if rules.iter().all(|rule| rule.expr != labelled(model, "model", &ours)) {
                 rules.push(rule(&format!("{}{suffix}", series.name), &labels, labelled(model, "model", ours)));
             }

@@ -20,15 +20,9 @@ pub(super) fn names() -> Names {
             rule("skyserve_replicas_total", &[("status", "STARTING")], service(format!("({current} - {ready})"))),
             rule("skyserve_service_status", &[], service(format!("({ready} >= bool 1)"))),
         ],
-        missing: &[
-            (
-                "skyserve_replicas_by_cloud",
-                "A node does not say which cloud it is of. `belfry_model_placed_replicas` has zones and types of capacity.",
-            ),
-            (
-                "inference_tokens_generated_total",
-                "Belfry's worker generates no tokens; `inference_tokens_total` counts those that it read.",
-            ),
-        ],
+        missing: &[(
+            "skyserve_replicas_by_cloud",
+            "A node does not say which cloud it is of. `belfry_model_placed_replicas` has zones and types of capacity.",
+        )],
     }
 }
