@@ -16,7 +16,9 @@ for file in "$root"/charts/belfry/files/names/*.yaml; do
   render --set monitoring.enabled=true --set "monitoring.names={$id}" | grep -q "inference.names.$id$" || { echo "monitoring.names={$id} renders no rules" >&2; exit 1; }
 done
 ! render --set monitoring.enabled=true --set 'monitoring.names={unknown}' >/dev/null 2>&1 || { echo "values.schema.json lets an unknown set of names pass" >&2; exit 1; }
-[ "$(render | count ConfigMap)" = 1 ] || { echo "the dashboard is not rendered" >&2; exit 1; }
+[ "$(render | count ConfigMap)" = 5 ] || { echo "not all dashboards are rendered" >&2; exit 1; }
+board=$(render --set monitoring.dashboard.timezone=utc --set monitoring.dashboard.datasource=Thanos --set monitoring.dashboard.annotations.grafana_folder=Inference)
+[ "$(grep -c 'timezone\\":\\"utc' <<<"$board")" = 5 ] && [ "$(grep -c 'value\\":\\"Thanos' <<<"$board")" = 5 ] && [ "$(grep -c 'grafana_folder: Inference' <<<"$board")" = 5 ] || { echo "time zone, data source or folder do not reach the dashboards" >&2; exit 1; }
 [ "$(render --set monitoring.dashboard.enabled=false | count ConfigMap)" = 0 ] || { echo "monitoring.dashboard.enabled=false renders a dashboard" >&2; exit 1; }
 render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not grant nodes" >&2; exit 1; }
 ! render --set 'namespaces={a}' | grep -q 'resources: \[nodes\]' || { echo "a Role grants nodes, which are in no namespace" >&2; exit 1; }

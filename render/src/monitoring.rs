@@ -26,6 +26,7 @@ mod objective;
 mod operator;
 mod overload;
 pub mod promql;
+mod record;
 pub mod reference;
 mod rules;
 pub mod rule_test;
@@ -71,6 +72,12 @@ pub fn dashboard(model: &ValidModel) -> serde_json::Value {
 #[must_use]
 pub fn operator_dashboard() -> serde_json::Value {
     dashboard::of_operator()
+}
+
+/// Dashboards about many models at once, each with the name of its file; the chart installs them once.
+#[must_use]
+pub fn boards() -> Vec<(&'static str, serde_json::Value)> {
+    dashboard::boards()
 }
 
 /// Key of the dashboard in its ConfigMap. Sidecars write every key into one folder, so the key is

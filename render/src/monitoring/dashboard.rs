@@ -16,6 +16,7 @@ use super::promql::SeriesOf;
 use super::series::condition;
 use crate::model::ValidModel;
 
+mod boards;
 mod fleet;
 mod lifecycle;
 mod objectives;
@@ -24,6 +25,8 @@ mod overview;
 mod panel;
 mod query;
 mod serving;
+
+pub(super) use boards::boards;
 
 pub(super) fn of_model(model: &ValidModel) -> Value {
     // The names stand in two variables and not in each query, where they would be most of a dashboard.

@@ -11,7 +11,7 @@ use crate::models;
 use crate::promql::{self, Sources};
 
 /// Units of Grafana that this project uses.
-const UNITS: &[&str] = &["none", "short", "reqps", "cps", "s", "bytes", "percentunit"];
+const UNITS: &[&str] = &["none", "short", "reqps", "cps", "s", "bytes", "percentunit", "celsius", "watt"];
 
 /// Every query of the panels and annotations, with Grafana's variables filled in.
 pub(crate) fn queries() -> Vec<String> {
@@ -38,9 +38,13 @@ fn all() -> [Value; 2] {
     [monitoring::dashboard(&models::small()), monitoring::dashboard(&models::objectives())]
 }
 
-/// The dashboards of models, and the operator's.
+fn boards() -> impl Iterator<Item = Value> {
+    monitoring::boards().into_iter().map(|(_, board)| board)
+}
+
+/// The dashboards of models, the operator's, and those of many models.
 fn every() -> Vec<Value> {
-    all().into_iter().chain([monitoring::operator_dashboard()]).collect()
+    all().into_iter().chain([monitoring::operator_dashboard()]).chain(boards()).collect()
 }
 
 #[test]
@@ -54,6 +58,39 @@ fn the_chart_carries_the_dashboard_of_the_operator() {
     let dashboard = monitoring::operator_dashboard();
     let file = expect_file!["../../../charts/belfry/files/operator-dashboard.json"];
     file.assert_eq(&(serde_json::to_string_pretty(&dashboard).unwrap() + "\n"));
+}
+
+#[test]
+fn the_chart_carries_the_boards_of_all_models() {
+    for (name, board) in monitoring::boards() {
+        let file = expect_file![format!("../../../charts/belfry/files/boards/{name}.json")];
+        file.assert_eq(&(serde_json::to_string_pretty(&board).unwrap() + "\n"));
+    }
+}
+
+#[test]
+fn a_board_shows_the_models_that_the_reader_chose() {
+    let recorded = monitoring::rules(&models::objectives()).groups.into_iter().flat_map(|group| group.rules);
+    let sources = Sources::contract().prometheus().recorded(recorded.filter_map(|rule| rule.record));
+    let mut addresses = BTreeSet::new();
+    for board in boards() {
+        assert!(addresses.insert(board["uid"].to_string()), "{} is there twice", board["uid"]);
+        check_queries(&board, &sources);
+        for target in panels(&board).iter().flat_map(|panel| panel["targets"].as_array().unwrap()) {
+            let expression = target["expr"].as_str().unwrap();
+            for selector in promql::selectors(&expression.replace("$__rate_interval", "1m")) {
+                let chosen = |name: &str, variable: &str| {
+                    selector.matchers.matchers.iter().any(|matcher| matcher.name == name && matcher.value == variable)
+                };
+                assert!(chosen("namespace", "$namespace") && chosen("model", "$model"), "{expression}");
+            }
+        }
+        for variable in &board["templating"]["list"].as_array().unwrap()[1..] {
+            let query = variable["query"]["query"].as_str().unwrap();
+            let (series, _) = query.strip_prefix("label_values(").unwrap().rsplit_once(", ").unwrap();
+            check(series, &sources);
+        }
+    }
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub(crate) fn check(expression: &str, sources: &Sources) {
             if let Some(Values::Closed(values)) = label.map(|label| label.values) {
                 let finds = |value: &&&str| match &matcher.op {
                     MatchOp::Equal => matcher.value == **value,
+                    // What is excluded has to exist, or the matcher does nothing. Without a value it asks for the label.
+                    MatchOp::NotEqual => matcher.value == **value || matcher.value.is_empty(),
                     MatchOp::Re(regex) => regex.find(value).is_some_and(|found| found.len() == value.len()),
                     other => panic!("{expression}: {other:?} is not used"),
                 };

@@ -13,7 +13,7 @@ use crate::monitoring::promql::{Level, SeriesOf, by, by_model};
 use crate::monitoring::series::condition;
 
 /// The sum of a gauge over all models, with each series counted once however many operators export it.
-fn sum_by(labels: &[&str], once: &[&str], level: Level) -> String {
+pub(super) fn sum_by(labels: &[&str], once: &[&str], level: Level) -> String {
     let every: Vec<_> = ["namespace", "model"].iter().chain(once).copied().collect();
     by("sum", labels, by("max", &every, level))
 }
