@@ -1,6 +1,7 @@
 //! The command line of Belfry: arguments, output, exit status.
 
 mod alertmanagers;
+mod baseline;
 mod bundle;
 mod children;
 mod diff;
@@ -38,6 +39,8 @@ enum Command {
     Runbook(runbook::Args),
     /// Collect what is known of a model, for who is on call: one archive with one page.
     Bundle(bundle::Args),
+    /// Print the texts of a model's last hour, as counts, in a ConfigMap that its workers then compare with.
+    Baseline(baseline::Args),
     /// Show workers as they are now: devices, models, and the last minute of each.
     Top(top::Args),
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Command::Diff(args) => diff::diff(&args),
         Command::Runbook(args) => runbook::runbook(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Bundle(args) => bundle::bundle(&args).map(|text| (text, ExitCode::SUCCESS)),
+        Command::Baseline(args) => baseline::baseline(&args).map(|text| (text, ExitCode::SUCCESS)),
         Command::Top(args) => top::top(&args),
     };
     let written = output.and_then(|(text, code)| {

@@ -11,6 +11,7 @@ pub mod load_failure;
 pub mod metric;
 pub mod metrics;
 pub mod outcome;
+pub mod quality;
 pub mod status;
 
 /// TCP port on which a worker serves requests, probes and metrics.
@@ -42,6 +43,12 @@ pub const CA_MOUNT: &str = "/etc/belfry/ca";
 
 /// Name of the file there.
 pub const CA_FILE_NAME: &str = "ca.crt";
+
+/// Folder where a pod mounts the baseline that texts are compared with, read-only.
+pub const QUALITY_MOUNT: &str = "/etc/belfry/quality";
+
+/// Name of the file there.
+pub const QUALITY_FILE_NAME: &str = "baseline.json";
 
 /// File where the worker writes its [`load_failure::LoadFailure`] before it exits; the kubelet copies the file into the
 /// pod's status, and the operator reads it there.

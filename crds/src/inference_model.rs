@@ -20,6 +20,7 @@ mod network;
 mod observability;
 mod placement;
 mod pod_template;
+mod quality;
 mod rollout;
 mod runtime;
 mod source;
@@ -44,6 +45,7 @@ pub use placement::{
     TaintEffect, Toleration, TolerationOperator, TopologySpread,
 };
 pub use pod_template::{EnvVar, PodTemplate, PullSecret, RunAsUser};
+pub use quality::Quality;
 pub use rollout::{Probes, Rollout, RolloutStrategy};
 pub use runtime::{Batching, Device, Dtype, Queue, Runtime};
 pub use source::{
@@ -104,6 +106,8 @@ pub use source::{
     .message("spec.model.servedNames: only engine VLLM answers to more than one name: keep one"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !(has(self.model.sha256) || has(self.model.cache) && (has(self.model.cache.downloadTimeoutSeconds) || has(self.model.cache.stallTimeoutSeconds)))")
     .message("spec.model: sha256, cache.downloadTimeoutSeconds and cache.stallTimeoutSeconds are settings of Belfry's own worker: remove them, since another engine would ignore them"))]
+#[x_kube(validation = kube::core::Rule::new("!has(self.engine) || !has(self.quality)")
+    .message("spec.quality is for Belfry's own worker: remove it, since another engine would ignore it"))]
 #[x_kube(validation = kube::core::Rule::new("!has(self.model.source.s3) || !has(self.podTemplate) || !has(self.podTemplate.env) || !self.podTemplate.env.exists(variable, variable.name in ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN'])")
     .message("spec.podTemplate.env: the operator sets AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN for a bucket: use spec.model.source.s3.credentialsSecretRef"))]
 pub struct InferenceModelSpec {
@@ -154,6 +158,9 @@ pub struct InferenceModelSpec {
     /// Scraping, objectives, alerts and dashboards. Default: all of them, without objectives.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observability: Option<Box<Observability>>,
+    /// What the quality of the model's answers is measured against. Only for Belfry's own worker. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Quality>,
 }
 
 /// What the model does. Can't be changed afterwards: create another InferenceModel.

@@ -12,7 +12,7 @@ mod routing;
 pub(crate) mod runtime;
 mod source;
 
-use belfry_crds::inference_model::{PodTemplate, Scheduling, Task};
+use belfry_crds::inference_model::{ConfigMapKeyRef, PodTemplate, Scheduling, Task};
 use k8s_openapi::api::core::v1::ResourceRequirements;
 
 pub use alerts::ValidAlerts;
@@ -69,6 +69,8 @@ pub struct ValidModel {
     pub network: ValidNetwork,
     /// Labels, annotations, environment and arguments of the user.
     pub pod_template: PodTemplate,
+    /// Where the baseline is that texts are compared with; `None` for no comparison.
+    pub baseline: Option<ConfigMapKeyRef>,
     /// Scraping, objectives, alerts and dashboards.
     pub monitoring: ValidMonitoring,
 }

@@ -103,6 +103,7 @@ pub fn validate_running(
         scheduling: spec.scheduling.as_deref().cloned().unwrap_or_default(),
         network: network::network(spec.network.as_deref(), spec.pod_template.as_deref()),
         pod_template: spec.pod_template.as_deref().cloned().unwrap_or_default(),
+        baseline: spec.quality.as_ref().and_then(|quality| quality.baseline.clone()),
         monitoring,
     };
     let ignored = effect::without_effect(spec, &valid);

@@ -41,6 +41,7 @@ const REFUSED_BESIDE_AN_ENGINE: &[&str] = &[
     "runtime.batching",
     "runtime.queue",
     "podTemplate.extraArgs",
+    "quality.baseline",
 ];
 
 /// Values of lists that only the code knows.

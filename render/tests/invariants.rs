@@ -26,6 +26,7 @@ const ADDED: &[&str] = &[
     "/podTemplate/serviceAccountAnnotations",
     "/podTemplate/runAsUser",
     "/observability/tracing",
+    "/quality",
 ];
 
 /// The pod template of a model under a revision, without the fields that came later.

@@ -53,6 +53,9 @@ pub struct Args {
     /// Who may ask.
     #[command(flatten)]
     pub access: AccessArgs,
+    /// What texts are compared with.
+    #[command(flatten)]
+    pub quality: QualityArgs,
     /// How the worker shuts down.
     #[command(flatten)]
     pub lifecycle: LifecycleArgs,
@@ -158,6 +161,14 @@ impl Connections {
     pub fn keep_alive(&self) -> Duration {
         Duration::from_secs(self.keep_alive_seconds)
     }
+}
+
+/// What texts are compared with.
+#[derive(Clone, Debug, clap::Args)]
+pub struct QualityArgs {
+    /// File with the baseline that the last hour's texts are compared with; it may come later, and one that can't be used is said and left out
+    #[arg(long, env = env::QUALITY_BASELINE, value_name = "FILE")]
+    pub quality_baseline: Option<PathBuf>,
 }
 
 /// How the worker shuts down.

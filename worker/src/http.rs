@@ -14,6 +14,7 @@ mod page;
 mod pass;
 pub mod probes;
 mod prompt;
+mod quality;
 pub mod request_id;
 mod rerank;
 mod routes;

@@ -105,6 +105,10 @@ pub struct Metrics {
     pub prediction_confidence: HistogramVec,
     /// [`contract::EMPTY_OUTPUTS`]
     pub empty_outputs: IntCounter,
+    /// [`contract::DRIFT_SCORE`]
+    pub drift_score: GaugeVec,
+    /// [`contract::DRIFT_BASELINE`]
+    pub drift_baseline: IntGaugeVec,
     /// [`contract::WORKER_BUILD_INFO`]
     pub build_info: GaugeVec,
     /// The last reading of the GPUs, which the series about them show.
@@ -170,6 +174,11 @@ impl Metrics {
             feedback: register(r, IntCounterVec::new(opts(&contract::FEEDBACK), &labels(&contract::FEEDBACK))?)?,
             prediction_confidence: histograms(r, &contract::PREDICTION_CONFIDENCE)?,
             empty_outputs: register(r, IntCounter::with_opts(opts(&contract::EMPTY_OUTPUTS))?)?,
+            drift_score: register(r, GaugeVec::new(opts(&contract::DRIFT_SCORE), &labels(&contract::DRIFT_SCORE))?)?,
+            drift_baseline: register(
+                r,
+                IntGaugeVec::new(opts(&contract::DRIFT_BASELINE), &labels(&contract::DRIFT_BASELINE))?,
+            )?,
             build_info: register(
                 r,
                 GaugeVec::new(opts(&contract::WORKER_BUILD_INFO), &labels(&contract::WORKER_BUILD_INFO))?,
@@ -321,6 +330,8 @@ mod tests {
         metrics.model_memory.with_label_values(&["cpu"]).set(1);
         metrics.build_info.with_label_values(&["v", "t", "i"]).set(1.0);
         metrics.prediction_confidence.with_label_values::<&str>(&[]);
+        metrics.drift_score.with_label_values(&["input_length"]);
+        metrics.drift_baseline.with_label_values(&["used"]);
         let exported: BTreeSet<_> = metrics.families().iter().map(|f| f.name().to_owned()).collect();
         // Not every kernel says everything about the container, not every machine has a GPU, and those of the process are Prometheus' own.
         let of_machine = container::METRICS.iter().copied().chain(gpu::metrics());

@@ -27,6 +27,7 @@ use crate::lifecycle::State;
 use crate::load::{Loaded, load, manifest};
 use crate::metrics::{ModelInfo, unix};
 use crate::model::engine::TorchEngine;
+use crate::quality::baseline;
 use crate::signals::Signals;
 use crate::state::App;
 use crate::tokenize::Tokenizer;
@@ -129,6 +130,9 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         let ended =
             spawn_lane(&app, args, (threads, began)).map_err(|error| format!("no thread for the model: {error}"))?;
         tokio::spawn(probe::run(Arc::clone(&app), probe::EVERY));
+        if let Some(path) = args.quality.quality_baseline.clone() {
+            tokio::spawn(baseline::follow(Arc::clone(&app), path, baseline::EVERY));
+        }
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
         let router = guarded(Arc::clone(&app), access);

@@ -218,7 +218,7 @@ impl App {
 
     /// Sets the model. From now on requests are answered, unless the worker is already shutting down.
     pub fn ready(&self, model: Model) {
-        self.quality.begin(model.outputs, &self.metrics);
+        self.quality.begin(model.outputs, model.dimensions, &self.metrics);
         drop(self.model.set(model));
         // The model has answered already, when it was warmed.
         self.metrics.probe_success.set(1);
@@ -228,7 +228,9 @@ impl App {
     /// Sets the metrics of what is so at this moment, before they are read.
     pub fn measure(&self) {
         self.metrics.queue_depth.set(whole(self.inbox.depth()));
-        self.metrics.queue_oldest_wait.set(self.inbox.oldest_wait(Instant::now()).as_secs_f64());
+        let now = Instant::now();
+        self.metrics.queue_oldest_wait.set(self.inbox.oldest_wait(now).as_secs_f64());
+        self.quality.measure(&self.metrics, now);
     }
 
     /// Sends the last spans.

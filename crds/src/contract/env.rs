@@ -72,6 +72,8 @@ pub const API_KEY_FILE: &str = "BELFRY_API_KEY_FILE";
 pub const API_KEYS: &str = "API_KEYS";
 /// Origins whose pages may ask, separated by commas.
 pub const CORS_ALLOW_ORIGIN: &str = "BELFRY_CORS_ALLOW_ORIGIN";
+/// File with the baseline that texts are compared with.
+pub const QUALITY_BASELINE: &str = "BELFRY_QUALITY_BASELINE";
 /// File for the reason of a failed load.
 pub const TERMINATION_LOG: &str = "BELFRY_TERMINATION_LOG";
 /// Seconds between SIGTERM and the first refused request.

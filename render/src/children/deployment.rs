@@ -10,6 +10,7 @@ mod container;
 mod engine;
 mod placement;
 mod pod;
+mod quality;
 mod source;
 mod traces;
 mod variable;

@@ -46,6 +46,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("--drain-delay-seconds", "spec.rollout.drainSeconds"),
     ("--listen", "spec.network.port"),
     ("--termination-log", "status.lastFailure"),
+    ("--quality-baseline", "spec.quality.baseline"),
     ("--enable-trace", "spec.observability.tracing"),
     ("--otlp-traces-endpoint", "spec.observability.tracing"),
 ];

@@ -140,6 +140,7 @@ impl Exchange<'_> {
         let mut passed = Passed { rows: Vec::with_capacity(work.len()), tokens: 0, times: Times::default() };
         // Rows before those of the request's texts.
         let before = work.len() - work.asked();
+        let mut lengths = Vec::with_capacity(work.len());
         for part in work.split(size) {
             let (first, offset) = (passed.rows.is_empty(), passed.rows.len().saturating_sub(before));
             let room = if first {
@@ -152,15 +153,16 @@ impl Exchange<'_> {
             let encoded = tokenize(self.app, self.endpoint, part, (truncate, offset)).await?;
             drop(tokenizing);
             passed.times.tokenize += began.elapsed();
-            self.size.tokens += encoded.iter().map(|text| text.ids().len()).sum::<usize>();
+            lengths.extend(encoded.iter().map(|text| text.ids().len()));
+            self.size.tokens = lengths.iter().sum();
             let Rows { rows, tokens, queue, inference } =
                 rows::pass(self.app, room, (encoded, outputs), (self.deadline, self.trace)).await?;
-            self.app.quality.answered(&rows, self.model.presets.activation, &self.app.metrics);
             passed.rows.extend(rows);
             passed.tokens += tokens;
             passed.times.queue += queue;
             passed.times.inference += inference;
         }
+        self.app.quality.answered(&lengths, &passed.rows, self.model.presets.activation, &self.app.metrics);
         let Times { tokenize, queue, inference } = passed.times;
         for (phase, took) in [("tokenize", tokenize), ("queue", queue), ("inference", inference)] {
             self.app.metrics.phase(phase, took, self.trace.sampled());

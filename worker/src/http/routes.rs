@@ -5,11 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
+use belfry_crds::contract::quality::QUALITY_PATH;
 use belfry_crds::contract::status::{STATUS_PATH, STATUS_SOCKET_PATH};
 use belfry_crds::contract::{LIVENESS_PATH, METRICS_PATH, READINESS_PATH};
 
 use super::call::{answer, wrong_method};
-use super::{docs, feedback, kserve, openai, openapi, probes, rerank, sie, status, tei, tokens};
+use super::{docs, feedback, kserve, openai, openapi, probes, quality, rerank, sie, status, tei, tokens};
 use crate::endpoint::Endpoint;
 use crate::engine::Output;
 use crate::state::App;
@@ -91,6 +92,7 @@ pub const ROUTES: &[Route] = &[
     shows("/v1/models/{*id}", || get(probes::one_model)),
     shows("/info", || get(probes::info)),
     shows("/openapi.json", || get(openapi::document)),
+    shows(QUALITY_PATH, || get(quality::window)),
     shows(docs::PATH, || get(docs::page)),
     shows("/v2", || get(kserve::server)),
     shows(kserve::LIVE, || get(kserve::live)),

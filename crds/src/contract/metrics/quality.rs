@@ -1,6 +1,7 @@
 //! What a worker says about the quality of its answers. Its own questions are in none of them.
 
-use super::{Counter, Exporter, Histogram, Kind, Metric, RATINGS, closed};
+use super::{Counter, Exporter, Gauge, Histogram, Kind, Metric, RATINGS, closed};
+use crate::contract::quality::{BASELINE_STATES, FEATURES};
 
 metrics! {
     Worker Counter FEEDBACK = "inference_feedback_total" ["ratings"] (closed("rating", RATINGS));
@@ -10,4 +11,8 @@ metrics! {
         "Probability of the likeliest label of a text, of a reranker that of its only label, and of a model that classifies tokens the mean over the text's tokens. Absent for models without labels."
     Worker Counter EMPTY_OUTPUTS = "inference_empty_outputs_total" ["texts"] ();
         "Texts that were answered with nothing: a vector of zeros, no word with a weight, or no vector of a token. A number that is not finite is never an answer: such a request fails with inference_failed."
+    Worker Gauge DRIFT_SCORE = "inference_drift_score" ["index"] (closed("feature", FEATURES));
+        "Population stability index of the last hour's texts against the model's baseline, less what chance alone gives; above 0.2 is a change to act on. Absent without a baseline, and with fewer than 500 texts in the hour."
+    Worker Gauge DRIFT_BASELINE = "inference_drift_baseline" ["bool"] (closed("state", BASELINE_STATES));
+        "1 for the state that the baseline is in, 0 for the others: used, missing, unusable, or of another model. Absent where none is configured."
 }

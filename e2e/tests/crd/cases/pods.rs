@@ -85,6 +85,12 @@ pub(super) fn wrong() -> Vec<Wrong> {
             json!({"model": {"source": {"pvc": null, "huggingFace": {"repo": "a/b", "revision": "main"}}, "caBundle": {}}}),
             &["spec.model.caBundle", "exactly one of"],
         ),
+        (
+            "a baseline for another engine",
+            json!({"engine": {"type": "VLLM", "image": "a"}, "quality": {"baseline": {"name": "a", "key": "b"}}}),
+            &["spec.quality", "Belfry's own worker", "remove it"],
+        ),
+        ("a baseline without a key", json!({"quality": {"baseline": {"name": "a"}}}), &["spec.quality.baseline.key"]),
         ("volumes", template(json!({"volumes": []})), &["spec.podTemplate.volumes", "unknown field"]),
         (
             "our variable",

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::confinement::confined;
 use super::variable::{from_secret, plain};
-use super::{source, traces};
+use super::{quality, source, traces};
 use crate::deployed::WORKER;
 use crate::model::ValidModel;
 
@@ -92,6 +92,7 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
     ]);
     vars.extend(task(model.task).map(|task| plain(env::TASK, task)));
     vars.extend(traces::of_worker(model));
+    vars.extend(quality::environment(model));
     vars.extend(of_user(model));
     vars
 }

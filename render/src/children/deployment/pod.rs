@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::super::metadata::{Component, add_labels, pod_labels};
 use super::container::{container, some};
-use super::{engine, placement, source};
+use super::{engine, placement, quality, source};
 use crate::model::ValidModel;
 
 /// User and group of the worker, as in the image.
@@ -85,11 +85,12 @@ fn some_map(map: &BTreeMap<String, String>) -> Option<BTreeMap<String, String>> 
     (!map.is_empty()).then(|| map.clone())
 }
 
-/// Volumes and mounts of the container: the model, the certificates of its download's authorities, and for other engines also
-/// scratch space and shared memory.
+/// Volumes and mounts of the container: the model, the certificates of its download's authorities, the baseline of its texts, and
+/// for other engines also scratch space and shared memory.
 fn volumes(model: &ValidModel) -> (Vec<Volume>, Vec<VolumeMount>) {
     let mut all = vec![(source::volume(&model.source), source::mount(&model.source))];
     all.extend(source::authorities(&model.source));
+    all.extend(quality::volume(model));
     if model.engine.is_some() {
         if model.source.download().is_none() {
             all.push(scratch("cache", CACHE_MOUNT, None));
