@@ -53,6 +53,7 @@ parity: target libtorch ## Compare FOLDERS=600 models with random settings, draw
 	@venv=$$(worker/parity/venv.sh) && out="$$CARGO_TARGET_DIR/parity" && rm -rf "$$out" && \
 	  "$$venv/bin/python" worker/parity/settings.py && \
 	  "$$venv/bin/python" worker/parity/make.py --seed $(SEED) --count $(FOLDERS) "$$out" && \
+	  "$$venv/bin/python" worker/parity/odd.py "$$out" && \
 	  BELFRY_PARITY="$$out" BELFRY_PARITY_REPORT="$$CARGO_TARGET_DIR/bench/parity.json" \
 	  cargo test --locked --release --package belfry-worker --test parity -- --nocapture
 	@venv=$$(worker/parity/venv.sh) && out="$$CARGO_TARGET_DIR/networks" && rm -rf "$$out" && \

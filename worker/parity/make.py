@@ -565,7 +565,8 @@ def scores(model, **asked: str) -> dict:
 def words(model) -> dict:
     """The words of each text that have a weight."""
     rows = model.encode(TEXTS, batch_size=1, convert_to_sparse_tensor=False, show_progress_bar=False)
-    ids = [model[0].preprocess([text])["input_ids"][0].tolist() for text in TEXTS]
+    prompt = model._resolve_prompt(None, None) or None
+    ids = [model[0].preprocess([text], prompt=prompt)["input_ids"][0].tolist() for text in TEXTS]
     sparse = [[[index, float(f"{value:.7g}")] for index, value in enumerate(row.tolist()) if value] for row in rows]
     return {"ids": ids, "sparse": sparse}
 

@@ -150,6 +150,7 @@ impl Tokenizer {
     pub fn resolved(resolved: &Resolved, max_tokens: usize, vocabulary: usize) -> Result<Self, String> {
         let json = serde_json::to_vec(&resolved.json).map_err(|error| error.to_string())?;
         let mut tokenizer = Self::new(&json, max_tokens, vocabulary)?;
+        tokenizer.append(&resolved.lacking)?;
         tokenizer.inner.set_encode_special_tokens(resolved.special_is_text);
         tokenizer.token_types = resolved.token_types;
         tokenizer.named = resolved.special.iter().filter_map(|token| tokenizer.inner.token_to_id(token)).collect();
@@ -163,6 +164,19 @@ impl Tokenizer {
             return Err("it gives a single text a token type other than 0, which is not supported".to_owned());
         }
         Ok(tokenizer)
+    }
+
+    /// Appends special tokens, as long as the model has rows for them.
+    fn append(&mut self, lacking: &[tokenizers::AddedToken]) -> Result<(), String> {
+        for token in lacking {
+            let before = self.inner.clone();
+            self.inner.add_special_tokens([token.clone()]).map_err(|error| error.to_string())?;
+            if self.id(&token.content).is_none_or(|id| id as usize >= self.vocabulary) {
+                self.inner = before;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Most tokens of a text, special tokens included.

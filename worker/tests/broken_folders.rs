@@ -21,6 +21,8 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling/config.json";
+const SENTENCES: &str = "config_sentence_transformers.json";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 const WEIGHTS: &str = "model.safetensors";
 
 /// A name, the file that is broken, and how.
@@ -184,6 +186,17 @@ fn settings_that_are_no_settings_are_named() {
         edited(MODULES, "/1", json!({ "idx": 1 })),
         edited(POOLING, "/pooling_mode_mean_tokens", json!("yes")),
         edited(POOLING, "/pooling_mode", json!("median")),
+        // What the library takes for other modules than it seems.
+        edited(POOLING, "/pooling_mode", json!([])),
+        edited(MODULES, "/1/name", json!("0")),
+        edited(MODULES, "/0/kwargs", json!({ "task": 1 })),
+        written(SENTENCES, "no type", json!({ "model_type": null }).to_string()),
+        // And for other lengths.
+        written(TOKENIZER_CONFIG, "no token", json!({ "model_max_length": 0 }).to_string()),
+        written(TOKENIZER_CONFIG, "a length below none", json!({ "model_max_length": -1 }).to_string()),
+        written(TOKENIZER_CONFIG, "a flag as length", json!({ "model_max_length": true }).to_string()),
+        written(TOKENIZER_CONFIG, "a text as length", json!({ "model_max_length": "512" }).to_string()),
+        written(TOKENIZER_CONFIG, "half a token", json!({ "model_max_length": 15.5 }).to_string()),
     ];
     assert!(refused(rows) >= 29);
 }

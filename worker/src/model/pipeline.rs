@@ -11,7 +11,6 @@ mod words;
 
 use belfry_crds::contract::load_failure::LoadFailure;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 pub use self::answer::Answer;
 use self::answer::answer;
@@ -89,12 +88,16 @@ pub enum Purpose {
 
 #[derive(Deserialize)]
 struct Module {
+    /// By which the library keeps it.
+    #[serde(rename = "name")]
+    key: Option<String>,
     #[serde(default)]
     path: String,
     #[serde(rename = "type")]
     kind: String,
-    #[serde(default)]
-    kwargs: Map<String, Value>,
+    /// Names of arguments that a caller of the library may pass on to the module. Without them nothing changes.
+    #[serde(default, rename = "kwargs")]
+    _kwargs: Vec<String>,
 }
 
 /// What `task` a folder is loaded for.
@@ -141,9 +144,13 @@ impl Pipeline {
 
     fn with_modules(folder: &Folder, modules: Vec<Module>) -> Result<Self> {
         let (mut presets, saved_by, own_activation) = presets(folder)?;
-        if let Some((index, module)) = modules.iter().enumerate().skip(1).find(|(_, module)| !module.kwargs.is_empty())
+        // The library keeps modules by their names: a second one of a name would stand in the place of the first.
+        let twice = |index: usize| modules[..index].iter().any(|other| other.key == modules[index].key);
+        if let Some(module) =
+            (1..modules.len()).filter(|index| modules[*index].key.is_some()).find(|index| twice(*index))
         {
-            let why = format!("module {index} ({}) has kwargs, which are not supported", module.name());
+            let why =
+                format!("module {module} has the name of another, {:?}", modules[module].key.as_deref().unwrap_or(""));
             return Err(folder.unsupported(MODULES, why));
         }
         if saved_by == SavedBy::MultiVectorEncoder {

@@ -31,10 +31,35 @@ pub(super) fn readable(json: &Value) -> Result<(), String> {
     template::check(parts.get("post_processor"))
 }
 
+/// Refuses a model that gives a text other tokens each time. Only a tokenizer that is taken as it is written keeps that setting.
+pub(super) fn repeatable(json: &Value) -> Result<(), String> {
+    match json.pointer("/model/dropout").and_then(Value::as_f64) {
+        Some(part) if part != 0.0 => {
+            Err(format!("its model has dropout {part}, so a text would have other tokens each time; set it to null"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether a part is missing, or of a kind that the library knows.
 fn known<T: DeserializeOwned>(name: &str, part: Option<&Value>) -> Result<(), String> {
     match part {
         None | Some(Value::Null) => Ok(()),
         Some(part) => T::deserialize(part).map(drop).map_err(|_| format!("its {name} is of no kind that is known")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_leaves_out_merges_at_random_is_refused() {
+        let model =
+            |dropout: Value| json!({ "model": { "type": "BPE", "dropout": dropout, "vocab": {}, "merges": [] } });
+        for dropout in [json!(null), json!(0.0)] {
+            assert_eq!(repeatable(&model(dropout)), Ok(()));
+        }
+        assert!(repeatable(&model(json!(0.1))).unwrap_err().contains("dropout 0.1"));
     }
 }

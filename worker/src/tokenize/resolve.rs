@@ -1,27 +1,24 @@
 //! The tokenizer that transformers makes of a folder: tokenizer.json, and what the files beside it change about it.
 
+mod special;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokenizers::AddedToken;
 
 use super::class::{Class, Options};
-use super::readable::readable;
+use super::readable::{readable, repeatable};
 use crate::failure::Result;
 use crate::folder::Folder;
 use crate::model::settings;
+use special::id_in;
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
 const SPECIAL: &str = "special_tokens_map.json";
-const ADDED: &str = "added_tokens.json";
 const VOCABULARY: &str = "vocab.txt";
-
-/// Settings with the name of a special token (`SPECIAL_TOKENS_ATTRIBUTES`).
-const NAMED: &[&str] = &["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
-
-/// Lists of more special tokens; the second is the name since transformers 5.
-const MORE: &[&str] = &["additional_special_tokens", "extra_special_tokens"];
 
 /// A tokenizer as it is used.
 #[derive(Debug)]
@@ -40,6 +37,8 @@ pub struct Resolved {
     pub special: BTreeSet<String>,
     /// Those that have a setting of their own, such as `cls_token`, by its name.
     pub named: BTreeMap<&'static str, String>,
+    /// Those of them that the vocabulary lacks, in the order in which transformers appends them to it.
+    pub lacking: Vec<AddedToken>,
     /// A second text of a pair has token type 1.
     pub token_types: bool,
 }
@@ -60,7 +59,9 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
     let files = Files::read(folder)?;
     let class = files.class(hints)?;
     let mut json = files.tokenizer(class)?;
-    if class != Class::AsWritten {
+    if class == Class::AsWritten {
+        repeatable(&json).map_err(|why| folder.unsupported(TOKENIZER, why))?;
+    } else {
         files.rebuild(class, &mut json)?;
     }
     files.add_tokens(class, &mut json)?;
@@ -73,17 +74,16 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
         Some("left") => true,
         Some(other) => return Err(files.refuse(format!("truncation_side {other} is neither left nor right"))),
     };
-    // `max_len` is the older name.
-    let length = files.config.get("model_max_length").or_else(|| files.config.get("max_len")).and_then(Value::as_f64);
+    let (max_tokens, lacking) = (files.max_tokens()?, files.lacking(class, &json));
     Ok(Resolved {
         json,
-        // 1e30 stands for no limit.
-        max_tokens: length.filter(|length| (1.0..1e9).contains(length)).map(|length| length as usize),
+        max_tokens,
         cut_start,
         pads_start: files.config.get("padding_side").map_or(class.pads_start(), |side| side == "left"),
         special_is_text: files.flag("split_special_tokens")?.unwrap_or(false),
         special: files.special_names(class),
         named: files.named(class),
+        lacking,
         token_types: files.gives_token_types(class),
     })
 }
@@ -101,6 +101,7 @@ struct Truncation {
 pub fn resolve_alone(folder: &Folder) -> Result<Resolved> {
     let mut json: Value = folder.json(TOKENIZER)?;
     readable(&json).map_err(|why| folder.corrupt(TOKENIZER, why))?;
+    repeatable(&json).map_err(|why| folder.unsupported(TOKENIZER, why))?;
     let truncation: Option<Truncation> = serde_json::from_value(json["truncation"].clone())
         .map_err(|error| folder.corrupt(TOKENIZER, format!("truncation: {error}")))?;
     json["post_processor"] = Value::Null;
@@ -112,6 +113,7 @@ pub fn resolve_alone(folder: &Folder) -> Result<Resolved> {
         special_is_text: false,
         special: BTreeSet::new(),
         named: BTreeMap::new(),
+        lacking: Vec::new(),
         token_types: false,
     })
 }
@@ -143,6 +145,22 @@ impl<'a> Files<'a> {
             None | Some(Value::Null) => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
             Some(_) => Err(self.folder.corrupt(CONFIG, format!("{name} is neither true nor false"))),
+        }
+    }
+
+    /// Most tokens of a text, if the file has a limit. A number of a billion or more, such as 1e30, stands for none.
+    fn max_tokens(&self) -> Result<Option<usize>> {
+        // `max_len` is the older name.
+        let given = ["model_max_length", "max_len"].into_iter().find_map(|name| Some((name, self.config.get(name)?)));
+        match given {
+            None | Some((_, Value::Null)) => Ok(None),
+            Some((_, value)) if value.as_f64().is_some_and(|length| length >= 1e9) => Ok(None),
+            Some((name, value)) => match value.as_u64() {
+                Some(length @ 1..) => Ok(Some(length as usize)),
+                _ => {
+                    Err(self.folder.corrupt(CONFIG, format!("{name} is {value}; it must be a whole number from 1 on")))
+                }
+            },
         }
     }
 
@@ -215,25 +233,6 @@ impl<'a> Files<'a> {
         })
     }
 
-    /// The name of a special token: the file's, or else the class's.
-    fn special(&self, class: Class, setting: &str) -> Option<&str> {
-        match self.config.get(setting) {
-            Some(value) => content(value),
-            None => class.special_tokens().iter().find(|(name, _)| *name == setting).map(|(_, token)| *token),
-        }
-    }
-
-    /// The special tokens by their settings.
-    fn named(&self, class: Class) -> BTreeMap<&'static str, String> {
-        let named = |setting: &&'static str| Some((*setting, self.special(class, setting)?.to_owned()));
-        NAMED.iter().filter_map(named).collect()
-    }
-
-    fn special_names(&self, class: Class) -> BTreeSet<String> {
-        let more = MORE.iter().filter_map(|list| self.config.get(*list)?.as_array()).flatten().filter_map(content);
-        NAMED.iter().filter_map(|setting| self.special(class, setting)).chain(more).map(ToOwned::to_owned).collect()
-    }
-
     /// Puts the class's parts around the vocabulary.
     fn rebuild(&self, class: Class, json: &mut Value) -> Result<()> {
         let path = if self.folder.has(TOKENIZER) { TOKENIZER } else { VOCABULARY };
@@ -275,101 +274,6 @@ impl<'a> Files<'a> {
         }
         Ok(())
     }
-
-    /// Adds the special tokens that the files beside tokenizer.json name.
-    fn add_tokens(&self, class: Class, json: &mut Value) -> Result<()> {
-        let own = json.get("added_tokens").and_then(Value::as_array).cloned().unwrap_or_default();
-        let decoder = self.decoder(json)?;
-        // A class that is rebuilt takes the decoder's tokens instead of the file's; one that is not, over them.
-        let mut tokens = if class == Class::AsWritten || decoder.is_none() { own } else { Vec::new() };
-        for token in decoder.into_iter().flatten() {
-            put(&mut tokens, token, true);
-        }
-        let mut add = |token: Value| put(&mut tokens, token, class.special_tokens_are_plain());
-        let special = |content: &str, id: u64, lstrip: bool| {
-            json!({
-                "id": id, "content": content, "single_word": false, "lstrip": lstrip, "rstrip": false,
-                "normalized": false, "special": true,
-            })
-        };
-        for setting in NAMED {
-            // One that the vocabulary lacks could only be in a text, and no row of the model belongs to it.
-            if let Some(name) = self.special(class, setting)
-                && let Some(id) = id_in(json, name)
-            {
-                add(special(name, id, *setting == "mask_token" && class.mask_takes_space()));
-            }
-        }
-        for list in MORE {
-            for value in self.config.get(*list).and_then(Value::as_array).into_iter().flatten() {
-                let Some(name) = content(value) else { continue };
-                let Some(id) = id_in(json, name) else {
-                    return Err(self.refuse(format!("{list} has {name}, which {TOKENIZER} does not have")));
-                };
-                add(special(name, id, false));
-            }
-        }
-        tokens.sort_by_key(|token| token["id"].as_u64());
-        json["added_tokens"] = Value::Array(tokens);
-        Ok(())
-    }
-
-    /// The tokens of `added_tokens_decoder`, or of the older added_tokens.json, as tokenizer.json writes them.
-    fn decoder(&self, json: &Value) -> Result<Option<Vec<Value>>> {
-        let older: Option<Map<String, Value>> = self.folder.optional_json(ADDED)?;
-        let decoder = self.config.get("added_tokens_decoder").and_then(Value::as_object);
-        for (name, id) in older.iter().flatten() {
-            if id_in(json, name) != id.as_u64() {
-                let why = format!("{name} has id {id} there, and another or none in {TOKENIZER}");
-                return Err(self.folder.unsupported(ADDED, why));
-            }
-        }
-        let Some(decoder) = decoder else { return Ok(None) };
-        let token = |(id, value): (&String, &Value)| {
-            let name = content(value).unwrap_or_default();
-            if id_in(json, name).map(|own| own.to_string()).as_ref() != Some(id) {
-                return Err(
-                    self.refuse(format!("added_tokens_decoder gives {name} id {id}, and {TOKENIZER} another or none"))
-                );
-            }
-            let flag = |key: &str, default: bool| value.get(key).and_then(Value::as_bool).unwrap_or(default);
-            let special = flag("special", false);
-            Ok(json!({
-                "id": id_in(json, name), "content": name, "single_word": flag("single_word", false),
-                "lstrip": flag("lstrip", false), "rstrip": flag("rstrip", false),
-                "normalized": flag("normalized", !special), "special": special,
-            }))
-        };
-        decoder.iter().map(token).collect::<Result<Vec<_>>>().map(Some)
-    }
-}
-
-/// Adds a token; one that is there stays, unless it is to be replaced.
-fn put(tokens: &mut Vec<Value>, token: Value, replace: bool) {
-    match tokens.iter_mut().find(|own| own["content"] == token["content"]) {
-        Some(own) if replace => *own = token,
-        Some(_) => {}
-        None => tokens.push(token),
-    }
-}
-
-/// A special token is written as a string, or as an object with its flags.
-fn content(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value.get("content")?.as_str())
-}
-
-/// A token's id in the vocabulary, or among the added tokens.
-fn id_in(json: &Value, token: &str) -> Option<u64> {
-    let added = json.get("added_tokens").and_then(Value::as_array).into_iter().flatten();
-    let added = || added.clone().find(|own| own["content"] == token)?.get("id")?.as_u64();
-    match json.get("model")?.get("vocab")? {
-        Value::Object(vocab) => vocab.get(token).and_then(Value::as_u64),
-        Value::Array(vocab) => {
-            vocab.iter().position(|piece| piece.get(0).and_then(Value::as_str) == Some(token)).map(|id| id as u64)
-        }
-        _ => None,
-    }
-    .or_else(added)
 }
 
 /// The table of characters of a SentencePiece model, wherever the normalizer has it.

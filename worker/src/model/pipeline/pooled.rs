@@ -41,7 +41,7 @@ pub(super) fn modes(place: &Folder) -> Result<(Pooling, bool)> {
     let from_mode = match &config.pooling_mode {
         None => Vec::new(),
         Some(Value::String(name)) => vec![name.as_str()],
-        Some(Value::Array(names)) if names.iter().all(Value::is_string) => {
+        Some(Value::Array(names)) if !names.is_empty() && names.iter().all(Value::is_string) => {
             names.iter().filter_map(Value::as_str).collect()
         }
         Some(_) => return Err(place.corrupt(CONFIG, "pooling_mode is neither a name nor a list of names")),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::labels::Activation;
 use super::late;
@@ -84,7 +85,14 @@ pub(super) fn presets(folder: &Folder) -> Result<(Presets, SavedBy, Option<Strin
     if !folder.has(MODEL) {
         return Ok((presets, SavedBy::SentenceTransformer, None));
     }
-    let is_late = late::is_late(&folder.json(MODEL)?);
+    let raw: Map<String, Value> = folder.json(MODEL)?;
+    let is_late = late::is_late(&raw);
+    // The library takes null for a type of its own that it does not know, and builds other modules.
+    if raw.get("model_type").is_some_and(Value::is_null) {
+        return Err(
+            folder.unsupported(MODEL, "model_type is null; leave it out, or name the class that saved the folder")
+        );
+    }
     let special: &[Setting] = if is_late { settings::LATE } else { &[] };
     settings::check_in(folder, MODEL, &[special, settings::MODEL])?;
     let config: ModelConfig = folder.json(MODEL)?;
