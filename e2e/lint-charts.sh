@@ -25,6 +25,9 @@ render | grep -q 'resources: \[nodes\]' || { echo "the ClusterRole does not gran
 traced=$(render --set tracing.endpoint=http://otel:4317)
 grep -q -- '--otlp-traces-endpoint=http://otel:4317' <<<"$traced" && grep -q OTEL_EXPORTER_OTLP_TRACES_PROTOCOL <<<"$traced" || { echo "tracing.endpoint does not reach the operator" >&2; exit 1; }
 ! render | grep -q 'enable-trace' || { echo "the operator traces without being asked to" >&2; exit 1; }
+priced=$(render --set-json 'cost.prices=[{"gpu":"NVIDIA-L4","perGPU":0.21}]')
+grep -qF -- '--prices={\"currency\":\"USD\",\"rows\":[{\"gpu\":\"NVIDIA-L4\",\"perGPU\":0.21}]}' <<<"$priced" || { echo "cost.prices do not reach the operator" >&2; exit 1; }
+! render | grep -q -- '--prices' || { echo "the operator has prices without being given any" >&2; exit 1; }
 ! render --set imagee.tag=1 >/dev/null 2>&1 || { echo "values.schema.json lets a misspelt value pass" >&2; exit 1; }
 two=$(render --set replicas=2)
 [ "$(count PodDisruptionBudget <<<"$two")" = 1 ] && grep -q podAntiAffinity <<<"$two" || { echo "two operators have no budget, or may stand on one node" >&2; exit 1; }

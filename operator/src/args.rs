@@ -9,6 +9,7 @@ use belfry_traces::TraceArgs;
 use clap::{Parser, ValueEnum};
 use http::Uri;
 
+use crate::fleet::Prices;
 use crate::observe::WatchScope;
 use crate::scaling::ScalingArgs;
 use crate::upgrade::Policy;
@@ -51,6 +52,12 @@ pub struct Args {
     /// for a model that a staged upgrade moved, it moves no other; without this only readiness counts.
     #[arg(long, env = "BELFRY_PROMETHEUS_URL", value_parser = prometheus_url)]
     pub prometheus_url: Option<Uri>,
+
+    /// What an hour of CPU, memory and GPUs costs, as JSON: `{"currency": "USD", "rows": [{"gpu": "NVIDIA-L4", "capacityType":
+    /// "spot", "perGPU": 0.21, "perCore": 0.02, "perGiB": 0.003}]}`. The first row that fits a node counts. With it there are
+    /// series of what models cost.
+    #[arg(long, env = "BELFRY_PRICES", value_name = "JSON")]
+    pub prices: Option<Prices>,
 
     /// Namespaces whose models are served, with commas between them; all of them without this. With it a Role in each
     /// of them is enough.

@@ -8,10 +8,12 @@ use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics as contract;
 use belfry_crds::status::ChildState;
 
+mod prices;
 mod restarts;
 mod text;
 
 use crate::observe::{Cache, Place, PodRequests, View};
+pub use prices::Prices;
 use restarts::Restarts;
 use text::Family;
 
@@ -22,6 +24,7 @@ mod tests;
 struct Sources<'a> {
     places: &'a BTreeMap<String, Place>,
     restarts: &'a Restarts,
+    prices: Option<&'a Prices>,
 }
 
 type Write = fn(&mut Family, &View<'_>, &Sources<'_>);
@@ -58,6 +61,7 @@ const FAMILIES: &[(&Metric, Write)] = &[
     (&contract::MODEL_REQUESTED_GPUS.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.gpus));
     }),
+    (&contract::MODEL_COST.0, cost),
 ];
 
 /// The series about the models, and the counters that outlive a scrape.
@@ -65,13 +69,14 @@ pub struct Fleet {
     cache: Arc<Cache>,
     /// Restarts and failed loads, which only grow.
     pub restarts: Restarts,
+    prices: Option<Prices>,
 }
 
 impl Fleet {
-    /// Series about the models of that cache.
+    /// Series about the models of that cache; about their cost only with prices.
     #[must_use]
-    pub fn new(cache: Arc<Cache>) -> Arc<Self> {
-        Arc::new(Self { cache, restarts: Restarts::default() })
+    pub fn new(cache: Arc<Cache>, prices: Option<Prices>) -> Arc<Self> {
+        Arc::new(Self { cache, restarts: Restarts::default(), prices })
     }
 
     /// The exposition, one family after the other. Each is computed when it is asked for, so that what a slow reader has
@@ -87,7 +92,7 @@ impl Fleet {
         let families = FAMILIES.iter().map(move |(metric, write)| {
             let mut family = Family::new(**metric);
             let places = fleet.cache.nodes().places();
-            let sources = Sources { places: &places, restarts: &fleet.restarts };
+            let sources = Sources { places: &places, restarts: &fleet.restarts, prices: fleet.prices.as_ref() };
             fleet.cache.each(|view| write(&mut family, view, &sources));
             family.finish()
         });
@@ -173,13 +178,36 @@ fn info(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
 fn by_place(family: &mut Family, view: &View<'_>, sources: &Sources<'_>, of: fn(&PodRequests) -> f64) {
     let [namespace, name] = labels(view);
     let unknown = Place::default();
-    let mut sums = BTreeMap::<&Place, f64>::new();
-    for (node, pod) in view.pods.iter().filter_map(|pod| Some((pod.node.as_ref()?, pod))) {
-        *sums.entry(sources.places.get(&**node).unwrap_or(&unknown)).or_default() += of(&pod.requests);
-    }
-    for (place, sum) in sums {
+    for (place, sum) in sums(view, sources, &unknown, |_, requests| Some(of(requests))) {
         family.add(&[namespace, name, &place.zone, place.capacity.as_str(), &place.gpu], sum);
     }
+}
+
+/// One series for each place that has a price.
+fn cost(family: &mut Family, view: &View<'_>, sources: &Sources<'_>) {
+    let [namespace, name] = labels(view);
+    let Some(prices) = sources.prices else { return };
+    let unknown = Place::default();
+    for (place, sum) in sums(view, sources, &unknown, |place, requests| prices.of(place, requests)) {
+        family.add(&[namespace, name, &place.zone, place.capacity.as_str(), &place.gpu, prices.currency()], sum);
+    }
+}
+
+/// A sum over the scheduled pods of each place; a node that is not known has the place `unknown`.
+fn sums<'a>(
+    view: &View<'_>,
+    sources: &Sources<'a>,
+    unknown: &'a Place,
+    of: impl Fn(&Place, &PodRequests) -> Option<f64>,
+) -> BTreeMap<&'a Place, f64> {
+    let mut sums = BTreeMap::new();
+    for (node, pod) in view.pods.iter().filter_map(|pod| Some((pod.node.as_ref()?, pod))) {
+        let place = sources.places.get(&**node).unwrap_or(unknown);
+        if let Some(value) = of(place, &pod.requests) {
+            *sums.entry(place).or_default() += value;
+        }
+    }
+    sums
 }
 
 fn generation(number: Option<i64>) -> f64 {

@@ -49,7 +49,7 @@ async fn operate(args: Args, traces: Option<Arc<Traces>>) -> anyhow::Result<()> 
     let client = connect(metrics.requests()).await?;
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("can't listen on {}", args.listen))?;
     let (cache, drift) = (Arc::new(Cache::default()), Arc::new(Drift::new(args.settings())));
-    let fleet = Fleet::new(cache.clone());
+    let fleet = Fleet::new(cache.clone(), args.prices.clone());
     let probes = Arc::new(Probes {
         is_ready: AtomicBool::new(false),
         cache: cache.clone(),

@@ -40,6 +40,19 @@ pub struct Observability {
     /// Where the workers send a trace of each request. Default: nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracing: Option<Tracing>,
+    /// What the model may cost. Default: no alert about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
+}
+
+/// What the model may cost. The operator needs prices for it: `cost.prices` of its chart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// What the model's pods may cost in a month of 730 hours, in the currency of the operator's prices, as a string: "250" or
+    /// "99.90". InferenceCostBudgetBurn rings when they cost a fifth more at the rate of six hours.
+    #[schemars(length(max = 12), regex(pattern = r"^(0\.(0[1-9]|[1-9][0-9]?)|[1-9][0-9]{0,8}(\.[0-9]{1,2})?)$"))]
+    pub monthly_budget: String,
 }
 
 /// Where the workers send a trace of each request. For Belfry's own worker, vLLM and TEI; another engine takes its

@@ -46,7 +46,7 @@ fn node(cache: &Arc<Cache>, name: &str, labels: &Value) {
 }
 
 fn scrape(cache: &Arc<Cache>) -> String {
-    Fleet::new(cache.clone()).families().collect()
+    Fleet::new(cache.clone(), None).families().collect()
 }
 
 /// The value of the one series with that name and those labels.
@@ -107,6 +107,21 @@ fn replicas_are_counted_and_paid_for_by_the_place_of_their_nodes() {
 }
 
 #[test]
+fn pods_on_nodes_with_a_price_cost_what_they_request() {
+    let cache = cache_with("minilm", &json!({}), &Value::Null);
+    node(&cache, "n1", &json!({"nvidia.com/gpu.product": "L4"}));
+    for (name, node) in [("p1", Some("n1")), ("p2", Some("n1")), ("p3", Some("without-a-price")), ("p4", None)] {
+        cache.pod_seen(&key("minilm"), &pod(name, node, &json!({})));
+    }
+    let prices = r#"{"currency": "EUR", "rows": [{"gpu": "L4", "perGPU": 0.5, "perCore": 0.25}]}"#;
+    let text: String = Fleet::new(cache.clone(), Some(prices.parse().unwrap())).families().collect();
+    let of = r#"{namespace="search",model="minilm",zone="",capacity_type="unknown",gpu="L4",currency="EUR"}"#;
+    assert_eq!(value(&text, &format!("belfry_model_cost_per_hour{of}")), Some(2.0 * (0.5 + 1.5 * 0.25)));
+    assert_eq!(family(&text, "belfry_model_cost_per_hour").len(), 1, "{text}");
+    assert!(family(&scrape(&cache), "belfry_model_cost_per_hour").is_empty(), "a cost without prices");
+}
+
+#[test]
 fn what_became_of_the_objects_and_of_the_specification_has_series() {
     let child =
         |kind: &str, state: &str| json!({"group": "", "kind": kind, "name": "minilm", "hash": "h", "state": state});
@@ -129,7 +144,7 @@ fn what_became_of_the_objects_and_of_the_specification_has_series() {
 #[test]
 fn a_model_that_is_gone_leaves_no_series() {
     let cache = cache_with("stays", &json!({}), &Value::Null);
-    let fleet = Fleet::new(cache.clone());
+    let fleet = Fleet::new(cache.clone(), None);
     add(&cache, "goes", &json!({}), &Value::Null);
     for name in ["stays", "goes"] {
         cache.pod_seen(&key(name), &pod("p", Some("n"), &json!({})));
@@ -153,7 +168,8 @@ fn every_family_of_the_contract_about_models_is_exposed_with_its_own_labels() {
     });
     let status = json!({"replicas": 0, "readyReplicas": 0, "conditions": [condition]});
     let cache = cache_with("minilm", &json!({}), &status);
-    let fleet = Fleet::new(cache.clone());
+    let prices = r#"{"currency": "USD", "rows": [{"perCore": 0.03}]}"#.parse().unwrap();
+    let fleet = Fleet::new(cache.clone(), Some(prices));
     cache.pod_seen(&key("minilm"), &pod("p", Some("n"), &json!({})));
     fleet.restarts.observe(key("minilm"), &cache.observed(&key("minilm")).unwrap().pods);
     cache.model_undecodable(&key("odd"));

@@ -35,6 +35,8 @@ pub struct ValidMonitoring {
     pub routing: Option<ValidRouting>,
     /// Where the workers send their traces.
     pub tracing: Option<Tracing>,
+    /// What the pods may cost in a month, as the specification writes it: "99.90".
+    pub monthly_budget: Option<String>,
 }
 
 /// A service level objective over 30 days.

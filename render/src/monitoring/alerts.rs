@@ -7,6 +7,7 @@ pub(super) mod autoscaler_blind;
 pub(super) mod autoscaler_maxed_out;
 pub(super) mod capacity_degraded;
 pub(super) mod connections_saturated;
+pub(super) mod cost_budget_burn;
 pub(super) mod error_budget_burn;
 pub(super) mod gpu_failed;
 pub(super) mod gpu_memory_near_limit;
@@ -77,6 +78,7 @@ pub const fn alerts() -> &'static [Alert] {
         gpu_memory_near_limit::ALERT,
         autoscaler_blind::ALERT,
         autoscaler_maxed_out::ALERT,
+        cost_budget_burn::ALERT,
         rules_not_loaded::ALERT,
         operator_down::ALERT,
         operator_no_leader::ALERT,

@@ -16,6 +16,8 @@ pub enum Category {
     Saturation,
     /// Prometheus does not get the series that it should.
     Telemetry,
+    /// The model costs more than it may.
+    Cost,
 }
 
 impl Category {

@@ -57,6 +57,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
         dashboard_labels: dashboard.enabled.unwrap_or(true).then_some(dashboard_labels),
         routing,
         tracing: spec.tracing,
+        monthly_budget: spec.cost.map(|cost| cost.monthly_budget),
     })
 }
 

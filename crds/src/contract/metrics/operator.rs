@@ -41,6 +41,9 @@ metrics! {
         "Sum of the memory requests of scheduled worker pods."
     OperatorAboutModels Gauge MODEL_REQUESTED_GPUS = "belfry_model_requested_gpus" ["GPUs"] (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU);
         "Sum of the NVIDIA GPUs that scheduled worker pods request."
+    OperatorAboutModels Gauge MODEL_COST = "belfry_model_cost_per_hour" ["currency"]
+        (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU, one_per("currency", "process"));
+        "What the scheduled worker pods cost in an hour: their requests at the operator's prices. Pods on nodes without a price are not in it; without prices there are no series."
 
     Operator Counter RECONCILES = "belfry_operator_reconcile_total" ["reconciles"]
         (closed("outcome", RECONCILE_OUTCOMES));

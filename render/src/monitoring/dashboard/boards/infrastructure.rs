@@ -14,7 +14,7 @@ const PLACE: &[&str] = &["zone", "capacity_type", "gpu"];
 const EACH: &str = "{{namespace}}/{{model}}";
 
 pub(super) fn rows(series: &SeriesOf) -> Vec<Row> {
-    vec![nodes(series), containers(series), gpus(series)]
+    vec![nodes(series), cost(series), containers(series), gpus(series)]
 }
 
 fn nodes(series: &SeriesOf) -> Row {
@@ -34,6 +34,42 @@ fn nodes(series: &SeriesOf) -> Row {
                 .query(EACH, requested(&metrics::MODEL_REQUESTED_MEMORY)),
             Panel::stacked("Requested GPUs by model", "short", "GPUs that worker pods hold of their nodes, used or not.")
                 .query(EACH, requested(&metrics::MODEL_REQUESTED_GPUS)),
+        ],
+    }
+}
+
+fn cost(series: &SeriesOf) -> Row {
+    let hourly = sum_by(&["namespace", "model"], PLACE, series.gauge(&metrics::MODEL_COST));
+    let tokens = by_model("sum", series.counter(&metrics::TOKENS).rate(RATE));
+    let places = &["namespace", "model", "zone", "capacity_type", "gpu"];
+    let placed = by("max", places, series.gauge(&metrics::MODEL_PLACED));
+    let priced = by("max", places, series.gauge(&metrics::MODEL_COST));
+    Row {
+        title: "Cost, where the operator has prices",
+        panels: vec![
+            Panel::stacked(
+                "Cost of an hour by model",
+                "none",
+                "What the pods request, at the operator's prices, in its currency.",
+            )
+            .query(EACH, format!("topk(20, {hourly})")),
+            Panel::lines(
+                "Cost of a million tokens",
+                "none",
+                "At the present cost and throughput, of models that answer.",
+            )
+            .query(EACH, format!("topk(20, {hourly} / ({tokens} * 3600 / 1e6 > 0))")),
+            Panel::number("Cost of a month", "none", "Of all these models, at the present rate, for 730 hours.")
+                .size(4, 8)
+                .query("", format!("sum({hourly}) * 730")),
+            Panel::number(
+                "Pods without a price",
+                "none",
+                "Worker pods on nodes that no row of the prices fits. They are in no cost.",
+            )
+            .size(4, 8)
+            .thresholds(&[(1.0, "yellow")])
+            .now("", format!("sum({placed} unless {priced}) or vector(0)")),
         ],
     }
 }
