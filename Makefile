@@ -112,7 +112,7 @@ bench-alerts: target cluster install ## Play faults in real pods, and measure wh
 
 .PHONY: bench-telemetry
 bench-telemetry: ROUNDS ?= 12
-bench-telemetry: target libtorch model ## Measure what logs, scrapes and viewers cost a worker, beside one without them, in ROUNDS=12
+bench-telemetry: target libtorch model ## Measure what telemetry costs a worker, beside one without it, also where its listeners fail, in ROUNDS=12
 	@ROUNDS=$(ROUNDS) worker/clients/telemetry.sh
 
 # Words in the names of tests that write files; a test holds them against the sources. The hashes in invariants.rs are none of

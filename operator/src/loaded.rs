@@ -37,7 +37,6 @@ pub type Identities = BTreeMap<String, Identity>;
 pub struct Loaded {
     scraper: Scraper,
     trigger: Triggers,
-    port: u16,
     models: Mutex<BTreeMap<ModelKey, BTreeMap<Container, Answer>>>,
 }
 
@@ -54,7 +53,7 @@ impl Loaded {
     /// Knows nothing yet. Answers ask for a pass by the trigger.
     #[must_use]
     pub fn new(trigger: Triggers) -> Arc<Self> {
-        Arc::new(Self { scraper: Scraper::default(), trigger, port: PORT, models: Mutex::default() })
+        Arc::new(Self { scraper: Scraper::default(), trigger, models: Mutex::default() })
     }
 
     /// What the model's pods said; `None` while an answer is awaited. Asks those that are ready and were not asked yet. One
@@ -77,7 +76,8 @@ impl Loaded {
                 Some(Answer::Silent(since)) if now.duration_since(*since) < PATIENCE => {}
                 Some(Answer::Silent(_)) | None => {
                     answers.insert(container.clone(), Answer::Asked);
-                    let question = Arc::clone(self).ask(key.clone(), container, SocketAddr::new(address, self.port));
+                    let address = SocketAddr::new(address, pod.metrics_port.unwrap_or(PORT));
+                    let question = Arc::clone(self).ask(key.clone(), container, address);
                     drop(tokio::spawn(question));
                     is_complete = false;
                 }
@@ -153,39 +153,40 @@ mod tests {
         port
     }
 
-    fn pod(name: &str, restarts: i32) -> PodReport {
-        PodReport { restarts, address: Some("127.0.0.1".parse().unwrap()), ..PodReport::ready(name) }
+    fn pod(name: &str, restarts: i32, port: u16) -> PodReport {
+        let address = Some("127.0.0.1".parse().unwrap());
+        PodReport { restarts, address, metrics_port: Some(port), ..PodReport::ready(name) }
     }
 
     fn key() -> ModelKey {
         ModelKey { namespace: "search".into(), name: "minilm".into() }
     }
 
-    fn asking(port: u16) -> (Arc<Loaded>, mpsc::UnboundedReceiver<Trigger>) {
+    fn asking() -> (Arc<Loaded>, mpsc::UnboundedReceiver<Trigger>) {
         let (trigger, triggers) = mpsc::unbounded_channel();
-        let loaded = Loaded { scraper: Scraper::default(), trigger, port, models: Mutex::default() };
+        let loaded = Loaded { scraper: Scraper::default(), trigger, models: Mutex::default() };
         (Arc::new(loaded), triggers)
     }
 
     #[tokio::test]
     async fn a_ready_worker_is_asked_once_and_its_answer_leads_to_a_pass() {
-        let (loaded, mut triggers) = asking(serve(LINE).await);
-        assert_eq!(loaded.of(&key(), &[pod("a", 0)]), None);
-        assert_eq!(loaded.of(&key(), &[pod("a", 0)]), None, "the answer is awaited");
+        let (port, (loaded, mut triggers)) = (serve(LINE).await, asking());
+        assert_eq!(loaded.of(&key(), &[pod("a", 0, port)]), None);
+        assert_eq!(loaded.of(&key(), &[pod("a", 0, port)]), None, "the answer is awaited");
         assert_eq!(triggers.recv().await.unwrap().cause, Cause::WorkerAnswered);
         let identity = Identity { digest: "ab".into(), revision: "c9".into() };
-        assert_eq!(loaded.of(&key(), &[pod("a", 0)]), Some(Identities::from([("a".into(), identity)])));
+        assert_eq!(loaded.of(&key(), &[pod("a", 0, port)]), Some(Identities::from([("a".into(), identity)])));
         assert!(triggers.try_recv().is_err(), "one question, one answer");
     }
 
     #[tokio::test]
     async fn a_worker_that_was_started_again_is_asked_again_and_one_that_is_gone_is_forgotten() {
-        let (loaded, mut triggers) = asking(serve(LINE).await);
-        loaded.of(&key(), &[pod("a", 0)]);
+        let (port, (loaded, mut triggers)) = (serve(LINE).await, asking());
+        loaded.of(&key(), &[pod("a", 0, port)]);
         triggers.recv().await.unwrap();
-        assert_eq!(loaded.of(&key(), &[pod("a", 1)]), None);
+        assert_eq!(loaded.of(&key(), &[pod("a", 1, port)]), None);
         triggers.recv().await.unwrap();
-        assert_eq!(loaded.of(&key(), &[pod("a", 1)]).unwrap().len(), 1);
+        assert_eq!(loaded.of(&key(), &[pod("a", 1, port)]).unwrap().len(), 1);
         assert_eq!(loaded.of(&key(), &[]), Some(Identities::new()));
         loaded.forget(&key());
         assert!(loaded.models.lock().is_empty());
@@ -193,18 +194,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_pod_that_is_not_ready_is_not_asked() {
-        let (loaded, mut triggers) = asking(serve(LINE).await);
-        let loading = PodReport { is_ready: false, ..pod("a", 0) };
+        let (port, (loaded, mut triggers)) = (serve(LINE).await, asking());
+        let loading = PodReport { is_ready: false, ..pod("a", 0, port) };
         assert_eq!(loaded.of(&key(), &[loading]), Some(Identities::new()));
         assert!(loaded.models.lock()[&key()].is_empty() && triggers.try_recv().is_err());
     }
 
     #[tokio::test]
     async fn a_worker_that_says_nothing_of_its_model_is_left_out_and_not_asked_at_every_pass() {
-        let (loaded, mut triggers) = asking(serve("up 1\n").await);
-        assert_eq!(loaded.of(&key(), &[pod("a", 0)]), None);
+        let (port, (loaded, mut triggers)) = (serve("up 1\n").await, asking());
+        assert_eq!(loaded.of(&key(), &[pod("a", 0, port)]), None);
         triggers.recv().await.unwrap();
-        assert_eq!(loaded.of(&key(), &[pod("a", 0)]), Some(Identities::new()));
+        assert_eq!(loaded.of(&key(), &[pod("a", 0, port)]), Some(Identities::new()));
         assert!(triggers.try_recv().is_err());
     }
 

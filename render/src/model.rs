@@ -83,6 +83,15 @@ impl ValidModel {
         (!is_scaled).then_some(self.replicas)
     }
 
+    /// The port of a pod's metrics, where they have one of their own.
+    #[must_use]
+    pub fn metrics_port(&self) -> Option<i32> {
+        match &self.engine {
+            None => self.monitoring.port,
+            Some(engine) => (engine.metrics_port != engine.http_port).then_some(engine.metrics_port),
+        }
+    }
+
     /// Whether a new model with the same specification would get different pods.
     #[must_use]
     pub fn is_behind(&self) -> bool {

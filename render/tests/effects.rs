@@ -213,6 +213,7 @@ fn specifications() -> Vec<(String, Value)> {
         }
         full["model"].as_object_mut().unwrap().remove("servedNames");
         full["observability"].as_object_mut().unwrap().remove("slos");
+        full["observability"]["monitor"].as_object_mut().unwrap().remove("port");
         match *engine {
             "VLLM" => {}
             "TEI" => full["observability"]["tracing"] = json!({"endpoint": "http://otel:4317"}),
@@ -281,6 +282,15 @@ fn what_an_engine_is_not_given_is_refused_by_name() {
         let problems = checked(&spec).expect_err(field);
         assert!(problems.iter().any(|problem| problem.starts_with(&format!("{field}: "))), "{problems:?}");
     }
+    for (type_, cure) in [("VLLM", "remove it"), ("Triton", "use spec.engine.ports.metrics")] {
+        let mut spec = spec(engine(type_, json!({})), pvc(&[]));
+        spec["observability"] = json!({"monitor": {"port": 9090}});
+        let problems = checked(&spec).expect_err(type_);
+        assert!(
+            problems[0].starts_with("spec.observability.monitor.port: ") && problems[0].ends_with(cure),
+            "{problems:?}"
+        );
+    }
     let traced = |type_: &str, more: Value| {
         let mut tracing = json!({"endpoint": "http://otel:4317"});
         tracing.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -327,6 +337,11 @@ fn a_setting_that_would_do_nothing_is_refused_by_name() {
         (
             json!({"network": {"networkPolicy": {"prometheusNamespace": "monitoring"}}}),
             "spec.network.networkPolicy.prometheusNamespace: ",
+        ),
+        (arguments(&["--metrics-listen=[::]:9090"]), "spec.podTemplate.extraArgs[0]: --metrics-listen would"),
+        (
+            json!({"observability": {"monitor": {"port": 8080}}}),
+            "spec.observability.monitor.port: requests have port 8080",
         ),
         (arguments(&["--enable-trace"]), "spec.podTemplate.extraArgs[0]: --enable-trace would"),
         (tracing(json!({"endpoint": "https://otel:4317"})), "spec.observability.tracing.endpoint: the worker speaks"),

@@ -27,6 +27,7 @@ const ADDED: &[&str] = &[
     "/podTemplate/runAsUser",
     "/observability/tracing",
     "/quality",
+    "/observability/monitor/port",
 ];
 
 /// The pod template of a model under a revision, without the fields that came later.

@@ -3,8 +3,9 @@
     telemetry.py WORKER BELFRY MODEL OUT [ROUNDS]
 
 WORKER and BELFRY are the binaries, MODEL the folder of all-MiniLM-L6-v2, OUT the file for the measurements. Two workers run side by side.
-One has all telemetry on: a line of JSON for each request, its spans for a collector, a scrape a second, and ten viewers of its live status. The other logs nothing, and
-is not watched. Callers ask one and then the other, in rounds of four seconds, so that whatever else the machine does meets both.
+One has all telemetry on: a line of JSON for each request, its spans for a collector, a scrape of OpenMetrics a second, and ten viewers of its live status. The other
+logs nothing, and is not watched. Callers ask one and then the other, in rounds of four seconds, so that whatever else the machine does meets both. Then the
+same, in rounds of two seconds, with workers whose log, collector or viewers are broken (broken.py).
 """
 import http.client
 import json
@@ -19,13 +20,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
+from broken import FAULTS, starter
 from collector import Collector
 from top import Terminal
-from viewers import Viewers, share
+from viewers import Viewers, cpu, share
 from worker import Worker
 
 CALLERS = 4
 SECONDS = 4.0
+SECONDS_BROKEN = 2.0
+
+# Prometheus drops a scrape with more (SAMPLE_LIMIT in render/src/children/service_monitor.rs).
+MOST_SERIES = 2000
+
+# As Prometheus 3 asks.
+OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0;q=0.7,text/plain;version=0.0.4;q=0.4,*/*;q=0.3"}
 BODY = json.dumps({"inputs": "the quick brown fox jumps over the lazy dog and then sleeps in the sun for a while " * 2})
 HEADERS = {
     "content-type": "application/json",
@@ -44,10 +53,10 @@ def ask(port, end, latencies):
     connection.close()
 
 
-def load(worker):
-    """Requests of one round: how many a second, and how long each took."""
+def load(worker, seconds=SECONDS):
+    """Requests of one round: how many a second, and how long each took. One that is not answered with 200 ends its caller."""
     latencies, began = [], time.perf_counter()
-    callers = [threading.Thread(target=ask, args=(worker.port, began + SECONDS, latencies)) for _ in range(CALLERS)]
+    callers = [threading.Thread(target=ask, args=(worker.port, began + seconds, latencies)) for _ in range(CALLERS)]
     for caller in callers:
         caller.start()
     for caller in callers:
@@ -55,11 +64,22 @@ def load(worker):
     return len(latencies) / (time.perf_counter() - began), latencies
 
 
+def scraped(url):
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/metrics", headers=OPENMETRICS), timeout=5) as answer:
+        assert answer.headers["content-type"].startswith("application/openmetrics-text")
+        return answer.read().decode()
+
+
 def scrape(worker):
     began = time.perf_counter()
-    status, text = worker.get("/metrics")
-    assert status == 200 and "inference_requests_total" in text
-    return time.perf_counter() - began
+    text = scraped(worker.url)
+    took = time.perf_counter() - began
+    assert text.endswith("# EOF\n") and "inference_requests_total" in text
+    return took
+
+
+def series(worker):
+    return sum(not line.startswith("#") for line in scraped(worker.url).splitlines())
 
 
 def lost(worker):
@@ -91,8 +111,7 @@ def watch(url, ready, ends):
     with Viewers(SimpleNamespace(url=url), 10):
         ready.set()
         while not ends.wait(1.0):
-            with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
-                answer.read()
+            scraped(url)
 
 
 class Watchers:
@@ -121,22 +140,66 @@ def measurement(metric, unit, ours, reference=None, target=None, holds=None):
     return {"metric": metric, "unit": unit, "ours": ours, "reference": reference, "ratio": ratio, "target": target, "holds": holds}
 
 
-def compare(on, off, rounds):
-    rates, latencies = {on: [], off: []}, {on: [], off: []}
+def interleaved(one, other, rounds, seconds, around=lambda worker: nullcontext()):
+    """Requests a second of each worker, how long its requests took, and the CPU time of one in seconds, which the machine's other work changes least."""
+    rates, latencies, used = {one: [], other: []}, {one: [], other: []}, {one: 0.0, other: 0.0}
     for number in range(rounds):
         # Who is first changes: the second of two rounds may find the machine warmer.
-        for worker in [on, off] if number % 2 else [off, on]:
-            with Watchers(on) if worker is on else nullcontext():
-                rate, took = load(worker)
+        for worker in [one, other] if number % 2 else [other, one]:
+            with around(worker):
+                before = cpu(worker.process.pid)
+                rate, took = load(worker, seconds)
+                used[worker] += cpu(worker.process.pid) - before
             rates[worker].append(rate)
             latencies[worker] += took
-    sums = {worker: statistics.mean(of) for worker, of in rates.items()}
+    means = {worker: statistics.mean(of) for worker, of in rates.items()}
+    return means, latencies, {worker: used[worker] / max(len(latencies[worker]), 1) for worker in used}
+
+
+def compare(on, off, rounds):
+    around = lambda worker: Watchers(on) if worker is on else nullcontext()
+    sums, latencies, used = interleaved(on, off, rounds, SECONDS, around)
     lost = 1 - sums[on] / sums[off]
     yield measurement("requests a second", "1/s", sums[on], sums[off], "at most 2 % fewer", lost < 0.02)
+    yield measurement("CPU of a request", "ms", used[on] * 1000, used[off] * 1000)
     for percent, target in [(50, None), (99, 1.05)]:
         ours, reference = (percentile(latencies[worker], percent) * 1000 for worker in [on, off])
         words = "at most 5 % more" if target else None
         yield measurement(f"latency, p{percent}", "ms", ours, reference, words, target and ours < reference * target)
+
+
+def broken(binary, folder, off, rounds):
+    for name, fault in FAULTS:
+        with fault(starter(binary, folder)) as worker:
+            worker.ready(), load(worker, SECONDS_BROKEN)
+            sums, latencies, used = interleaved(worker, off, rounds, SECONDS_BROKEN)
+        slower = percentile(latencies[worker], 99) / percentile(latencies[off], 99)
+        for word, holds, ours, reference, unit, target in [
+            ("requests a second", sums[worker] > 0.98 * sums[off], sums[worker], sums[off], "1/s", "at most 2 % fewer"),
+            ("latency, p99", slower < 1.05, *(percentile(latencies[one], 99) * 1000 for one in [worker, off]), "ms", "at most 5 % more"),
+        ]:
+            yield measurement(f"{name}: {word}", unit, ours, reference, target, holds)
+        yield measurement(f"{name}: CPU of a request", "ms", used[worker] * 1000, used[off] * 1000)
+
+
+def odd(worker):
+    """Requests that no other is like: what they make up must not become a label."""
+    connection = http.client.HTTPConnection("127.0.0.1", worker.port)
+    for number in range(200):
+        for path, body in [(f"/{number}", ""), ("/embed", f'{{"inputs": {number}}}'), ("/v1/embeddings", f'{{"model": "m{number}", "input": "x"}}')]:
+            headers = HEADERS | {"x-request-id": f"odd{number}", "user-agent": f"odd{number}"}
+            connection.request("POST", path, body, headers)
+            connection.getresponse().read()
+    connection.close()
+
+
+def bounded(on):
+    odd(on)
+    before = series(on)
+    odd(on)
+    yield measurement("series of a model's worker", "series", before, None, f"at most {MOST_SERIES}", before <= MOST_SERIES)
+    more = series(on) - before
+    yield measurement("series that 600 requests add that differ in all", "series", more, None, "none", more == 0)
 
 
 def watched(on, belfry, seconds):
@@ -155,8 +218,6 @@ def watched(on, belfry, seconds):
         top = share(terminal.process(), seconds)
         terminal.keys("q")
     yield measurement("CPU of belfry top", "% of a core", top, None, "< 5 %", top < 5)
-    lines = [line for line in on.get("/metrics")[1].splitlines() if line and not line.startswith("#")]
-    yield measurement("series of a worker", "series", len(lines))
 
 
 def table(measurements):
@@ -182,10 +243,12 @@ def main():
         on = Worker(binary, Path(minilm), "minilm", *flags, stdout=log)
         with collector, on, Worker(binary, Path(minilm), "minilm", "--log", "off") as off:
             on.ready(), off.ready(), load(on), load(off)
-            measurements = [*compare(on, off, rounds), *watched(on, belfry, 10.0)]
+            measurements = [*compare(on, off, rounds), *watched(on, belfry, 10.0), *bounded(on)]
             dropped = [line for line in on.get("/metrics")[1].splitlines() if line.startswith("inference_log_lines_dropped_total ")]
             assert dropped == ["inference_log_lines_dropped_total 0"], dropped
             assert lost(on) == 0, "the collector did not take every span"
+            on.process.kill()
+            measurements += broken(binary, Path(minilm), off, rounds)
     print(f"Processor: {processor()}\n{table(measurements)}")
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     Path(out).write_text(json.dumps(measurements, indent=2) + "\n")

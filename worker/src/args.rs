@@ -29,6 +29,9 @@ pub struct Args {
     /// Address to listen on
     #[arg(long, default_value_t = SocketAddr::from(([0, 0, 0, 0], PORT)))]
     pub listen: SocketAddr,
+    /// Address of a port for the metrics alone; without it they are at /metrics of --listen
+    #[arg(long, env = env::METRICS_LISTEN, value_name = "ADDRESS")]
+    pub metrics_listen: Option<SocketAddr>,
     /// Name that requests and responses use for the model; by default the folder's or the repository's
     #[arg(long, env = env::SERVED_NAME)]
     pub served_name: Option<String>,

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
+use belfry_crds::contract::METRICS_PATH;
 
 pub(crate) use self::access::AUDIT;
 pub use self::access::Access;
@@ -45,9 +46,22 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// All routes of the worker, for those who have access.
 pub fn guarded(app: Arc<App>, access: Access) -> Router {
+    of(ROUTES.iter(), app, access)
+}
+
+/// The same without the metrics, which have a port of their own.
+pub fn without_metrics(app: Arc<App>, access: Access) -> Router {
+    of(ROUTES.iter().filter(|route| route.path != METRICS_PATH), app, access)
+}
+
+/// The metrics alone.
+pub fn only_metrics(app: Arc<App>) -> Router {
+    of(ROUTES.iter().filter(|route| route.path == METRICS_PATH), app, Access::default())
+}
+
+fn of<'a>(routes: impl Iterator<Item = &'a Route>, app: Arc<App>, access: Access) -> Router {
     let access = (Arc::clone(&app), Arc::new(access));
-    ROUTES
-        .iter()
+    routes
         .fold(Router::new(), |router, route| router.route(route.path, route.make()))
         .fallback(async || body(StatusCode::NOT_FOUND, "not_found", "there is no such route", None))
         .method_not_allowed_fallback(async || {

@@ -1,6 +1,7 @@
 //! The process: bind, load beside the listener, serve, end.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -21,13 +22,14 @@ use crate::batch::Packed;
 use crate::device::{Device, own_this_thread};
 use crate::engine::Engine;
 use crate::failure::failure;
-use crate::http::{AUDIT, Access, guarded};
+use crate::http::{AUDIT, Access, guarded, without_metrics};
 use crate::lane::lane;
 use crate::lifecycle::State;
 use crate::load::{Loaded, load, manifest};
 use crate::metrics::{ModelInfo, unix};
 use crate::model::engine::TorchEngine;
 use crate::quality::baseline;
+use crate::server::Listeners;
 use crate::signals::Signals;
 use crate::state::App;
 use crate::tokenize::Tokenizer;
@@ -118,11 +120,15 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
     app.metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION"), device::VERSION, cpu::isa()]).set(1.0);
     runtime.block_on(async {
         // The listener is bound before anything is loaded, so that probes get an answer and not a refused connection.
-        let listener = TcpListener::bind(args.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}; choose another --listen", args.listen))?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        tracing::info!(%address, threads, version = env!("CARGO_PKG_VERSION"), "Listening");
+        let requests = listen("--listen", args.listen).await?;
+        let metrics = match args.metrics_listen {
+            Some(address) => Some(listen("--metrics-listen", address).await?),
+            None => None,
+        };
+        let at = |listener: &TcpListener| listener.local_addr().map_err(|error| error.to_string());
+        let (address, metrics_address) = (at(&requests)?, metrics.as_ref().map(at).transpose()?);
+        let metrics_address = metrics_address.map(tracing::field::display);
+        tracing::info!(%address, metrics_address, threads, version = env!("CARGO_PKG_VERSION"), "Listening");
         let signals = Signals::new().map_err(|error| error.to_string())?;
         if let Some(library) = args.gpus.library(args.compute.device) {
             gpu::start(&app.metrics.gpus, library, args.compute.device == DeviceArg::Cuda);
@@ -135,9 +141,10 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         }
         let (stop, stopped) = oneshot::channel();
         let shutdown = async { drop(stopped.await) };
-        let router = guarded(Arc::clone(&app), access);
+        let routes = if metrics.is_some() { without_metrics } else { guarded };
+        let (listeners, router) = (Listeners { requests, metrics }, routes(Arc::clone(&app), access));
         tokio::select! {
-            () = server::serve(Arc::clone(&app), listener, router, (args.lifecycle.clone(), args.connections.clone()), shutdown) => {}
+            () = server::serve(Arc::clone(&app), listeners, router, (args.lifecycle.clone(), args.connections.clone()), shutdown) => {}
             () = signals.second(stop) => {
                 tracing::warn!("Second signal, ending now");
                 native::exit_now(SECOND_SIGNAL_STATUS);
@@ -150,6 +157,12 @@ fn start(args: &Args, began: Instant) -> Result<(), String> {
         app.end_traces();
         Ok(())
     })
+}
+
+/// Binds a listener, which a flag gives the address of.
+async fn listen(flag: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| format!("cannot listen on {address}: {error}; choose another {flag}"))
 }
 
 /// Starts the thread that loads the model, owns it, and drops it. The returned channel is disconnected when the thread

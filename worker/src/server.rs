@@ -3,6 +3,7 @@
 mod watched;
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,12 +27,16 @@ use tower::ServiceExt;
 use self::watched::{Patience, Phases, Watched};
 use crate::args::{Connections, LifecycleArgs};
 use crate::error::body;
+use crate::http::only_metrics;
 use crate::lifecycle::State;
 use crate::state::App;
 
 /// Most headers of a request, and most bytes of its head.
 const HEADERS_LIMIT: usize = 64;
 const HEAD_BYTES_LIMIT: usize = 64 * 1024;
+
+/// Most connections at the port of the metrics, where they have one.
+const METRICS_CONNECTIONS: usize = 64;
 
 /// Longest time from the first byte of a head to its end.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,22 +72,39 @@ pub enum Admission {
     Crowded,
 }
 
+/// Where connections come from.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Requests and probes, and metrics where they have no port of their own.
+    pub requests: TcpListener,
+    /// The metrics' own port.
+    pub metrics: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(requests: TcpListener) -> Self {
+        Self { requests, metrics: None }
+    }
+}
+
 /// Serves until `shutdown` ends, and then until everything that was accepted is answered or the drain's time is over.
-/// The caller passes both the listener and the shutdown, so that a test can drain without a process.
+/// The caller passes both the listeners and the shutdown, so that a test can drain without a process. Scrapes are answered until the end.
 pub async fn serve(
     app: Arc<App>,
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     router: Router,
     (times, limits): (LifecycleArgs, Connections),
     shutdown: impl Future<Output = ()>,
 ) {
-    let server = Server {
-        callers: Arc::new(Semaphore::new(limits.max_connections)),
-        reserved: Arc::new(Semaphore::new(RESERVED)),
-        patience: Patience { idle: limits.keep_alive(), head: HEAD_TIMEOUT },
-        ending: watch::Sender::new(()),
-        app: Arc::clone(&app),
-        router,
+    let Listeners { requests, metrics } = listeners.into();
+    let patience = Patience { idle: limits.keep_alive(), head: HEAD_TIMEOUT };
+    let server = Server::new(&app, router, limits.max_connections, patience);
+    let scraped = Server::new(&app, only_metrics(Arc::clone(&app)), METRICS_CONNECTIONS, patience);
+    let scrapes = async {
+        match &metrics {
+            Some(listener) => scraped.accept(listener).await,
+            None => pending().await,
+        }
     };
     app.metrics.connections_limit.set(i64::try_from(limits.max_connections).unwrap_or(i64::MAX));
     let ending = async {
@@ -90,13 +112,16 @@ pub async fn serve(
         drain(&app, &times).await;
     };
     tokio::select! {
-        never = server.accept(&listener) => match never {},
+        never = server.accept(&requests) => match never {},
+        never = scrapes => match never {},
         () = ending => {}
     }
     // Idle connections close now; one that still writes its answer gets a moment, and so does a viewer.
-    drop(listener);
-    server.ending.send_replace(());
-    let closed = async { tokio::join!(app.feed.end(), server.ending.closed()) };
+    drop((requests, metrics));
+    for ending in [&server.ending, &scraped.ending] {
+        ending.send_replace(());
+    }
+    let closed = async { tokio::join!(app.feed.end(), server.ending.closed(), scraped.ending.closed()) };
     drop(timeout(CLOSE_TIMEOUT, closed).await);
 }
 
@@ -113,6 +138,17 @@ struct Server {
 }
 
 impl Server {
+    fn new(app: &Arc<App>, router: Router, most: usize, patience: Patience) -> Self {
+        Self {
+            callers: Arc::new(Semaphore::new(most)),
+            reserved: Arc::new(Semaphore::new(RESERVED)),
+            patience,
+            ending: watch::Sender::new(()),
+            app: Arc::clone(app),
+            router,
+        }
+    }
+
     async fn accept(&self, listener: &TcpListener) -> Infallible {
         loop {
             match listener.accept().await {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use belfry_crds::contract::status::STATUS_PATH;
-use belfry_crds::contract::{METRICS_PATH, MODEL_LABEL, PORT};
+use belfry_crds::contract::{METRICS_PATH, METRICS_PORT_NAME, MODEL_LABEL, PORT};
+use belfry_render::deployed::WORKER;
 use belfry_render::kind::ChildKind;
 use serde_json::Value;
 
@@ -142,7 +143,7 @@ impl Collector<'_> {
             self.keep(format!("pods/{name}/pod.yaml"), yaml(pod));
             self.logs(pod, &name);
             if text(pod, "/status/phase") == "Running" {
-                self.worker(&name);
+                self.worker(pod, &name);
             }
         }
         if pods.len() > PODS {
@@ -174,13 +175,14 @@ impl Collector<'_> {
     }
 
     /// Metrics and live status of a worker, by the API server's proxy.
-    fn worker(&mut self, pod: &str) {
-        for (path, file) in [(METRICS_PATH, "metrics.txt"), (STATUS_PATH, "status.json")] {
-            let url = format!("/api/v1/namespaces/{}/pods/http:{pod}:{PORT}/proxy{path}", self.case.namespace);
+    fn worker(&mut self, pod: &Value, name: &str) {
+        let metrics = metrics_port(pod).unwrap_or(PORT.into());
+        for (path, port, file) in [(METRICS_PATH, metrics, "metrics.txt"), (STATUS_PATH, PORT.into(), "status.json")] {
+            let url = format!("/api/v1/namespaces/{}/pods/http:{name}:{port}/proxy{path}", self.case.namespace);
             if let Some(answer) =
-                self.text(&format!("{path} of {pod}"), &["get", "--raw", &url, "--request-timeout=10s"])
+                self.text(&format!("{path} of {name}"), &["get", "--raw", &url, "--request-timeout=10s"])
             {
-                self.keep(format!("pods/{pod}/{file}"), answer);
+                self.keep(format!("pods/{name}/{file}"), answer);
             }
         }
     }
@@ -224,6 +226,13 @@ fn forget(notes: &mut Vec<(String, String)>, from: usize, is_nothing: impl Fn(&s
     notes.extend(new.into_iter().filter(|(_, why)| !is_nothing(why)));
 }
 
+/// The port of a pod's metrics, where they have one of their own.
+fn metrics_port(pod: &Value) -> Option<i64> {
+    let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
+    let worker = containers.into_iter().flatten().find(|container| container["name"] == WORKER)?;
+    worker["ports"].as_array()?.iter().find(|port| port["name"] == METRICS_PORT_NAME)?["containerPort"].as_i64()
+}
+
 /// A text in an object; empty where there is none.
 pub(super) fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -238,6 +247,16 @@ pub(super) fn yaml(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_are_read_at_the_port_that_the_pod_names() {
+        let pod = |ports: Value| serde_json::json!({"spec": {"containers": [{"name": "sidecar"}, {"name": "worker", "ports": ports}]}});
+        let http = serde_json::json!({"name": "http", "containerPort": 8080});
+        let metrics = serde_json::json!({"name": "metrics", "containerPort": 9090});
+        assert_eq!(metrics_port(&pod(serde_json::json!([http, metrics]))), Some(9090));
+        assert_eq!(metrics_port(&pod(serde_json::json!([http]))), None);
+        assert_eq!(metrics_port(&Value::Null), None);
+    }
 
     #[test]
     fn only_notes_that_say_nothing_are_taken_out() {

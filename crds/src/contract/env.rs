@@ -74,6 +74,8 @@ pub const API_KEYS: &str = "API_KEYS";
 pub const CORS_ALLOW_ORIGIN: &str = "BELFRY_CORS_ALLOW_ORIGIN";
 /// File with the baseline that texts are compared with.
 pub const QUALITY_BASELINE: &str = "BELFRY_QUALITY_BASELINE";
+/// Address of a port for the metrics alone.
+pub const METRICS_LISTEN: &str = "BELFRY_METRICS_LISTEN";
 /// File for the reason of a failed load.
 pub const TERMINATION_LOG: &str = "BELFRY_TERMINATION_LOG";
 /// Seconds between SIGTERM and the first refused request.

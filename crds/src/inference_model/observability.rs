@@ -113,6 +113,12 @@ pub struct Monitor {
     /// Time between two scrapes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<ScrapeInterval>,
+    /// Port of the pods for the metrics alone, 1024 to 65535 and not 8080: callers of the model then can't read them. It
+    /// restarts the pods. Only for Belfry's own worker; other engines have engine.ports.metrics. Default: the port of
+    /// requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1024, max = 65_535))]
+    pub port: Option<i32>,
 }
 
 /// Time between two scrapes, and between two evaluations of the rules. Default 15s. The rules look back over one

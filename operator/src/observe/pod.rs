@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use belfry_crds::condition::Reason;
-use belfry_crds::contract::env;
+use belfry_crds::contract::{METRICS_PORT_NAME, env};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 
@@ -43,6 +43,8 @@ pub struct PodReport {
     pub restarts: i32,
     /// Where it answers; `None` before it has an address.
     pub address: Option<IpAddr>,
+    /// Port of its metrics, where they have one of their own.
+    pub metrics_port: Option<u16>,
     /// Image of the worker's container.
     pub image: Arc<str>,
     /// Digest of the one model that it serves, 64 hexadecimal digits; `None` for a worker that serves any.
@@ -103,6 +105,7 @@ impl PodReport {
             waiting: None,
             restarts: 0,
             address: None,
+            metrics_port: None,
             image: Arc::default(),
             sha256: None,
             node: None,
@@ -130,6 +133,7 @@ pub fn report(pod: &Pod) -> PodReport {
         waiting: containers.waiting().filter(|_| !stage.has_ended()),
         restarts: containers.own().map_or(0, |container| container.restart_count),
         address: status.pod_ip.as_ref().and_then(|ip| ip.parse().ok()),
+        metrics_port: worker(&spec).and_then(metrics_port),
         image: share(worker(&spec).and_then(|worker| worker.image.as_deref()).unwrap_or_default()),
         sha256: worker(&spec).and_then(sha256),
         node: spec.node_name.as_deref().filter(|_| !stage.has_ended()).map(share),
@@ -140,6 +144,11 @@ pub fn report(pod: &Pod) -> PodReport {
 
 fn worker(spec: &PodSpec) -> Option<&Container> {
     spec.containers.iter().find(|container| container.name == WORKER)
+}
+
+fn metrics_port(worker: &Container) -> Option<u16> {
+    let named = worker.ports.iter().flatten().find(|port| port.name.as_deref() == Some(METRICS_PORT_NAME));
+    named?.container_port.try_into().ok()
 }
 
 fn sha256(worker: &Container) -> Option<String> {

@@ -34,7 +34,9 @@ impl ScaledModel {
         let pods = observed.pods.into_iter().filter(|pod| pod.is_ready && !pod.is_terminating);
         Some(Self {
             replicas: observed.deployment.and_then(|d| d.replicas).unwrap_or(scaling.min_replicas),
-            ready: pods.filter_map(|pod| Some((pod.name, SocketAddr::new(pod.address?, port)))).collect(),
+            ready: pods
+                .filter_map(|pod| Some((pod.name, SocketAddr::new(pod.address?, pod.metrics_port.unwrap_or(port)))))
+                .collect(),
             path: engine.map_or_else(|| METRICS_PATH.to_owned(), |engine| engine.metrics_path.clone()),
             series: ScalingSeries::of(engine.map(|engine| engine.mappings.as_slice())),
             scaling,

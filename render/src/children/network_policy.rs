@@ -36,7 +36,7 @@ pub fn network_policy(model: &ValidModel) -> Option<NetworkPolicy> {
 
 fn ingress(model: &ValidModel, policy: &ValidPolicy) -> Vec<NetworkPolicyIngressRule> {
     let named = |name: &str| port("TCP", IntOrString::String(name.into()));
-    let has_metrics_port = model.engine.as_ref().is_some_and(|engine| engine.metrics_port != engine.http_port);
+    let has_metrics_port = model.metrics_port().is_some();
     let metrics = named(if has_metrics_port { METRICS_PORT_NAME } else { PORT_NAME });
     if policy.allow_from.is_empty() {
         let mut ports = vec![named(PORT_NAME)];

@@ -11,7 +11,7 @@ use crate::model::ValidModel;
 #[must_use]
 pub fn service(model: &ValidModel) -> Service {
     let mut ports = vec![port(PORT_NAME, model.network.port)];
-    if let Some(metrics) = model.engine.as_ref().filter(|e| e.metrics_port != e.http_port).map(|e| e.metrics_port) {
+    if let Some(metrics) = model.metrics_port() {
         // Prometheus scrapes pods and not the Service, so any number works that differs from the first port.
         ports.push(port(METRICS_PORT_NAME, if metrics == model.network.port { metrics - 1 } else { metrics }));
     }

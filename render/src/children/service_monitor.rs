@@ -16,12 +16,10 @@ const ENGINE_SAMPLE_LIMIT: u64 = 20_000;
 /// The ServiceMonitor of a model.
 #[must_use]
 pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
-    let (port, path, limit) = match &model.engine {
-        None => (PORT_NAME, METRICS_PATH, SAMPLE_LIMIT),
-        Some(engine) => {
-            let port = if engine.metrics_port == engine.http_port { PORT_NAME } else { METRICS_PORT_NAME };
-            (port, engine.metrics_path.as_str(), ENGINE_SAMPLE_LIMIT)
-        }
+    let port = if model.metrics_port().is_some() { METRICS_PORT_NAME } else { PORT_NAME };
+    let (path, limit) = match &model.engine {
+        None => (METRICS_PATH, SAMPLE_LIMIT),
+        Some(engine) => (engine.metrics_path.as_str(), ENGINE_SAMPLE_LIMIT),
     };
     let mut metadata = object_meta(model, Component::Monitoring);
     metadata.labels = Some(monitoring_labels(model));
@@ -49,5 +47,62 @@ pub fn service_monitor(model: &ValidModel) -> ServiceMonitor {
             }],
             sample_limit: Some(limit),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use belfry_crds::InferenceModel;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::children::deployment::deployment;
+    use crate::children::network_policy::network_policy;
+    use crate::children::service::service;
+    use crate::settings::Settings;
+    use crate::validate::validate;
+
+    fn objects(port: Option<i32>) -> [Value; 4] {
+        let spec = json!({
+            "task": "Embedding", "model": {"source": {"pvc": {"claimName": "c"}}},
+            "network": {"port": 9090, "networkPolicy": {"allowFrom": [{"podLabels": {"app": "caller"}}]}},
+            "observability": {"monitor": {"port": port}},
+        });
+        let model = InferenceModel::new("m", serde_json::from_value(spec).unwrap());
+        let model = validate(&model, &Settings::default()).unwrap();
+        let container = |deployment: Value| deployment["spec"]["template"]["spec"]["containers"][0].clone();
+        [
+            json!(service(&model))["spec"]["ports"].clone(),
+            container(json!(deployment(&model))),
+            json!(service_monitor(&model).spec.endpoints[0])["port"].clone(),
+            json!(network_policy(&model))["spec"]["ingress"].clone(),
+        ]
+    }
+
+    #[test]
+    fn metrics_with_a_port_of_their_own_are_scraped_there_and_callers_do_not_reach_it() {
+        let [service, container, monitor, ingress] = objects(Some(9090));
+        let port = |name: &str, number: i32| json!({"name": name, "containerPort": number, "protocol": "TCP"});
+        assert_eq!(container["ports"], json!([port("http", 8080), port("metrics", 9090)]));
+        let variables = container["env"].as_array().unwrap();
+        assert!(
+            variables.contains(&json!({"name": "BELFRY_METRICS_LISTEN", "value": "0.0.0.0:9090"})),
+            "{variables:?}"
+        );
+        // The Service has 9090 for requests already, and nothing asks it for metrics.
+        assert_eq!((&service[1]["name"], &service[1]["targetPort"]), (&json!("metrics"), &json!("metrics")));
+        assert_ne!(service[0]["port"], service[1]["port"]);
+        assert_eq!(monitor, "metrics");
+        let ports: Vec<_> = (0..2).map(|rule| ingress[rule]["ports"][0]["port"].clone()).collect();
+        assert_eq!(ports, ["http", "metrics"]);
+        assert!(ingress[1]["from"].to_string().contains("prometheus"), "{ingress}");
+    }
+
+    #[test]
+    fn without_it_nothing_knows_of_a_second_port() {
+        for object in objects(None) {
+            let text = object.to_string();
+            assert!(!text.contains("\"metrics\"") && !text.contains("METRICS_LISTEN"), "{text}");
+        }
     }
 }

@@ -15,6 +15,8 @@ pub struct ValidMonitoring {
     pub annotations: BTreeMap<String, String>,
     /// Time between two scrapes, and between two evaluations of the rules.
     pub interval: ScrapeInterval,
+    /// Port of Belfry's own worker for the metrics alone.
+    pub port: Option<i32>,
     /// Objectives, in the order of the specification.
     pub objectives: Vec<Objective>,
     /// The alerts, and their durations and severities.

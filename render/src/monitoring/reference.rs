@@ -31,7 +31,7 @@ const EXPORTERS: &[(Exporter, &str, &str)] = &[
     (
         Exporter::Worker,
         "Workers",
-        "Prometheus adds the labels `namespace`, `model` and `pod` of the target. Beside these, a worker and the operator export what Prometheus' own clients do: `process_cpu_seconds_total` (in whole seconds), `process_resident_memory_bytes`, `process_virtual_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`. A worker answers OpenMetrics 1.0.0 where `Accept` asks for it, and else the text format 0.0.4.",
+        "Prometheus adds the labels `namespace`, `model` and `pod` of the target. Beside these, a worker and the operator export what Prometheus' own clients do: `process_cpu_seconds_total` (in whole seconds), `process_resident_memory_bytes`, `process_virtual_memory_bytes`, `process_open_fds`, `process_max_fds`, `process_threads` and `process_start_time_seconds`. A worker answers OpenMetrics 1.0.0 where `Accept` asks for it, and else the text format 0.0.4. With `--metrics-listen`, which `spec.observability.monitor.port` sets in a cluster, `/metrics` has a port of its own and is not at that of requests.",
     ),
     (
         Exporter::OperatorAboutModels,

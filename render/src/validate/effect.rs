@@ -45,6 +45,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("--drain-timeout-seconds", "spec.rollout.drainSeconds"),
     ("--drain-delay-seconds", "spec.rollout.drainSeconds"),
     ("--listen", "spec.network.port"),
+    ("--metrics-listen", "spec.observability.monitor.port"),
     ("--termination-log", "status.lastFailure"),
     ("--quality-baseline", "spec.quality.baseline"),
     ("--enable-trace", "spec.observability.tracing"),
@@ -76,6 +77,14 @@ fn ignored_by(engine: &ValidEngine, spec: &InferenceModelSpec, model: &ValidMode
         let message =
             format!("{name} takes its names from its own settings: remove servedNames, and use spec.engine.args");
         problems.push(Problem::new("spec.model.servedNames", message));
+    }
+    if model.monitoring.port.is_some() {
+        let cure = match engine.type_ {
+            EngineType::Custom | EngineType::Triton => "use spec.engine.ports.metrics",
+            _ => "remove it",
+        };
+        let message = format!("it is the port of Belfry's own worker, and {name} has its own: {cure}");
+        problems.push(Problem::new("spec.observability.monitor.port", message));
     }
     let has_port_of_metrics = matches!(engine.type_, EngineType::Custom | EngineType::Triton);
     if !has_port_of_metrics && engine.metrics_port != engine.http_port {

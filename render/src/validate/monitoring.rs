@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use belfry_crds::contract::threshold_seconds;
+use belfry_crds::contract::{PORT, threshold_seconds};
 use belfry_crds::inference_model::{Indicator, Observability, Slo, is_free_pod_key};
 
 use super::alerts::valid_alerts;
@@ -24,6 +24,10 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
         spec.slos.iter().enumerate().filter_map(|(i, slo)| keep(objective(i, slo), &mut problems)).collect();
     problems.extend(reserved("spec.observability.monitor.annotations", &monitor.annotations));
     problems.extend(reserved("spec.observability.dashboard.annotations", &dashboard.annotations));
+    problems.extend((monitor.port == Some(PORT.into())).then(|| {
+        let message = format!("requests have port {PORT}: choose another, or remove it to read the metrics there");
+        Problem::new("spec.observability.monitor.port", message)
+    }));
     if dashboard.enabled == Some(false) {
         let fields = [("labels", dashboard.labels.is_empty()), ("annotations", dashboard.annotations.is_empty())];
         problems.extend(fields.into_iter().filter(|(_, is_empty)| !is_empty).map(|(field, _)| {
@@ -44,6 +48,7 @@ pub(super) fn monitoring(spec: Option<&Observability>, settings: &Settings) -> R
         annotations: monitor.annotations,
         dashboard_annotations: dashboard.annotations,
         interval: monitor.interval.unwrap_or_default(),
+        port: monitor.port,
         objectives,
         alerts,
         team: owner.team,

@@ -127,3 +127,37 @@ fn promtool_finds_nothing_wrong_with_the_plain_text() {
     let said = String::from_utf8(checked.stderr).unwrap();
     assert_eq!((checked.status.code(), said.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn metrics_with_a_port_of_their_own_are_at_no_other_until_the_worker_ends() {
+    let model = tiny_model();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let drain = ["--drain-delay-seconds", "3600", "--drain-timeout-seconds", "3600"];
+    let address = port.to_string();
+    let mut worker = Worker::start(model.path(), &[&["--metrics-listen", &address], &drain[..]].concat());
+    worker.ready();
+    let status = |at: SocketAddr, head: &str| request(at, head, EMBED).map(|(status, _)| status);
+    for (head, of_requests, of_metrics) in
+        [("GET /metrics", 404, 200), ("GET /readyz", 200, 404), ("POST /embed", 200, 404), ("GET /status", 200, 404)]
+    {
+        assert_eq!((status(worker.address, head), status(port, head)), (Some(of_requests), Some(of_metrics)), "{head}");
+    }
+    let (_, text) = request(port, "GET /metrics", "").unwrap();
+    assert!(text.contains("inference_requests_total{endpoint=\"/embed\",reason=\"ok\",status=\"200\"} 1\n"), "{text}");
+    worker.signal("TERM");
+    eventually("it drains", || (worker.probe("/readyz") == Some(503)).then_some(()));
+    assert_eq!(status(port, "GET /metrics"), Some(200), "the last minutes are measured too");
+    worker.signal("TERM");
+    worker.end();
+}
+
+#[test]
+fn a_port_of_the_metrics_that_is_taken_ends_the_worker_with_the_flags_name() {
+    let model = tiny_model();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let mut worker = Worker::start(model.path(), &["--metrics-listen", &address.to_string()]);
+    let (status, said) = worker.end();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains(&format!("cannot listen on {address}")) && said.contains("--metrics-listen"), "{said}");
+}

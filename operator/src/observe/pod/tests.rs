@@ -195,3 +195,16 @@ fn another_engines_words_are_never_repeated() {
         }
     }
 }
+
+#[test]
+fn the_port_of_the_metrics_is_the_one_that_the_worker_names_so() {
+    let of = |ports: Value| {
+        let worker = json!({"name": "worker", "image": "w", "ports": ports});
+        let agent = json!({"name": "agent", "image": "a", "ports": [{"name": "metrics", "containerPort": 15020}]});
+        let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [agent, worker]}});
+        report(&serde_json::from_value(pod).unwrap()).metrics_port
+    };
+    let http = json!({"name": "http", "containerPort": 8080});
+    assert_eq!(of(json!([http.clone()])), None);
+    assert_eq!(of(json!([http, {"name": "metrics", "containerPort": 9090}])), Some(9090));
+}

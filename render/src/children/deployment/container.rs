@@ -1,7 +1,7 @@
 //! The container of a worker: settings and probes.
 
 use belfry_crds::contract::{
-    DRAIN_DELAY_SECONDS, LIVENESS_PATH, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
+    DRAIN_DELAY_SECONDS, LIVENESS_PATH, METRICS_PORT_NAME, PORT, PORT_NAME, READINESS_PATH, TERMINATION_LOG, env,
 };
 use belfry_crds::inference_model as api;
 use belfry_crds::inference_model::Task;
@@ -24,7 +24,7 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         image_pull_policy: Some("IfNotPresent".into()),
         args: some(model.pod_template.extra_args.clone()),
         env: Some(environment(model)),
-        ports: Some(vec![port(PORT_NAME, i32::from(PORT))]),
+        ports: Some(ports(model)),
         resources: Some(model.resources.clone()),
         // The liveness probe begins after the start-up probe has succeeded, so a slow load is never killed.
         // A period of one second makes a worker ready within a second after its model is loaded.
@@ -37,6 +37,11 @@ pub(super) fn container(model: &ValidModel, volume_mounts: Vec<VolumeMount>) -> 
         volume_mounts: Some(volume_mounts),
         ..Default::default()
     }
+}
+
+fn ports(model: &ValidModel) -> Vec<ContainerPort> {
+    let metrics = model.metrics_port().map(|metrics| port(METRICS_PORT_NAME, metrics));
+    [port(PORT_NAME, i32::from(PORT))].into_iter().chain(metrics).collect()
 }
 
 pub(super) fn port(name: &str, number: i32) -> ContainerPort {
@@ -91,6 +96,7 @@ fn environment(model: &ValidModel) -> Vec<EnvVar> {
         plain("GOMP_SPINCOUNT", 0),
     ]);
     vars.extend(task(model.task).map(|task| plain(env::TASK, task)));
+    vars.extend(model.metrics_port().map(|port| plain(env::METRICS_LISTEN, format!("0.0.0.0:{port}"))));
     vars.extend(traces::of_worker(model));
     vars.extend(quality::environment(model));
     vars.extend(of_user(model));

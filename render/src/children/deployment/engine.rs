@@ -20,7 +20,7 @@ const USER: &str = "belfry";
 /// The engine's container. Its root file system stays writable: most images need that, and `restricted` allows it.
 pub(super) fn container(model: &ValidModel, engine: &ValidEngine, volume_mounts: Vec<VolumeMount>) -> Container {
     let mut ports = vec![port(PORT_NAME, engine.http_port)];
-    ports.extend((engine.metrics_port != engine.http_port).then(|| port(METRICS_PORT_NAME, engine.metrics_port)));
+    ports.extend(model.metrics_port().map(|metrics| port(METRICS_PORT_NAME, metrics)));
     Container {
         name: WORKER.into(),
         image: Some(model.runtime.image.clone()),

@@ -71,7 +71,9 @@ fn runbook() -> Runbook {
             shell(
                 "Does the pod answer? Set POD from the label of the alert",
                 format!(
-                    "kubectl -n \"$NAMESPACE\" port-forward \"pod/$POD\" {0}:{0} &\ncurl -sS -m 5 localhost:{0}{1} | head",
+                    "PORT=$(kubectl -n \"$NAMESPACE\" get pod \"$POD\" -o jsonpath='{{.spec.containers[*].ports[?(@.name==\"{0}\")].containerPort}}')\n\
+                    kubectl -n \"$NAMESPACE\" port-forward \"pod/$POD\" \"8081:${{PORT:-{1}}}\" &\ncurl -sS -m 5 localhost:8081{2} | head",
+                    contract::METRICS_PORT_NAME,
                     contract::PORT,
                     contract::METRICS_PATH
                 ),
