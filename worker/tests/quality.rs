@@ -11,6 +11,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use belfry_worker::engine::Output;
 use belfry_worker::http::{Access, guarded};
+use belfry_worker::metrics::Format;
 use belfry_worker::probe;
 use client::{OPENAI, SCORE, TEI, post, send};
 use http_body_util::BodyExt;
@@ -26,7 +27,7 @@ fn rating(fake: &Fake, rating: &str) -> Option<f64> {
 }
 
 fn text(fake: &Fake) -> String {
-    String::from_utf8(fake.app.metrics.render().unwrap().1).unwrap()
+    fake.app.metrics.render(Format::Plain).unwrap().1
 }
 
 #[tokio::test]
