@@ -26,6 +26,7 @@ mod objective;
 mod operator;
 mod overload;
 pub mod promql;
+mod quality;
 mod record;
 pub mod reference;
 mod rules;

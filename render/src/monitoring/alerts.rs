@@ -6,8 +6,11 @@ use super::alert::Alert;
 pub(super) mod autoscaler_blind;
 pub(super) mod autoscaler_maxed_out;
 pub(super) mod capacity_degraded;
+pub(super) mod confidence_drop;
 pub(super) mod connections_saturated;
 pub(super) mod cost_budget_burn;
+pub(super) mod drift_detected;
+pub(super) mod empty_outputs;
 pub(super) mod error_budget_burn;
 pub(super) mod gpu_failed;
 pub(super) mod gpu_memory_near_limit;
@@ -32,11 +35,13 @@ pub(super) mod operator_reconcile_errors;
 pub(super) mod operator_requests_refused;
 pub(super) mod operator_watch_restarts;
 pub(super) mod probe_failing;
+pub(super) mod quality_signal_stale;
 pub(super) mod queue_saturated;
 pub(super) mod requests_rejected;
 pub(super) mod rollout_stuck;
 pub(super) mod rules_not_loaded;
 pub(super) mod targets_absent;
+pub(super) mod user_satisfaction_low;
 pub(super) mod watchdog;
 pub(super) mod worker_crash_looping;
 pub(super) mod worker_down;
@@ -76,6 +81,11 @@ pub const fn alerts() -> &'static [Alert] {
         worker_throttled::ALERT,
         gpu_throttled::ALERT,
         gpu_memory_near_limit::ALERT,
+        empty_outputs::ALERT,
+        drift_detected::ALERT,
+        confidence_drop::ALERT,
+        user_satisfaction_low::ALERT,
+        quality_signal_stale::ALERT,
         autoscaler_blind::ALERT,
         autoscaler_maxed_out::ALERT,
         cost_budget_burn::ALERT,

@@ -23,6 +23,7 @@ mod objectives;
 mod operator;
 mod overview;
 mod panel;
+mod quality;
 mod query;
 mod serving;
 
@@ -34,6 +35,7 @@ pub(super) fn of_model(model: &ValidModel) -> Value {
     let workers = series.clone().selected_pods();
     let mut rows = vec![overview::row(model, &series), serving::traffic(model, &workers), serving::latency(&workers)];
     rows.extend([serving::batching(&workers), serving::capacity(&series, &workers)]);
+    rows.extend(quality::row(model, &workers));
     rows.extend([lifecycle::row(&series, &workers)]);
     rows.extend((!model.monitoring.objectives.is_empty()).then(|| objectives::row(model, &series)));
     rows.push(overview::alerts(&SeriesOf::model(model)));

@@ -14,6 +14,8 @@ pub enum Category {
     Lifecycle,
     /// The model gets more requests than it can answer.
     Saturation,
+    /// The model answers, and its answers may be worse.
+    Quality,
     /// Prometheus does not get the series that it should.
     Telemetry,
     /// The model costs more than it may.

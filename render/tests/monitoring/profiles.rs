@@ -38,9 +38,12 @@ fn the_full_profile_has_every_alert_and_the_standard_one_is_the_default() {
     expect![[r#"
         InferenceAutoscalerMaxedOut
         InferenceCapacityDegraded
+        InferenceConfidenceDrop
+        InferenceEmptyOutputs
         InferenceGpuMemoryNearLimit
         InferenceModelLoadSlow
         InferenceNoTraffic
+        InferenceUserSatisfactionLow
         InferenceWorkerRestarts
         InferenceWorkerThrottled
     "#]]
