@@ -12,6 +12,8 @@
 pub mod contract;
 
 #[cfg(feature = "kubernetes")]
+pub mod accuracy;
+#[cfg(feature = "kubernetes")]
 pub mod alertmanager;
 #[cfg(feature = "kubernetes")]
 pub mod condition;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use belfry_crds::accuracy::{self, Accuracy};
 use belfry_crds::contract::metric::Metric;
 use belfry_crds::contract::metrics as contract;
 use belfry_crds::status::ChildState;
@@ -58,6 +59,10 @@ const FAMILIES: &[(&Metric, Write)] = &[
     (&contract::MODEL_REQUESTED_MEMORY.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.memory));
     }),
+    (&contract::MODEL_ACCURACY.0, |family, view, _| by_dataset(family, view, |one| Some(one.score))),
+    (&contract::MODEL_ACCURACY_MINIMUM.0, |family, view, _| by_dataset(family, view, |one| one.minimum)),
+    (&contract::MODEL_ACCURACY_TIME.0, |family, view, _| by_dataset(family, view, |one| Some(seconds(one)))),
+    (&contract::MODEL_ACCURACY_UNREADABLE.0, unreadable),
     (&contract::MODEL_REQUESTED_GPUS.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.gpus));
     }),
@@ -208,6 +213,29 @@ fn sums<'a>(
         }
     }
     sums
+/// One series for each data set that an evaluation job measured the model on.
+fn by_dataset(family: &mut Family, view: &View<'_>, of: fn(&Accuracy) -> Option<f64>) {
+    let [namespace, name] = labels(view);
+    for (dataset, accuracy) in view.model.metadata.annotations.iter().flat_map(accuracy::of) {
+        if let Ok(accuracy) = accuracy
+            && let Some(value) = of(&accuracy)
+        {
+            family.add(&[namespace, name, &accuracy.version, dataset], value);
+        }
+    }
+}
+
+/// Exact for every year that Kubernetes can write.
+#[allow(clippy::cast_precision_loss, reason = "what is exported is a float")]
+fn seconds(accuracy: &Accuracy) -> f64 {
+    accuracy.time.0.as_second() as f64
+}
+
+fn unreadable(family: &mut Family, view: &View<'_>, _: &Sources<'_>) {
+    let found: Vec<_> = view.model.metadata.annotations.iter().flat_map(accuracy::of).collect();
+    if !found.is_empty() {
+        family.add(&labels(view), count(found.iter().filter(|(_, accuracy)| accuracy.is_err()).count()));
+    }
 }
 
 fn generation(number: Option<i64>) -> f64 {

@@ -71,6 +71,8 @@ pub struct ValidModel {
     pub pod_template: PodTemplate,
     /// Where the baseline is that texts are compared with; `None` for no comparison.
     pub baseline: Option<ConfigMapKeyRef>,
+    /// An evaluation job writes scores on the model.
+    pub is_evaluated: bool,
     /// Scraping, objectives, alerts and dashboards.
     pub monitoring: ValidMonitoring,
 }

@@ -16,6 +16,7 @@ mod routing;
 mod source;
 mod tracing;
 
+use belfry_crds::accuracy;
 use belfry_crds::contract::defaults;
 use belfry_crds::inference_model::{Batching, InferenceModelSpec, Queue, Runtime};
 use belfry_crds::{InferenceModel, InferenceModelStatus};
@@ -104,6 +105,7 @@ pub fn validate_running(
         network: network::network(spec.network.as_deref(), spec.pod_template.as_deref()),
         pod_template: spec.pod_template.as_deref().cloned().unwrap_or_default(),
         baseline: spec.quality.as_ref().and_then(|quality| quality.baseline.clone()),
+        is_evaluated: model.metadata.annotations.iter().any(|annotations| accuracy::of(annotations).next().is_some()),
         monitoring,
     };
     let ignored = effect::without_effect(spec, &valid);

@@ -78,6 +78,9 @@ pub const DOWNLOAD_RETRY_REASONS: &[&str] = &["stalled", "connection", "status",
 const NAMESPACE: Label = one_per("namespace", "namespace");
 const MODEL: Label = one_per("model", "InferenceModel");
 
+const VERSION: Label = one_per("version", "version that an evaluation job names");
+const DATASET: Label = one_per("dataset", "data set of a model, at most 8");
+
 /// Zone of a node; empty if the node has no zone label, or if the operator reads no nodes.
 const ZONE: Label = one_per("zone", "zone of the cluster");
 const CAPACITY_TYPE: Label = closed("capacity_type", CAPACITY_TYPES);

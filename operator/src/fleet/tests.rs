@@ -25,7 +25,12 @@ fn add(cache: &Cache, name: &str, more: &Value, status: &Value) {
     for (field, value) in more.as_object().unwrap() {
         spec[field] = value.clone();
     }
-    let metadata = json!({"name": name, "namespace": "search", "uid": name, "generation": 7, "resourceVersion": "1"});
+    let accuracy = json!({"score": 0.86, "version": "v3", "time": "2026-11-30T22:00:00Z", "minimum": 0.8}).to_string();
+    let annotations =
+        json!({"accuracy.belfry.dev/stsb": accuracy, "accuracy.belfry.dev/typo": "86 %", "team": "search"});
+    let metadata = json!({
+        "name": name, "namespace": "search", "uid": name, "generation": 7, "resourceVersion": "1", "annotations": annotations,
+    });
     let api = json!({"apiVersion": "belfry.dev/v1alpha1", "kind": "InferenceModel"});
     let object = json!({
         "apiVersion": api["apiVersion"], "kind": api["kind"], "metadata": metadata, "spec": spec, "status": status,
@@ -182,6 +187,20 @@ fn every_family_of_the_contract_about_models_is_exposed_with_its_own_labels() {
             assert_eq!(labels, metric.labels.len(), "{line}");
         }
     }
+}
+
+#[test]
+fn what_an_evaluation_job_wrote_is_exported_and_what_can_not_be_read_is_counted() {
+    let text = scrape(&cache_with("minilm", &json!({}), &Value::Null));
+    let of = |name: &str| {
+        let labels = r#"{namespace="search",model="minilm",version="v3",dataset="stsb"}"#;
+        assert_eq!(family(&text, name).len(), 1, "{text}");
+        value(&text, &format!("{name}{labels}"))
+    };
+    assert_eq!(of("belfry_model_accuracy_score"), Some(0.86));
+    assert_eq!(of("belfry_model_accuracy_minimum"), Some(0.8));
+    assert_eq!(of("belfry_model_accuracy_timestamp_seconds"), Some(1_796_076_000.0));
+    assert_eq!(value(&text, r#"belfry_model_accuracy_unreadable{namespace="search",model="minilm"}"#), Some(1.0));
 }
 
 /// Twice the models are twice the text: no family looks at one model for the sake of another.

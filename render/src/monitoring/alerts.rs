@@ -3,6 +3,7 @@
 
 use super::alert::Alert;
 
+pub(super) mod accuracy_drop;
 pub(super) mod autoscaler_blind;
 pub(super) mod autoscaler_maxed_out;
 pub(super) mod capacity_degraded;
@@ -83,6 +84,7 @@ pub const fn alerts() -> &'static [Alert] {
         gpu_memory_near_limit::ALERT,
         empty_outputs::ALERT,
         drift_detected::ALERT,
+        accuracy_drop::ALERT,
         confidence_drop::ALERT,
         user_satisfaction_low::ALERT,
         quality_signal_stale::ALERT,

@@ -13,6 +13,11 @@ pub(super) fn with_baseline(model: &ValidModel, firings: Vec<Firing>) -> Vec<Fir
     if model.baseline.is_some() { firings } else { vec![] }
 }
 
+/// These rules for a model on which an evaluation job writes scores, and none for another.
+pub(super) fn evaluated(model: &ValidModel, firings: Vec<Firing>) -> Vec<Firing> {
+    if model.is_evaluated { firings } else { vec![] }
+}
+
 /// Whether the model has labels to be sure of. A reranker for late interaction has none either, which its task does not say.
 pub(super) fn has_labels(model: &ValidModel) -> bool {
     matches!(model.task, Task::Rerank | Task::Classification)

@@ -1,8 +1,8 @@
 //! What the operator says about its models and about itself.
 
 use super::{
-    CAPACITY_TYPE, Counter, DURATION_BUCKETS, Exporter, GPU, Gauge, Histogram, Kind, MODEL, Metric, NAMESPACE,
-    OBJECT_STATES, RECONCILE_OUTCOMES, REQUEST_VERBS, WRITTEN_KINDS, ZONE, closed, one_per,
+    CAPACITY_TYPE, Counter, DATASET, DURATION_BUCKETS, Exporter, GPU, Gauge, Histogram, Kind, MODEL, Metric, NAMESPACE,
+    OBJECT_STATES, RECONCILE_OUTCOMES, REQUEST_VERBS, VERSION, WRITTEN_KINDS, ZONE, closed, one_per,
 };
 
 metrics! {
@@ -44,6 +44,15 @@ metrics! {
     OperatorAboutModels Gauge MODEL_COST = "belfry_model_cost_per_hour" ["currency"]
         (NAMESPACE, MODEL, ZONE, CAPACITY_TYPE, GPU, one_per("currency", "process"));
         "What the scheduled worker pods cost in an hour: their requests at the operator's prices. Pods on nodes without a price are not in it; without prices there are no series."
+
+    OperatorAboutModels Gauge MODEL_ACCURACY = "belfry_model_accuracy_score" ["score"] (NAMESPACE, MODEL, VERSION, DATASET);
+        "Last score that an evaluation job wrote on the InferenceModel, from 0 to 1."
+    OperatorAboutModels Gauge MODEL_ACCURACY_MINIMUM = "belfry_model_accuracy_minimum" ["score"] (NAMESPACE, MODEL, VERSION, DATASET);
+        "The score that the job says it must be; absent where it says none."
+    OperatorAboutModels Gauge MODEL_ACCURACY_TIME = "belfry_model_accuracy_timestamp_seconds" ["timestamp"] (NAMESPACE, MODEL, VERSION, DATASET);
+        "Unix time at which the score was measured."
+    OperatorAboutModels Gauge MODEL_ACCURACY_UNREADABLE = "belfry_model_accuracy_unreadable" ["annotations"] (NAMESPACE, MODEL);
+        "Annotations of scores that can't be read; absent for a model without such annotations."
 
     Operator Counter RECONCILES = "belfry_operator_reconcile_total" ["reconciles"]
         (closed("outcome", RECONCILE_OUTCOMES));
