@@ -45,6 +45,7 @@ const FOREIGN: &[(&str, &[&str])] = &[
             "--as",
             "--field-selector",
             "--list",
+            "--overwrite",
             "--prefix",
             "--previous",
             "--raw",
