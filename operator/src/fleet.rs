@@ -59,14 +59,14 @@ const FAMILIES: &[(&Metric, Write)] = &[
     (&contract::MODEL_REQUESTED_MEMORY.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.memory));
     }),
-    (&contract::MODEL_ACCURACY.0, |family, view, _| by_dataset(family, view, |one| Some(one.score))),
-    (&contract::MODEL_ACCURACY_MINIMUM.0, |family, view, _| by_dataset(family, view, |one| one.minimum)),
-    (&contract::MODEL_ACCURACY_TIME.0, |family, view, _| by_dataset(family, view, |one| Some(seconds(one)))),
-    (&contract::MODEL_ACCURACY_UNREADABLE.0, unreadable),
     (&contract::MODEL_REQUESTED_GPUS.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.gpus));
     }),
     (&contract::MODEL_COST.0, cost),
+    (&contract::MODEL_ACCURACY.0, |family, view, _| by_dataset(family, view, |one| Some(one.score))),
+    (&contract::MODEL_ACCURACY_MINIMUM.0, |family, view, _| by_dataset(family, view, |one| one.minimum)),
+    (&contract::MODEL_ACCURACY_TIME.0, |family, view, _| by_dataset(family, view, |one| Some(seconds(one)))),
+    (&contract::MODEL_ACCURACY_UNREADABLE.0, unreadable),
 ];
 
 /// The series about the models, and the counters that outlive a scrape.
@@ -213,6 +213,8 @@ fn sums<'a>(
         }
     }
     sums
+}
+
 /// One series for each data set that an evaluation job measured the model on.
 fn by_dataset(family: &mut Family, view: &View<'_>, of: fn(&Accuracy) -> Option<f64>) {
     let [namespace, name] = labels(view);
