@@ -67,6 +67,10 @@ const FAMILIES: &[(&Metric, Write)] = &[
         by_place(family, view, sources, |requests| whole(requests.gpus));
     }),
     (&contract::MODEL_COST.0, cost),
+    (&contract::MODEL_ACCURACY.0, |family, view, _| by_dataset(family, view, |one| Some(one.score))),
+    (&contract::MODEL_ACCURACY_MINIMUM.0, |family, view, _| by_dataset(family, view, |one| one.minimum)),
+    (&contract::MODEL_ACCURACY_TIME.0, |family, view, _| by_dataset(family, view, |one| Some(seconds(one)))),
+    (&contract::MODEL_ACCURACY_UNREADABLE.0, unreadable),
 ];
 
 /// The series about the models, and the counters that outlive a scrape.
