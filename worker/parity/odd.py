@@ -102,6 +102,19 @@ def without_mask(name: str):
     return change
 
 
+def marked(mask: str, **flags):
+    """The mask is an object with flags, and none of the added tokens."""
+
+    def change(one) -> None:
+        tokenizer = one.files["tokenizer.json"]
+        tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["content"] != mask]
+        plain = {"__type": "AddedToken", "content": mask, "lstrip": False, "rstrip": False, "normalized": False, "single_word": False, "special": True}
+        one.files["tokenizer_config.json"]["mask_token"] = plain | flags
+        rows_of_words(one, one.files["config.json"]["vocab_size"] + 7)
+
+    return change
+
+
 def added(**flags):
     """A word is a token of its own, which the model has a row for."""
 
@@ -202,6 +215,10 @@ def ropes() -> None:
 def tokenizers() -> None:
     for family, mask in (("bert", "[MASK]"), ("xlm-roberta", "<mask>"), ("mpnet", "<mask>"), ("distilbert", "[MASK]")):
         case(f"no mask {family}", without_mask(mask), family, texts=SPECIAL)
+    for family, mask in (("bert", "[MASK]"), ("xlm-roberta", "<mask>"), ("mpnet", "<mask>"), ("roberta", "<mask>"), ("qwen3", "<mask>")):
+        for flag in ("lstrip", "rstrip", "normalized", "single_word"):
+            case(f"mask {flag} {family}", marked(mask, **{flag: True}), family, texts=[*SPECIAL, "x<MASK>y <mask>z"])
+            case(f"mask {flag} as written {family}", both(AS_WRITTEN, marked(mask, **{flag: True})), family, texts=[*SPECIAL, "x<MASK>y <mask>z"])
     for family in (name for name in FAMILIES if name not in ALONE):
         for index, flags in enumerate([{}, {"lstrip": True, "rstrip": True}, {"single_word": True}, {"normalized": False}]):
             case(f"added {index} {family}", added(**flags), family, texts=ADDED)

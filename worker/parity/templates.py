@@ -77,6 +77,10 @@ REFUSED = [
     "{{ 7 / 2 }}",
     "{{ messages | length is even }}",
     "{{ '%s' | format('x') }}",
+    "{{ 1e16 ~ '' }}",
+    "{{ 0.00001 ~ '' }}",
+    "{{ (6 / 2) ~ '' }}",
+    "{{ [1e-7, 2] | join(',') }}",
 ]
 # What both refuse.
 WRONG = [

@@ -146,6 +146,11 @@ impl Chat {
                 "a default of its macro {name} names a variable, which this engine leaves empty: write the value"
             ));
         }
+        if macros::joins_fractions(&template, variables) {
+            let why =
+                "it joins values with ~ or join, and has numbers with fractions, which Python writes in its own way";
+            return Err(why.to_owned());
+        }
         environment.add_template_owned(NAME, template).map_err(|error| said(&error))?;
         let usual =
             [("tools", Value::from(())), ("documents", Value::from(())), ("add_generation_prompt", false.into())];

@@ -121,6 +121,24 @@ async fn a_wrong_setting_is_refused_by_its_name() {
         (OPENAI, "prompt_name", vec![json!(SECRET), json!(1)]),
         (OPENAI, "prompt", vec![json!(1), json!([SECRET])]),
         (OPENAI, "model", vec![json!(1), json!([SECRET])]),
+        // What other servers do, and this one does not.
+        (OPENAI, "output_dtype", vec![json!("int8"), json!(SECRET), json!(8)]),
+        (OPENAI, "embedding_type", vec![json!("binary"), json!(["float", "ubinary"])]),
+        (OPENAI, "precision", vec![json!("uint8")]),
+        (OPENAI, "endianness", vec![json!("big")]),
+        (OPENAI, "late_chunking", vec![json!(true)]),
+        (OPENAI, "instruction", vec![json!(SECRET)]),
+        (OPENAI, "add_special_tokens", vec![json!(false)]),
+        (OPENAI, "truncate_prompt_tokens", vec![json!(3), json!(-1)]),
+        (OPENAI, "truncation_direction", vec![json!("left")]),
+        ("/embed", "parameters", vec![json!({ "normalize": false }), json!(SECRET)]),
+        ("/embed_sparse", "modality", vec![json!("image")]),
+        ("/rerank", "max_tokens_per_doc", vec![json!(5)]),
+        ("/v1/rerank", "rank_fields", vec![json!([SECRET]), json!(["title", "text"])]),
+        ("/v1/rerank", "truncation_side", vec![json!("left")]),
+        ("/v1/rerank", "return_embeddings", vec![json!(true)]),
+        ("/predict", "prompt_name", vec![json!(SECRET)]),
+        ("/predict", "top_k", vec![json!(1)]),
         ("/embed", "truncate", vec![json!(SECRET)]),
         ("/embed", "truncation_direction", vec![json!("left"), json!(SECRET), json!(1)]),
         ("/embed", "dimensions", vec![json!(99)]),
@@ -168,6 +186,77 @@ async fn a_wrong_setting_is_refused_by_its_name() {
             assert!(named, "{name}: {said}");
         }
     }
+}
+
+#[tokio::test]
+async fn names_of_other_servers_mean_what_they_mean_there() {
+    let fake = all();
+    let with = |path: &str, field: &str, value: &Value| {
+        let (_, mut body, _) = good().into_iter().find(|(good, ..)| *good == path).unwrap();
+        body[field] = value.clone();
+        post(path, body.to_string())
+    };
+    let names = [
+        (OPENAI, "dimensions", &["output_dimension", "truncate_dim"][..], json!(2)),
+        (OPENAI, "normalize", &["normalized", "normalize_embeddings"], json!(true)),
+        (OPENAI, "truncate", &["truncation"], json!(true)),
+        ("/embed", "dimensions", &["truncate_dim"], json!(2)),
+        ("/embed", "normalize", &["normalize_embeddings"], json!(true)),
+        ("/v1/rerank", "top_n", &["top_k"], json!(0)),
+        ("/v1/rerank", "truncate", &["truncation"], json!(true)),
+    ];
+    for (path, own, others, value) in names {
+        let (status, _, expected) = send(&fake, with(path, own, &value)).await;
+        assert_eq!(status, StatusCode::OK, "{path} {own}: {expected}");
+        for other in others {
+            let (status, _, mut answer) = send(&fake, with(path, other, &value)).await;
+            assert_eq!(status, StatusCode::OK, "{path} {other}: {answer}");
+            if let Some(id) = expected.get("id") {
+                answer["id"] = id.clone();
+            }
+            assert_eq!(answer, expected, "{path} {other}");
+        }
+    }
+    let usual = [
+        (OPENAI, "output_dtype", json!("float")),
+        (OPENAI, "embedding_type", json!(["float"])),
+        (OPENAI, "precision", json!("FLOAT32")),
+        (OPENAI, "late_chunking", json!(false)),
+        // The model takes all texts alike.
+        (OPENAI, "input_type", json!("query")),
+        (OPENAI, "task", json!("retrieval.passage")),
+        (OPENAI, "user", json!(SECRET)),
+        (OPENAI, "priority", json!(1)),
+        ("/embed", "parameters", json!({})),
+        ("/v1/rerank", "rank_fields", json!(["text"])),
+        ("/v1/rerank", "max_chunks_per_doc", Value::Null),
+    ];
+    for (path, field, value) in usual {
+        let (status, _, body) = send(&fake, with(path, field, &value)).await;
+        assert_eq!(status, StatusCode::OK, "{path} {field} {value}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_text_is_refused_where_the_model_has_prompts() {
+    let fake = Fake::late("");
+    for field in ["input_type", "task"] {
+        let body = |kind: Value| json!({ "inputs": "w1", field: kind }).to_string();
+        assert_eq!(send(&fake, post("/embed_all", body(Value::Null))).await.0, StatusCode::OK);
+        let (status, _, answer) = send(&fake, post("/embed_all", body(json!("query")))).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(message_in(&answer).contains("prompt_name"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn scores_of_rerank_are_raw_where_that_is_asked_for() {
+    let fake = all();
+    let body = |raw: bool| json!({ "query": "w1", "documents": ["w2"], "raw_scores": raw }).to_string();
+    let score =
+        async |raw| send(&fake, post("/v1/rerank", body(raw))).await.2["results"][0]["relevance_score"].as_f64();
+    let (shown, raw) = (score(false).await.unwrap(), score(true).await.unwrap());
+    assert!((shown - 1.0 / (1.0 + (-raw).exp())).abs() < 1e-6, "{shown} of {raw}");
 }
 
 #[tokio::test]

@@ -98,22 +98,25 @@ async fn check(model: &Served<'_>, case: &Case, request: &Request) -> Result<()>
     if !request.dense.is_empty() {
         let answer = model.post("/embed", &body).await?.ok()?.json()?;
         let rows: Vec<Vec<f32>> = serde_json::from_value(answer)?;
-        rows.iter().zip(&request.dense).try_for_each(|(own, other)| near(own, other))?;
+        each(&rows, &request.dense, |own, other| near(own, other))?;
     }
     if !request.sparse.is_empty() {
         let answer = model.post("/embed_sparse", &body).await?.ok()?.json()?;
         let rows: Vec<Vec<Word>> = serde_json::from_value(answer)?;
-        rows.iter().zip(&request.sparse).try_for_each(|(own, other)| same_words(own, other))?;
+        each(&rows, &request.sparse, |own, other| same_words(own, other))?;
     }
     if !request.multi.is_empty() {
         let answer = model.post("/embed_all", &body).await?.ok()?.json()?;
         let rows: Vec<Vec<Vec<f32>>> = serde_json::from_value(answer)?;
-        for (own, other) in rows.iter().zip(&request.multi) {
-            ensure!(own.len() == other.len(), "{} vectors, and not {}", own.len(), other.len());
-            own.iter().zip(other).try_for_each(|(own, other)| near(own, other))?;
-        }
+        each(&rows, &request.multi, |own, other| each(own, other, |own, other| near(own, other)))?;
     }
     Ok(())
+}
+
+/// Compares as many rows as there are in the reference.
+fn each<T, U>(own: &[T], other: &[U], same: impl Fn(&T, &U) -> Result<()>) -> Result<()> {
+    ensure!(own.len() == other.len(), "{} rows, and not {}", own.len(), other.len());
+    own.iter().zip(other).try_for_each(|(own, other)| same(own, other))
 }
 
 #[derive(Deserialize)]
@@ -142,6 +145,12 @@ fn near(own: &[f32], other: &[f32]) -> Result<()> {
 }
 
 async fn scores(model: &Served<'_>, case: &Case, request: &Request) -> Result<()> {
+    ensure!(
+        case.pairs.len() == request.labels.len(),
+        "{} pairs, and {} scores",
+        case.pairs.len(),
+        request.labels.len()
+    );
     for ((query, text), label) in case.pairs.iter().zip(&request.labels) {
         let body = json!({"query": query, "documents": [text]});
         let answer = model.post("/v1/rerank", &body).await?.ok()?.json()?;

@@ -65,6 +65,8 @@ fn what_the_engine_lacks_is_refused_by_its_name() {
         ("{{ messages[0].content.title() }}", "title"),
         ("{{ messages | tojson }}", "tojson"),
         ("{{ messages[0].content is sameas 1 }}", "sameas"),
+        ("{{ 1e16 ~ '' }}", "fractions"),
+        ("{{ [1e-5] | join }}", "fractions"),
     ] {
         let error = rendered(template).expect_err(template);
         assert!(error.contains(name), "{template}: {error}");

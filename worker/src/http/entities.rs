@@ -69,8 +69,10 @@ impl Parameters {
 
 /// Answers with the entities of each text.
 pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
-    let body: Body = input::parse(&body)?;
+    let raw = body;
+    let body: Body = input::parse(&raw)?;
     right(body.truncation_direction.as_deref())?;
+    input::foreign(&raw, input::ENTITIES, exchange.model)?;
     if body.raw_scores {
         let message = "raw_scores is not for a model that classifies tokens; leave it out";
         return Err(ApiError::new(Reason::InvalidInput, message).param("raw_scores"));

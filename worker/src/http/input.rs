@@ -2,6 +2,7 @@
 
 mod body;
 mod explain;
+mod foreign;
 mod values;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 
 pub use self::body::{parse, unpack};
+pub(crate) use self::foreign::{CLASSES, ENTITIES, SCORES, VECTORS, foreign};
 pub use self::values::{Bounded, Object};
 use self::values::{ELEMENTS_LIMIT, TOO_MANY};
 use crate::error::{ApiError, Reason};

@@ -1,7 +1,8 @@
 //! `POST /v1/embeddings`, as OpenAI's clients send it.
 //!
 //! A text that is too long is refused with both numbers, unless `truncate` asks for a cut. Vectors are as the model defines
-//! them. `truncate`, `normalize`, `prompt_name` and `prompt` are this worker's own fields.
+//! them. `truncate`, `normalize`, `prompt_name` and `prompt` are this worker's own fields; `dimensions`, `truncate` and `normalize` have
+//! other names in the clients of other servers, too.
 
 use axum::body::Bytes;
 use axum::response::Response;
@@ -21,8 +22,11 @@ struct Body {
     input: Input,
     model: Option<String>,
     encoding_format: Option<Format>,
+    #[serde(alias = "output_dimension", alias = "truncate_dim")]
     dimensions: Option<usize>,
+    #[serde(alias = "truncation")]
     truncate: Option<bool>,
+    #[serde(alias = "normalized", alias = "normalize_embeddings")]
     normalize: Option<bool>,
     prompt_name: Option<String>,
     prompt: Option<String>,
@@ -31,7 +35,9 @@ struct Body {
 /// Answers a request for one vector per text.
 pub(super) async fn embeddings(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
     let Exchange { app, model, .. } = exchange;
-    let body: Body = input::parse(&body)?;
+    let raw = body;
+    let body: Body = input::parse(&raw)?;
+    input::foreign(&raw, input::VECTORS, model)?;
     served(app, body.model.as_deref())?;
     // Clients of OpenAI tokenize with the vocabularies of OpenAI's models, whose ids mean other words here.
     if matches!(body.input, Input::Ids(_)) && !app.limits.accept_token_ids {

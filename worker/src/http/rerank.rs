@@ -19,9 +19,13 @@ struct Body {
     model: Option<String>,
     query: String,
     documents: Vec<Document>,
+    #[serde(alias = "top_k")]
     top_n: Option<usize>,
     return_documents: Option<bool>,
+    #[serde(alias = "truncation")]
     truncate: Option<bool>,
+    #[serde(default)]
+    raw_scores: bool,
     prompt_name: Option<String>,
     prompt: Option<String>,
 }
@@ -45,7 +49,9 @@ impl Document {
 /// Answers with the documents by their score, the best first. Scores are between 0 and 1, or sums of cosines in a model for late
 /// interaction.
 pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
-    let body: Body = input::parse(&body)?;
+    let raw = body;
+    let body: Body = input::parse(&raw)?;
+    input::foreign(&raw, input::SCORES, exchange.model)?;
     served(exchange.app, body.model.as_deref())?;
     let documents: Vec<String> = body.documents.into_iter().map(Document::text).collect();
     check(&body.query, &documents, "documents")?;
@@ -55,7 +61,8 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     let passed = scores(&mut exchange, (&body.query, &documents), prompt, truncate).await?;
     let with_text = body.return_documents.unwrap_or(false);
     let result = |(index, score): (usize, f32)| {
-        let mut result = json!({ "index": index, "relevance_score": shown(exchange.model, score) });
+        let score = if body.raw_scores { score } else { shown(exchange.model, score) };
+        let mut result = json!({ "index": index, "relevance_score": score });
         if with_text {
             result["document"] = json!({ "text": documents[index] });
         }

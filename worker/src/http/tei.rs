@@ -24,22 +24,26 @@ use super::scoring::{scores, shown};
 use crate::engine::{Output, Row};
 use crate::error::{ApiError, Reason};
 use crate::respond::Shape;
+use crate::state::Model;
 
 #[derive(Deserialize)]
 struct Texts {
     inputs: Input,
+    #[serde(alias = "normalize_embeddings")]
     normalize: Option<bool>,
     truncate: Option<bool>,
     truncation_direction: Option<String>,
     prompt_name: Option<String>,
     prompt: Option<String>,
+    #[serde(alias = "truncate_dim")]
     dimensions: Option<usize>,
 }
 
 impl Texts {
-    fn read(body: &Bytes) -> Result<Self, ApiError> {
-        let body: Self = input::parse(body)?;
+    fn read(raw: &Bytes, model: &Model) -> Result<Self, ApiError> {
+        let body: Self = input::parse(raw)?;
         right(body.truncation_direction.as_deref())?;
+        input::foreign(raw, input::VECTORS, model)?;
         Ok(body)
     }
 }
@@ -58,7 +62,7 @@ pub(super) fn right(side: Option<&str>) -> Result<(), ApiError> {
 
 /// `POST /embed`: one vector per text.
 pub(super) async fn embed(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
-    let body = Texts::read(&body)?;
+    let body = Texts::read(&body, exchange.model)?;
     dimensions(exchange.model, body.dimensions)?;
     let shape = Shape::of(&exchange.model.presets, body.normalize, body.dimensions);
     let input = body.inputs.checked("inputs")?;
@@ -72,7 +76,7 @@ pub(super) async fn embed(mut exchange: Exchange<'_>, body: Bytes) -> Result<Res
 
 /// `POST /embed_all`: one vector per token, as the network computes them.
 pub(super) async fn embed_all(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
-    let body = Texts::read(&body)?;
+    let body = Texts::read(&body, exchange.model)?;
     let input = body.inputs.checked("inputs")?;
     let characters = input.characters();
     let work = Work::Input(input, prompt(exchange.model, body.prompt_name, body.prompt)?);
@@ -88,7 +92,7 @@ struct Word {
 
 /// `POST /embed_sparse`: the words of the vocabulary that have a weight.
 pub(super) async fn embed_sparse(mut exchange: Exchange<'_>, body: Bytes) -> Result<Response, ApiError> {
-    let body = Texts::read(&body)?;
+    let body = Texts::read(&body, exchange.model)?;
     let input = body.inputs.checked("inputs")?;
     let characters = input.characters();
     let work = Work::Input(input, prompt(exchange.model, body.prompt_name, body.prompt)?);
@@ -132,8 +136,10 @@ pub(super) async fn rerank(mut exchange: Exchange<'_>, body: Bytes) -> Result<Re
     if input::parse::<Documents>(&body)?.documents.is_some() {
         return rerank::rerank(exchange, body).await;
     }
-    let body: Rerank = input::parse(&body)?;
+    let raw = body;
+    let body: Rerank = input::parse(&raw)?;
     right(body.truncation_direction.as_deref())?;
+    input::foreign(&raw, input::SCORES, exchange.model)?;
     check(&body.query, &body.texts, "texts")?;
     let characters = body.texts.iter().map(|text| text.chars().count()).sum();
     let prompt = of_scores(exchange.model, body.prompt_name, body.prompt)?;
@@ -155,6 +161,8 @@ struct Predict {
     raw_scores: bool,
     truncate: Option<bool>,
     truncation_direction: Option<String>,
+    prompt_name: Option<String>,
+    prompt: Option<String>,
     parameters: Option<PredictParameters>,
 }
 
@@ -216,8 +224,11 @@ pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<R
     if exchange.model.outputs.has(Output::TokenClasses) {
         return entities::predict(exchange, body).await;
     }
-    let body: Predict = input::parse(&body)?;
+    let raw = body;
+    let body: Predict = input::parse(&raw)?;
     right(body.truncation_direction.as_deref())?;
+    input::foreign(&raw, input::CLASSES, exchange.model)?;
+    let prompt = prompt(exchange.model, body.prompt_name, body.prompt)?;
     let (sequences, is_batch) = match body.inputs {
         Sequences::Text(text) => (vec![vec![text]], false),
         Sequences::Pair(pair) => (vec![pair], false),
@@ -237,13 +248,13 @@ pub(super) async fn predict(mut exchange: Exchange<'_>, body: Bytes) -> Result<R
     let characters = sequences.iter().flatten().map(|text| text.chars().count()).sum();
     let work = if count == 1 {
         let texts = sequences.into_iter().flatten().collect();
-        Work::Input(Input::Texts(texts), exchange.model.default_prompt())
+        Work::Input(Input::Texts(texts), prompt)
     } else {
         let pair = |texts: Vec<String>| {
             let mut texts = texts.into_iter();
             (texts.next().unwrap_or_default(), texts.next().unwrap_or_default())
         };
-        Work::Pairs(sequences.into_iter().map(pair).collect(), exchange.model.default_prompt())
+        Work::Pairs(sequences.into_iter().map(pair).collect(), prompt)
     };
     let passed = if exchange.model.outputs.has(Output::Score) {
         let Passed { rows, tokens, times } = exchange.pass(work, body.truncate, (Output::Score, Row::score)).await?;

@@ -68,12 +68,7 @@ pub fn resolve(folder: &Folder, hints: Hints<'_>) -> Result<Resolved> {
     if hints.lower {
         lower(&mut json);
     }
-    let side = files.config.get("truncation_side").and_then(Value::as_str);
-    let cut_start = match side {
-        None | Some("right") => false,
-        Some("left") => true,
-        Some(other) => return Err(files.refuse(format!("truncation_side {other} is neither left nor right"))),
-    };
+    let cut_start = files.cuts_start(&json)?;
     let (max_tokens, lacking) = (files.max_tokens()?, files.lacking(class, &json));
     Ok(Resolved {
         json,
@@ -161,6 +156,16 @@ impl<'a> Files<'a> {
                     Err(self.folder.corrupt(CONFIG, format!("{name} is {value}; it must be a whole number from 1 on")))
                 }
             },
+        }
+    }
+
+    /// Whether a text loses its start. Where the file does not say, tokenizer.json does, whose other settings of a cut do not count.
+    fn cuts_start(&self, json: &Value) -> Result<bool> {
+        let own = json.pointer("/truncation/direction").and_then(Value::as_str).map(str::to_lowercase);
+        match self.config.get("truncation_side").and_then(Value::as_str).or(own.as_deref()) {
+            None | Some("right") => Ok(false),
+            Some("left") => Ok(true),
+            Some(other) => Err(self.refuse(format!("truncation_side {other} is neither left nor right"))),
         }
     }
 

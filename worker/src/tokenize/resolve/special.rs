@@ -45,19 +45,20 @@ impl Files<'_> {
         for token in decoder.into_iter().flatten() {
             put(&mut tokens, token, true);
         }
-        let mut add = |token: Value| put(&mut tokens, token, class.special_tokens_are_plain());
-        let special = |content: &str, id: u64, lstrip: bool| {
-            json!({
-                "id": id, "content": content, "single_word": false, "lstrip": lstrip, "rstrip": false,
-                "normalized": false, "special": true,
-            })
+        let mut add = |token: &AddedToken, id: u64| {
+            let AddedToken { content, single_word, lstrip, rstrip, normalized, .. } = token;
+            let token = json!({
+                "id": id, "content": content, "single_word": single_word, "lstrip": lstrip, "rstrip": rstrip,
+                "normalized": normalized, "special": true,
+            });
+            put(&mut tokens, token, class.special_tokens_are_plain());
         };
         for setting in NAMED {
             // One that the vocabulary lacks is appended to it where the model has a row for it: see `lacking`.
-            if let Some(name) = self.special(class, setting)
-                && let Some(id) = id_in(json, name)
+            if let Some(token) = self.token(class, setting)
+                && let Some(id) = id_in(json, &token.content)
             {
-                add(special(name, id, *setting == "mask_token" && class.mask_takes_space()));
+                add(&token, id);
             }
         }
         for list in MORE {
@@ -66,7 +67,7 @@ impl Files<'_> {
                 let Some(id) = id_in(json, name) else {
                     return Err(self.refuse(format!("{list} has {name}, which {TOKENIZER} does not have")));
                 };
-                add(special(name, id, false));
+                add(&flagged(name, Some(value), class, false), id);
             }
         }
         tokens.sort_by_key(|token| token["id"].as_u64());
@@ -74,20 +75,16 @@ impl Files<'_> {
         Ok(())
     }
 
+    /// The special token of a setting, with its flags.
+    fn token(&self, class: Class, setting: &str) -> Option<AddedToken> {
+        let name = self.special(class, setting).filter(|name| !name.is_empty())?;
+        Some(flagged(name, self.config.get(setting), class, setting == "mask_token" && class.mask_takes_space()))
+    }
+
     /// Special tokens that the vocabulary lacks. transformers appends them, so that they take rows that no word has.
     pub(super) fn lacking(&self, class: Class, json: &Value) -> Vec<AddedToken> {
-        let token = |setting: &&str| {
-            let name = self.special(class, setting).filter(|name| !name.is_empty() && id_in(json, name).is_none())?;
-            let flag = |key: &str, default: bool| {
-                let given = self.config.get(*setting).and_then(|value| value.get(key)).and_then(Value::as_bool);
-                given.unwrap_or(default)
-            };
-            let takes_space = *setting == "mask_token" && class.mask_takes_space();
-            let token = AddedToken::from(name, true).normalized(flag("normalized", false));
-            let token = token.lstrip(flag("lstrip", takes_space)).rstrip(flag("rstrip", false));
-            Some(token.single_word(flag("single_word", false)))
-        };
-        NAMED.iter().filter_map(token).collect()
+        let tokens = NAMED.iter().filter_map(|setting| self.token(class, setting));
+        tokens.filter(|token| id_in(json, &token.content).is_none()).collect()
     }
 
     /// The tokens of `added_tokens_decoder`, or of the older added_tokens.json, as tokenizer.json writes them.
@@ -126,6 +123,22 @@ fn put(tokens: &mut Vec<Value>, token: Value, replace: bool) {
         Some(own) if replace => *own = token,
         Some(_) => {}
         None => tokens.push(token),
+    }
+}
+
+/// A special token with the flags that an object in a file gives it. One that is a string takes the space before it where its class says
+/// so, and some classes take no flags.
+fn flagged(name: &str, given: Option<&Value>, class: Class, takes_space: bool) -> AddedToken {
+    let token = AddedToken::from(name, true).normalized(false);
+    match given.and_then(Value::as_object) {
+        _ if class.special_tokens_are_plain() => token,
+        None => token.lstrip(takes_space),
+        Some(object) => {
+            let flag = |key: &str| object.get(key).and_then(Value::as_bool);
+            let is_set = |key: &str| flag(key).unwrap_or(false);
+            let token = token.lstrip(is_set("lstrip")).rstrip(is_set("rstrip")).single_word(is_set("single_word"));
+            token.normalized(flag("normalized").unwrap_or(!is_set("special")))
+        }
     }
 }
 
