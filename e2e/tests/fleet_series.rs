@@ -74,7 +74,7 @@ impl Reader {
         let (cache, metrics) = (Arc::new(Cache::default()), Arc::new(Metrics::new()?));
         let drift = Arc::new(Drift::new(Settings::default()));
         let watches = observe::start(client, (&cache, drift), &metrics, scope).await?;
-        Ok(Self { fleet: Fleet::new(cache.clone()), cache, _watches: watches })
+        Ok(Self { fleet: Fleet::new(cache.clone(), None), cache, _watches: watches })
     }
 
     fn scrape(&self) -> String {

@@ -109,7 +109,7 @@ impl Operator {
         let recorder = Recorder::new(client.clone(), reporter);
         let context = Arc::new(controller::Context {
             client: client.clone(),
-            fleet: Fleet::new(cache.clone()),
+            fleet: Fleet::new(cache.clone(), None),
             cache,
             drift,
             disputes: Disputes::new(std::time::Instant::now()),
