@@ -59,10 +59,6 @@ const FAMILIES: &[(&Metric, Write)] = &[
     (&contract::MODEL_REQUESTED_MEMORY.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.memory));
     }),
-    (&contract::MODEL_ACCURACY.0, |family, view, _| by_dataset(family, view, |one| Some(one.score))),
-    (&contract::MODEL_ACCURACY_MINIMUM.0, |family, view, _| by_dataset(family, view, |one| one.minimum)),
-    (&contract::MODEL_ACCURACY_TIME.0, |family, view, _| by_dataset(family, view, |one| Some(seconds(one)))),
-    (&contract::MODEL_ACCURACY_UNREADABLE.0, unreadable),
     (&contract::MODEL_REQUESTED_GPUS.0, |family, view, sources| {
         by_place(family, view, sources, |requests| whole(requests.gpus));
     }),

@@ -53,7 +53,7 @@ fn runbook() -> Runbook {
             The operator multiplies what the pods request by the prices of the chart (`cost.prices`); pods on nodes without a price are not in it."
             .into(),
         diagnosis: vec![
-            query("Where do the pods run, and what do they cost in an hour?", |series| at_places(series)),
+            query("Where do the pods run, and what do they cost in an hour?", at_places),
             query("How many replicas are wanted?", |series| by("max", &["state"], series.gauge(&metrics::MODEL_REPLICAS))),
             query("How many tokens does each pod answer in a second?", |series| {
                 by("sum", &["pod"], series.counter(&metrics::TOKENS).rate("5m"))
