@@ -182,6 +182,8 @@ fn every_family_of_the_contract_about_models_is_exposed_with_its_own_labels() {
     for metric in contract::ALL.iter().filter(|metric| metric.exporter == Exporter::OperatorAboutModels) {
         let series = family(&text, metric.name);
         assert!(!series.is_empty(), "{} is not exposed", metric.name);
+        let head = format!("# TYPE {} ", metric.name);
+        assert_eq!(text.matches(&head).count(), 1, "{} is exposed more than once", metric.name);
         for line in series {
             let labels = line.matches("=\"").count();
             assert_eq!(labels, metric.labels.len(), "{line}");

@@ -51,8 +51,9 @@ fn the_full_profile_has_every_alert_and_the_standard_one_is_the_default() {
 }
 
 #[test]
-fn the_minimal_profile_is_what_callers_notice_and_what_would_hide_it() {
+fn the_minimal_profile_is_what_callers_notice_what_would_hide_it_and_a_budget_that_was_asked_for() {
     expect![[r#"
+        InferenceCostBudgetBurn
         InferenceErrorBudgetBurn
         InferenceHighErrorRate
         InferenceLatencyBudgetBurn

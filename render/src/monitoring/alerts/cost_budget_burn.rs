@@ -16,7 +16,7 @@ pub(in crate::monitoring) const ALERT: Alert = Alert {
     component: AlertComponent::Worker,
     impact: "None for callers; the model costs more than its budget if it goes on like this.",
     severities: &[AlertSeverity::Warning],
-    rules: AlertRules::Model(AlertProfile::Standard, rules),
+    rules: AlertRules::Model(AlertProfile::Minimal, rules),
     runbook,
     cases,
 };
