@@ -110,18 +110,28 @@ async fn what_is_no_body_of_a_route_is_refused_on_every_route() {
     assert!(count >= 80, "{count}");
 }
 
+/// A route, a field, and wrong values of it.
+type Wrong = (&'static str, &'static str, Vec<Value>);
+
+/// Asserts that each value is refused, and that the message names its field.
+async fn refused_by_name(fake: &Fake, rows: impl IntoIterator<Item = Wrong>) {
+    for (path, field, values) in rows {
+        let (_, good, _) = good().into_iter().find(|(good, ..)| *good == path).unwrap();
+        for value in values {
+            let mut body = good.clone();
+            body[field] = value.clone();
+            let name = format!("{path} with {field} {value}");
+            let said = refused(fake, &name, || post(path, body.to_string()), 400).await;
+            let named = ["prompt", "cut", "query"].iter().any(|word| said.contains(word)) || said.contains(field);
+            assert!(named, "{name}: {said}");
+        }
+    }
+}
+
 #[tokio::test]
-async fn a_wrong_setting_is_refused_by_its_name() {
+async fn a_field_of_another_server_that_would_change_the_answer_is_refused_by_its_name() {
     let fake = all();
     let rows = [
-        (OPENAI, "encoding_format", vec![json!(5), json!(SECRET), json!([SECRET])]),
-        (OPENAI, "dimensions", vec![json!(0), json!(-1), json!(1.5), json!(SECRET), json!(4), json!(1e300)]),
-        (OPENAI, "truncate", vec![json!(1), json!(SECRET)]),
-        (OPENAI, "normalize", vec![json!("true"), json!([])]),
-        (OPENAI, "prompt_name", vec![json!(SECRET), json!(1)]),
-        (OPENAI, "prompt", vec![json!(1), json!([SECRET])]),
-        (OPENAI, "model", vec![json!(1), json!([SECRET])]),
-        // What other servers do, and this one does not.
         (OPENAI, "output_dtype", vec![json!("int8"), json!(SECRET), json!(8)]),
         (OPENAI, "embedding_type", vec![json!("binary"), json!(["float", "ubinary"])]),
         (OPENAI, "precision", vec![json!("uint8")]),
@@ -139,6 +149,21 @@ async fn a_wrong_setting_is_refused_by_its_name() {
         ("/v1/rerank", "return_embeddings", vec![json!(true)]),
         ("/predict", "prompt_name", vec![json!(SECRET)]),
         ("/predict", "top_k", vec![json!(1)]),
+    ];
+    refused_by_name(&fake, rows).await;
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_refused_by_its_name() {
+    let fake = all();
+    let rows = [
+        (OPENAI, "encoding_format", vec![json!(5), json!(SECRET), json!([SECRET])]),
+        (OPENAI, "dimensions", vec![json!(0), json!(-1), json!(1.5), json!(SECRET), json!(4), json!(1e300)]),
+        (OPENAI, "truncate", vec![json!(1), json!(SECRET)]),
+        (OPENAI, "normalize", vec![json!("true"), json!([])]),
+        (OPENAI, "prompt_name", vec![json!(SECRET), json!(1)]),
+        (OPENAI, "prompt", vec![json!(1), json!([SECRET])]),
+        (OPENAI, "model", vec![json!(1), json!([SECRET])]),
         ("/embed", "truncate", vec![json!(SECRET)]),
         ("/embed", "truncation_direction", vec![json!("left"), json!(SECRET), json!(1)]),
         ("/embed", "dimensions", vec![json!(99)]),
@@ -175,17 +200,7 @@ async fn a_wrong_setting_is_refused_by_its_name() {
         (SCORE, "instruction", vec![json!(1)]),
         (SCORE, "options", vec![json!(SECRET), json!({ SECRET: 1 }), json!({ "normalize": true })]),
     ];
-    for (path, field, values) in rows {
-        let (_, good, _) = good().into_iter().find(|(good, ..)| *good == path).unwrap();
-        for value in values {
-            let mut body = good.clone();
-            body[field] = value.clone();
-            let name = format!("{path} with {field} {value}");
-            let said = refused(&fake, &name, || post(path, body.to_string()), 400).await;
-            let named = ["prompt", "cut", "query"].iter().any(|word| said.contains(word)) || said.contains(field);
-            assert!(named, "{name}: {said}");
-        }
-    }
+    refused_by_name(&fake, rows).await;
 }
 
 #[tokio::test]
