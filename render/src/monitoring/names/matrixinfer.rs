@@ -11,7 +11,9 @@ pub(super) fn names() -> Names {
     let requests = || all.counter(&metrics::REQUESTS);
     let gpu = |level: Level, scale: &str| labelled("gpu_id", "uuid", named(format!("{level}{scale}")));
     let failures = by("max", &["namespace", "model"], all.counter(&metrics::MODEL_LOAD_FAILURES));
+    let scores = by("max", &["namespace", "model", "version", "dataset"], all.gauge(&metrics::MODEL_ACCURACY));
     let mut rules = vec![
+        rule("model_accuracy_score", &[], named(scores)),
         rule("matrixinfer_inference_requests_total", &[], named(requests().into())),
         rule("matrixinfer_inference_errors_total", &[], named(requests().matching("status", "5..").into())),
         rule("matrixinfer_inference_request_size_bytes_sum", &[], named(all.counter(&metrics::REQUEST_BYTES).into())),
@@ -32,10 +34,9 @@ pub(super) fn names() -> Names {
     Names {
         id: "matrixinfer",
         owner: "MatrixInfer",
-        note: "The metrics of GPUs are there for models on GPUs only.",
+        note: "The metrics of GPUs are there for models on GPUs only, and `model_accuracy_score` for models that an evaluation job wrote a score on.",
         rules,
         missing: &[
-            ("model_accuracy_score", "No evaluation of a model is known to Belfry."),
             (
                 "kube_deployment_status_replicas{deployment=~\".*-infer\"}",
                 "A Deployment has the name of its model, without a suffix; `belfry_model_replicas` has the same.",

@@ -44,6 +44,7 @@ pub(super) fn names() -> Names {
         note: "A worker is a pod. What is said of workers has the label `worker` alone, as SMG's query about the distribution of load needs it.",
         rules,
         missing: &[
+            ("smg_router_tokens_total{type=\"output\"}", "Belfry's worker generates no tokens."),
             (
                 "smg_router_ttft_seconds",
                 "Belfry's worker answers whole requests, and generates no tokens. vLLM exports `vllm:time_to_first_token_seconds`.",
