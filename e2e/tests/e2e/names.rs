@@ -36,7 +36,7 @@ async fn every_name_of_another_server_has_data_of_a_model() -> TestResult {
 /// The model of the test runs on a CPU, and no job has evaluated it.
 fn lacks_its_source(rule: &Rule) -> bool {
     let gpus = [&*metrics::GPU_UTILIZATION, &metrics::GPU_MEMORY_USED, &metrics::GPU_MEMORY_TOTAL, &metrics::GPU_POWER];
-    gpus.iter().chain([&*metrics::MODEL_ACCURACY]).any(|metric| rule.expr.contains(metric.name))
+    gpus.into_iter().chain([&*metrics::MODEL_ACCURACY]).any(|metric| rule.expr.contains(metric.name))
 }
 
 /// The series of a rule that are about the model; what is said of workers has no label but the pod's name.
