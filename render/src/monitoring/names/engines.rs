@@ -11,12 +11,13 @@ use crate::engine::profile;
 use crate::monitoring::promql::{Level, SeriesOf, Total};
 
 /// A rule for each series of the engine that one of Belfry's stands for alone; `model` is the engine's label for the model.
-fn backwards(engine: EngineType, model: &str) -> Vec<Rule> {
+/// Series with one of the labels `but` are left out: Belfry's worker puts them otherwise.
+fn backwards(engine: EngineType, model: &str, but: &[&str]) -> Vec<Rule> {
     let own = SeriesOf::own_workers();
     let mut rules: Vec<Rule> = vec![];
     for mapping in profile(engine).mappings {
         let [series] = &mapping.series[..] else { continue };
-        if !series.like.is_empty() {
+        if !series.like.is_empty() || series.equal.iter().any(|(_, value)| but.contains(&value.as_str())) {
             continue;
         }
         let labels: Vec<_> = series.equal.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -42,7 +43,7 @@ fn counted(requests: Total) -> String {
 }
 
 pub(super) fn tei() -> Names {
-    let mut rules = backwards(EngineType::TEI, "model_id");
+    let mut rules = backwards(EngineType::TEI, "model_id", &["tokenization", "batch_size"]);
     let named = |series: String| labelled("model_id", "model", series);
     rules.extend([
         rule("te_request_count", &[], named(counted(requests()))),
@@ -61,12 +62,13 @@ pub(super) fn tei() -> Names {
         missing: &[
             ("te_embed_count", "Requests are counted by their route, and texts in `inference_batch_size_sum`."),
             ("te_request_failure{err=\"tokenization\"}", "It is a part of `validation`."),
+            ("te_request_failure{err=\"batch_size\"}", "It is a part of `validation`."),
         ],
     }
 }
 
 pub(super) fn vllm() -> Names {
-    let mut rules = backwards(EngineType::VLLM, "model_name");
+    let mut rules = backwards(EngineType::VLLM, "model_name", &[]);
     rules.push(rule(
         "vllm:request_success_total",
         &[("finished_reason", "stop")],
@@ -98,8 +100,9 @@ pub(super) fn triton() -> Names {
     };
     let of_batches = |series: fn(&SeriesOf, &Histogram) -> Total| String::from(series(&own, &metrics::BATCH_SIZE));
     let gpu = |level: Level| labelled("gpu_uuid", "uuid", level);
-    let mut rules = backwards(EngineType::Triton, "model");
+    let mut rules = backwards(EngineType::Triton, "model", &["REJECTED"]);
     rules.extend([
+        rule("nv_inference_request_failure", &[("reason", "REJECTED")], counted(requests().eq("status", "504"))),
         rule("nv_inference_count", &[], named(of_batches(SeriesOf::sum))),
         rule("nv_inference_exec_count", &[], named(of_batches(SeriesOf::count))),
         rule("nv_inference_request_duration_us", &[], time("total")),
