@@ -173,11 +173,16 @@ async fn engine_of(model: &Served<'_>) -> Result<EngineType> {
     Ok(model.get().await?.spec.engine.context("a model without an engine")?.type_)
 }
 
-/// The selector, without the time that it looks back, unless the operator or Prometheus itself makes the series.
+/// Shares that are recorded only where enough requests failed or were refused.
+const SHARES: [&str; 2] = ["inference:failures:ratio", "inference:refused:ratio"];
+
+/// The selector, without the time that it looks back, unless the operator or Prometheus itself makes the series, or it is there
+/// only in a fault.
 fn of_engine(selector: &VectorSelector) -> Option<String> {
     let name = selector.name.as_deref()?;
     let is_of_others = name.starts_with("belfry_") || ["ALERTS", "up"].contains(&name);
-    (!is_of_others).then(|| VectorSelector { offset: None, at: None, ..selector.clone() }.to_string())
+    (!is_of_others && !SHARES.contains(&name))
+        .then(|| VectorSelector { offset: None, at: None, ..selector.clone() }.to_string())
 }
 
 /// Labels of the model, for a selector.
