@@ -4,14 +4,12 @@ use belfry_crds::contract::metrics;
 use serde_json::json;
 
 use super::panel::{Panel, Row};
-use super::query::{RATE, latency_quantile};
+use super::query::{RATE, latency_quantile, success_ratio};
 use crate::model::{ValidIndicator, ValidModel};
-use crate::monitoring::objective;
 use crate::monitoring::promql::SeriesOf;
 
 pub(super) fn row(model: &ValidModel, series: &SeriesOf) -> Row {
     let requests = series.counter(&metrics::REQUESTS).rate(RATE);
-    let failed = objective::failed(series).rate(RATE);
     let replicas = |state: &str| format!("max({})", series.gauge(&metrics::MODEL_REPLICAS).eq("state", state));
     let fill =
         format!("sum({}) / sum({})", series.gauge(&metrics::QUEUE_DEPTH), series.gauge(&metrics::QUEUE_CAPACITY));
@@ -25,7 +23,7 @@ pub(super) fn row(model: &ValidModel, series: &SeriesOf) -> Row {
             Panel::number("Success ratio", "percentunit", "Share of requests that were not answered with a 5xx.")
                 .default("max", json!(1))
                 .thresholds_from("red", &[(target, "green")])
-                .query("", format!("1 - (sum({failed}) or 0 * sum({requests})) / (sum({requests}) > 0)")),
+                .query("", success_ratio(series)),
             Panel::number("Latency p95", "s", "95 of 100 requests were answered within this time.")
                 .query("", latency_quantile(series, 0.95)),
             Panel::number("Ready replicas", "none", "Worker pods that are ready, and that are wanted.")

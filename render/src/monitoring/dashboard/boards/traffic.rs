@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::super::overview::alert_list;
 use super::super::panel::{Panel, Row};
-use super::super::query::RATE;
+use super::super::query::{RATE, latency_quantile, phase_quantile, success_ratio};
 use crate::monitoring::objective;
-use crate::monitoring::promql::{SeriesOf, by, by_model};
+use crate::monitoring::promql::{SeriesOf, by_model};
 
 /// Lines of one panel. With more models the busiest are shown.
 const MOST: u32 = 20;
@@ -18,7 +18,6 @@ pub(super) fn rows(series: &SeriesOf) -> Vec<Row> {
 
 fn now(series: &SeriesOf) -> Row {
     let requests = series.counter(&metrics::REQUESTS).rate(RATE);
-    let failed = objective::failed(series).rate(RATE);
     let replicas =
         |state: &str| format!("sum({})", by_model("max", series.gauge(&metrics::MODEL_REPLICAS).eq("state", state)));
     Row {
@@ -29,9 +28,9 @@ fn now(series: &SeriesOf) -> Row {
             Panel::number("Success ratio", "percentunit", "Share of requests that were not answered with a 5xx.")
                 .default("max", json!(1))
                 .thresholds_from("red", &[(0.99, "green")])
-                .query("", format!("1 - (sum({failed}) or 0 * sum({requests})) / (sum({requests}) > 0)")),
+                .query("", success_ratio(series)),
             Panel::number("Latency p95", "s", "95 of 100 requests were answered within this time.")
-                .query("", quantile(series, &[])),
+                .query("", latency_quantile(series, 0.95)),
             Panel::number("Loaded models", "none", "Models of which at least one worker answers.")
                 .now("", format!("count({} == 1) or vector(0)", by_model("max", series.gauge(&metrics::MODEL_LOADED)))),
             Panel::number("Replicas", "none", "Worker pods that are ready, and that are wanted.")
@@ -130,7 +129,10 @@ fn latency(series: &SeriesOf) -> Row {
                 "95 of 100 requests were answered within this time, of the slowest models.",
             )
             .size(12, 8)
-            .query("{{namespace}}/{{model}}", format!("topk({MOST}, {})", quantile(series, models)))
+            .query(
+                "{{namespace}}/{{model}}",
+                format!("topk({MOST}, {})", phase_quantile(series, 0.95, "total", models)),
+            )
             .exemplars(),
             Panel::lines(
                 "Time in the queue, p95",
@@ -138,20 +140,12 @@ fn latency(series: &SeriesOf) -> Row {
                 "95 of 100 requests waited no longer for their batch, of the slowest models.",
             )
             .size(12, 8)
-            .query("{{namespace}}/{{model}}", format!("topk({MOST}, {})", of_phase(series, "queue", models))),
+            .query(
+                "{{namespace}}/{{model}}",
+                format!("topk({MOST}, {})", phase_quantile(series, 0.95, "queue", models)),
+            ),
         ],
     }
-}
-
-/// Time within which 95 of 100 requests were answered, for each combination of the labels.
-fn quantile(series: &SeriesOf, labels: &[&str]) -> String {
-    of_phase(series, "total", labels)
-}
-
-fn of_phase(series: &SeriesOf, phase: &str, labels: &[&str]) -> String {
-    let buckets = series.buckets(&metrics::REQUEST_DURATION).eq("phase", phase).rate(RATE);
-    let labels: Vec<_> = labels.iter().chain(&["le"]).copied().collect();
-    format!("histogram_quantile(0.95, {})", by("sum", &labels, buckets))
 }
 
 fn alerts(series: &SeriesOf) -> Row {
